@@ -1,0 +1,39 @@
+"""flexeval: what does the decoding order of a masked diffusion language model do to the answers it can reach?
+
+The names below are imported on first use, so that `import flexeval` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flexeval.models import load_model as load_model
+    from flexeval.orders import get_order as get_order
+    from flexeval.sampling import sample as sample
+    from flexeval.tasks import get_task as get_task
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "load_model": "flexeval.models",
+    "get_order": "flexeval.orders",
+    "get_task": "flexeval.tasks",
+    "sample": "flexeval.sampling",
+    "Problem": "flexeval.records",
+    "Prompt": "flexeval.records",
+    "SamplingConfig": "flexeval.records",
+    "RunConfig": "flexeval.records",
+    "Trajectory": "flexeval.records",
+    "Grade": "flexeval.records",
+}
+
+__all__ = ["Grade", "Problem", "Prompt", "RunConfig", "SamplingConfig", "Trajectory", "get_order", "get_task",
+           "load_model", "sample"]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'flexeval' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,0 +1,249 @@
+"""Every record that crosses a module boundary. Imports numpy and nothing else of weight.
+
+Axis suffixes: `B` rows (samples in flight), `G` generated positions, `L` canvas (prompt + `G`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexeval.errors import InputError
+
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.integer[Any]]
+FloatArray = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One question of a benchmark."""
+
+    id: str
+    """Unique within the task, stable across runs and machines; part of the key of every random number."""
+    question: str
+    """What the model is asked, without any prompt wording."""
+    target: str
+    """The reference answer, as the task's grader reads it."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the grader or an analysis needs (tests, level, facts of a generated problem)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What a model is given, before its chat template is applied."""
+
+    user: str
+    """The user's turn."""
+    system: str = ""
+    """A system text; empty for none."""
+    prefill: str = ""
+    """How the assistant's turn already begins; the completion continues it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How a canvas is filled, apart from the decoding order. Names as in LLaDA's `generate`."""
+
+    gen_length: int = 256
+    """Generated positions of a canvas."""
+    block_length: int | None = None
+    """Semi-autoregressive block; None stands for min(32, gen_length), the paper's block."""
+    steps: int | None = None
+    """Steps over the whole canvas, split evenly over the blocks; None stands for one token per step."""
+    tokens_per_step: int | None = None
+    """The other way to say `steps`: this many commits per step (the last step of a block may have fewer)."""
+    schedule: Literal["even", "dream"] = "even"
+    """`even`: LLaDA's, n // S per step and one more in the first n % S. `dream`: Dream's, linear in time over the
+    whole canvas, from 1 to 1e-3, everything that remains at the last step."""
+    temperature: float = 0.6
+    """Of the distribution that a token is drawn from; 0 takes the likeliest token."""
+    top_p: float = 1.0
+    """Nucleus: the smallest set of tokens with at least this tempered probability; 1 keeps all."""
+    top_k: int = 0
+    """Keep this many likeliest tokens; 0 keeps all."""
+    scored: Literal["model", "sampled"] = "model"
+    """Which distribution an order's scores are read from: `model`, the untempered softmax (LLaDA); `sampled`, the one
+    that tokens are drawn from, after temperature, top_p and top_k (Dream). The record is always of `model`."""
+    cfg_scale: float = 0.0
+    """Classifier-free guidance s: uncond + (s + 1)(cond - uncond), the prompt masked in the unconditional pass."""
+    logits_eos_inf: bool = False
+    """Remove the end-of-sequence token before anything is scored or drawn."""
+    confidence_eos_eot_inf: bool = False
+    """Score as if end-of-sequence and end-of-turn had probability zero; which tokens are drawn does not change."""
+    seed: int = 0
+    """Of every random number; see `flexeval.sampling.randomness`."""
+    stop_at_eos: bool = True
+    """Let a sample go as soon as its text is settled. Changes no text."""
+
+    def __post_init__(self) -> None:
+        _require(self.gen_length >= 1, f"gen_length must be at least 1, not {self.gen_length}")
+        if self.block_length is not None:
+            _require(self.block_length >= 1, f"block_length must be at least 1, not {self.block_length}")
+            _require(
+                self.block_length <= self.gen_length,
+                f"block_length {self.block_length} is longer than gen_length {self.gen_length}; "
+                f"use at most {self.gen_length}",
+            )
+        _require(
+            math.isfinite(self.temperature) and self.temperature >= 0,
+            f"temperature must be a number >= 0, not {self.temperature}",
+        )
+        _require(0 < self.top_p <= 1, f"top_p must lie in (0, 1], not {self.top_p}")
+        _require(self.top_k >= 0, f"top_k must be at least 0 (0 keeps every token), not {self.top_k}")
+        _require(
+            math.isfinite(self.cfg_scale) and self.cfg_scale >= 0,
+            f"cfg_scale must be a number >= 0, not {self.cfg_scale}",
+        )
+        _require(
+            self.steps is None or self.tokens_per_step is None,
+            "steps and tokens_per_step say the same thing twice; give one of them",
+        )
+        if self.steps is not None:
+            _require(self.steps >= 1, f"steps must be at least 1, not {self.steps}")
+            _require(
+                self.steps <= self.gen_length,
+                f"steps {self.steps} is more than gen_length {self.gen_length}: a step commits at least one token; "
+                f"use at most {self.gen_length}",
+            )
+        if self.tokens_per_step is not None:
+            _require(self.tokens_per_step >= 1, f"tokens_per_step must be at least 1, not {self.tokens_per_step}")
+        if self.schedule == "dream":
+            _require(
+                self.block_length in (None, self.gen_length),
+                "schedule 'dream' has no blocks; leave block_length out",
+            )
+            _require(self.tokens_per_step is None, "schedule 'dream' takes steps, not tokens_per_step")
+        elif self.steps is not None:
+            block = self.block
+            _require(
+                self.gen_length % block == 0,
+                f"gen_length {self.gen_length} is not a multiple of block_length {block}, which `steps` needs to be "
+                f"split evenly; change one of them, or use tokens_per_step",
+            )
+            blocks = self.gen_length // block
+            _require(
+                self.steps % blocks == 0,
+                f"steps {self.steps} is not a multiple of the {blocks} blocks (gen_length {self.gen_length} / "
+                f"block_length {block}); use {max(blocks, self.steps // blocks * blocks)}",
+            )
+
+    @property
+    def block(self) -> int:
+        """The block length in force."""
+        if self.schedule == "dream":
+            return self.gen_length
+        return min(32, self.gen_length) if self.block_length is None else self.block_length
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingState:
+    """What an order may read at a step. Its arrays are read-only.
+
+    A score is NaN (a proposal -1) wherever the order did not ask for it: outside the eligible positions,
+    and everywhere when the order's `reads` does not name it.
+    """
+
+    eligible_BG: BoolArray
+    """Masked and inside the current block. Every row has at least one."""
+    frontier_B: IntArray
+    """The leftmost eligible position of each row."""
+    budget_B: IntArray
+    """Commits that the schedule asks for at this step, at least 1 and at most the number of eligible positions."""
+    step_B: IntArray
+    """0-based step of each row's canvas; rows of a batch are at different steps."""
+    committed_B: IntArray
+    """Positions that each row has committed so far."""
+    top_prob_BG: FloatArray
+    """Probability of the likeliest token, float32."""
+    margin_BG: FloatArray
+    """Probability of the likeliest minus that of the second likeliest token, float32."""
+    entropy_BG: FloatArray
+    """Nats, >= 0, float32."""
+    proposal_BG: IntArray
+    """The token drawn at this step for this position (`propose` orders only)."""
+    confidence_BG: FloatArray
+    """Probability of the proposal, float32."""
+    uniform_BG: FloatArray
+    """A uniform number in [0, 1) per position, the same at every step of a sample: for choices of position."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """One finished sample: the record of how each generated position was decided.
+
+    All arrays have length `gen_length`. Positions that were never committed (the sample left at its EOS)
+    hold the mask id and -1 or NaN.
+    """
+
+    problem_id: str
+    sample_index: int
+    prompt_length: int
+    """Tokens of the prompt, padding excluded."""
+    token_ids_G: NDArray[np.int32]
+    length: int
+    """Tokens before the first end-of-sequence or end-of-turn: the text. `gen_length` when there is none."""
+    commit_step_G: NDArray[np.int32]
+    """0-based step at which the position was committed."""
+    nfe: int
+    """Mask-predictor evaluations that this sample needed; guidance counts two per step."""
+    entropy_G: NDArray[np.float32]
+    """Nats of the untempered softmax, when the position was committed."""
+    prob_G: NDArray[np.float32]
+    """Untempered probability of the committed token at that moment."""
+    rank_G: NDArray[np.int32]
+    """Rank of the committed token at that moment: 0 is the likeliest."""
+    top_prob_G: NDArray[np.float32]
+    """Untempered probability of the likeliest token at that moment."""
+    eligible_entropy_G: NDArray[np.float32]
+    """Entropy when the position first became eligible; NaN where the order did not have it computed then."""
+    frontier_step_G: NDArray[np.int32]
+    """Step at which the position became the frontier; -1 if it never was."""
+    frontier_entropy_G: NDArray[np.float32]
+    """Entropy at that step."""
+    passes_G: NDArray[np.int32]
+    """Steps at which the position was the frontier and something else was committed instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grade:
+    """The verdict on one completion."""
+
+    correct: bool
+    extracted: str | None = None
+    """The answer that was read from the text; None when there was none."""
+    rule: str | None = None
+    """Which extraction rule found it."""
+    error: str | None = None
+    """Why the answer could not be graded (a time-out, an unreadable expression). Never set when correct."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run: everything that decides which samples come out. The Python API, the command line and config.json."""
+
+    model: str = "tiny"
+    """Bundled name, short name, folder or hub id."""
+    task: str = "word-problems"
+    """`name` or `name:param=value,...`."""
+    order: str = "ar"
+    """`name` or `name:param=value,...`."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    num_samples: int = 16
+    """Samples per problem: the n of Pass@k."""
+    limit: int | None = None
+    """Only the first so many problems; None takes all."""
+
+    def __post_init__(self) -> None:
+        _require(self.num_samples >= 1, f"num_samples must be at least 1, not {self.num_samples}")
+        _require(self.limit is None or self.limit >= 1, f"limit must be at least 1, not {self.limit}")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
