@@ -126,7 +126,7 @@ def build(cls: type[T], params: dict[str, str], *, owner: str) -> T:
     Raises:
         InputError: an unknown parameter, or a value of the wrong type.
     """
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    fields = {f.name for f in _parameters(cls)}
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
     for key, text in params.items():
@@ -141,11 +141,14 @@ def build(cls: type[T], params: dict[str, str], *, owner: str) -> T:
 def format_spec(name: str, obj: object) -> str:
     """The canonical `name:param=value,...` of a dataclass instance: parameters that are not the default."""
     changed = [
-        f"{f.name}={_format_value(getattr(obj, f.name))}"
-        for f in dataclasses.fields(obj)  # type: ignore[arg-type]
-        if f.init and getattr(obj, f.name) != f.default
+        f"{f.name}={_format_value(getattr(obj, f.name))}" for f in _parameters(obj) if getattr(obj, f.name) != f.default
     ]
     return f"{name}:{','.join(changed)}" if changed else name
+
+
+def _parameters(cls_or_obj: Any) -> list[dataclasses.Field[Any]]:
+    """The fields that a spec may set; `metadata={"spec": False}` keeps one (a data folder, say) out."""
+    return [f for f in dataclasses.fields(cls_or_obj) if f.init and f.metadata.get("spec", True)]
 
 
 def convert(text: str, hint: Any, *, what: str) -> Any:

@@ -1,0 +1,54 @@
+"""name -> problems, prompt, grade; one file per benchmark."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from flexeval.registry import Registry, build, format_spec, parse_spec
+from flexeval.tasks.task import Task
+
+TASKS: Registry[type[Task]] = Registry("task", entry_point_group="flexeval.tasks")
+TASKS.register(
+    "word-problems",
+    "flexeval.tasks.word_problems:WordProblems",
+    aliases=("word_problems",),
+    summary="generated grade-school word problems, the bundled model's task",
+)
+TASKS.register(
+    "sudoku4",
+    "flexeval.tasks.sudoku4:Sudoku4",
+    aliases=("sudoku",),
+    summary="generated 4x4 Sudoku, the bundled model's other task",
+)
+TASKS.register(
+    "gsm8k",
+    "flexeval.tasks.gsm8k:GSM8K",
+    summary="GSM8K: grade-school mathematics, numeric answer",
+)
+
+
+def get_task(spec: str, *, data_dir: Path | None = None) -> Task:
+    """The task that `name` or `name:param=value,...` stands for.
+
+    Args:
+        spec: name or alias, with parameters.
+        data_dir: where local benchmark files lie; tasks that generate their problems ignore it.
+
+    Raises:
+        InputError: unknown name or parameter, or a value of the wrong type.
+    """
+    name, params = parse_spec(spec)
+    name = TASKS.canonical(name)
+    task = build(TASKS.get(name), params, owner=f"task {name!r}")
+    if data_dir is not None and any(f.name == "data_dir" for f in dataclasses.fields(task)):  # type: ignore[arg-type]
+        task = dataclasses.replace(task, data_dir=data_dir)  # type: ignore[type-var]
+    return task
+
+
+def task_spec(task: Task) -> str:
+    """The canonical `name:param=value,...` of a task."""
+    return format_spec(task.name, task)
+
+
+__all__ = ["TASKS", "Task", "get_task", "task_spec"]
