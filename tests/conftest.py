@@ -1,0 +1,25 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of reference vectors and benchmark files, beside the checkout or where FLEXEVAL_SHARED_DIR says."""
+    default = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("FLEXEVAL_SHARED_DIR", default))
+    if not (folder / "golden").is_dir():
+        pytest.skip(
+            "needs the reference vectors: put them in a folder `shared` beside the checkout, "
+            "or name it in FLEXEVAL_SHARED_DIR"
+        )
+    return folder
