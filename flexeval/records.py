@@ -224,6 +224,30 @@ class Grade:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SamplingEffort:
+    """What it took to sample: totals of a run, or of a part of it."""
+
+    samples: int = 0
+    """Finished samples that the other numbers are about."""
+    seconds: float = 0.0
+    """Wall-clock time inside the sampler; grading and writing are left out."""
+    evaluations: int = 0
+    """Mask-predictor evaluations that the samples asked for."""
+    distinct: int = 0
+    """Evaluations that were computed, after equal canvases were merged."""
+
+    @property
+    def saved(self) -> float | None:
+        """The share of evaluations that merging saved, a fraction; None when nothing was evaluated."""
+        return 1 - self.distinct / self.evaluations if self.evaluations else None
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """None when nothing was sampled."""
+        return self.samples / self.seconds if self.seconds else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run: everything that decides which samples come out. The Python API, the command line and config.json."""
 
