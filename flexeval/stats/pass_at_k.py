@@ -1,0 +1,102 @@
+"""Pass@k: the chance that at least one of k samples of a problem is correct, estimated from n >= k samples.
+
+Knows counts only: n samples of a problem, c of them correct. It does not know how they came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from flexeval.errors import InputError
+
+
+@overload
+def pass_at_k(n: int, c: int, k: int) -> float: ...
+@overload
+def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> NDArray[np.float64]: ...
+def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> float | NDArray[np.float64]:
+    """The unbiased estimator 1 - C(n - c, k) / C(n, k) of Chen et al. 2021 (arXiv:2107.03374, eq. 1).
+
+    The ratio of binomials is symmetric in c and k, so it is a product of min(c, k) factors below one; nothing
+    overflows, and the error stays near one rounding of the result.
+
+    Args:
+        n: samples of a problem.
+        c: correct ones among them.
+        k: how many samples may be tried. The three broadcast against each other.
+
+    Returns:
+        A fraction in [0, 1]: a float for three scalars, else an array of the broadcast shape.
+
+    Raises:
+        InputError: numbers that are not whole, negative ones, c > n, k < 1, or n < k for any problem.
+    """
+    n_, c_, k_ = np.broadcast_arrays(_whole("n", n), _whole("c", c), _whole("k", k))
+    _check(n_, c_, k_)
+    factors = np.minimum(c_, k_)
+    larger = np.maximum(c_, k_)
+    all_fail = np.ones(n_.shape)
+    for i in range(int(factors.max(initial=0))):
+        # A factor that reaches zero ends the product: fewer than k samples failed.
+        factor = np.maximum(n_ - larger - i, 0) / np.maximum(n_ - i, 1)
+        all_fail = np.where(i < factors, all_fail * factor, all_fail)
+    passed = 1.0 - all_fail
+    return passed if passed.ndim else float(passed)
+
+
+def pass_at_k_table(counts: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
+    """Pass@k of every problem at every k, as fractions: one row a problem (P), one column a k (K).
+
+    Args:
+        counts: columns problem_id, n, c; one row a problem, those without a correct sample included.
+        ks: the columns.
+
+    Raises:
+        InputError: no problem, no k, or a problem with fewer than max(ks) samples, which is named.
+    """
+    if counts.empty:
+        raise InputError("there is no problem to compute Pass@k of; sample at least one")
+    if not len(ks):
+        raise InputError("there is no k to compute Pass@k at; give at least one, as in 1,2,4")
+    ids_P, n_P, c_P = (counts[name].to_numpy() for name in ("problem_id", "n", "c"))
+    fewest = int(n_P.argmin())
+    if n_P[fewest] < max(ks):
+        raise InputError(
+            f"pass@{max(ks)} needs {max(ks)} samples of every problem, but {ids_P[fewest]!r} has {n_P[fewest]}; "
+            f"sample more, or keep k <= {n_P[fewest]}"
+        )
+    values_PK = pass_at_k(n_P[:, None], c_P[:, None], np.asarray(ks)[None, :])
+    return pd.DataFrame(values_PK, index=pd.Index(ids_P, name="problem_id"), columns=pd.Index(ks, name="k"))
+
+
+def default_ks(n: int) -> list[int]:
+    """The powers of two up to n, and n itself."""
+    if n < 1:
+        raise InputError(f"Pass@k needs at least 1 sample of every problem, not {n}")
+    return sorted({2**i for i in range(n.bit_length())} | {n})
+
+
+def _whole(name: str, values: ArrayLike) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"{name} must be whole numbers, not {array.dtype} values")
+    return array.astype(np.int64)
+
+
+def _check(n: NDArray[np.int64], c: NDArray[np.int64], k: NDArray[np.int64]) -> None:
+    if (c < 0).any() or (c > n).any():
+        at = np.flatnonzero(((c < 0) | (c > n)).ravel())[0]
+        raise InputError(f"c must lie between 0 and n, but c = {c.ravel()[at]} where n = {n.ravel()[at]}")
+    if (k < 1).any():
+        raise InputError(f"k must be at least 1, not {k.min()}")
+    if (n < k).any():
+        at = np.flatnonzero((n < k).ravel())[0]
+        raise InputError(
+            f"pass@{k.ravel()[at]} needs {k.ravel()[at]} samples of every problem, but one has {n.ravel()[at]}; "
+            f"sample more, or keep k <= {n.min()}"
+        )

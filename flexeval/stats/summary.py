@@ -1,0 +1,135 @@
+"""One run in one line: Pass@k with intervals, evaluations per sample, evaluations saved, samples per second.
+
+Turns counts and totals into the rows that the command line prints and writes. It does not know run folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from flexeval.records import SamplingEffort
+from flexeval.stats.bootstrap import REPLICATES, Difference, Interval, interval, paired_difference
+from flexeval.stats.pass_at_k import pass_at_k_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """What one run says of its order."""
+
+    order: str
+    problems: int
+    num_samples: int
+    """Samples of the problem that has the fewest."""
+    pass_at_k: dict[int, Interval]
+    """k -> mean over problems, fractions."""
+    nfe: float
+    """Mask-predictor evaluations per sample, the mean over samples."""
+    saved: float | None
+    """The share of evaluations that merging equal canvases saved, a fraction; None when nothing was evaluated."""
+    samples_per_second: float | None
+
+
+def summarize(
+    order: str,
+    counts: pd.DataFrame,
+    nfe: pd.Series[int],
+    effort: SamplingEffort,
+    *,
+    ks: Sequence[int],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> RunSummary:
+    """The summary of one run.
+
+    Args:
+        order: what to call it.
+        counts: columns problem_id, n, c; every problem of the run.
+        nfe: of each sample.
+        effort: totals of the sampling.
+        ks: where to take Pass@k.
+        replicates, seed: of the bootstrap.
+
+    Raises:
+        InputError: a problem with fewer than max(ks) samples.
+    """
+    table = pass_at_k_table(counts, ks)
+    intervals = interval(table, replicates=replicates, seed=seed)
+    return RunSummary(
+        order=order,
+        problems=len(counts),
+        num_samples=int(counts["n"].min()),
+        pass_at_k={k: intervals[k] for k in ks},
+        nfe=float(nfe.mean()),
+        saved=effort.saved,
+        samples_per_second=effort.samples_per_second,
+    )
+
+
+def pass_at_k_differences(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    ks: Sequence[int],
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> dict[int, Difference]:
+    """Pass@k of one run minus that of another on the same problems, at each k; fractions.
+
+    Args:
+        first: columns problem_id, n, c.
+        second: the same problems; n may differ.
+        ks: where to compare.
+        replicates, seed: of the bootstrap.
+
+    Raises:
+        InputError: other problems, or a problem with fewer than max(ks) samples.
+    """
+    differences = paired_difference(
+        pass_at_k_table(first, ks), pass_at_k_table(second, ks), replicates=replicates, seed=seed
+    )
+    return {k: differences[k] for k in ks}
+
+
+def summary_frame(summaries: Sequence[RunSummary]) -> pd.DataFrame:
+    """One row an order and k: Pass@k and its interval in percent, and the run's totals."""
+    return pd.DataFrame(
+        [
+            {
+                "order": summary.order,
+                "k": k,
+                "pass_percent": 100 * at_k.estimate,
+                "low_percent": 100 * at_k.low,
+                "high_percent": 100 * at_k.high,
+                "level": at_k.level,
+                "problems": summary.problems,
+                "num_samples": summary.num_samples,
+                "nfe": summary.nfe,
+                "saved_percent": None if summary.saved is None else 100 * summary.saved,
+                "samples_per_second": summary.samples_per_second,
+            }
+            for summary in summaries
+            for k, at_k in summary.pass_at_k.items()
+        ]
+    )
+
+
+def difference_frame(first: str, second: str, differences: dict[int, Difference]) -> pd.DataFrame:
+    """One row a k: `first` minus `second` in percentage points, its interval and the verdict."""
+    return pd.DataFrame(
+        [
+            {
+                "first": first,
+                "second": second,
+                "k": k,
+                "difference_points": 100 * at_k.estimate,
+                "low_points": 100 * at_k.low,
+                "high_points": 100 * at_k.high,
+                "level": at_k.level,
+                "verdict": at_k.verdict,
+            }
+            for k, at_k in differences.items()
+        ]
+    )

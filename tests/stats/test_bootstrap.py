@@ -1,0 +1,125 @@
+"""The bootstrap against its closed form, against known truth, and its refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flexeval.errors import InputError
+from flexeval.stats import bootstrap_means, interval, paired_difference, pass_at_k
+
+
+def frame(values, ids=None):
+    values = np.asarray(values, dtype=float)
+    values = values[:, None] if values.ndim == 1 else values
+    ids = [f"p{i}" for i in range(len(values))] if ids is None else ids
+    return pd.DataFrame(values, index=pd.Index(ids, name="problem_id"))
+
+
+def test_replicates_have_the_mean_and_variance_of_resampling():
+    values = np.random.default_rng(0).random(50)
+    means = bootstrap_means(values[:, None], replicates=40_000)[:, 0]
+    standard_error = values.std() / np.sqrt(50)
+    assert means.mean() == pytest.approx(values.mean(), abs=5 * standard_error / np.sqrt(40_000))
+    # The standard deviation of R near-normal draws is known to about 1 / sqrt(2 R).
+    assert means.std() == pytest.approx(standard_error, rel=5 / np.sqrt(80_000))
+
+
+def test_every_row_is_drawn_equally_often_in_every_chunk():
+    rows, replicates = 200, 12_000  # more than two chunks
+    means = bootstrap_means(np.eye(rows), replicates=replicates)
+    drawn = np.rint(means.sum(axis=0) * rows)
+    assert drawn.sum() == rows * replicates
+    assert np.abs(drawn - replicates).max() < 6 * np.sqrt(replicates)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    simulations, problems, n = 400, 60, 16
+    solved = rng.beta(0.6, 1.2, size=(simulations, problems))
+    table = frame(pass_at_k(n, rng.binomial(n, solved), 4).T)
+    # E[1 - (1 - p)^4] for p ~ Beta(a, b) is 1 - B(a, b + 4) / B(a, b).
+    truth = 1 - np.prod([(1.2 + i) / (1.8 + i) for i in range(4)])
+    covered = np.mean([i.low <= truth <= i.high for i in interval(table, replicates=1_000).values()])
+    assert 0.90 <= covered <= 0.98
+
+
+def test_pairing_narrows_the_interval_of_correlated_orders():
+    rng = np.random.default_rng(2)
+    difficulty = rng.random(200)
+    first, second = (frame(difficulty + 0.05 * rng.standard_normal(200)) for _ in range(2))
+    paired = paired_difference(first, second)[0]
+    shuffled = frame(rng.permutation(second[0].to_numpy()))
+    unpaired = paired_difference(first, shuffled)[0]
+    assert paired.estimate == pytest.approx(unpaired.estimate)
+    assert paired.high - paired.low < 0.3 * (unpaired.high - unpaired.low)
+
+
+def test_pairs_by_problem_not_by_row():
+    first = frame([0.1, 0.2, 0.9] * 4)
+    assert paired_difference(first, first[::-1])[0].high == 0
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(0.3, "above"), (-0.3, "below"), (0.0, "unresolved")])
+def test_verdict_is_the_side_of_zero(shift, verdict):
+    rng = np.random.default_rng(3)
+    second = frame(rng.random(100))
+    noise = rng.standard_normal(100)
+    first = second + 0.1 * (noise - noise.mean())[:, None] + shift
+    difference = paired_difference(first, second)[0]
+    assert difference.verdict == verdict
+    assert difference.estimate == pytest.approx(shift, abs=1e-12)
+
+
+def test_no_verdict_from_fewer_problems_than_a_sign_test_needs():
+    verdicts = [
+        paired_difference(frame([0.5] * problems), frame([0.25] * problems))[0].verdict for problems in range(1, 8)
+    ]
+    assert verdicts == ["unresolved"] * 5 + ["above"] * 2
+
+
+@pytest.mark.parametrize("values", [[0.25], [0.25, 0.25, 0.25], [0.0] * 9])
+def test_problems_that_agree_give_no_width_and_no_nan(values):
+    result = interval(frame(values))[0]
+    assert (result.low, result.estimate, result.high) == pytest.approx((values[0],) * 3, abs=1e-15)
+
+
+def test_tasks_are_resampled_apart_and_count_equally():
+    table = frame([0.0] * 30 + [1.0] * 10)
+    tasks = ["easy"] * 30 + ["hard"] * 10
+    apart = interval(table, tasks=tasks)[0]
+    assert (apart.low, apart.estimate, apart.high) == (0.5, 0.5, 0.5)
+    pooled = interval(table)[0]
+    assert pooled.estimate == 0.25 and pooled.high - pooled.low > 0.2
+
+
+def test_the_seed_decides_the_interval():
+    table = frame(np.random.default_rng(4).random((40, 2)))
+    assert interval(table, seed=1) == interval(table, seed=1)
+    assert interval(table, seed=1) != interval(table, seed=2)
+    assert interval(table[[1]], seed=1)[1].low == pytest.approx(interval(table, seed=1)[1].low)
+
+
+def test_refuses_runs_on_other_problems():
+    with pytest.raises(InputError, match="not on the same problems: 'p2' is only in the first"):
+        paired_difference(frame([0, 1, 1]), frame([0, 1]))
+    with pytest.raises(InputError, match="'a' is given twice"):
+        paired_difference(frame([0, 1], ids=["a", "a"]), frame([0, 1], ids=["a", "b"]))
+    with pytest.raises(InputError, match="columns differ"):
+        paired_difference(frame([[0, 1]]), frame([0]))
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "message"),
+    [
+        (frame([]), {}, "no problem"),
+        (frame([0.0, np.nan]), {}, "'p1' has no value"),
+        (frame([0.0]), {"level": 1.0}, r"level must lie in \(0, 1\)"),
+        (frame([0.0]), {"replicates": 0}, "replicates must be at least 1"),
+        (frame([0.0]), {"tasks": ["a", "b"]}, "2 task names for 1 problems"),
+    ],
+)
+def test_refuses_what_has_no_interval(table, options, message):
+    with pytest.raises(InputError, match=message):
+        interval(table, **options)

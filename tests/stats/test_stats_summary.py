@@ -1,0 +1,49 @@
+"""The rows that the command line prints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from flexeval.errors import InputError
+from flexeval.records import SamplingEffort
+from flexeval.stats import difference_frame, pass_at_k_differences, summarize, summary_frame
+
+
+def counts(c, n=4):
+    return pd.DataFrame({"problem_id": [f"p{i}" for i in range(len(c))], "n": n, "c": c})
+
+
+def test_a_row_states_percent_and_totals():
+    effort = SamplingEffort(samples=8, seconds=2.0, evaluations=100, distinct=25)
+    summary = summarize("ar", counts([0, 2]), pd.Series([10, 20]), effort, ks=[1, 4], replicates=100)
+    rows = summary_frame([summary])
+    assert rows["k"].tolist() == [1, 4]
+    assert rows["pass_percent"].tolist() == pytest.approx([25, 50])
+    assert (rows["low_percent"] <= rows["pass_percent"]).all() and (rows["high_percent"] >= rows["pass_percent"]).all()
+    assert rows[["nfe", "saved_percent", "samples_per_second"]].to_numpy().tolist() == [[15, 75, 4]] * 2
+
+
+def test_nothing_sampled_has_no_speed():
+    summary = summarize("ar", counts([1]), pd.Series([3]), SamplingEffort(), ks=[1], replicates=10)
+    assert summary.saved is None and summary.samples_per_second is None
+
+
+def test_difference_rows_are_points_with_a_verdict():
+    differences = pass_at_k_differences(counts([4] * 9), counts([1] * 9), ks=[1, 4])
+    rows = difference_frame("ar", "confidence", differences)
+    assert rows["difference_points"].tolist() == pytest.approx([75, 0])
+    assert rows["verdict"].tolist() == ["above", "unresolved"]
+
+
+def test_too_few_samples_for_a_k_is_an_error():
+    with pytest.raises(InputError, match="pass@8 needs 8 samples"):
+        pass_at_k_differences(counts([1]), counts([1], n=8), ks=[8])
+
+
+def test_statistics_do_not_import_torch():
+    code = "import sys, flexeval.stats; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
