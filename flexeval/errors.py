@@ -28,4 +28,4 @@ def did_you_mean(kind: str, name: str, known: Iterable[str], *, listed: str | No
     close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.55)
     hint = f"Did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
     valid = listed if listed is not None else ", ".join(names)
-    return InputError(f"unknown {kind} {name!r}. {hint}Known: {valid or '(none)'}.")
+    return InputError(f"unknown {kind}: {name!r}. {hint}Known: {valid or '(none)'}.")

@@ -72,6 +72,9 @@ class SamplingConfig:
     that tokens are drawn from, after temperature, top_p and top_k (Dream). The record is always of `model`."""
     cfg_scale: float = 0.0
     """Classifier-free guidance s: uncond + (s + 1)(cond - uncond), the prompt masked in the unconditional pass."""
+    logits_mask_inf: bool = True
+    """Remove the mask token before anything is scored or drawn. When False, as in the published code, a position that
+    draws the mask stays a mask and the step is spent; a text may then end with masks in it."""
     logits_eos_inf: bool = False
     """Remove the end-of-sequence token before anything is scored or drawn."""
     confidence_eos_eot_inf: bool = False

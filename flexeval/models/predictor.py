@@ -59,5 +59,5 @@ class MaskPredictor(Protocol):
         ...
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
-        """Logits [N, V] of gathered rows, float32."""
+        """Logits [N, V] of gathered rows, float32. The caller may overwrite them."""
         ...

@@ -1,0 +1,52 @@
+"""DecodingState -> which positions to commit; pure, one idea per file."""
+
+from __future__ import annotations
+
+import re
+
+from flexeval.errors import InputError
+from flexeval.orders.order import Order, Read, take_highest, take_leftmost
+from flexeval.registry import Registry, build, parse_spec
+
+ORDERS: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders")
+for _name, _target, _aliases, _summary in [
+    ("ar", "ar:LeftToRight", ("left_to_right",), "the leftmost mask"),
+    (
+        "confidence",
+        "confidence:Confidence",
+        ("low_confidence", "arbitrary", "lcr"),
+        "highest-probability proposal: LLaDA's low-confidence remasking, the paper's arbitrary order",
+    ),
+    ("top_prob", "certainty:TopProb", ("tpp",), "largest top-token probability, then draw"),
+    ("margin", "certainty:Margin", ("topk_margin",), "largest gap between the two likeliest tokens, then draw"),
+    ("entropy", "certainty:Entropy", ("neg_entropy",), "lowest entropy, then draw"),
+    ("random", "chance:Random", (), "uniform among the eligible positions"),
+    ("permutation", "chance:Permutation", (), "one fixed random permutation for all samples"),
+    ("egi", "egi:EntropyGuidedInjection", (), "first the highest entropy at its own temperature, then top_prob"),
+    ("parallel-k", "confidence:Parallel", (), "the k most confident proposals at each step (parallel-4)"),
+    ("threshold", "threshold:Threshold", (), "all proposals with confidence >= tau (Fast-dLLM)"),
+    ("factor", "threshold:Factor", (), "as many proposals as Fast-dLLM's factor rule allows"),
+    ("eb", "eb:EntropyBound", ("entropy_bound",), "largest prefix with sum H - max H <= gamma (EB-Sampler)"),
+    ("fork", "fork:Fork", (), "all above tau; where none is, the frontier (Fork-dLLM)"),
+]:
+    ORDERS.register(_name, f"flexeval.orders.{_target}", aliases=_aliases, summary=_summary)
+
+
+def get_order(spec: str | Order) -> Order:
+    """The order that `name`, an alias, `name:param=value,...` or `parallel-<k>` stands for; an Order passes through.
+
+    Raises:
+        InputError: unknown name or parameter, or a value that the order refuses.
+    """
+    if isinstance(spec, Order):
+        return spec
+    name, params = parse_spec(spec)
+    if match := re.fullmatch(r"parallel[-_](\d+)", name):
+        name, params = "parallel-k", {"k": match[1], **params}
+    name = ORDERS.canonical(name)
+    if name == "parallel-k" and "k" not in params:
+        raise InputError(f"order {spec!r} needs its number of positions; write 'parallel-4'")
+    return build(ORDERS.get(name), params, owner=f"order {name!r}")
+
+
+__all__ = ["ORDERS", "Order", "Read", "get_order", "take_highest", "take_leftmost"]

@@ -1,0 +1,9 @@
+"""The only denoising loop; schedule, randomness, recorder."""
+
+from __future__ import annotations
+
+from flexeval.sampling.evaluate import Counters
+from flexeval.sampling.sampler import Sampler
+from flexeval.sampling.slots import SampleRequest
+
+__all__ = ["Counters", "SampleRequest", "Sampler"]

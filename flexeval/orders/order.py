@@ -1,0 +1,87 @@
+"""What a decoding order is, and the selections that several orders share.
+
+An order sees a `DecodingState` and answers which positions to commit. It never touches the canvas, the
+block window, the randomness or the NFE count, so no order can get them wrong. Everything here is numpy.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
+from flexeval.registry import format_spec
+
+Read = Literal["top_prob", "margin", "entropy", "proposal", "uniform"]
+"""What an order may ask for; `proposal` brings the proposal's `confidence` along."""
+
+MODEL_READS: frozenset[Read] = frozenset({"top_prob", "margin", "entropy", "proposal"})
+"""Reads that need the model at every eligible position. An order without any chooses before the model is asked."""
+
+
+@dataclass(frozen=True)
+class Order(ABC):
+    """A decoding order: its fields are its parameters, its call picks what to commit.
+
+    Subclasses are frozen dataclasses. An order that reads a proposal is of the kind *propose, then
+    select*: a token is drawn at every eligible position and the chosen ones are committed as drawn.
+    Every other order is *select, then sample*: the token is drawn at the chosen position only.
+    """
+
+    name: ClassVar[str]
+    """The registered name."""
+    reads: ClassVar[frozenset[Read]] = frozenset()
+    """What the call reads of the state beyond eligibility, frontier, budget and step."""
+    adaptive: ClassVar[bool] = False
+    """Whether the order itself decides how many positions a step commits, so that `steps` has no meaning."""
+
+    @abstractmethod
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """The positions to commit, [B, G]: at least one in each row, eligible ones only."""
+
+    def temperature(self, state: DecodingState, default: float) -> FloatArray:
+        """The temperature [B] at which the chosen tokens are drawn (select, then sample only)."""
+        return np.full(len(state.step_B), default)
+
+    @property
+    def draw(self) -> Literal["select", "propose"]:
+        """When the token is drawn: after its position was selected, or before."""
+        return "propose" if "proposal" in self.reads else "select"
+
+    @property
+    def reads_model(self) -> bool:
+        """Whether the model is needed before positions can be chosen."""
+        return bool(self.reads & MODEL_READS)
+
+    @property
+    def spec(self) -> str:
+        """The canonical `name:param=value,...`."""
+        return format_spec(self.name, self)
+
+
+def take_highest(score_BG: FloatArray, eligible_BG: BoolArray, count_B: IntArray) -> BoolArray:
+    """The `count_B` highest-scoring eligible positions of each row; ties go to the left."""
+    # The floor keeps an eligible position with a score of -inf above every position that is not eligible.
+    masked_BG = np.where(eligible_BG, np.maximum(score_BG, np.finfo(np.float64).min), -np.inf)
+    if np.all(count_B == 1):
+        chosen_BG = np.zeros(eligible_BG.shape, dtype=bool)
+        chosen_BG[np.arange(len(masked_BG)), masked_BG.argmax(axis=1)] = True
+        return chosen_BG
+    return (ranks_descending(masked_BG) < np.asarray(count_B)[:, None]) & eligible_BG
+
+
+def take_leftmost(eligible_BG: BoolArray, count_B: IntArray) -> BoolArray:
+    """The `count_B` leftmost eligible positions of each row."""
+    return eligible_BG & (np.cumsum(eligible_BG, axis=1) <= np.asarray(count_B)[:, None])
+
+
+def ranks_descending(score_BG: FloatArray) -> NDArray[Any]:
+    """Rank of each entry within its row, 0 for the highest; ties go to the left."""
+    order_BG = np.argsort(-score_BG, axis=1, kind="stable")
+    ranks_BG = np.empty_like(order_BG)
+    np.put_along_axis(ranks_BG, order_BG, np.arange(score_BG.shape[1])[None, :], axis=1)
+    return ranks_BG

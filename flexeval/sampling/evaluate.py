@@ -1,0 +1,185 @@
+"""A batch of canvases -> hidden states, each distinct canvas evaluated once; hidden states -> measured rows.
+
+Knows nothing of orders, schedules and the record. Axis suffixes: `R` canvases asked for, `U` distinct
+canvases, `L` canvas positions, `N` rows of logits, `M` draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flexeval.models.predictor import MaskPredictor
+from flexeval.records import BoolArray, FloatArray, IntArray, SamplingConfig
+from flexeval.sampling.measure import Distribution, draw, temper
+
+_LOGIT_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}
+"""Float32 logits that are in memory at once: what stays in a CPU's cache, what keeps a GPU busy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Hidden states of the distinct canvases of a batch."""
+
+    hidden_ULD: Tensor
+    unconditional_ULD: Tensor | None
+    """The same with the prompt masked, when classifier-free guidance is on."""
+    canvas_R: NDArray[np.int64]
+    """Which distinct canvas each canvas asked for is."""
+    representative_U: NDArray[np.int64]
+    """For each distinct canvas, the first canvas asked for that equals it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """Mask-predictor evaluations so far; guidance counts two."""
+
+    evaluations: int = 0
+    """That samples needed."""
+    distinct: int = 0
+    """That were computed, equal canvases once."""
+
+
+class Evaluator:
+    """Runs a mask predictor for a sampler, within bounds of memory."""
+
+    def __init__(self, predictor: MaskPredictor, config: SamplingConfig, *, forward_batch: int) -> None:
+        """
+        Args:
+            predictor: the model.
+            config: guidance and suppressed tokens.
+            forward_batch: canvases per forward at most; halved when the device runs out of memory.
+        """
+        self.predictor = predictor
+        self.counters = Counters()
+        self._config = config
+        self._forward_batch = forward_batch
+        self._removed = [predictor.mask_id] if config.logits_mask_inf else []
+        self._removed += [predictor.eos_id] if config.logits_eos_inf else []
+
+    # ----- canvases -> hidden states -----
+
+    def evaluate(self, tokens_RL: IntArray, attended_RL: BoolArray, gen_length: int) -> Evaluation:
+        """Evaluate each distinct canvas once.
+
+        Args:
+            tokens_RL: left-padded canvases.
+            attended_RL: False at padding.
+            gen_length: generated positions at the end of each canvas.
+        """
+        canvas_R, representative_U = merge_equal(tokens_RL, attended_RL)
+        tokens_UL, attended_UL = tokens_RL[representative_U], attended_RL[representative_U]
+        passes = 1
+        hidden_ULD, unconditional_ULD = self._forward(tokens_UL, attended_UL), None
+        if self._config.cfg_scale > 0:
+            passes = 2
+            masked_UL = tokens_UL.copy()
+            masked_UL[:, :-gen_length] = self.predictor.mask_id
+            unconditional_ULD = self._forward(masked_UL, attended_UL)
+        self.counters = Counters(
+            evaluations=self.counters.evaluations + passes * len(tokens_RL),
+            distinct=self.counters.distinct + passes * len(tokens_UL),
+        )
+        return Evaluation(
+            hidden_ULD=hidden_ULD,
+            unconditional_ULD=unconditional_ULD,
+            canvas_R=canvas_R,
+            representative_U=representative_U,
+        )
+
+    def _forward(self, tokens_UL: IntArray, attended_UL: BoolArray) -> Tensor:
+        """Hidden states in batches that fit."""
+        while True:
+            try:
+                return torch.cat([
+                    self._forward_once(tokens_UL[start : start + self._forward_batch],
+                                       attended_UL[start : start + self._forward_batch])
+                    for start in range(0, len(tokens_UL), self._forward_batch)
+                ])  # fmt: skip
+            except torch.OutOfMemoryError:
+                if self._forward_batch == 1:
+                    raise
+            # Outside the handler, so that the failed forward's tensors are no longer referenced.
+            self._forward_batch = max(1, min(self._forward_batch, len(tokens_UL)) // 2)
+            torch.cuda.empty_cache()
+
+    def _forward_once(self, tokens_UL: IntArray, attended_UL: BoolArray) -> Tensor:
+        # Columns that are padding for every canvas of this forward need no computing.
+        first = int(attended_UL.argmax(axis=1).min())
+        tokens, attended = tokens_UL[:, first:], attended_UL[:, first:]
+        device = self.predictor.device
+        mask = None if attended.all() else torch.from_numpy(np.ascontiguousarray(attended)).to(device)
+        hidden = self.predictor.hidden(torch.from_numpy(np.ascontiguousarray(tokens)).to(device), mask)
+        if first:
+            hidden = torch.nn.functional.pad(hidden, (0, 0, first, 0))
+        return hidden
+
+    # ----- hidden states -> rows of logits -----
+
+    def distributions(
+        self, evaluation: Evaluation, canvas_N: IntArray, column_N: IntArray
+    ) -> Iterator[tuple[slice, Distribution]]:
+        """The untempered softmax of some rows, in chunks that fit: (which of the N rows, their distribution).
+
+        Args:
+            evaluation: where the hidden states are.
+            canvas_N: index of the distinct canvas.
+            column_N: index of the canvas position.
+        """
+        device = self.predictor.device
+        at = (torch.from_numpy(canvas_N).to(device), torch.from_numpy(column_N).to(device))
+        hidden_ND = evaluation.hidden_ULD[at]
+        unconditional_ND = None if evaluation.unconditional_ULD is None else evaluation.unconditional_ULD[at]
+        rows = max(1, _LOGIT_BYTES.get(device.type, _LOGIT_BYTES["cuda"]) // (4 * self.predictor.vocab_size))
+        for start in range(0, len(canvas_N), rows):
+            chunk = slice(start, min(start + rows, len(canvas_N)))
+            logits_NV = self.predictor.logits(hidden_ND[chunk])
+            if unconditional_ND is not None:
+                plain_NV = self.predictor.logits(unconditional_ND[chunk])
+                logits_NV = plain_NV + (self._config.cfg_scale + 1) * (logits_NV - plain_NV)
+            logits_NV[:, self._removed] = -torch.inf
+            yield chunk, Distribution.of(logits_NV)
+
+    def scored(self, distribution: Distribution) -> Distribution:
+        """The distribution that an order's scores are read from (`SamplingConfig.scored`, `confidence_eos_eot_inf`)."""
+        if self._config.scored == "sampled":
+            # Dream does not temper at temperature 0, but filters all the same.
+            weights_NV = self.sampled(distribution, self._config.temperature or 1.0)
+            distribution = Distribution.of(weights_NV.log())
+        if self._config.confidence_eos_eot_inf:
+            gaps_NV = distribution.gaps_NV.clone()
+            gaps_NV[:, sorted({self.predictor.eos_id, *self.predictor.stop_ids})] = -torch.inf
+            distribution = Distribution.of(gaps_NV)
+        return distribution
+
+    def sampled(self, distribution: Distribution, temperature_N: float | FloatArray) -> Tensor:
+        """Weights [N, V] of the distribution that tokens are drawn from."""
+        rows, device = len(distribution.normaliser_N), distribution.gaps_NV.device
+        temperatures_N = torch.from_numpy(np.broadcast_to(np.float32(temperature_N), (rows,)).copy()).to(device)
+        return temper(distribution, temperatures_N, self._config.top_p, self._config.top_k)
+
+    def draw(self, weights_NV: Tensor, rows_M: NDArray[Any], uniforms_M: FloatArray) -> Tensor:
+        """Tokens [M]; `rows_M` says from which row of the weights each is drawn."""
+        device = weights_NV.device
+        return draw(weights_NV, torch.from_numpy(rows_M).to(device), torch.from_numpy(uniforms_M).to(device))
+
+
+def merge_equal(tokens_RL: IntArray, attended_RL: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(which distinct canvas each canvas is [R], the first canvas equal to each distinct one [U])."""
+    padding_R = tokens_RL.shape[1] - attended_RL.sum(axis=1)
+    seen: dict[tuple[int, bytes], int] = {}
+    canvas_R = np.empty(len(tokens_RL), dtype=np.int64)
+    representatives: list[int] = []
+    for row, (padding, tokens_L) in enumerate(zip(padding_R.tolist(), tokens_RL, strict=True)):
+        key = (padding, tokens_L.tobytes())
+        if key not in seen:
+            seen[key] = len(representatives)
+            representatives.append(row)
+        canvas_R[row] = seen[key]
+    return canvas_R, np.array(representatives, dtype=np.int64)

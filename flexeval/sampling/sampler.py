@@ -1,0 +1,129 @@
+"""The only denoising loop: samples come in, take steps together, and leave as soon as they are done.
+
+See docs/design.md, section 5, for what it promises. What happens within a step is in `step.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+import torch
+
+from flexeval.errors import InputError
+from flexeval.models.predictor import MaskPredictor
+from flexeval.orders.order import Order
+from flexeval.records import SamplingConfig, Trajectory
+from flexeval.sampling.evaluate import Counters, Evaluator
+from flexeval.sampling.recorder import Recorder
+from flexeval.sampling.slots import SampleRequest, Slots
+from flexeval.sampling.step import Stepper
+
+_AUTO_BATCH = {"cpu": 64, "cuda": 128}
+"""Samples in flight, by device."""
+_AUTO_FORWARD = {"cpu": 16, "cuda": 128}
+"""Canvases per forward, by device: what a CPU's cache holds, what keeps a GPU busy."""
+
+
+class Sampler:
+    """Draws samples from a mask predictor in a decoding order.
+
+    A sample is a function of (model, order, config, problem id, sample index): not of the batch size, of
+    the other samples, or of when it is drawn.
+    """
+
+    def __init__(
+        self, predictor: MaskPredictor, order: Order, config: SamplingConfig, *, batch_size: int | None = None
+    ) -> None:
+        """
+        Args:
+            predictor: the model.
+            order: the decoding order.
+            config: lengths, schedule, temperature, seed.
+            batch_size: samples in flight; None chooses for the device. Changes no sample.
+
+        Raises:
+            InputError: settings that exclude each other.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch size must be at least 1, not {batch_size}")
+        if order.adaptive and (config.steps is not None or config.tokens_per_step is not None):
+            raise InputError(
+                f"order {order.name!r} decides itself how many tokens a step commits; "
+                "leave out steps and tokens_per_step"
+            )
+        device = predictor.device.type
+        self.predictor = predictor
+        self.order = order
+        self.config = config
+        self.batch_size = batch_size or _AUTO_BATCH.get(device, _AUTO_BATCH["cuda"])
+        forward_batch = min(self.batch_size, _AUTO_FORWARD.get(device, _AUTO_FORWARD["cuda"]))
+        self._evaluator = Evaluator(predictor, config, forward_batch=forward_batch)
+
+    @property
+    def counters(self) -> Counters:
+        """Evaluations so far, and how many were computed after merging equal canvases."""
+        return self._evaluator.counters
+
+    def run(self, requests: Iterable[SampleRequest]) -> Iterator[Trajectory]:
+        """Draw samples; each is yielded as soon as it is finished, so not in the order of the requests.
+
+        Consecutive requests with the same prompt start together where slots allow, so that their equal
+        canvases merge; a slot that becomes free waits only until the next such group fits.
+
+        Raises:
+            InputError: a prompt that does not fit the model's context.
+        """
+        slots = Slots(
+            self.batch_size,
+            self.config,
+            adaptive=self.order.adaptive,
+            mask_id=self.predictor.mask_id,
+            stop_ids=self.predictor.stop_ids,
+        )
+        recorder = Recorder(self.batch_size, self.config.gen_length)
+        stepper = Stepper(self._evaluator, self.order, self.config, slots, recorder)
+        groups = self._groups(requests)
+        group = next(groups, [])
+        while True:
+            # Refill: a whole group at a time, into free slots.
+            while group and len(group) <= len(slots.free):
+                for slot, request in zip(slots.free, group, strict=False):
+                    slots.place(slot, request)
+                    recorder.clear(slot)
+                group = next(groups, [])
+            rows = slots.active
+            if not len(rows):
+                return
+
+            # One step for every sample in flight.
+            with torch.inference_mode():
+                stepper.step(rows)
+
+            # Hand out what is finished.
+            for slot in rows[slots.finished(rows)].tolist():
+                trajectory = recorder.trajectory(slot, slots)
+                slots.release(slot)
+                yield trajectory
+
+    def _groups(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampleRequest]]:
+        """Consecutive requests with the same prompt, as many as the slots hold."""
+        for _, same_prompt in groupby(requests, key=lambda request: request.prompt_ids):
+            group: list[SampleRequest] = []
+            for request in same_prompt:
+                self._check_fits(request)
+                group.append(request)
+                if len(group) == self.batch_size:
+                    yield group
+                    group = []
+            if group:
+                yield group
+
+    def _check_fits(self, request: SampleRequest) -> None:
+        total = len(request.prompt_ids) + self.config.gen_length
+        if total > self.predictor.max_length:
+            raise InputError(
+                f"the prompt of {request.problem_id!r} has {len(request.prompt_ids)} tokens; with gen_length "
+                f"{self.config.gen_length} that is {total}, more than the {self.predictor.max_length} of model "
+                f"{self.predictor.name!r}; use a shorter gen_length or prompt"
+            )
