@@ -1,0 +1,70 @@
+"""What every mask predictor that was loaded from a checkpoint has in common: ids, limits, text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from flexeval.errors import InputError
+from flexeval.models.special import SpecialIds
+from flexeval.models.text import TextCodec
+from flexeval.records import Prompt
+
+
+class CheckpointPredictor:
+    """The part of `MaskPredictor` that needs no forward pass."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        *,
+        name: str,
+        special: SpecialIds,
+        codec: TextCodec | None,
+        vocab_size: int,
+        max_length: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """
+        Args:
+            module: the network, on its device; training code may change its parameters in place.
+            name: how the model was asked for.
+            special: mask, end-of-sequence and stop ids.
+            codec: None for a checkpoint without tokenizer, which then takes and gives token ids only.
+            vocab_size: width of the logits.
+            max_length: longest canvas.
+            device: of the parameters.
+            dtype: of the parameters.
+        """
+        self.module = module
+        self.name = name
+        self.mask_id = special.mask
+        self.eos_id = special.eos
+        self.stop_ids = special.stop
+        self.vocab_size = vocab_size
+        self.max_length = max_length
+        self.device = device
+        self.dtype = dtype
+        self._codec = codec
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """See `MaskPredictor.encode`. Raises InputError for an empty prompt or a checkpoint without tokenizer."""
+        return self._text().encode(prompt)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """See `MaskPredictor.decode`. Raises InputError for a checkpoint without tokenizer."""
+        return self._text().decode(token_ids)
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """See `MaskPredictor.pieces`. Raises InputError for a checkpoint without tokenizer."""
+        return self._text().pieces(token_ids)
+
+    def _text(self) -> TextCodec:
+        if self._codec is None:
+            raise InputError(
+                f"{self.name!r} has no tokenizer, so it takes and gives token ids only; "
+                "put tokenizer.json and tokenizer_config.json into its folder"
+            )
+        return self._codec

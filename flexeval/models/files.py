@@ -1,0 +1,142 @@
+"""What the user wrote -> a checkpoint folder on this machine, and its JSON files.
+
+Knows short names, folders and the hub; does not know what the files mean. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from flexeval.errors import InputError, did_you_mean
+from flexeval.models.names import MODELS, KnownModel
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+DATA_FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.txt", "*.model")
+"""What is fetched from the hub: never a pickle, and Python files only when the user trusts them."""
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint folder and its configuration."""
+
+    name: str
+    """How the model was asked for."""
+    folder: Path
+    config: dict[str, Any]
+    """config.json."""
+    generation: dict[str, Any]
+    """generation_config.json; empty when there is none."""
+    chat: bool
+    """Whether to use the tokenizer's chat template, if it has one."""
+
+
+def find_checkpoint(spec: str, *, with_code: bool = False) -> Checkpoint:
+    """The checkpoint that a bundled name, a short name, a folder or a hub id stands for.
+
+    A registered name wins over a folder of the same name; write `./name` for the folder.
+
+    Args:
+        spec: what the user wrote.
+        with_code: also fetch the Python files of a hub checkpoint.
+
+    Raises:
+        InputError: an unknown name, a missing folder, a hub that cannot be reached, an unreadable config.json.
+    """
+    name = spec.strip()
+    known = _known(name)
+    folder = _folder(name, with_code=with_code)
+    return Checkpoint(
+        name=name,
+        folder=folder,
+        config=read_json(folder / "config.json"),
+        generation=read_json(folder / "generation_config.json") if (folder / "generation_config.json").exists() else {},
+        chat=known is None or known.chat,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises InputError when it is missing, unreadable or something else."""
+    if not path.is_file():
+        raise InputError(f"{str(path.parent)!r} is no checkpoint: it has no {path.name}")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {str(path)!r}: {one_line(error)}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"cannot read {str(path)!r}: it holds a {type(value).__name__}, not an object")
+    return value
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint folder, in the order of its index.
+
+    Raises:
+        InputError: there are none (pickled weights are never loaded), or the index names one that is missing.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise InputError(f"cannot read {str(index)!r}: it has no weight_map")
+        files = [folder / str(name) for name in dict.fromkeys(weight_map.values())]
+    else:
+        files = [folder / "model.safetensors"]
+        if not files[0].exists() and any(next(folder.glob(pattern), None) for pattern in PICKLES):
+            raise InputError(
+                f"{str(folder)!r} holds pickled weights only, which can run code when loaded; "
+                "convert them to safetensors first"
+            )
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{str(folder)!r} is incomplete: {file.name} is missing")
+    return files
+
+
+def one_line(error: BaseException, *, limit: int = 300) -> str:
+    """What an exception of another library says, on one line of bounded length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _known(name: str) -> KnownModel | None:
+    """The registered model of this name or with this hub id."""
+    if name in MODELS:
+        return MODELS.get(name)
+    return next((model for model in map(MODELS.get, MODELS) if model.repo == name), None)
+
+
+def _folder(name: str, *, with_code: bool) -> Path:
+    if name in MODELS:
+        repo = MODELS.get(name).repo
+        if repo is None:
+            return Path(str(resources.files("flexeval.models.tiny")))
+        return _download(repo, with_code=with_code)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise InputError(f"{name!r} is a file; give the folder that holds config.json and the weights")
+    if HUB_ID.fullmatch(name):
+        return _download(name, with_code=with_code)
+    if "/" in name or "\\" in name:
+        raise InputError(f"there is no folder {name!r}; give a checkpoint folder, a hub id 'org/name' or a short name")
+    raise did_you_mean("model", name, MODELS, listed=", ".join(MODELS) + ", a folder, a hub id 'org/name'")
+
+
+def _download(repo: str, *, with_code: bool) -> Path:
+    """Fetch what is missing of a hub checkpoint and return its folder."""
+    import huggingface_hub
+
+    patterns = [*DATA_FILES, "*.py"] if with_code else list(DATA_FILES)
+    try:
+        return Path(huggingface_hub.snapshot_download(repo, allow_patterns=patterns))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot fetch {repo!r} from the hub, and there is no folder of that name: {one_line(error)}"
+        ) from error

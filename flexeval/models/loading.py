@@ -1,0 +1,73 @@
+"""`load_model`: what the user wrote -> a mask predictor on a device."""
+
+from __future__ import annotations
+
+import torch
+
+from flexeval.errors import InputError, did_you_mean
+from flexeval.models.adapter import load_adapter
+from flexeval.models.families import FAMILIES, family_of
+from flexeval.models.files import find_checkpoint
+from flexeval.models.native import load_native
+from flexeval.models.predictor import MaskPredictor
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_model(
+    spec: str,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    trust_remote_code: bool = False,
+) -> MaskPredictor:
+    """Load a mask predictor.
+
+    LLaDA, Dream (with DiffuCoder and Dream-Coder) and dLLM's A2D checkpoints run on transformers' own layers, never on
+    the code that they bring along.
+
+    Args:
+        spec: the bundled model ("tiny"), a short name (`flexeval ls models`), a folder, or a hub id "org/name".
+        device: "auto" takes CUDA, then MPS, then the CPU; or a device of torch's.
+        dtype: "auto" keeps the checkpoint's type on an accelerator and takes float32 on the CPU; or "float32",
+            "bfloat16", "float16".
+        trust_remote_code: run the checkpoint's own code, if it belongs to none of these families.
+
+    Raises:
+        InputError: unknown model, device or type; a checkpoint that cannot be fetched, read or represented; one
+            without a mask token; one that needs its own code while `trust_remote_code` is False.
+    """
+    chosen_device = _device(str(device))
+    chosen_dtype = _dtype(str(dtype).removeprefix("torch."), chosen_device)
+    checkpoint = find_checkpoint(spec, with_code=trust_remote_code)
+    family = family_of(checkpoint.config)
+    if family is not None:
+        return load_native(checkpoint, family, device=chosen_device, dtype=chosen_dtype)
+    if trust_remote_code:
+        return load_adapter(checkpoint, device=chosen_device, dtype=chosen_dtype)
+    raise InputError(
+        f"{checkpoint.name!r} is of type {checkpoint.config.get('model_type')!r}, for which flexeval has no layers "
+        f"(it has {', '.join(FAMILIES)}); trust_remote_code=True runs the code that it brings along"
+    )
+
+
+def _device(name: str) -> torch.device:
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if name == "auto":
+        return torch.device(available[0])
+    if name not in available:
+        raise did_you_mean("or unavailable device", name, ["auto", *available], listed=", ".join(["auto", *available]))
+    return torch.device(name)
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype | None:
+    """The type to load in; None for the checkpoint's own."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else None
+    if name not in DTYPES:
+        raise did_you_mean("dtype", name, ["auto", *DTYPES])
+    return DTYPES[name]

@@ -1,0 +1,53 @@
+"""Short names of published checkpoints. Knows hub ids, not what is in them; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flexeval.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownModel:
+    """Where a named checkpoint is, and how it wants to be asked."""
+
+    repo: str | None
+    """Hub id; None for the bundled checkpoint."""
+    chat: bool = True
+    """Use the tokenizer's chat template. False for base models, which may bring a template they never saw."""
+
+
+MODELS: Registry[KnownModel] = Registry("model")
+MODELS.register("tiny", KnownModel(repo=None), summary="bundled: about a million parameters, word problems")
+for _name, _repo, _chat, _summary in [
+    ("llada-8b-instruct", "GSAI-ML/LLaDA-8B-Instruct", True, "LLaDA 8B, instruction-tuned (arXiv:2502.09992)"),
+    ("llada-8b-base", "GSAI-ML/LLaDA-8B-Base", False, "LLaDA 8B, base"),
+    ("llada-1.5", "GSAI-ML/LLaDA-1.5", True, "LLaDA 8B with preference optimisation (arXiv:2505.19223)"),
+    (
+        "llada-justgrpo-gsm8k",
+        "nzl-thu/LLaDA-Instruct-JustGRPO-GSM8K",
+        True,
+        "LLaDA 8B after GRPO in AR order on GSM8K (arXiv:2601.15165)",
+    ),
+    ("llada-justgrpo-math500", "nzl-thu/LLaDA-Instruct-JustGRPO-Math500", True, "the same, trained for MATH-500"),
+    ("llada-justgrpo-code", "nzl-thu/LLaDA-Instruct-JustGRPO-Code", True, "the same, trained for HumanEval and MBPP"),
+    ("dream-7b-instruct", "Dream-org/Dream-v0-Instruct-7B", True, "Dream 7B, instruction-tuned (arXiv:2508.15487)"),
+    ("dream-7b-base", "Dream-org/Dream-v0-Base-7B", False, "Dream 7B, base"),
+    ("dream-coder-7b-instruct", "Dream-org/Dream-Coder-v0-Instruct-7B", True, "Dream-Coder 7B, instruction-tuned"),
+    ("diffucoder-7b-instruct", "apple/DiffuCoder-7B-Instruct", True, "DiffuCoder 7B, instruct (arXiv:2506.20639)"),
+    ("diffucoder-7b-base", "apple/DiffuCoder-7B-Base", False, "DiffuCoder 7B, base"),
+    ("diffucoder-7b-cpgrpo", "apple/DiffuCoder-7B-cpGRPO", True, "DiffuCoder 7B after coupled GRPO"),
+    (
+        "a2d-qwen3-0.6b",
+        "dllm-hub/Qwen3-0.6B-diffusion-mdlm-v0.1",
+        True,
+        "Qwen3 0.6B turned into a mask predictor (dLLM, arXiv:2602.22661)",
+    ),
+    (
+        "a2d-qwen2.5-coder-0.5b",
+        "dllm-hub/Qwen2.5-Coder-0.5B-Instruct-diffusion-mdlm-v0.1",
+        True,
+        "Qwen2.5-Coder 0.5B turned into a mask predictor",
+    ),
+]:
+    MODELS.register(_name, KnownModel(repo=_repo, chat=_chat), summary=_summary)

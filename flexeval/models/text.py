@@ -1,0 +1,129 @@
+"""Prompt -> token ids, token ids -> text. Knows transformers' tokenizers; knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flexeval.errors import InputError
+from flexeval.models.files import one_line
+from flexeval.records import Prompt
+
+
+def load_tokenizer(folder: Path) -> Any | None:
+    """The tokenizer of a checkpoint folder, without running any code that the folder brings along.
+
+    tokenizer.json is read as it is; vocab.json with merges.txt is Qwen's byte-level BPE, which Dream shares.
+
+    Returns:
+        None when the folder has neither.
+
+    Raises:
+        InputError: the files cannot be read.
+    """
+    from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
+
+    if (folder / "tokenizer.json").exists():
+        kind = PreTrainedTokenizerFast
+    elif (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
+        kind = Qwen2Tokenizer
+    else:
+        return None
+    try:
+        return kind.from_pretrained(folder)
+    except Exception as error:  # the Rust tokenizer raises bare Exceptions
+        raise InputError(f"cannot read the tokenizer in {str(folder)!r}: {one_line(error)}") from error
+
+
+class TextCodec:
+    """A tokenizer as a mask predictor uses it: chat template, exactly one BOS, text token by token."""
+
+    def __init__(self, tokenizer: Any, *, name: str, chat: bool, silent_ids: frozenset[int]) -> None:
+        """
+        Args:
+            tokenizer: transformers' tokenizer.
+            name: of the model, for messages.
+            chat: use the chat template, if there is one.
+            silent_ids: tokens that never show in the text, besides those that the tokenizer calls special.
+        """
+        self._tokenizer = tokenizer
+        self._name = name
+        self._chat = chat and bool(tokenizer.chat_template)
+        self._silent_ids = silent_ids | frozenset(tokenizer.all_special_ids)
+        self._piece: dict[int, str] = {}
+        bos = tokenizer.bos_token_id
+        # A template that writes no BOS may count on the tokenizer to add it.
+        wants_bos = not self._chat or bos in tokenizer("")["input_ids"]
+        self._bos = bos if bos is not None and wants_bos else None
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt, ending where the completion begins; see `MaskPredictor.encode`.
+
+        With a chat template: system text, user turn, header of the assistant's turn, and the prefill. Without:
+        system text, blank line, user text and prefill as plain text.
+
+        Raises:
+            InputError: an empty prompt, or one that the chat template refuses.
+        """
+        if not prompt.user.strip():
+            raise InputError("the prompt is empty; give it some text")
+        text = self._render(prompt) if self._chat else "\n\n".join(filter(None, (prompt.system, prompt.user)))
+        ids: list[int] = self._tokenizer(text + prompt.prefill, add_special_tokens=False)["input_ids"]
+
+        # Exactly one BOS, whoever wrote it.
+        bos = self._tokenizer.bos_token_id
+        start = next((i for i, token in enumerate(ids) if token != bos), len(ids))
+        if start:
+            return ids[start - 1 :]
+        return ids if self._bos is None else [self._bos, *ids]
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of the tokens, special ones left out."""
+        shown = [int(token) for token in token_ids if int(token) not in self._silent_ids]
+        return str(self._tokenizer.decode(shown, clean_up_tokenization_spaces=False))
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """What each token adds to the text; a character split over tokens goes to the one that completes it."""
+        text = self.decode(token_ids)
+        alone = [self._alone(int(token)) for token in token_ids]
+        if "".join(alone) == text:
+            return alone
+
+        # A token's piece ends where the text of all tokens so far stops agreeing with the whole text: bytes of an
+        # unfinished character decode to a replacement sign that the whole text does not have.
+        pieces: list[str] = []
+        end = 0
+        for count in range(1, len(token_ids)):
+            so_far = self.decode(token_ids[:count])
+            agreed = max(end, _common_prefix(so_far, text, start=end))
+            pieces.append(text[end:agreed])
+            end = agreed
+        return [*pieces, text[end:]]
+
+    def _alone(self, token: int) -> str:
+        """The text of a token by itself."""
+        if token not in self._piece:
+            self._piece[token] = self.decode([token])
+        return self._piece[token]
+
+    def _render(self, prompt: Prompt) -> str:
+        messages = [{"role": "user", "content": prompt.user}]
+        if prompt.system:
+            messages.insert(0, {"role": "system", "content": prompt.system})
+        try:
+            # Templates without a thinking mode ignore the switch; dLLM's A2D checkpoints were trained with it off.
+            rendered = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+            )
+        except Exception as error:  # a template is a program of the checkpoint's
+            raise InputError(f"the chat template of {self._name!r} refuses the prompt: {one_line(error)}") from error
+        return str(rendered)
+
+
+def _common_prefix(left: str, right: str, *, start: int) -> int:
+    """Length of the common prefix of two texts that agree up to `start`."""
+    length = start
+    while length < min(len(left), len(right)) and left[length] == right[length]:
+        length += 1
+    return length

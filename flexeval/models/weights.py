@@ -1,0 +1,90 @@
+"""safetensors files -> a module's parameters: every one of them, nothing else, in the right shape.
+
+Reads one tensor at a time straight to its device, so that loading needs little memory beyond the model itself.
+Knows nothing of configurations and tokenizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from flexeval.errors import InputError
+from flexeval.models.files import one_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTensor:
+    """Where one weight lies."""
+
+    file: Path
+    key: str
+    """Its name in the file."""
+    shape: tuple[int, ...]
+
+
+def list_tensors(files: Sequence[Path], rename: Callable[[str], str]) -> dict[str, StoredTensor]:
+    """The weights of a checkpoint by the name that the module gives them; reads headers only.
+
+    Raises:
+        InputError: a file that is truncated or no safetensors file, or two weights of the same name.
+    """
+    found: dict[str, StoredTensor] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as handle:
+                for key in handle.keys():  # noqa: SIM118 - a safetensors handle is no dict
+                    name = rename(key)
+                    if name in found:
+                        raise InputError(f"{file.name} and {found[name].file.name} both hold the weight {key!r}")
+                    found[name] = StoredTensor(file=file, key=key, shape=tuple(handle.get_slice(key).get_shape()))
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"cannot read {str(file)!r}: {one_line(error)}") from error
+    return found
+
+
+def check_tensors(module: nn.Module, stored: dict[str, StoredTensor], *, optional: frozenset[str]) -> None:
+    """Refuse a checkpoint that lacks a weight of `module`, holds one too many, or one of another shape.
+
+    Args:
+        module: may be on the meta device.
+        stored: what the files hold.
+        optional: weights that may be absent, because they are tied to another.
+
+    Raises:
+        InputError: naming the first offending weights.
+    """
+    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    missing = sorted(name for name in expected if name not in stored and name not in optional)
+    unexpected = sorted(stored[name].key for name in stored if name not in expected)
+    wrong = sorted(
+        f"{stored[name].key} {list(stored[name].shape)} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in stored and stored[name].shape != shape
+    )
+    for what, names in (("lacks weights", missing), ("holds unknown weights", unexpected), ("has wrong shapes", wrong)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise InputError(f"the checkpoint does not match its config.json: it {what}: {', '.join(names[:3])}{more}")
+
+
+def fill(module: nn.Module, stored: dict[str, StoredTensor], *, device: torch.device, dtype: torch.dtype) -> None:
+    """Replace every parameter of `module` that is stored, on `device` and in `dtype`, one tensor at a time."""
+    for file, names in groupby(sorted(stored, key=lambda name: stored[name].file), lambda name: stored[name].file):
+        with safe_open(file, framework="pt", device=str(device)) as handle:
+            for name in names:
+                path, _, leaf = name.rpartition(".")
+                value = handle.get_tensor(stored[name].key).to(dtype)
+                module.get_submodule(path).register_parameter(leaf, nn.Parameter(value))
+
+
+def stored_dtype(tensor: StoredTensor) -> torch.dtype:
+    """The type in which a weight is stored."""
+    with safe_open(tensor.file, framework="pt") as handle:
+        return handle.get_slice(tensor.key)[:1].dtype  # type: ignore[no-any-return]
