@@ -1,0 +1,144 @@
+r"""Bring the LaTeX of a short answer into one spelling, and cut it at its top level.
+
+`clean` changes the way an answer is written, never its value: `\dfrac12` becomes `\frac{1}{2}`, `\left(`
+becomes `(`, `1{,}234` becomes `1,234`, `≤` becomes `\le`. It knows nothing of what the answer means.
+Everything works on a flat list of tokens, so that no depth of nesting can exhaust the stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+TOKEN = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
+"""A command, an escaped character, or one character."""
+
+UNICODE = {
+    "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "÷": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ",
+    "√": r"\sqrt ", "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∈": r"\in ",
+    "±": r"\pm ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}",
+    "¾": r"\frac{3}{4}", "²": "^2", "³": "^3", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+}  # fmt: skip
+
+RENAMED = {
+    r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom", r"\tbinom": r"\binom",
+    r"\leq": r"\le", r"\leqslant": r"\le", r"\geq": r"\ge", r"\geqslant": r"\ge", r"\neq": r"\ne",
+    r"\lt": "<", r"\gt": ">", r"\lbrace": r"\{", r"\rbrace": r"\}", r"\lbrack": "[", r"\rbrack": "]",
+    r"\lparen": "(", r"\rparen": ")", r"\vert": "|", r"\lvert": "|", r"\rvert": "|", r"\colon": ":",
+    r"\mbox": r"\text", r"\hbox": r"\text", r"\textbf": r"\text", r"\textit": r"\text", r"\textrm": r"\text",
+    r"\textup": r"\text", r"\textnormal": r"\text", r"\mathrm": r"\text", r"\bigcup": r"\cup",
+    r"\varnothing": r"\emptyset", r"\degree": r"^\circ", r"\%": "%", r"\$": "$", r"\dots": r"\ldots",
+    r"\,": " ", r"\;": " ", r"\:": " ", r"\ ": " ", r"\quad": " ", r"\qquad": " ", r"\space": " ", "~": " ",
+    "\n": " ", "\t": " ", "\r": " ", r"\ast": "*",
+}  # fmt: skip
+
+DROPPED = frozenset([
+    r"\left", r"\right", r"\middle", r"\big", r"\bigl", r"\bigr", r"\Big", r"\Bigl", r"\Bigr", r"\bigg", r"\biggl",
+    r"\biggr", r"\Bigg", r"\Biggl", r"\Biggr", r"\displaystyle", r"\textstyle", r"\limits", r"\nolimits", r"\rm",
+    r"\bf", r"\!", r"\(", r"\)", r"\[", r"\]",
+])  # fmt: skip
+
+OPENING = frozenset(["(", "[", "{", r"\{", r"\langle", r"\begin"])
+CLOSING = frozenset([")", "]", "}", r"\}", r"\rangle", r"\end"])
+
+
+def clean(text: str) -> str:
+    """The same answer in one spelling of LaTeX, without delimiters of mathematics.
+
+    Unescaped dollar signs in pairs are such delimiters; a single one is a currency sign and stays.
+    """
+    for character, command in UNICODE.items():
+        text = text.replace(character, command)
+    text = re.sub(r",\s*\\!\s*", ",", text).replace("{,}", ",")
+    text = re.sub(r"(?<![\\A-Za-z])sqrt(?![A-Za-z])", r"\\sqrt", text)
+    text = re.sub(r"(?<![\\A-Za-z])pi(?![A-Za-z])", r"\\pi", text)
+    text = re.sub(r"(?<![\\A-Za-z])(?:infinity|infty|inf|oo)(?![A-Za-z])", r"\\infty", text)
+
+    if len(re.findall(r"(?<!\\)\$", text)) % 2 == 0:
+        text = re.sub(r"(?<!\\)\$", " ", text)
+    text = "".join(" " if token in DROPPED else RENAMED.get(token, token) for token in TOKEN.findall(text))
+    text = re.sub(r"\^\s*\{\s*(?:\^\s*)?\\circ\s*\}|\^\s*\^?\s*\\circ", r"^\\circ ", text)
+    text = re.sub(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
+    text = _brace_arguments(text)
+    text = " ".join(text.split())
+    return _trim(text)
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    """The tokens of a text without blanks: two texts with equal tokens are the same answer."""
+    return tuple(token for token in TOKEN.findall(text) if not token.isspace())
+
+
+def split_top(text: str, separators: frozenset[str]) -> list[str]:
+    """Cut at the separating tokens that stand outside every kind of bracket; pieces are stripped."""
+    pieces, start = [], 0
+    for position, token in _top_level(text):
+        if token in separators:
+            pieces.append(text[start:position].strip())
+            start = position + len(token)
+    return [*pieces, text[start:].strip()]
+
+
+def find_top(text: str, wanted: frozenset[str]) -> list[tuple[int, str]]:
+    """(position, token) of the wanted tokens that stand outside every kind of bracket."""
+    return [(position, token) for position, token in _top_level(text) if token in wanted]
+
+
+def outer_brackets(text: str) -> tuple[str, str, str] | None:
+    """(opening, inside, closing) when one pair of brackets, not necessarily of one kind, holds the whole text."""
+    depth = 0
+    matches = list(TOKEN.finditer(text))
+    if len(matches) < 2 or matches[0][0] not in OPENING or matches[-1][0] not in CLOSING:
+        return None
+    for match in matches[:-1]:
+        depth += (match[0] in OPENING) - (match[0] in CLOSING)
+        if depth == 0:
+            return None
+    if depth != 1:
+        return None
+    return matches[0][0], text[matches[0].end() : matches[-1].start()].strip(), matches[-1][0]
+
+
+def _top_level(text: str) -> Iterator[tuple[int, str]]:
+    depth = 0
+    for match in TOKEN.finditer(text):
+        token = match[0]
+        if token in CLOSING:
+            depth = max(0, depth - 1)
+        elif token in OPENING:
+            depth += 1
+        elif depth == 0:
+            yield match.start(), token
+
+
+def _brace_arguments(text: str) -> str:
+    r"""Put braces around the bare arguments of \frac, \binom and \sqrt: `\frac9{19}`, `\frac\pi2`, `\sqrt2`."""
+    text = re.sub(r"(\\sqrt(?![A-Za-z]))\s*(\\[A-Za-z]+|\d+|[^\s{}\\\[(])", r"\1{\2}", text)
+    text = re.sub(r"(\\(?:frac|binom)(?![A-Za-z]))\s*(\\[A-Za-z]+|[^\s{}\\(])", r"\1{\2}", text)
+    text = re.sub(r"(\\(?:frac|binom)(?![A-Za-z]))\s+\{", r"\1{", text)
+    # From the right, so that positions to the left of a change stay valid.
+    for match in reversed(list(re.finditer(r"\\(?:frac|binom)\{", text))):
+        end = _closing_brace(text, match.end() - 1)
+        bare = re.match(r"\s*(\\[A-Za-z]+|[^\s{}\\])", text[end + 1 :]) if end is not None else None
+        if end is not None and bare is not None:
+            rest = text[end + 1 + bare.end() :]
+            text = f"{text[: end + 1]}{{{bare[1]}}}{rest}"
+        elif end is not None:
+            text = text[: end + 1] + text[end + 1 :].lstrip()
+    return re.sub(r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
+
+
+def _closing_brace(text: str, opening: int) -> int | None:
+    depth = 0
+    for match in TOKEN.finditer(text, opening):
+        depth += (match[0] == "{") - (match[0] == "}")
+        if depth == 0:
+            return match.start()
+    return None
+
+
+def _trim(text: str) -> str:
+    """Without blanks, emphasis marks and final punctuation around the answer."""
+    while (trimmed := text.strip().removeprefix("**").removesuffix("**").rstrip(".,;: ")) != text:
+        text = trimmed
+    return text

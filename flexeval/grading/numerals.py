@@ -1,0 +1,107 @@
+r"""Read one number, exactly, as a fraction: `1,234`, `.5`, `-\frac{3}{4}`, `137 \frac{1}{2}`, `6.02 \times 10^{23}`.
+
+Nothing is rounded and nothing is evaluated: a text is a number only when it is written as one, so `2^{10}`
+and `3 + 4` are not numbers here. Bounds on digits and exponents keep hostile texts cheap.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from flexeval.grading.latex import clean
+
+MAX_DIGITS = 1000
+MAX_EXPONENT = 1000
+
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)"
+_DECIMAL = rf"(?:{_DIGITS}(?:\.\d*)?|\.\d+)"
+_SIGNED = rf"[-+]?\s*{_DECIMAL}"
+_TEN_TO = r"(?:[eE]|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*)"
+
+DECIMAL = re.compile(rf"(?P<sign>[-+]?)\s*(?P<value>{_DECIMAL})", re.ASCII)
+FRACTION = re.compile(
+    rf"(?P<sign>[-+]?)\s*(?:\\frac\s*\{{\s*(?P<top>{_SIGNED})\s*\}}\s*\{{\s*(?P<bottom>{_SIGNED})\s*\}}"
+    rf"|(?P<over>{_DECIMAL})\s*/\s*(?P<under>{_SIGNED}))",
+    re.ASCII,
+)
+MIXED = re.compile(
+    r"(?P<sign>[-+]?)\s*(?P<whole>\d+)(?:\s*\\frac\s*\{\s*(?P<top>\d+)\s*\}\s*\{\s*(?P<bottom>\d+)\s*\}"
+    r"|\s+(?P<over>\d+)\s*/\s*(?P<under>\d+))",
+    re.ASCII,
+)
+SCIENTIFIC = re.compile(
+    rf"(?P<sign>[-+]?)\s*(?P<value>{_DECIMAL}){_TEN_TO}"
+    r"(?:\{\s*(?P<braced>[-+]?\s*\d+)\s*\}|\(\s*(?P<paren>[-+]?\s*\d+)\s*\)|(?P<bare>[-+]?\d+))",
+    re.ASCII,
+)
+
+NUMERAL = re.compile(
+    r"(?:(?<![\w)}\].])[-−]\\?\$?|(?<![\w.]))"
+    r"(?:\d+ \d+/\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+(?![\d.]))?|\.\d+)",
+    re.ASCII,
+)
+"""A number inside running text; a minus sign belongs to it unless it subtracts."""
+
+
+def read_number(text: str) -> Fraction | None:
+    """The value of a text that is one number and nothing else, or None.
+
+    Args:
+        text: in the spelling of `latex.clean`; units, currency and percent signs already taken off.
+    """
+    if len(text) > MAX_DIGITS:
+        return None
+    text = text.strip()
+    if match := DECIMAL.fullmatch(text):
+        return _signed(match, _decimal(match["value"]))
+    if match := MIXED.fullmatch(text):
+        top, bottom = match["top"] or match["over"], match["bottom"] or match["under"]
+        part = _ratio(_decimal(top), _decimal(bottom))
+        return None if part is None else _signed(match, _decimal(match["whole"]) + part)
+    if match := FRACTION.fullmatch(text):
+        top, bottom = match["top"] or match["over"], match["bottom"] or match["under"]
+        value = _ratio(_decimal(top), _decimal(bottom))
+        return None if value is None else _signed(match, value)
+    if match := SCIENTIFIC.fullmatch(text):
+        exponent = int((match["braced"] or match["paren"] or match["bare"]).replace(" ", ""))
+        if abs(exponent) > MAX_EXPONENT:
+            return None
+        return _signed(match, _decimal(match["value"]) * Fraction(10) ** exponent)
+    return None
+
+
+def number_in(text: str) -> Fraction | None:
+    """The one number that a short answer states, or None when it states none or several.
+
+    For answers that are known to be numeric: words, units, a currency and a percent sign around the number
+    are ignored; of an equation the right-hand side counts; a full hour (`2:00 pm`) is its number.
+    """
+    if len(text) > MAX_DIGITS:
+        return None
+    text = clean(text).rpartition("=")[2]
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
+    text = re.sub(r"\b(\d{1,2}):00\b", r"\1", text).strip()
+    if (value := read_number(text.strip("$% "))) is not None:
+        return value
+    text = re.sub(r"(?<=\d)\\frac", r" \\frac", text)
+    text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"\1/\2 ", text)
+    numerals = [match[0] for match in NUMERAL.finditer(text)]
+    return read_numeral(numerals[0]) if len(numerals) == 1 else None
+
+
+def read_numeral(numeral: str) -> Fraction | None:
+    """The value of a match of `NUMERAL`; None for a zero denominator or too many digits."""
+    return read_number(re.sub(r"[\\$\s]*\$\s*", "", numeral.replace("−", "-")))
+
+
+def _decimal(text: str) -> Fraction:
+    return Fraction(re.sub(r"[,\s]", "", text).removesuffix("."))
+
+
+def _ratio(top: Fraction, bottom: Fraction) -> Fraction | None:
+    return top / bottom if bottom else None
+
+
+def _signed(match: re.Match[str], value: Fraction) -> Fraction:
+    return -value if match["sign"] == "-" else value
