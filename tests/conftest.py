@@ -23,3 +23,11 @@ def shared_dir() -> Path:
             "or name it in FLEXEVAL_SHARED_DIR"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def llada_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint in LLaDA's published layout: random weights, byte-level tokenizer, LLaDA's chat template."""
+    from checkpoints import write_llada
+
+    return write_llada(tmp_path_factory.mktemp("llada"))

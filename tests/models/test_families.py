@@ -1,0 +1,111 @@
+"""Translation of configurations: what cannot be represented is refused, in one line."""
+
+from __future__ import annotations
+
+import pytest
+from checkpoints import LLADA_CONFIG, QWEN_CONFIG
+
+from flexeval.errors import InputError
+from flexeval.models.families import FAMILIES, family_of
+
+LLADA_8B = {
+    **{"model_type": "llada", "d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 32, "mlp_ratio": 4},
+    **{"mlp_hidden_size": 12288, "vocab_size": 126464, "embedding_size": 126464, "max_sequence_length": 4096},
+    **{"rope": True, "rope_theta": 500000.0, "rope_full_precision": True, "rms_norm_eps": 1e-05, "alibi": False},
+    **{"block_type": "llama", "block_group_size": 1, "activation_type": "silu", "layer_norm_type": "rms"},
+    **{"layer_norm_with_affine": True, "bias_for_layer_norm": False, "attention_layer_norm": False},
+    **{"include_bias": False, "include_qkv_bias": False, "input_emb_norm": False, "scale_logits": False},
+    **{"weight_tying": False, "multi_query_attention": None, "mask_token_id": 126336},
+}
+
+
+def test_llada_8b_is_a_llama():
+    blueprint = FAMILIES["llada"].translate(LLADA_8B)
+    assert (blueprint.layers, blueprint.max_length, blueprint.logit_scale) == ("Llama", 4096, 1.0)
+    assert blueprint.options == {
+        **{"vocab_size": 126464, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 32},
+        **{"num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 4096},
+        **{"rms_norm_eps": 1e-05, "rope_parameters": {"rope_type": "default", "rope_theta": 500000.0}},
+        "tie_word_embeddings": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("alibi", True),
+        ("rope", False),
+        ("block_type", "sequential"),
+        ("block_group_size", 4),
+        ("activation_type", "swiglu"),
+        ("layer_norm_type", "gemma_rms"),
+        ("layer_norm_with_affine", False),
+        ("bias_for_layer_norm", True),
+        ("attention_layer_norm", True),
+        ("include_bias", True),
+        ("include_qkv_bias", True),
+        ("input_emb_norm", True),
+    ],
+)
+def test_a_llada_that_llama_layers_cannot_represent_is_refused(field, value):
+    with pytest.raises(InputError, match=f"cannot run this LLaDA variant: {field} is {value!r}") as caught:
+        FAMILIES["llada"].translate(LLADA_8B | {field: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_absent_fields_of_llada_mean_the_defaults_of_its_configuration():
+    options = FAMILIES["llada"].translate({k: v for k, v in LLADA_8B.items() if k != "weight_tying"}).options
+    assert options["tie_word_embeddings"] is True
+    with pytest.raises(InputError, match="layer_norm_type is 'default'"):
+        FAMILIES["llada"].translate({k: v for k, v in LLADA_8B.items() if k != "layer_norm_type"})
+    small = {k: v for k, v in LLADA_8B.items() if k not in ("mlp_hidden_size", "n_kv_heads", "embedding_size")}
+    options = FAMILIES["llada"].translate(small).options
+    assert (options["intermediate_size"], options["num_key_value_heads"], options["vocab_size"]) == (16384, 32, 126464)
+    assert FAMILIES["llada"].translate(small | {"multi_query_attention": True}).options["num_key_value_heads"] == 1
+
+
+@pytest.mark.parametrize("value", [None, "64", -1, 0, True, float("nan")])
+def test_a_field_that_is_no_positive_number_is_named(value):
+    with pytest.raises(InputError, match="d_model"):
+        FAMILIES["llada"].translate(LLADA_CONFIG | {"d_model": value})
+    with pytest.raises(InputError, match="num_hidden_layers"):
+        FAMILIES["Dream"].translate(QWEN_CONFIG | {"num_hidden_layers": value})
+
+
+def test_a_missing_field_is_called_missing():
+    with pytest.raises(InputError, match="hidden_size is missing"):
+        FAMILIES["Dream"].translate({k: v for k, v in QWEN_CONFIG.items() if k != "hidden_size"})
+
+
+def test_heads_that_do_not_divide_are_refused():
+    with pytest.raises(InputError, match="do not divide"):
+        FAMILIES["llada"].translate(LLADA_CONFIG | {"n_heads": 5})
+    with pytest.raises(InputError, match="do not divide"):
+        FAMILIES["Dream"].translate(QWEN_CONFIG | {"num_key_value_heads": 3})
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"rope_theta": 1e6}, {"rope_type": "default", "rope_theta": 1e6}),
+        ({"rope_theta": 1e6, "rope_scaling": None}, {"rope_type": "default", "rope_theta": 1e6}),
+        (
+            {"rope_theta": 1e6, "rope_scaling": {"type": "linear", "factor": 2.0}},
+            {"rope_type": "linear", "rope_theta": 1e6, "factor": 2.0},
+        ),
+        (
+            {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}},
+            {"rope_type": "default", "rope_theta": 5e5},
+        ),
+    ],
+)
+def test_rotary_parameters_are_read_in_every_form(fields, expected):
+    config = {k: v for k, v in QWEN_CONFIG.items() if k != "rope_theta"} | fields
+    assert FAMILIES["a2d-qwen3"].translate(config).options["rope_parameters"] == expected
+
+
+def test_llada_moe_is_not_taken_for_llada():
+    assert family_of({"model_type": "llada", "num_experts": 64}) is None
+    assert family_of(LLADA_CONFIG) is FAMILIES["llada"]
+    assert family_of({"model_type": "gpt2"}) is None
+    assert family_of({}) is None

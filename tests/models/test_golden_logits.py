@@ -1,0 +1,69 @@
+"""Logits of the public reference implementations, on tiny checkpoints in the published layouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from flexeval.models import load_model
+
+CASES = [("llada", 0), ("llada", 1), ("llada", 2), ("dream", 0), ("dream", 1)]
+
+
+def read_case(shared_dir: Path, family: str, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens, attention, and what the checkpoint's own code returned."""
+    with np.load(shared_dir / "golden" / family / "logits.npz") as stored:
+        names = ("input_ids", "attention_mask", "logits")
+        tokens_BL, attention_BL, logits_BLV = (torch.from_numpy(stored[f"logits_{index}_{name}"]) for name in names)
+    return tokens_BL, attention_BL.bool(), logits_BLV
+
+
+def all_logits(model, tokens_BL: Tensor, attention_BL: Tensor) -> Tensor:
+    with torch.inference_mode():
+        hidden_BLD = model.hidden(tokens_BL, None if attention_BL.all() else attention_BL)
+        return model.logits(hidden_BLD.flatten(0, 1)).unflatten(0, tokens_BL.shape)
+
+
+def predicting(family: str, raw_BLV: Tensor, attention_BL: Tensor) -> tuple[Tensor, Tensor]:
+    """The reference's raw output, moved to the positions that it predicts, and where that can be compared."""
+    if family == "llada":
+        return raw_BLV, attention_BL
+    moved_BLV = torch.cat([raw_BLV[:, :1], raw_BLV[:, :-1]], dim=1)
+    first_BL = attention_BL & (attention_BL.cumsum(-1) == 1)
+    return torch.where(first_BL[..., None], raw_BLV, moved_BLV), attention_BL
+
+
+@pytest.mark.parametrize(("family", "index"), CASES)
+def test_float32_logits_equal_the_reference(shared_dir, family, index):
+    tokens_BL, attention_BL, raw_BLV = read_case(shared_dir, family, index)
+    expected_BLV, comparable_BL = predicting(family, raw_BLV, attention_BL)
+    model = load_model(str(shared_dir / "golden" / family))
+    error = (all_logits(model, tokens_BL, attention_BL) - expected_BLV)[comparable_BL].abs().max().item()
+    print(f"{family} case {index} {tuple(tokens_BL.shape)}: maximum logit error {error:.2e}")
+    assert error <= 1e-5
+
+
+@pytest.mark.parametrize("family", ["llada", "dream"])
+def test_bfloat16_stays_close_to_the_reference(shared_dir, family):
+    tokens_BL, attention_BL, raw_BLV = read_case(shared_dir, family, 1)
+    expected_BLV, comparable_BL = predicting(family, raw_BLV, attention_BL)
+    model = load_model(str(shared_dir / "golden" / family), dtype="bfloat16")
+    assert model.dtype == torch.bfloat16
+    assert {parameter.dtype for parameter in model.module.parameters()} == {torch.bfloat16}
+    logits_BLV = all_logits(model, tokens_BL, attention_BL)
+    assert logits_BLV.dtype == torch.float32
+    error = (logits_BLV - expected_BLV)[comparable_BL]
+    # bfloat16 keeps 8 bits; three layers of it stay within a few percent of the logits' spread.
+    assert error.std() < 0.06 * expected_BLV[comparable_BL].std()
+
+
+@pytest.mark.parametrize("family", ["llada", "dream"])
+def test_ids_and_limits_come_from_the_configuration(shared_dir, family):
+    model = load_model(str(shared_dir / "golden" / family))
+    assert (model.mask_id, model.eos_id, model.stop_ids) == (186, 181, {181})
+    assert (model.vocab_size, model.max_length) == (192, 256)
+    assert model.device == torch.device("cpu")

@@ -1,0 +1,162 @@
+"""Prompts and texts: one BOS, the chat template, the prefill, and text piece by piece."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from checkpoints import (
+    BOS,
+    CHAT_TEMPLATE,
+    EOS,
+    EOT,
+    HEADER_END,
+    HEADER_START,
+    MASK,
+    SPECIAL,
+    write_llada,
+    write_tokenizer,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flexeval.errors import InputError
+from flexeval.models import load_model
+from flexeval.models.text import TextCodec, load_tokenizer
+from flexeval.records import Prompt
+
+
+def make_codec(folder, *, chat: bool = True, **settings) -> TextCodec:
+    write_tokenizer(folder, **settings)
+    silent = frozenset(SPECIAL[token] for token in (EOS, EOT, MASK))
+    return TextCodec(load_tokenizer(folder), name="a model", chat=chat, silent_ids=silent)
+
+
+def spell(codec: TextCodec, ids: list[int]) -> str:
+    """The ids as text in which special tokens show."""
+    names = {value: token for token, value in SPECIAL.items()}
+    return "".join(names[token] if token in names else codec.decode([token]) for token in ids)
+
+
+@pytest.fixture(scope="module")
+def codec(tmp_path_factory) -> TextCodec:
+    return make_codec(tmp_path_factory.mktemp("tokenizer"))
+
+
+def test_a_chat_prompt_has_system_user_header_and_prefill(codec):
+    ids = codec.encode(Prompt(system="Be brief.", user="1 + 1?", prefill="The answer"))
+    assert spell(codec, ids) == (
+        f"{BOS}{HEADER_START}system{HEADER_END}\n\nBe brief.{EOT}"
+        f"{HEADER_START}user{HEADER_END}\n\n1 + 1?{EOT}"
+        f"{HEADER_START}assistant{HEADER_END}\n\nThe answer"
+    )
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        CHAT_TEMPLATE,
+        CHAT_TEMPLATE.replace("{{ bos_token }}", ""),
+        CHAT_TEMPLATE.replace("{{ bos_token }}", "{{ bos_token * 2 }}"),
+        None,
+    ],
+    ids=["template writes it", "tokenizer adds it", "template writes two", "no template"],
+)
+def test_there_is_exactly_one_bos(tmp_path, template):
+    codec = make_codec(tmp_path, chat_template=template)
+    ids = codec.encode(Prompt(user="Hello", system="Hi"))
+    assert ids[0] == SPECIAL[BOS]
+    assert ids.count(SPECIAL[BOS]) == 1
+
+
+def test_a_tokenizer_without_bos_gets_none(tmp_path):
+    codec = make_codec(tmp_path, chat_template=None, bos_token=None)
+    assert spell(codec, codec.encode(Prompt(user="Hello"))) == "Hello"
+
+
+@pytest.mark.parametrize(("chat", "template"), [(True, None), (False, CHAT_TEMPLATE)])
+def test_a_base_model_gets_plain_text(tmp_path, chat, template):
+    codec = make_codec(tmp_path, chat=chat, chat_template=template)
+    ids = codec.encode(Prompt(system="Facts.", user="2 + 2 = ", prefill="4"))
+    assert spell(codec, ids) == f"{BOS}Facts.\n\n2 + 2 = 4"
+    assert spell(codec, codec.encode(Prompt(user="Once"))) == f"{BOS}Once"
+
+
+@pytest.mark.parametrize("user", ["", "  \n"])
+def test_an_empty_prompt_is_refused(codec, user):
+    with pytest.raises(InputError, match="the prompt is empty"):
+        codec.encode(Prompt(user=user, system="Be brief."))
+
+
+def test_a_template_that_refuses_is_reported_in_one_line(tmp_path):
+    codec = make_codec(tmp_path, chat_template="{{ raise_exception('no system\nrole') }}")
+    with pytest.raises(InputError, match="chat template of 'a model' refuses the prompt: no system role"):
+        codec.encode(Prompt(user="Hello"))
+
+
+def test_special_tokens_do_not_show(codec):
+    ids = [*codec.encode(Prompt(user="x"))[-3:], SPECIAL[MASK], *map(ord, "ab"), SPECIAL[EOT], SPECIAL[EOS]]
+    assert codec.decode([SPECIAL[MASK], SPECIAL[EOS], SPECIAL[EOT]]) == ""
+    assert len(codec.pieces(ids)) == len(ids)
+    assert codec.pieces(ids)[-2:] == ["", ""]
+
+
+def test_a_character_of_several_tokens_belongs_to_the_last_of_them(codec):
+    ids = codec.encode(Prompt(user="x", prefill="a€b"))[-5:]
+    assert codec.decode(ids) == "a€b"
+    assert codec.pieces(ids) == ["a", "", "", "€", "b"]
+
+
+@given(st.lists(st.integers(0, 261), max_size=30))
+def test_pieces_join_to_the_text_for_any_tokens(codec, ids):
+    pieces = codec.pieces(ids)
+    assert len(pieces) == len(ids)
+    assert "".join(pieces) == codec.decode(ids)
+
+
+@given(st.text(alphabet="ab €é𝄞👍\ufffd\n", max_size=12))
+def test_pieces_join_to_the_text_for_any_text(codec, text):
+    start = len(codec.encode(Prompt(user="x")))
+    ids = codec.encode(Prompt(user="x", prefill=text))[start:]
+    pieces = codec.pieces(ids)
+    assert "".join(pieces) == codec.decode(ids)
+    # No replacement sign that the text does not have: half a character is not shown.
+    assert sum(piece.count("\ufffd") for piece in pieces) == codec.decode(ids).count("\ufffd")
+
+
+def test_ids_beyond_the_tokenizer_decode_to_nothing(codec):
+    assert codec.decode([ord("a"), 270]) == codec.decode([ord("a")])
+    assert codec.pieces([270]) == [""]
+
+
+def test_a_checkpoint_without_tokenizer_speaks_in_ids_only(tmp_path):
+    folder = write_llada(tmp_path)
+    (folder / "tokenizer.json").unlink()
+    model = load_model(str(folder))
+    for ask in (lambda: model.encode(Prompt(user="x")), lambda: model.decode([1]), lambda: model.pieces([1])):
+        with pytest.raises(InputError, match="has no tokenizer"):
+            ask()
+
+
+def test_an_unreadable_tokenizer_is_one_line(tmp_path):
+    folder = write_llada(tmp_path)
+    (folder / "tokenizer.json").write_text('{"version": ')
+    with pytest.raises(InputError, match="cannot read the tokenizer") as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("mask_id", "readable"), [(5, True), (9, False)])
+def test_vocabulary_and_merges_are_read_as_qwens_tokenizer(tmp_path, mask_id, readable):
+    (tmp_path / "vocab.json").write_text('{"h": 0, "i": 1, "hi": 2, "\\u0120": 3}')
+    (tmp_path / "merges.txt").write_text("#version: 0.2\nh i\n")
+    added = {"4": {"content": "<|endoftext|>", "special": True}, str(mask_id): {"content": "<|mask|>", "special": True}}
+    config = {"tokenizer_class": "DreamTokenizer", "added_tokens_decoder": added, "mask_token": "<|mask|>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    if readable:
+        tokenizer = load_tokenizer(tmp_path)
+        assert tokenizer("hi<|mask|> h", add_special_tokens=False)["input_ids"] == [2, 5, 3, 0]
+        assert tokenizer.mask_token_id == mask_id
+    else:
+        with pytest.raises(InputError, match=r"'<\|mask\|>' is 9 in its files and 5 in transformers"):
+            load_tokenizer(tmp_path)
