@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
-from flexeval.models.files import one_line
+from flexeval.models.files import one_line, read_json
 from flexeval.records import Prompt
 
 
@@ -20,7 +20,7 @@ def load_tokenizer(folder: Path) -> Any | None:
         None when the folder has neither.
 
     Raises:
-        InputError: the files cannot be read.
+        InputError: the files cannot be read, or transformers numbers their tokens otherwise.
     """
     from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
@@ -31,9 +31,25 @@ def load_tokenizer(folder: Path) -> Any | None:
     else:
         return None
     try:
-        return kind.from_pretrained(folder)
+        tokenizer = kind.from_pretrained(folder)
     except Exception as error:  # the Rust tokenizer raises bare Exceptions
         raise InputError(f"cannot read the tokenizer in {str(folder)!r}: {one_line(error)}") from error
+    _check_added_tokens(folder, tokenizer)
+    return tokenizer
+
+
+def _check_added_tokens(folder: Path, tokenizer: Any) -> None:
+    """Refuse a tokenizer that numbers added tokens otherwise than its files: transformers closes gaps silently."""
+    if not (folder / "tokenizer_config.json").exists():
+        return
+    added = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder") or {}
+    for number, token in added.items():
+        found = tokenizer.convert_tokens_to_ids(token["content"])
+        if found != int(number):
+            raise InputError(
+                f"cannot read the tokenizer in {str(folder)!r}: {token['content']!r} is {number} in its files and "
+                f"{found} in transformers; add a tokenizer.json"
+            )
 
 
 class TextCodec:
