@@ -84,6 +84,9 @@ class IndependentOracle(Oracle):
     def log_conditionals(self, canvas_L: np.ndarray) -> np.ndarray:
         return np.broadcast_to(self._log_probs_V, (len(canvas_L), self.vocab_size))
 
+    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
+        return torch.tensor(self._log_probs_V, dtype=torch.float32).expand(*tokens_BL.shape, -1)
+
 
 class RandomOracle(Oracle):
     """Arbitrary conditionals: a hash of the whole canvas and the position seeds each distribution.

@@ -19,7 +19,7 @@ from flexeval.models.predictor import MaskPredictor
 from flexeval.records import BoolArray, FloatArray, IntArray, SamplingConfig
 from flexeval.sampling.measure import Distribution, draw, temper
 
-_LOGIT_BYTES = {"cpu": 8 << 20, "cuda": 512 << 20}
+_LOGIT_BYTES = {"cpu": 8 << 20, "gpu": 512 << 20}
 """Float32 logits that are in memory at once: what stays in a CPU's cache, what keeps a GPU busy."""
 
 
@@ -136,7 +136,7 @@ class Evaluator:
         at = (torch.from_numpy(canvas_N).to(device), torch.from_numpy(column_N).to(device))
         hidden_ND = evaluation.hidden_ULD[at]
         unconditional_ND = None if evaluation.unconditional_ULD is None else evaluation.unconditional_ULD[at]
-        rows = max(1, _LOGIT_BYTES.get(device.type, _LOGIT_BYTES["cuda"]) // (4 * self.predictor.vocab_size))
+        rows = max(1, _LOGIT_BYTES["cpu" if device.type == "cpu" else "gpu"] // (4 * self.predictor.vocab_size))
         for start in range(0, len(canvas_N), rows):
             chunk = slice(start, min(start + rows, len(canvas_N)))
             logits_NV = self.predictor.logits(hidden_ND[chunk])

@@ -19,9 +19,9 @@ from flexeval.sampling.recorder import Recorder
 from flexeval.sampling.slots import SampleRequest, Slots
 from flexeval.sampling.step import Stepper
 
-_AUTO_BATCH = {"cpu": 64, "cuda": 128}
+_AUTO_BATCH = {"cpu": 64, "gpu": 128}
 """Samples in flight, by device."""
-_AUTO_FORWARD = {"cpu": 16, "cuda": 128}
+_AUTO_FORWARD = {"cpu": 16, "gpu": 128}
 """Canvases per forward, by device: what a CPU's cache holds, what keeps a GPU busy."""
 
 
@@ -52,12 +52,12 @@ class Sampler:
                 f"order {order.name!r} decides itself how many tokens a step commits; "
                 "leave out steps and tokens_per_step"
             )
-        device = predictor.device.type
+        device = "cpu" if predictor.device.type == "cpu" else "gpu"
         self.predictor = predictor
         self.order = order
         self.config = config
-        self.batch_size = batch_size or _AUTO_BATCH.get(device, _AUTO_BATCH["cuda"])
-        forward_batch = min(self.batch_size, _AUTO_FORWARD.get(device, _AUTO_FORWARD["cuda"]))
+        self.batch_size = batch_size or _AUTO_BATCH[device]
+        forward_batch = min(self.batch_size, _AUTO_FORWARD[device])
         self._evaluator = Evaluator(predictor, config, forward_batch=forward_batch)
 
     @property
