@@ -1,0 +1,215 @@
+"""The program in a completion: where it begins and ends, and what it must be joined with.
+
+Models wrap programs in prose, fences and tags, repeat the signature that they were given, or write the body
+alone. It is all read here, and nothing is run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_PYTHON = {"", "python", "python3", "py", "py3"}
+_ANSWER = re.compile(r"<answer>(?!.*<answer>)(.*?)(?:</answer>|\Z)", re.DOTALL)
+_TAG = re.compile(r"</?(?:answer|reasoning)>")
+_FENCE = "```"
+_INFO = re.compile(r"[ \t]*([\w+#.-]*)[ \t]*(?:\n|\Z)")
+_CODE_START = re.compile(
+    r"^[ \t]*(?:import\s+\w|from\s+[\w.]+\s+import\s|(?:async\s+)?def\s+\w|class\s+\w|@\w)", re.MULTILINE
+)
+_FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
+_MOST_LINES = 2000
+"""A program ends there at the latest; keeps the search for its end short."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """A program, and how it was found."""
+
+    program: str | None
+    """Ready to be run; None when the completion holds none."""
+    rule: str
+    """`fenced block`, `unclosed fence`, `closing fence`, `definition`, `body` or `none`; within answer tags
+    prefixed by `answer tag, `."""
+
+
+def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> Extraction:
+    """Find the program in a completion.
+
+    Rules, the first that finds something wins; each is tried within the last `<answer>` first:
+
+    1. *Fenced blocks* marked as Python or not marked; blocks marked as something else count only when there are no
+       others. The last block that defines the entry point; without one, the first that continues the prompt;
+       without one, the first. A fence that is never closed ends with the text; when the fences are odd
+       in number and the first carries no language, what stands before it counts as a block as well, opened
+       in the prompt.
+    2. *A definition of the entry point*, in prose or alone: from the first line that looks like code to the last
+       line up to which everything is valid Python.
+    3. *The body alone*, when there is a prompt to continue: as it is, or with its first line or all lines indented;
+       to the last line up to which everything is valid Python.
+
+    Args:
+        completion: what the model wrote, without the prompt.
+        entry_point: the function that the program must define.
+        prompt: source that ends in the signature and docstring of the entry point (HumanEval). What is found is
+            put after it, as upstream does, so that its imports and helpers are there; a body continues it.
+    """
+    completion = completion.replace("\r\n", "\n")
+    tagged = _ANSWER.search(completion)
+    if tagged is not None:
+        found = _extract(tagged[1], entry_point, prompt)
+        if found.program is not None:
+            return Extraction(program=found.program, rule=f"answer tag, {found.rule}")
+    return _extract(_TAG.sub("", completion), entry_point, prompt)
+
+
+def _extract(text: str, entry_point: str, prompt: str) -> Extraction:
+    blocks = _blocks(text, entry_point, prompt)
+    defining = [block for block in blocks if _defines(block.code, entry_point)]
+    if defining:
+        return Extraction(program=_after(prompt, defining[-1].code), rule=defining[-1].rule)
+    for block in blocks:
+        program = _continue(prompt, block.code, entry_point)
+        if program is not None:
+            return Extraction(program=program, rule=block.rule)
+    if blocks:
+        return Extraction(program=_after(prompt, blocks[0].code), rule=blocks[0].rule)
+    code = _definition(text, entry_point)
+    if code is not None:
+        return Extraction(program=_after(prompt, code), rule="definition")
+    program = _continue(prompt, text, entry_point)
+    return Extraction(program=program, rule="none" if program is None else "body")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    code: str
+    rule: str
+
+
+def _blocks(text: str, entry_point: str, prompt: str) -> list[_Block]:
+    """The fenced blocks of a text, in order."""
+    outside, *parts = text.split(_FENCE)
+    found: list[tuple[str, _Block]] = []
+    if len(parts) % 2 == 1 and _INFO.match(parts[0]) is not None and not _language(parts[0]):
+        code = textwrap.dedent(_TAG.sub("", outside))
+        if _defines(code, entry_point) or _continue(prompt, outside, entry_point) is not None:
+            found.append(("", _Block(code=outside, rule="closing fence")))
+            parts = parts[1:]
+    for index in range(0, len(parts), 2):
+        rule = "unclosed fence" if index == len(parts) - 1 else "fenced block"
+        info = _INFO.match(parts[index])
+        code = parts[index][info.end() :] if info else re.sub(r"^[ \t]*(?:python3?|py)\s", "", parts[index])
+        if code.strip():
+            found.append((_language(parts[index]), _Block(code=code, rule=rule)))
+    python = [block for language, block in found if language in _PYTHON]
+    return python or [block for _, block in found]
+
+
+def _language(part: str) -> str:
+    """The language that an opening fence names; empty when it names none."""
+    info = _INFO.match(part)
+    return info[1].lower() if info else ""
+
+
+def _definition(text: str, entry_point: str) -> str | None:
+    """The code around a definition of the entry point in prose."""
+    definition = re.search(rf"^[ \t]*(?:async\s+)?def\s+{re.escape(entry_point)}\b", text, re.MULTILINE)
+    if definition is None:
+        return None
+    starts = [0, *(match.start() for match in _CODE_START.finditer(text, 0, definition.end()))]
+    for start in starts:
+        code = _valid_prefix(textwrap.dedent(_unindent_from(text[start:])))
+        if _defines(code, entry_point):
+            return code
+    return None
+
+
+def _unindent_from(text: str) -> str:
+    """Cut a text where a line is indented less than its first one."""
+    lines = text.split("\n")
+    margin = len(lines[0]) - len(lines[0].lstrip())
+    end = next((n for n, line in enumerate(lines) if line.strip() and line[:margin].strip()), len(lines))
+    return "\n".join(lines[:end])
+
+
+def _continue(prompt: str, body: str, entry_point: str) -> str | None:
+    """The prompt with a body that continues it; None when this is not valid, or adds no statement."""
+    if not prompt:
+        return None
+    first_indented = "    " + body.lstrip()
+    all_indented = textwrap.indent(textwrap.dedent(body), "    ")
+    for variant in (body, first_indented, all_indented):
+        program = _valid_prefix(prompt + variant)
+        if _has_body(program, entry_point):
+            return program
+    return None
+
+
+def _after(prompt: str, code: str) -> str:
+    """A program that follows the prompt, whose stub it redefines."""
+    code = textwrap.dedent(code)
+    if not prompt:
+        return code
+    futures = "".join(_FUTURE.findall(code))
+    return f"{futures}{prompt}\n\n{_FUTURE.sub('', code)}"
+
+
+def _valid_prefix(source: str) -> str:
+    """The longest beginning, in whole lines, that is valid Python."""
+    lines = source.split("\n")[:_MOST_LINES]
+    while lines:
+        error_line = _syntax_error_line("\n".join(lines))
+        if error_line is None:
+            return "\n".join(lines) + "\n"
+        lines = lines[: min(error_line, len(lines)) - 1]
+    return ""
+
+
+def _syntax_error_line(source: str) -> int | None:
+    """The number of the line that is not Python; None when all are."""
+    try:
+        _parse(source)
+    except SyntaxError as error:
+        return max(error.lineno or 1, 1)
+    return None
+
+
+def _defines(code: str, name: str) -> bool:
+    """Whether a global of this name comes into being, as far as an incomplete program shows."""
+    try:
+        tree = _parse(textwrap.dedent(code))
+    except SyntaxError:
+        return re.search(rf"^(?:async\s+)?def\s+{re.escape(name)}\b", textwrap.dedent(code), re.MULTILINE) is not None
+    return name in set(_global_names(tree))
+
+
+def _global_names(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+def _has_body(program: str, entry_point: str) -> bool:
+    """Whether the entry point does more than carry a docstring."""
+    for node in _parse(program).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == entry_point:
+            return len(node.body) > (ast.get_docstring(node, clean=False) is not None)
+    return False
+
+
+def _parse(source: str) -> ast.Module:
+    """The syntax tree. Whatever cannot be one is a SyntaxError."""
+    with warnings.catch_warnings():
+        # Doubtful escapes in a model's strings are not ours to report.
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise SyntaxError(f"cannot be parsed: {error}") from None

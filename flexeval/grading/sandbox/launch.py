@@ -1,0 +1,76 @@
+"""Start a candidate, and learn how it ended. Runs in the judge's process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from .channel import Channel, ChannelError
+from .confinement import Confinement
+from .limits import MIB
+from .namespaces import hide_other_processes
+
+_LAST_WORDS_S = 0.2
+"""A process closes its pipes a moment before it is gone."""
+
+
+class StartError(RuntimeError):
+    """The candidate's process could not be set up: a fault of the sandbox, not of the program."""
+
+
+class Candidate:
+    """A confined process that waits for its program."""
+
+    def __init__(self, confinement: Confinement) -> None:
+        """Fork, confine, exec. Raises StartError."""
+        self._cpu_s = confinement.limits.cpu_s
+        if confinement.isolation.namespaces:
+            hide_other_processes()
+        requests_read, requests_write = os.pipe()
+        replies_read, replies_write = os.pipe()
+        status_read, status_write = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            confinement.become_candidate(requests_read, replies_write, status_write)
+        for fd in (requests_read, replies_write, status_write):
+            os.close(fd)
+        self.channel = Channel(replies_read, requests_write, max_bytes=confinement.limits.message_mib * MIB)
+        # Ends when the exec closes the child's copy of the pipe.
+        with os.fdopen(status_read) as status:
+            problem = status.read()
+        try:
+            self.channel.recv()
+        except ChannelError:
+            raise StartError(problem or self.wait("it does not answer")[1]) from None
+
+    def wait(self, lost: str) -> tuple[bool, str]:
+        """See how a candidate ended that cannot be heard any more; end it if it has not.
+
+        Args:
+            lost: why it cannot be heard.
+
+        Returns:
+            Whether it had used up its processor time, and what happened in words.
+        """
+        deadline = time.monotonic() + _LAST_WORDS_S
+        while True:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() > deadline:
+                self.kill()
+                return False, lost
+            time.sleep(0.001)
+        if os.WIFEXITED(status):
+            return False, f"the program ended its process with status {os.WEXITSTATUS(status)}"
+        number = os.WTERMSIG(status)
+        # The kernel looks at the clock a few times a second.
+        if number == signal.SIGKILL and usage.ru_utime + usage.ru_stime > self._cpu_s - 0.2:
+            return True, f"used {self._cpu_s} s of processor time"
+        return False, f"the program's process died of signal {number} ({signal.strsignal(number)})"
+
+    def kill(self) -> None:
+        """End the process."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.wait4(self.pid, 0)

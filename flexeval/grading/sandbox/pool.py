@@ -1,0 +1,234 @@
+"""The sandbox as the harness uses it: workers on demand, checks from any thread."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any, Self
+
+from flexeval.errors import InputError, did_you_mean
+from flexeval.grading.sandbox.channel import Channel, ChannelError
+from flexeval.grading.sandbox.check import ProgramCheck, Verdict
+from flexeval.grading.sandbox.codec import decode, encode, refuse_handles
+from flexeval.grading.sandbox.interpreter import ENVIRONMENT, FLAGS, interpreter
+from flexeval.grading.sandbox.isolation import LAYERS, Isolation
+from flexeval.grading.sandbox.limits import Limits
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_MAX_MESSAGE = 1 << 30
+_START_S = 60.0
+_GRACE_S = 60.0
+"""A worker keeps its deadline by itself; beyond this much it is stuck."""
+
+# A package that consists of this folder alone: a worker is forked for every check and must stay small.
+_BOOTSTRAP = f"""
+import sys
+package = type(sys)("sandbox")
+package.__path__ = [{_FOLDER!r}]
+sys.modules["sandbox"] = package
+from sandbox.worker import main
+main()
+"""
+
+
+class Sandbox:
+    """Runs programs that nobody has read, and says whether they pass their tests.
+
+    `check` may be called from several threads; each check gets a worker of its own, started when first needed.
+    Verdicts do not depend on the number of workers. Close it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        limits: Limits | None = None,
+        layers: Collection[str] = LAYERS,
+        allow_unsafe: bool = False,
+    ) -> None:
+        """
+        Args:
+            workers: checks at the same time; None stands for one per processor that this process may use.
+            limits: on each program.
+            layers: of isolation, those that may be used; see `isolation.LAYERS`.
+            allow_unsafe: run although neither Landlock with seccomp nor namespaces protect this machine.
+
+        Raises:
+            InputError: not Linux, or no isolation and `allow_unsafe` is false.
+        """
+        if not sys.platform.startswith("linux"):
+            raise InputError(f"generated programs can be run on Linux only, not on {sys.platform}")
+        for layer in layers:
+            if layer not in LAYERS:
+                raise did_you_mean("isolation layer", layer, LAYERS)
+        workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        if workers < 1:
+            raise InputError(f"workers must be at least 1, not {workers}")
+        self.workers = workers
+        self.limits = limits if limits is not None else Limits()
+        self._layers = tuple(layers)
+        self._owner = os.getpid()
+        self._slots = threading.Semaphore(workers)
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._free_indices = list(range(workers))
+        # Real path: the candidate's Landlock rules and mounts are about folders, not about links.
+        self._folder = os.path.realpath(tempfile.mkdtemp(prefix="flexeval-sandbox-"))
+        os.chmod(self._folder, 0o711)
+        try:
+            first = self._take()
+            self._idle.append(first)
+            self.isolation: Isolation = first.isolation
+            if not self.isolation.confined and not allow_unsafe:
+                raise InputError(
+                    f"generated programs could harm this machine ({self.isolation.summary()}): use a kernel with "
+                    f"Landlock and seccomp, or one that lets you create namespaces, or allow it with "
+                    f"FLEXEVAL_ALLOW_UNSAFE_PROGRAMS=1"
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def check(self, check: ProgramCheck) -> Verdict:
+        """Run one program against its tests.
+
+        Raises:
+            RuntimeError: the check could not be made, for a reason that is not in the program.
+        """
+        if os.getpid() != self._owner:
+            raise RuntimeError("a sandbox cannot be used by a fork of the process that made it")
+        start = time.monotonic()
+        with self._slots:
+            worker = self._take()
+            try:
+                outcome, reason = worker.ask(asdict(check), self.limits.wall_s + _GRACE_S)
+            except BaseException:
+                self._discard(worker)
+                raise
+            with self._lock:
+                self._idle.append(worker)
+        if outcome == "broken":
+            raise RuntimeError(reason)
+        return Verdict(outcome=outcome, reason=reason, seconds=time.monotonic() - start)
+
+    def check_all(self, checks: Iterable[ProgramCheck]) -> list[Verdict]:
+        """The verdicts of many checks, in their order; as many at a time as there are workers."""
+        with ThreadPoolExecutor(self.workers) as threads:
+            return list(threads.map(self.check, checks))
+
+    def close(self) -> None:
+        """End the workers and remove their folders. Does nothing in a fork of the owner."""
+        if os.getpid() != self._owner:
+            return
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _take(self) -> _Worker:
+        """An idle worker, or a new one. The caller holds a slot, so there is an index left for it."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            index = self._free_indices.pop(0)
+        try:
+            return _Worker(index, self._folder, self.limits, self._layers)
+        except BaseException:
+            with self._lock:
+                self._free_indices.append(index)
+            raise
+
+    def _discard(self, worker: _Worker) -> None:
+        worker.kill()
+        with self._lock:
+            self._free_indices.append(worker.index)
+
+
+class _Worker:
+    """The harness's end of one worker process."""
+
+    def __init__(self, index: int, folder: str, limits: Limits, layers: tuple[str, ...]) -> None:
+        self.index = index
+        python = interpreter()
+        self._process = subprocess.Popen(
+            [python.executable, *FLAGS, "-c", _BOOTSTRAP],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            cwd="/",
+            env=ENVIRONMENT,
+            # An interrupt from the terminal is for the harness, which then closes its workers.
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._channel = Channel(self._process.stdout.fileno(), self._process.stdin.fileno(), _MAX_MESSAGE)
+        own_folder = tempfile.mkdtemp(dir=folder, prefix=f"worker-{index}-")
+        settings = {
+            "folder": own_folder,
+            "interpreter": asdict(python),
+            "limits": asdict(limits),
+            "layers": layers,
+            "index": index,
+        }
+        try:
+            hello = self.ask(settings, _START_S)
+        except BaseException:
+            self.kill()
+            raise
+        self.isolation = Isolation(**hello["isolation"])
+        outcome, reason = hello["trial"]
+        if outcome != "passed":
+            self.kill()
+            raise RuntimeError(f"the sandbox does not work here ({self.isolation.summary()}): {outcome}, {reason}")
+
+    def ask(self, request: object, timeout_s: float) -> Any:
+        """Send a request and wait for its answer. Raises RuntimeError when the worker ended or is stuck."""
+        try:
+            self._channel.send(encode(request, refuse_handles))
+            poll = select.poll()
+            poll.register(self._channel.read_fd, select.POLLIN)
+            if not poll.poll(timeout_s * 1000):
+                raise RuntimeError(f"a sandbox worker did not answer within {timeout_s:g} s")
+            return decode(self._channel.recv(), refuse_handles)
+        except ChannelError:
+            raise RuntimeError("a sandbox worker ended unexpectedly; its last words are on standard error") from None
+
+    def close(self) -> None:
+        """Hang up, so that the worker ends by itself, and wait for it."""
+        self._hang_up()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the worker now; what it had started dies with it."""
+        self._process.kill()
+        self._hang_up()
+        self._process.wait()
+
+    def _hang_up(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def describe_isolation(layers: Collection[str] = LAYERS) -> Isolation:
+    """The isolation that a sandbox has on this machine, found by starting one. Raises InputError off Linux."""
+    with Sandbox(workers=1, layers=layers, allow_unsafe=True) as sandbox:
+        return sandbox.isolation

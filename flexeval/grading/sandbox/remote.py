@@ -1,0 +1,169 @@
+"""The candidate as its judge sees it: calls that travel, and stand-ins for the objects that do not.
+
+The tests work on `RemoteObject`s of ours and on plain values, never on an object of a candidate-defined
+type. A function of the program is a stand-in that can be called; an object of a class of the program is
+one whose attributes can be read and set; an iterator one that can be iterated. What a call changed in its
+list, dict, set and bytearray arguments is changed in the judge's as well.
+
+Known limits: two arguments that are the same object arrive as two; the tests cannot pass functions of
+their own; comparison and arithmetic between objects of the program are not carried over.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any, NoReturn
+
+from .channel import Channel, ChannelError
+from .codec import CodecError, decode, encode
+
+
+class CandidateLost(BaseException):
+    """The candidate will not answer any more. Not an Exception, so that no test catches it by accident."""
+
+
+class Remote:
+    """The conversation with one candidate."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._objects: dict[int, RemoteObject] = {}
+        self.lost: str | None = None
+        """Why the candidate cannot be heard any more; None while it can. It never becomes None again, so a
+        test that swallows `CandidateLost` does not save the candidate."""
+        self.raised: Exception | None = None
+        """The last exception that the candidate raised, as it was raised here."""
+        self.raised_text = ""
+        """The same as "name: message", with the candidate's own name for it."""
+
+    def request(self, operation: str, *args: Any, **kwargs: Any) -> Any:
+        """Have the candidate do something, and return what it returns.
+
+        Raises:
+            CandidateLost: it died, hung up, wrote nonsense or too much.
+            Exception: what it raised, as the nearest builtin exception class.
+            TypeError: an argument cannot travel.
+        """
+        if self.lost is not None:
+            raise CandidateLost(self.lost)
+        values = [list(args), kwargs]
+        try:
+            arguments = encode(values, self._to_number)
+        except CodecError as error:
+            raise TypeError(f"the tests pass {error}") from None
+        try:
+            self._channel.send(encode((operation, arguments), self._to_number))
+            status, first, second = self._read(self._channel.recv(), length=3)
+            if status == "value":
+                if second is not None:
+                    write_back(values, self._read(second, length=2))
+                return first
+        except (ChannelError, CodecError) as error:
+            self._lose(str(error))
+        self._raise(first, second)
+
+    def _read(self, data: object, *, length: int) -> Any:
+        """Decode a list or tuple of `length` values; a candidate may send anything in its place."""
+        if type(data) is not bytes:
+            raise CodecError(f"{type(data).__name__} where bytes belong")
+        values = decode(data, self._from_number)
+        if type(values) not in (list, tuple) or len(values) != length:
+            raise CodecError(f"a reply that is not {length} values")
+        return values
+
+    def _lose(self, why: str) -> NoReturn:
+        self.lost = why
+        raise CandidateLost(why)
+
+    def _raise(self, names: object, message: object) -> NoReturn:
+        """Raise the nearest builtin Exception of the candidate's exception."""
+        if type(names) is not list or type(message) is not str or not all(type(name) is str for name in names):
+            self._lose("a reply that is neither a value nor an exception")
+        shown = names[0] if names else "an exception without a class"
+        self.raised_text = f"{shown}: {message}" if message else shown
+        for name in names:
+            kind = getattr(builtins, name, None)
+            if isinstance(kind, type) and issubclass(kind, Exception):
+                try:
+                    self.raised = kind(message)
+                except TypeError:
+                    # UnicodeDecodeError and a few others take more than a message; their base will do.
+                    continue
+                raise self.raised
+        # SystemExit, KeyboardInterrupt and their like: upstream's checkers count them as failures too.
+        self._lose(f"the program raised {self.raised_text}")
+
+    def _to_number(self, thing: Any) -> int:
+        if type(thing) is not RemoteObject:
+            raise CodecError(f"an object of type {type(thing).__name__}, which cannot travel")
+        return int(object.__getattribute__(thing, "_number"))
+
+    def _from_number(self, number: int) -> RemoteObject:
+        if number not in self._objects:
+            self._objects[number] = RemoteObject(self, number)
+        return self._objects[number]
+
+
+class RemoteObject:
+    """Stands for an object that stays with the candidate. Equal to itself and to nothing else."""
+
+    __slots__ = ("_number", "_remote")
+
+    def __init__(self, remote: Remote, number: int) -> None:
+        object.__setattr__(self, "_remote", remote)
+        object.__setattr__(self, "_number", number)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Have the candidate call the object."""
+        return self._remote.request("call", self, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            # Python's own protocols (copying, hashing, printing) ask for these; they are not the program's.
+            raise AttributeError(name)
+        return self._remote.request("getattr", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._remote.request("setattr", self, name, value)
+
+    def __iter__(self) -> RemoteObject:
+        result = self._remote.request("iter", self)
+        if type(result) is not RemoteObject:
+            raise TypeError("iter() returned a plain value")
+        return result
+
+    def __next__(self) -> Any:
+        return self._remote.request("next", self)
+
+    def __len__(self) -> int:
+        return self._remote.request("len", self)  # type: ignore[no-any-return]  # len() itself checks the type
+
+    def __bool__(self) -> bool:
+        raise TypeError("the program returned an object that is neither true nor false")
+
+
+def write_back(old: Any, new: Any) -> Any:
+    """Make `old` hold what `new` holds, in place wherever its types allow; returns what should stand there.
+
+    Containers within containers are matched by position or key.
+    """
+    if type(old) is not type(new):
+        return new
+    if type(old) is list:
+        old[:] = [write_back(a, b) for a, b in zip(old, new, strict=False)] + new[len(old) :]
+    elif type(old) is dict:
+        merged = {key: write_back(old[key], value) if key in old else value for key, value in new.items()}
+        old.clear()
+        old.update(merged)
+    elif type(old) is set:
+        old.clear()
+        old.update(new)
+    elif type(old) is bytearray:
+        old[:] = new
+    elif type(old) is tuple:
+        merged_items = tuple(write_back(a, b) for a, b in zip(old, new, strict=False)) + new[len(old) :]
+        same = len(old) == len(merged_items) and all(a is b for a, b in zip(old, merged_items, strict=True))
+        return old if same else merged_items
+    else:
+        return new
+    return old

@@ -1,0 +1,163 @@
+"""A worker: one trusted process that has checks made, one after the other, and owns their deadline.
+
+It speaks with the harness on its standard input and output. For each check it forks a judge, which starts
+a candidate; when the judge has answered, or the time is up, it ends every process that is left and empties
+the scratch folder. It has no threads, so forking is safe, and it ends when the harness hangs up.
+
+Started as `python -c <BOOTSTRAP>`; it imports nothing of flexeval outside this folder.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .channel import Channel, ChannelError
+from .check import ProgramCheck
+from .codec import decode, encode, refuse_handles
+from .confinement import Confinement, prepare
+from .interpreter import Interpreter
+from .judge import BrokenTests, judge
+from .libc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+from .limits import Limits
+
+_MAX_MESSAGE = 1 << 30
+
+TRIAL = ProgramCheck(program="def one():\n    return 1\n", tests="assert one() == 1", entry_point="one")
+"""A check that every working sandbox passes."""
+
+
+def main() -> None:
+    """Serve one harness until it hangs up."""
+    channel = _take_over_standard_streams()
+    # A process whose parent has died becomes our child, so none can get lost.
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    settings = decode(channel.recv(), refuse_handles)
+    confinement = prepare(
+        settings["folder"],
+        Interpreter(**settings["interpreter"]),
+        Limits(**settings["limits"]),
+        settings["layers"],
+        settings["index"],
+    )
+    _send(channel, {"isolation": asdict(confinement.isolation), "trial": run(TRIAL, confinement, channel.read_fd)})
+    while True:
+        try:
+            request = decode(channel.recv(), refuse_handles)
+            _send(channel, run(ProgramCheck(**request), confinement, channel.read_fd))
+        except ChannelError:
+            return
+
+
+def run(check: ProgramCheck, confinement: Confinement, harness_fd: int) -> tuple[str, str | None]:
+    """Have one check made.
+
+    Args:
+        check: what to check.
+        confinement: of the candidate.
+        harness_fd: becomes readable only when the harness hangs up, which ends the check.
+
+    Returns:
+        One of `check.Outcome` or "broken", and why it did not pass. "broken" means that the program is not to blame.
+    """
+    deadline = time.monotonic() + confinement.limits.wall_s
+    confinement.new_scratch()
+    read_fd, write_fd = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(harness_fd)
+        _answer(write_fd, check, confinement)
+    os.close(write_fd)
+    try:
+        return _wait(read_fd, harness_fd, deadline, confinement.limits.wall_s)
+    finally:
+        os.close(read_fd)
+        _end(pid)
+        confinement.empty_scratch()
+
+
+def _take_over_standard_streams() -> Channel:
+    """Keep the pipes to the harness where no print of a test can reach them."""
+    channel = Channel(os.dup(0), os.dup(1), _MAX_MESSAGE)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return channel
+
+
+def _answer(write_fd: int, check: ProgramCheck, confinement: Confinement) -> None:
+    """The judge's process: make the check, write the answer, end."""
+    answer: tuple[str, str | None]
+    try:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        answer = judge(check, confinement)
+    except MemoryError:
+        answer = "crashed", "the program's answers filled the judge's memory"
+    except BrokenTests as error:
+        answer = "broken", f"the tests of {check.entry_point!r} do not run: {error}"
+    except Exception:  # whatever it is, it is not the program's fault and must not look like it
+        answer = "broken", traceback.format_exc()
+    try:
+        _send(Channel(-1, write_fd, 0), answer)
+    finally:
+        # Without the exit handlers of the worker that this is a copy of.
+        os._exit(0)
+
+
+def _wait(judge_fd: int, harness_fd: int, deadline: float, wall_s: float) -> tuple[str, str | None]:
+    """The judge's answer, or that it did not come in time."""
+    poll = select.poll()
+    poll.register(judge_fd, select.POLLIN)
+    poll.register(harness_fd, select.POLLIN)
+    ready = {fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)}
+    if not ready:
+        return "timed out", f"no verdict after {wall_s:g} s"
+    if judge_fd not in ready:
+        raise ChannelError("the harness hung up")
+    try:
+        outcome, reason = decode(Channel(judge_fd, -1, _MAX_MESSAGE).recv(), refuse_handles)
+    except ChannelError:
+        return "crashed", "the judge did not survive the program's answers"
+    return outcome, reason
+
+
+def _end(judge_pid: int) -> None:
+    """Kill every process that is below this one, and wait until all are gone."""
+    os.kill(judge_pid, signal.SIGKILL)
+    os.waitpid(judge_pid, 0)
+    # Most often the judge has left nothing behind, and the first look is the last.
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            for child in _children():
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.001)
+
+
+def _children() -> list[int]:
+    """The processes whose parent this process is, those that it inherited among them."""
+    children = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                stat = (folder / "stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            # The name in parentheses may hold anything; the state and the parent follow the last one.
+            if int(stat.rpartition(")")[2].split()[1]) == os.getpid():
+                children.append(int(folder.name))
+    return children
+
+
+def _send(channel: Channel, message: Any) -> None:
+    channel.send(encode(message, refuse_handles))
