@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from flexeval.sampling.api import Sample, sample
 from flexeval.sampling.evaluate import Counters
 from flexeval.sampling.sampler import Sampler
 from flexeval.sampling.slots import SampleRequest
 
-__all__ = ["Counters", "SampleRequest", "Sampler"]
+__all__ = ["Counters", "Sample", "SampleRequest", "Sampler", "sample"]

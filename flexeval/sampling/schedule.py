@@ -13,33 +13,49 @@ DREAM_EPSILON = 1e-3
 """The time at which Dream's schedule ends."""
 
 
-@lru_cache(maxsize=256)
-def budgets(config: SamplingConfig, block_size: int) -> tuple[int, ...]:
-    """Commits of each step of a block of `block_size` positions; they sum to `block_size`."""
+def num_steps(config: SamplingConfig, block_size: int) -> int:
+    """Steps of a block of `block_size` positions."""
     if config.schedule == "dream":
-        return dream_budgets(block_size, config.steps or block_size)
+        return config.steps or block_size
+    return len(_even_counts(config, block_size))
+
+
+def budget(config: SamplingConfig, block_size: int, step: int, masks: int) -> int:
+    """Commits at one step of a block; may be 0 under Dream's schedule.
+
+    Args:
+        config: schedule, steps or tokens per step.
+        block_size: positions of the block.
+        step: 0-based, within the block.
+        masks: positions that are still undecided. Dream's schedule takes a share of them; LLaDA's was fixed
+            when the block began.
+    """
+    if config.schedule == "dream":
+        return dream_count(masks, step, config.steps or block_size)
+    return _even_counts(config, block_size)[step]
+
+
+@lru_cache(maxsize=256)
+def _even_counts(config: SamplingConfig, block_size: int) -> tuple[int, ...]:
     if config.steps is not None:
-        return even_budgets(block_size, config.steps // (config.gen_length // config.block))
+        return even_counts(block_size, config.steps // (config.gen_length // config.block))
     per_step = config.tokens_per_step or 1
     full, rest = divmod(block_size, per_step)
     return (per_step,) * full + ((rest,) if rest else ())
 
 
-def even_budgets(positions: int, steps: int) -> tuple[int, ...]:
+def even_counts(positions: int, steps: int) -> tuple[int, ...]:
     """Evenly: n // S per step and one more in the first n % S steps (LLaDA, generate.py, get_num_transfer_tokens)."""
     each, more = divmod(positions, steps)
     return tuple(each + (step < more) for step in range(steps))
 
 
-def dream_budgets(positions: int, steps: int) -> tuple[int, ...]:
-    """int(masks * (1 - s / t)) with t from 1 to 1e-3 in equal parts, all that remain at the last step.
+def dream_count(masks: int, step: int, steps: int) -> int:
+    """int(masks * (1 - s / t)) with t from 1 to 1e-3 in equal parts; all that remain at the last step.
 
-    Dream, generation_utils.py. With steps = positions this is 0, 1, ..., 1, 2: some steps commit nothing.
+    Dream, generation_utils.py. With steps = gen_length this gives 0, 1, ..., 1, 2.
     """
-    times = [1 + (DREAM_EPSILON - 1) * i / steps for i in range(steps + 1)]
-    counts: list[int] = []
-    masks = positions
-    for step in range(steps - 1):
-        counts.append(int(masks * (1 - times[step + 1] / times[step])))
-        masks -= counts[-1]
-    return (*counts, masks)
+    if step == steps - 1:
+        return masks
+    width = (1 - DREAM_EPSILON) / steps
+    return int(masks * (width / (1 - step * width)))

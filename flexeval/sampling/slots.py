@@ -12,7 +12,7 @@ import numpy as np
 
 from flexeval.records import BoolArray, IntArray, SamplingConfig
 from flexeval.sampling.randomness import sample_key
-from flexeval.sampling.schedule import budgets
+from flexeval.sampling.schedule import budget, num_steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +54,11 @@ class Slots:
         self.tokens_BG = np.full((size, config.gen_length), mask_id, dtype=np.int64)
         self._block_B = np.zeros(size, dtype=np.int64)
         self._block_step_B = np.zeros(size, dtype=np.int64)
-        self._block_ends = np.minimum(
-            np.arange(1, -(-config.gen_length // config.block) + 1) * config.block, config.gen_length
-        )
-        starts = np.concatenate([[0], self._block_ends[:-1]])
+        self._block_ends = np.array([*range(config.block, config.gen_length, config.block), config.gen_length])
+        self._block_sizes = np.diff(self._block_ends, prepend=0).tolist()
         # An adaptive order has no schedule; a step commits at least one, so a block needs at most one step a position.
-        self._budgets = [
-            (1,) * size_ if adaptive else budgets(config, size_) for size_ in (self._block_ends - starts).tolist()
-        ]
+        self._adaptive = adaptive
+        self._block_steps = [size_ if adaptive else num_steps(config, size_) for size_ in self._block_sizes]
 
     # ----- coming and going -----
 
@@ -115,9 +112,8 @@ class Slots:
         return (self.tokens_BG[rows] == self.mask_id) & inside_RG
 
     def budget(self, rows: IntArray) -> IntArray:
-        """What the schedule asks each slot to commit at this step [R]."""
-        blocks, steps = self._block_B[rows].tolist(), self._block_step_B[rows].tolist()
-        return np.array([self._budgets[b][s] for b, s in zip(blocks, steps, strict=True)], dtype=np.int64)
+        """What the schedule asks each slot to commit at this step [R]; 1 for an adaptive order."""
+        return np.array([self._budget(slot) for slot in rows.tolist()], dtype=np.int64)
 
     def block_opens(self, rows: IntArray) -> BoolArray:
         """Whether this is the first step of each slot's current block [R]."""
@@ -136,7 +132,7 @@ class Slots:
         self._block_step_B[rows] += 1
         open_RG = self.eligible(rows)
         for slot, is_open in zip(rows.tolist(), open_RG.any(axis=1).tolist(), strict=True):
-            if not is_open or self._block_step_B[slot] == len(self._budgets[self._block_B[slot]]):
+            if not is_open or self._block_step_B[slot] == self._block_steps[self._block_B[slot]]:
                 self._block_B[slot] += 1
                 self._block_step_B[slot] = 0
             self._skip_idle_steps(slot)
@@ -160,9 +156,13 @@ class Slots:
 
     def _skip_idle_steps(self, slot: int) -> None:
         """Step over steps that the schedule gives nothing to commit: they need no evaluation."""
-        block = self._block_B[slot]
-        if block == len(self._block_ends):
-            return
-        while self._budgets[block][self._block_step_B[slot]] == 0:
+        while self._block_B[slot] < len(self._block_sizes) and self._budget(slot) == 0:
             self._block_step_B[slot] += 1
             self.step_B[slot] += 1
+
+    def _budget(self, slot: int) -> int:
+        if self._adaptive:
+            return 1
+        block, step = int(self._block_B[slot]), int(self._block_step_B[slot])
+        masks = int((self.tokens_BG[slot, : self._block_ends[block]] == self.mask_id).sum())
+        return budget(self.config, self._block_sizes[block], step, masks)

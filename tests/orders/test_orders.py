@@ -88,7 +88,7 @@ def expected(spec, state, row):
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(state=states())
 def test_an_order_follows_its_rule(spec, state):
     commit = get_order(spec)(state)
@@ -98,7 +98,7 @@ def test_an_order_follows_its_rule(spec, state):
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(state=states())
 def test_an_order_treats_rows_apart(spec, state):
     """A row's choice does not depend on the other rows, which is what keeps samples independent of their batch."""
@@ -108,23 +108,22 @@ def test_an_order_treats_rows_apart(spec, state):
         assert np.array_equal(get_order(spec)(alone)[0], together[row])
 
 
+def flat_state(rows, length, **changes):
+    """A state in which nothing stands out."""
+    flat = {name: np.zeros((rows, length), dtype=np.float32) for name in
+            ("top_prob_BG", "margin_BG", "entropy_BG", "confidence_BG", "uniform_BG")}  # fmt: skip
+    flat |= {"eligible_BG": np.ones((rows, length), dtype=bool), "proposal_BG": np.zeros((rows, length), dtype=int)}
+    flat |= {name: np.zeros(rows, dtype=int) for name in ("frontier_B", "step_B", "committed_B")}
+    return DecodingState(**{**flat, "budget_B": np.ones(rows, dtype=int), **changes})
+
+
 def test_eb_at_gamma_zero_commits_one_position_at_a_time():
-    state = DecodingState(**{
-        **{name: np.zeros((1, 4)) for name in ("top_prob_BG", "margin_BG", "confidence_BG", "uniform_BG")},
-        "entropy_BG": np.array([[0.5, 0.2, 0.3, 0.4]], dtype=np.float32),
-        "eligible_BG": np.ones((1, 4), dtype=bool), "proposal_BG": np.zeros((1, 4), dtype=int),
-        "frontier_B": np.array([0]), "budget_B": np.array([1]), "step_B": np.array([0]), "committed_B": np.array([0]),
-    })  # fmt: skip
+    state = flat_state(1, 4, entropy_BG=np.array([[0.5, 0.2, 0.3, 0.4]], dtype=np.float32))
     assert get_order("eb:gamma=0")(state).tolist() == [[False, True, False, False]]
 
 
 def test_egi_opens_at_its_own_temperature():
-    state = DecodingState(**{
-        **{name: np.zeros((2, 1)) for name in ("top_prob_BG", "margin_BG", "confidence_BG", "uniform_BG", "entropy_BG")},
-        "eligible_BG": np.ones((2, 1), dtype=bool), "proposal_BG": np.zeros((2, 1), dtype=int),
-        "frontier_B": np.zeros(2, int), "budget_B": np.ones(2, int), "step_B": np.zeros(2, int),
-        "committed_B": np.array([0, 3]),
-    })  # fmt: skip
+    state = flat_state(2, 1, committed_B=np.array([0, 3]))
     assert get_order("egi:first_temperature=1.5").temperature(state, 0.6).tolist() == [1.5, 0.6]
     assert get_order("ar").temperature(state, 0.6).tolist() == [0.6, 0.6]
 

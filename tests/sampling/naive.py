@@ -11,7 +11,7 @@ import numpy as np
 from flexeval.orders.order import Order
 from flexeval.records import DecodingState, SamplingConfig
 from flexeval.sampling.randomness import Purpose, sample_key, uniforms
-from flexeval.sampling.schedule import budgets
+from flexeval.sampling.schedule import budget, num_steps
 
 
 def naive_sample(oracle, order: Order, config: SamplingConfig, problem_id: str, index: int, prompt: list[int]) -> dict:
@@ -32,12 +32,12 @@ def naive_sample(oracle, order: Order, config: SamplingConfig, problem_id: str, 
 
     for start in range(0, length, size):
         end = min(start + size, length)
-        schedule = (1,) * (end - start) if order.adaptive else budgets(config, end - start)
-        for place, budget in enumerate(schedule):
+        for place in range(end - start if order.adaptive else num_steps(config, end - start)):
             eligible = [g for g in range(end) if text[g] == mask]
             if not eligible or settled():
                 break
-            if budget == 0:
+            count = 1 if order.adaptive else budget(config, end - start, place, len(eligible))
+            if count == 0:
                 step += 1
                 continue
             log_p = oracle.log_conditionals(canvas)
@@ -70,7 +70,7 @@ def naive_sample(oracle, order: Order, config: SamplingConfig, problem_id: str, 
             state = DecodingState(
                 eligible_BG=at[None],
                 frontier_B=np.array([eligible[0]]),
-                budget_B=np.array([min(budget, len(eligible))]),
+                budget_B=np.array([min(count, len(eligible))]),
                 step_B=np.array([step]),
                 committed_B=np.array([length - np.sum(text == mask)]),
                 top_prob_BG=np.where(at, two[:, 0], np.nan)[None].astype(np.float32),

@@ -30,7 +30,9 @@ def p_value(oracle: JointOracle, order: Order, **settings) -> float:
     """Chi-square of the sampled sequences against the joint."""
     config = SamplingConfig(**{"gen_length": 5, "temperature": 1.0, "seed": 11, **settings})
     requests = [SampleRequest(problem_id="p", sample_index=i, prompt_ids=[1]) for i in range(SAMPLES)]
-    counts = Counter(tuple(t.token_ids_G.tolist()) for t in Sampler(oracle, order, config, batch_size=1000).run(requests))
+    counts = Counter(
+        tuple(t.token_ids_G.tolist()) for t in Sampler(oracle, order, config, batch_size=1000).run(requests)
+    )
     observed = np.array([counts.pop(tuple(sequence), 0) for sequence in oracle.sequences_SG.tolist()])
     assert not counts, "a sequence of probability zero was sampled"
     return float(chisquare(observed, oracle.probs_S * SAMPLES).pvalue)

@@ -9,30 +9,36 @@ from hypothesis import strategies as st
 
 from flexeval.errors import InputError
 from flexeval.records import SamplingConfig
-from flexeval.sampling.schedule import budgets, dream_budgets, even_budgets
+from flexeval.sampling.schedule import budget, dream_count, even_counts, num_steps
 
 
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_even_split_is_llada_s(positions, steps):
-    counts = even_budgets(positions, steps)
+    counts = even_counts(positions, steps)
     assert sum(counts) == positions and len(counts) == steps
     assert max(counts) - min(counts) <= 1
     assert list(counts) == sorted(counts, reverse=True)
 
 
-@given(st.integers(1, 300), st.integers(1, 300))
-def test_dream_s_schedule_is_its_formula(positions, steps):
-    times, masks, expected = torch.linspace(1, 1e-3, steps + 1), positions, []
-    for step in range(steps):
-        last = step == steps - 1
-        expected.append(masks if last else int(masks * (1 - times[step + 1] / times[step])))
-        masks -= expected[-1]
-    assert list(dream_budgets(positions, steps)) == expected
+def counts_of(config, block):
+    """What each step of a block commits when every commit succeeds."""
+    counts = []
+    for step in range(num_steps(config, block)):
+        counts.append(budget(config, block, step, block - sum(counts)))
+    return tuple(counts)
+
+
+@given(st.integers(0, 300), st.integers(1, 300), st.data())
+def test_dream_s_schedule_is_its_formula(masks, steps, data):
+    step = data.draw(st.integers(0, steps - 1))
+    times = torch.linspace(1, 1e-3, steps + 1)
+    expected = masks if step == steps - 1 else int(masks * (1 - times[step + 1] / times[step]))
+    assert dream_count(masks, step, steps) == expected
 
 
 def test_dream_s_schedule_at_one_token_a_step():
     """The sequence that Dream's code gives for steps = gen_length."""
-    assert dream_budgets(24, 24) == (0, *[1] * 22, 2)
+    assert counts_of(SamplingConfig(gen_length=24, schedule="dream"), 24) == (0, *[1] * 22, 2)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,7 @@ def test_dream_s_schedule_at_one_token_a_step():
     ],
 )
 def test_budgets_of_a_block(settings, block, expected):
-    assert budgets(SamplingConfig(**settings), block) == expected
+    assert counts_of(SamplingConfig(**settings), block) == expected
 
 
 @given(
@@ -63,7 +69,7 @@ def test_every_accepted_setting_fills_every_block_exactly(gen_length, block_leng
         assert "\n" not in str(refusal)
         return
     ends = [*range(config.block, gen_length, config.block), gen_length]
-    counts = [budgets(config, end - start) for start, end in zip([0, *ends], ends, strict=False)]
+    counts = [counts_of(config, end - start) for start, end in zip([0, *ends], ends, strict=False)]
     assert [sum(count) for count in counts] == [end - start for start, end in zip([0, *ends], ends, strict=False)]
     if steps is not None:
         assert sum(map(len, counts)) == steps

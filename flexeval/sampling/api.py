@@ -1,0 +1,68 @@
+"""Sampling without runs and tasks: prompts in, texts and their records out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from flexeval.models.predictor import MaskPredictor
+from flexeval.orders import Order, get_order
+from flexeval.records import Prompt, SamplingConfig, Trajectory
+from flexeval.sampling.sampler import Sampler
+from flexeval.sampling.slots import SampleRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A finished text and how it was decoded."""
+
+    text: str
+    """Up to the first end-of-sequence or end-of-turn."""
+    trajectory: Trajectory
+
+
+def sample(
+    model: MaskPredictor,
+    prompts: Sequence[str | Prompt],
+    *,
+    order: str | Order = "ar",
+    config: SamplingConfig | None = None,
+    num_samples: int = 1,
+    batch_size: int | None = None,
+) -> list[list[Sample]]:
+    """Draw `num_samples` texts for each prompt: one list per prompt, in the order of the prompts.
+
+    A prompt's samples depend on its tokens and `config.seed`, not on the other prompts; a prompt that is
+    given twice gets new samples the second time.
+
+    Args:
+        model: from `flexeval.load_model`.
+        prompts: the user's turn, or a `Prompt` with a system text or a prefilled answer.
+        order: `name`, `name:param=value,...` or an `Order`.
+        config: None takes the defaults of `SamplingConfig`.
+        num_samples: per prompt.
+        batch_size: samples in flight; None chooses for the device. Changes no sample.
+
+    Raises:
+        InputError: an unknown order, or a prompt that does not fit the model's context.
+    """
+    if isinstance(prompts, str | Prompt):
+        raise TypeError("prompts is a list; for one prompt write [prompt]")
+    requests: list[SampleRequest] = []
+    seen: Counter[str] = Counter()
+    for prompt in prompts:
+        ids = model.encode(Prompt(user=prompt) if isinstance(prompt, str) else prompt)
+        name = blake2b(repr(ids).encode(), digest_size=8).hexdigest()
+        for _ in range(num_samples):
+            requests.append(SampleRequest(problem_id=name, sample_index=seen[name], prompt_ids=ids))
+            seen[name] += 1
+
+    sampler = Sampler(model, get_order(order), config or SamplingConfig(), batch_size=batch_size)
+    finished = {(t.problem_id, t.sample_index): t for t in sampler.run(requests)}
+    samples = [
+        Sample(text=model.decode(trajectory.token_ids_G[: trajectory.length].tolist()), trajectory=trajectory)
+        for trajectory in (finished[request.problem_id, request.sample_index] for request in requests)
+    ]
+    return [samples[start : start + num_samples] for start in range(0, len(samples), num_samples)]

@@ -1,0 +1,47 @@
+"""`flexeval.sample`: texts by prompt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from oracles import RandomOracle
+
+import flexeval
+from flexeval.records import Prompt, SamplingConfig
+
+CONFIG = SamplingConfig(gen_length=8, temperature=1.0, seed=3)
+
+
+def test_texts_come_in_the_order_of_the_prompts():
+    oracle = RandomOracle(words=6, eos_bonus=1.0)
+    prompts = ["dog", Prompt(user="cat"), "bird"]
+    together = flexeval.sample(oracle, prompts, order="top_prob", config=CONFIG, num_samples=3)
+    assert [len(samples) for samples in together] == [3, 3, 3]
+    for prompt, samples in zip(prompts, together, strict=True):
+        [alone] = flexeval.sample(oracle, [prompt], order="top_prob", config=CONFIG, num_samples=3, batch_size=1)
+        assert [s.text for s in alone] == [s.text for s in samples]
+        for sample in samples:
+            ids = sample.trajectory.token_ids_G[: sample.trajectory.length]
+            assert sample.text == oracle.decode(ids.tolist())
+
+
+def test_a_prompt_given_twice_gets_new_samples():
+    oracle = RandomOracle(words=6)
+    first, second = flexeval.sample(oracle, ["dog", "dog"], config=CONFIG, num_samples=2)
+    texts = [tuple(s.trajectory.token_ids_G.tolist()) for s in first + second]
+    assert len(set(texts)) == 4
+    [four] = flexeval.sample(oracle, ["dog"], config=CONFIG, num_samples=4)
+    assert [tuple(s.trajectory.token_ids_G.tolist()) for s in four] == texts
+
+
+def test_the_seed_matters_and_the_default_order_is_ar():
+    oracle = RandomOracle(words=6)
+    [[one]] = flexeval.sample(oracle, ["dog"], config=CONFIG)
+    [[other]] = flexeval.sample(oracle, ["dog"], config=SamplingConfig(gen_length=8, temperature=1.0, seed=4))
+    assert one.trajectory.token_ids_G.tolist() != other.trajectory.token_ids_G.tolist()
+    np.testing.assert_array_equal(one.trajectory.commit_step_G, np.arange(8))
+
+
+def test_a_single_string_is_not_a_list_of_prompts():
+    with pytest.raises(TypeError, match=r"\[prompt\]"):
+        flexeval.sample(RandomOracle(words=6), "dog")
