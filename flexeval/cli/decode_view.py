@@ -1,0 +1,136 @@
+"""One decode in the terminal: the text coloured by commit step and by entropy, or a table without colour.
+
+Generated text is shown, never obeyed: control characters appear as escapes, and markup is not read.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from flexeval.records import FloatArray, Grade, Trajectory
+
+_RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+"""Red, green, blue from low to high: viridis, which keeps its order in greyscale and for the colour-blind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decode:
+    """A finished sample and what is known about it."""
+
+    question: str
+    text: str
+    pieces: Sequence[str]
+    """What each token of the text adds."""
+    trajectory: Trajectory
+    order: str
+    target: str | None
+    """The reference answer; None for a prompt that belongs to no problem."""
+    grade: Grade | None
+
+
+def show(console: Console, decode: Decode, *, as_table: bool) -> None:
+    """Print a decode.
+
+    Args:
+        console: where to.
+        decode: what.
+        as_table: one line a token, also where there is colour.
+    """
+    console.print(Text(printable(decode.question)), soft_wrap=True)
+    console.print()
+    has_colour = console.is_terminal and console.color_system is not None and not console.no_color
+    if as_table or not has_colour:
+        console.print(Text(printable(decode.text)), soft_wrap=True)
+        console.print(_table(decode))
+    else:
+        _show_coloured(console, decode)
+    console.print(Text(_summary(decode)), soft_wrap=True)
+
+
+def printable(text: str, *, keep: str = "\n") -> str:
+    """The text with control, format and unassigned characters as escapes, apart from those in `keep`."""
+    return "".join(
+        char if char in keep or not unicodedata.category(char).startswith("C") else _escape(char) for char in text
+    )
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _show_coloured(console: Console, decode: Decode) -> None:
+    committed = decode.trajectory.commit_step_G >= 0
+    for title, values_G in [
+        ("commit step", decode.trajectory.commit_step_G.astype(np.float64)),
+        ("entropy at commit, nats", decode.trajectory.entropy_G.astype(np.float64)),
+    ]:
+        values = np.where(committed, values_G, np.nan)[: decode.trajectory.length]
+        highest = float(np.nanmax(values, initial=0.0))
+        console.print(_legend(title, highest))
+        console.print(_coloured(decode.pieces, values / max(highest, 1e-9)), soft_wrap=True)
+        console.print()
+
+
+def _coloured(pieces: Sequence[str], shares: FloatArray) -> Text:
+    """Each piece on the colour of its share in [0, 1]; a piece without one (NaN) is left plain."""
+    text = Text()
+    for piece, share in zip(pieces, shares.tolist(), strict=True):
+        text.append(printable(piece), style=Style() if np.isnan(share) else _style(share))
+    return text
+
+
+def _legend(title: str, highest: float) -> Text:
+    bar = Text(f"{title}: 0 ")
+    for share in np.linspace(0, 1, 16).tolist():
+        bar.append(" ", style=_style(share))
+    return bar.append(f" {highest:.3g}")
+
+
+def _style(share: float) -> Style:
+    place = share * (len(_RAMP) - 1)
+    below = min(int(place), len(_RAMP) - 2)
+    red, green, blue = (
+        round(low + (place - below) * (high - low)) for low, high in zip(_RAMP[below], _RAMP[below + 1], strict=True)
+    )
+    # White on the dark half, black on the light half: luminance as in Rec. 601.
+    dark = 0.299 * red + 0.587 * green + 0.114 * blue < 128
+    return Style.parse(f"{'white' if dark else 'black'} on rgb({red},{green},{blue})")
+
+
+def _table(decode: Decode) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in ("position", "token", "commit step", "entropy, nats", "prob", "rank"):
+        table.add_column(name, justify="left" if name == "token" else "right")
+    of = decode.trajectory
+    for i, piece in enumerate(decode.pieces):
+        if of.commit_step_G[i] < 0:
+            table.add_row(str(i), "(mask)")
+            continue
+        table.add_row(
+            str(i),
+            Text(f"'{printable(piece, keep='')}'"),
+            str(of.commit_step_G[i]),
+            f"{of.entropy_G[i]:.3f}",
+            f"{of.prob_G[i]:.3f}",
+            str(of.rank_G[i]),
+        )
+    return table
+
+
+def _summary(decode: Decode) -> str:
+    of = decode.trajectory
+    ended = f"{of.length} tokens" if of.length < len(of.token_ids_G) else f"{of.length} tokens (all; no end of text)"
+    parts = [f"order {decode.order}", f"NFE {of.nfe}", ended]
+    if decode.grade is not None:
+        verdict = "correct" if decode.grade.correct else "wrong"
+        extracted = "no answer found" if decode.grade.extracted is None else f"answer {decode.grade.extracted}"
+        parts.append(f"{verdict}: {extracted}, target {decode.target}")
+    return printable(" · ".join(parts), keep="")

@@ -1,0 +1,86 @@
+"""`flexeval ls`: the names of orders, models and tasks."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from flexeval.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from flexeval.registry import Registry
+
+KINDS = ("orders", "models", "tasks")
+
+_EPILOG = """\
+examples:
+  flexeval ls             everything
+  flexeval ls orders      decoding orders, their aliases, parameters and defaults
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Register the verb."""
+    verbs.add_parser(
+        "ls",
+        help="list decoding orders, models and tasks",
+        description="List what can be named: decoding orders, models and tasks.",
+        epilog=_EPILOG,
+        declare=_declare,
+    )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", nargs="?", metavar="|".join(KINDS), help="What to list. [default: all]")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line a name: name, summary, aliases and, of orders and tasks asked for, parameters with defaults."""
+    if args.kind is None:
+        sections = [_section(kind, with_parameters=kind == "orders") for kind in KINDS]
+    elif args.kind in KINDS:
+        sections = [_section(args.kind, with_parameters=args.kind != "models")]
+    else:
+        raise did_you_mean("kind of name", args.kind, KINDS)
+    print("\n\n".join(sections))
+    return 0
+
+
+def _section(kind: str, *, with_parameters: bool) -> str:
+    """The heading and a line for each registered name. Parameters are left out where reading them takes long."""
+    registry = _registry(kind)
+    width = max(len(name) for name in registry)
+    lines = [kind]
+    for name in registry:
+        notes = [registry.summary(name)]
+        if aliases := registry.aliases(name):
+            notes.append(f"also: {', '.join(aliases)}")
+        if with_parameters and (parameters := list(_parameters(registry.get(name)))):
+            notes.append(f"parameters: {', '.join(parameters)}")
+        lines.append(f"  {name:<{width}}  {'; '.join(notes)}")
+    return "\n".join(lines)
+
+
+def _registry(kind: str) -> Registry[Any]:
+    if kind == "orders":
+        from flexeval.orders import ORDERS
+
+        return ORDERS
+    if kind == "models":
+        from flexeval.models import MODELS
+
+        return MODELS
+    from flexeval.tasks import TASKS
+
+    return TASKS
+
+
+def _parameters(cls: Any) -> Iterator[str]:
+    """`name=default` of each field that a spec may set; a bare name has no default."""
+    for field in dataclasses.fields(cls):
+        if field.metadata.get("spec", True):
+            has_default = field.default is not dataclasses.MISSING
+            yield f"{field.name}={str(field.default).lower()}" if has_default else field.name

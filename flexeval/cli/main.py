@@ -1,0 +1,113 @@
+"""The command `flexeval`: which verb, and what an error looks like.
+
+Bad input is one line on stderr and exit status 2. An exception that is not listed here is a bug and keeps its
+traceback. Importing this module and listing the verbs imports nothing of weight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import flexeval
+from flexeval.cli import grade, ls, passk, sample
+from flexeval.errors import InputError, did_you_mean
+
+VERBS = {"passk": passk, "sample": sample, "grade": grade, "ls": ls}
+
+_EPILOG = """\
+examples:
+  flexeval passk --order ar                              Pass@k of the bundled model, left to right
+  flexeval passk --order ar --order confidence           two orders, and their paired differences
+  flexeval sample --order confidence --problem 3         one decode, coloured by entropy and commit step
+  flexeval ls orders                                     what can be written after --order
+"""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers bad input with an InputError, and declares its options only when it is used."""
+
+    def __init__(self, *, declare: Callable[[argparse.ArgumentParser], None] | None = None, **options: Any) -> None:
+        """
+        Args:
+            declare: adds the parser's options; called before the first parse, so that the verbs that are not asked
+                for cost nothing.
+            options: as `argparse.ArgumentParser`.
+        """
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self._declare = declare
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As `argparse.ArgumentParser`, but nothing may be left over."""
+        if self._declare is not None:
+            self._declare(self)
+            self._declare = None
+        parsed, rest = super().parse_known_args(args, namespace)
+        if rest:
+            option, _, _ = rest[0].partition("=")
+            if not option.startswith("-"):
+                raise InputError(f"unexpected argument {option!r}; see `{self.prog} --help`")
+            listed = f"what `{self.prog} --help` lists"
+            raise did_you_mean("option", option, self._option_string_actions, listed=listed)
+        return parsed, rest
+
+    def error(self, message: str) -> NoReturn:
+        """Raise an InputError instead of printing the usage."""
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def make_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
+        prog="flexeval",
+        description="What does the decoding order of a masked diffusion language model do to the answers it can reach?",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"flexeval {flexeval.__version__}")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    for module in VERBS.values():
+        module.add_parser(verbs)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit status: 0, 2 for bad input, 130 for Ctrl-C, 141 for a reader that went away."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+            raise did_you_mean("command", arguments[0], VERBS)
+        args = make_parser().parse_args(arguments)
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except InputError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read our output has enough (`| head`); the interpreter must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.errno in _FULL:
+            place = f" ({error.filename})" if error.filename else ""
+            return _fail(
+                f"no space left on the device{place}; make room and give the same command again: "
+                "it continues with the samples that are stored"
+            )
+        if error.errno in _DENIED:
+            return _fail(f"cannot use {error.filename!r}: {error.strerror}")
+        raise
+    except KeyboardInterrupt:
+        print("flexeval: stopped; the same command continues with the samples that are stored", file=sys.stderr)
+        return 130
+    return status
+
+
+def _fail(message: str) -> int:
+    print(f"flexeval: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,191 @@
+"""Records -> command-line options, and back.
+
+The fields of `RunConfig` and `SamplingConfig` are the declaration: each becomes an option with the field's name,
+type, default and docstring. An option that is not given leaves no trace in the parsed arguments, so that defaults
+have one source. Values stay text until `given` converts them, since argparse would hide why a value was refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import textwrap
+import typing
+from collections.abc import Container, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flexeval.errors import InputError
+
+if TYPE_CHECKING:
+    from flexeval.models import MaskPredictor
+    from flexeval.records import SamplingConfig
+    from flexeval.tasks import Task
+
+
+class Declares(Protocol):
+    """A parser or a group of one."""
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """As `argparse.ArgumentParser.add_argument`."""
+        ...
+
+
+# ----- fields of a record -----
+
+
+def add_fields(
+    options: Declares, record: type, *, skip: Container[str] = (), defaults: Mapping[str, str] | None = None
+) -> None:
+    """One option for each field of a record.
+
+    Args:
+        options: the parser or group to add to.
+        record: a dataclass with a docstring under each field.
+        skip: fields that the verb takes in another way.
+        defaults: field -> what the help text is to say of its default, where the verb has its own.
+    """
+    hints, docs = typing.get_type_hints(record), field_docs(record)
+    for field in dataclasses.fields(record):
+        if field.name in skip:
+            continue
+        shown = (defaults or {}).get(field.name, str(field.default).lower())
+        text = f"{docs[field.name]} [default: {shown}]".replace("%", "%%")
+        if hints[field.name] is bool:
+            options.add_argument(
+                _flag(field.name), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
+            )
+        else:
+            options.add_argument(
+                _flag(field.name), metavar=_metavar(hints[field.name]), default=argparse.SUPPRESS, help=text
+            )
+
+
+def given(args: argparse.Namespace, record: type, *, skip: Container[str] = ()) -> dict[str, Any]:
+    """The fields of a record that the user gave, each converted to the field's type; `skip` leaves some out.
+
+    Raises:
+        InputError: a value of the wrong type.
+    """
+    from flexeval.registry import convert
+
+    hints = typing.get_type_hints(record)
+    values = {
+        field.name: getattr(args, field.name)
+        for field in dataclasses.fields(record)
+        if field.name in args and field.name not in skip
+    }
+    return {
+        name: convert(value, hints[name], what=_flag(name)) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+def field_docs(record: type) -> dict[str, str]:
+    """Field -> the docstring under it, on one line."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    docs = {}
+    for field, below in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            docs[field.target.id] = " ".join(ast.literal_eval(below.value).split())
+    return docs
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _metavar(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "|".join(typing.get_args(hint))
+    kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
+    return {int: "N", float: "X"}.get(kinds[0], "NAME")
+
+
+# ----- options that several verbs share -----
+
+
+def add_order(options: Declares, *, repeatable: bool) -> None:
+    """--order."""
+    more = " Give it again for every order to compare." if repeatable else ""
+    options.add_argument(
+        "--order",
+        metavar="ORDER",
+        action="append" if repeatable else "store",
+        default=argparse.SUPPRESS,
+        help=f"Decoding order: `name` or `name:param=value,...`; `flexeval ls orders` lists them.{more} [default: ar]",
+    )
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Every field of `SamplingConfig`."""
+    from flexeval.records import SamplingConfig
+
+    add_fields(parser.add_argument_group("sampling"), SamplingConfig, defaults={"gen_length": "the task's"})
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Where the model runs and the data lies. Changes no sample beyond rounding."""
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--device", default="auto", help="As torch names it: cpu, cuda, cuda:1. [default: auto]")
+    machine.add_argument("--dtype", default="auto", help="Of the weights: float32, bfloat16. [default: auto]")
+    machine.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="Run the code that a checkpoint brings along, for models that flexeval has no layers for.",
+    )
+    add_data_dir(machine)
+
+
+def add_data_dir(options: Declares) -> None:
+    """--data-dir."""
+    options.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        type=Path,
+        help="Folder of local benchmark files. [default: FLEXEVAL_DATA_DIR, else the hub]",
+    )
+
+
+def add_batch_size(options: Declares) -> None:
+    """--batch-size."""
+    options.add_argument(
+        "--batch-size", metavar="N", default="auto", help="Samples in flight; changes no sample. [default: auto]"
+    )
+
+
+def batch_size(args: argparse.Namespace) -> int | None:
+    """The value of --batch-size; None stands for auto. Raises InputError when it is no whole number >= 1."""
+    return None if args.batch_size == "auto" else whole_number(args.batch_size, least=1, what="--batch-size")
+
+
+def whole_number(text: str, *, least: int, what: str) -> int:
+    """The number that a text stands for. Raises InputError, calling it `what`, when it is none or below `least`."""
+    from flexeval.registry import convert
+
+    number: int = convert(text, int, what=what)
+    if number < least:
+        raise InputError(f"{what} must be at least {least}, not {number}")
+    return number
+
+
+def sampling_config(args: argparse.Namespace, task: Task) -> SamplingConfig:
+    """What the user gave; a canvas as long as the task's answers need unless they said otherwise.
+
+    Raises:
+        InputError: a setting that is refused.
+    """
+    from flexeval.records import SamplingConfig
+
+    return SamplingConfig(**{"gen_length": task.gen_length, **given(args, SamplingConfig)})
+
+
+def load_model(args: argparse.Namespace, spec: str) -> MaskPredictor:
+    """The model, on the device and in the type that the user gave. Raises InputError as `flexeval.load_model`."""
+    import flexeval
+
+    return flexeval.load_model(spec, device=args.device, dtype=args.dtype, trust_remote_code=args.trust_remote_code)

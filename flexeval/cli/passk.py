@@ -1,0 +1,158 @@
+"""`flexeval passk`: Pass@k of a model under one or several decoding orders."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flexeval.cli import options
+from flexeval.errors import InputError
+
+if TYPE_CHECKING:
+    from flexeval.records import RunConfig
+    from flexeval.runs.store import Run
+    from flexeval.tasks import Task
+
+DEFAULT_LIMIT = 50
+
+_EPILOG = """\
+examples:
+  flexeval passk --order ar
+  flexeval passk --order ar --order confidence --order top_prob --num-samples 64 --limit none
+  flexeval passk --order ar --order eb:gamma=0.1 --temperature 1 --json result.json --csv result.csv
+  flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --order ar --order confidence
+
+Samples are stored as they finish. The same command continues after a stop; a larger --num-samples or
+--limit samples only what is missing. Intervals are 95 % percentile bootstrap intervals over problems.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Register the verb."""
+    verbs.add_parser(
+        "passk",
+        help="sample a model under decoding orders, grade, and print Pass@k with intervals",
+        description="Sample what is missing, grade it, and print Pass@k, with paired differences between orders.",
+        epilog=_EPILOG,
+        declare=_declare,
+    )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    from flexeval.records import RunConfig
+
+    of_run = parser.add_argument_group("run")
+    options.add_order(of_run, repeatable=True)
+    options.add_fields(
+        of_run, RunConfig, skip=("order", "sampling"), defaults={"limit": f"{DEFAULT_LIMIT}; `none` for all"}
+    )
+    of_run.add_argument("--k", metavar="K,K,...", help="Where to take Pass@k. [default: powers of two up to n, and n]")
+    options.add_sampling(parser)
+    options.add_machine(parser)
+    output = parser.add_argument_group("output")
+    options.add_batch_size(output)
+    output.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("runs"), help="Folder of run folders. [default: runs]"
+    )
+    output.add_argument("--json", metavar="FILE", help="Also write settings and numbers as JSON; - for stdout.")
+    output.add_argument("--csv", metavar="FILE", help="Also write one row an order and k.")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sample, grade, summarise, print and write."""
+    from flexeval import stats
+    from flexeval.cli import output, passk_report
+    from flexeval.records import RunConfig
+    from flexeval.tasks import get_task
+
+    # Everything that can be refused without the model, before the model is loaded.
+    wanted = RunConfig(**{"limit": DEFAULT_LIMIT, **options.given(args, RunConfig, skip=("order",))})
+    ks = _ks(args.k, wanted.num_samples)
+    task = get_task(wanted.task, data_dir=args.data_dir)
+    wanted = dataclasses.replace(wanted, sampling=options.sampling_config(args, task))
+    configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
+    for target in (args.json, args.csv):
+        output.check_target(target)
+
+    runs = _sampled(configs, task, args)
+
+    # Summarise; every order is compared with the first.
+    summaries = [stats.summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=ks) for run in runs]
+    differences = [stats.pass_at_k_differences(run.counts(), runs[0].counts(), ks=ks) for run in runs[1:]]
+
+    passk_report.show(output.console(stdout_taken=args.json == "-"), runs, summaries, differences)
+    output.write_json(args.json, passk_report.as_json(runs, summaries, differences))
+    output.write_csv(args.csv, stats.summary_frame(summaries))
+    return 0
+
+
+def _ks(text: str | None, num_samples: int) -> list[int]:
+    """The values of --k, ascending. Raises InputError unless they are whole numbers in 1..num_samples."""
+    from flexeval.stats import default_ks
+
+    if text is None:
+        return default_ks(num_samples)
+    ks = sorted({options.whole_number(part.strip(), least=1, what="every k of --k") for part in text.split(",")})
+    if ks[-1] > num_samples:
+        raise InputError(
+            f"pass@{ks[-1]} needs {ks[-1]} samples of every problem, but --num-samples is {num_samples}; "
+            f"raise it, or keep k <= {num_samples}"
+        )
+    return ks
+
+
+def _one_per_order(wanted: RunConfig, orders: list[str]) -> list[RunConfig]:
+    """The run of each order. Raises InputError when two names stand for the same run."""
+    from flexeval.runs.store import canonical_config
+
+    configs: list[RunConfig] = []
+    for order in orders:
+        config = canonical_config(dataclasses.replace(wanted, order=order))
+        if config in configs:
+            raise InputError(f"order {order!r} is given twice (as {config.order!r}); keep one of them")
+        configs.append(config)
+    return configs
+
+
+def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> list[Run]:
+    """The run of each configuration, complete; the model is loaded once, and only if something is missing."""
+    from flexeval.cli.progress import sampling_bars
+    from flexeval.runs.store import default_folder_name
+
+    batch_size, predictor, runs = options.batch_size(args), None, []
+    with sampling_bars() as bar:
+        for config in configs:
+            folder = args.out / default_folder_name(config)
+            run = _finished(folder, config, task, args.dtype)
+            if run is None:
+                # Only now: it imports torch, which a run that is complete does not need.
+                from flexeval.runs.runner import run as sample_run
+
+                predictor = predictor or options.load_model(args, config.model)
+                run = sample_run(
+                    config,
+                    out=folder,
+                    predictor=predictor,
+                    task=task,
+                    batch_size=batch_size,
+                    progress=bar(config.order),
+                )
+            runs.append(run)
+    return runs
+
+
+def _finished(folder: Path, config: RunConfig, task: Task, dtype: str) -> Run | None:
+    """The stored run, if it holds all that is wanted, in this type and from this data: then no model is needed."""
+    from flexeval.runs.store import read_finished_run
+
+    run = read_finished_run(folder, config)
+    if run is None or dtype not in ("auto", run.record["environment"]["dtype"]):
+        return None
+    problems = task.problems()[: config.limit]
+    now = [(problem.id, problem.question, problem.target) for problem in problems]
+    stored = run.problems[["problem_id", "question", "target"]].itertuples(index=False, name=None)
+    same_prompt = dataclasses.asdict(task.prompt(problems[0])) == run.record["first_prompt"]
+    return run if same_prompt and list(stored) == now else None

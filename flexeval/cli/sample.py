@@ -1,0 +1,114 @@
+"""`flexeval sample`: one decode, shown in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from flexeval.cli import options
+from flexeval.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from flexeval.records import Problem
+    from flexeval.tasks import Task
+
+DEFAULT_PROBLEM = "0"
+
+_EPILOG = """\
+examples:
+  flexeval sample
+  flexeval sample --order confidence --problem 3 --temperature 0
+  flexeval sample --order entropy --prompt "Tom has 3 pens. He buys 4 more. How many pens does Tom have now?"
+  flexeval sample --order top_prob --table | less
+
+The sample is the one that `flexeval passk` draws for this problem, sample index and settings.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Register the verb."""
+    verbs.add_parser(
+        "sample",
+        help="show one decode: the text, in which order it was committed, and how sure the model was",
+        description="Draw one sample and show its text, the order in which tokens were committed, and their entropy.",
+        epilog=_EPILOG,
+        declare=_declare,
+    )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    from flexeval.records import RunConfig
+
+    what = parser.add_argument_group("sample")
+    options.add_order(what, repeatable=False)
+    options.add_fields(what, RunConfig, skip=("order", "sampling", "num_samples", "limit"))
+    question = what.add_mutually_exclusive_group()
+    question.add_argument(
+        "--problem",
+        metavar="ID",
+        help=f"A problem of the task: its id, or its place, from 0. [default: {DEFAULT_PROBLEM}]",
+    )
+    question.add_argument("--prompt", metavar="TEXT", help="Ask this instead of a problem of the task; not graded.")
+    what.add_argument("--sample-index", metavar="N", default="0", help="Which sample of the problem. [default: 0]")
+    options.add_sampling(parser)
+    options.add_machine(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("--table", action="store_true", help="One line a token, as is done where there is no colour.")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw one sample and show it."""
+    from flexeval.cli import decode_view, output
+    from flexeval.orders import get_order
+    from flexeval.records import Prompt, RunConfig
+    from flexeval.tasks import get_task
+
+    wanted = RunConfig(**options.given(args, RunConfig))
+    order = get_order(wanted.order)
+    task = get_task(wanted.task, data_dir=args.data_dir)
+    sampling = options.sampling_config(args, task)
+    sample_index = options.whole_number(args.sample_index, least=0, what="--sample-index")
+    if args.prompt is None:
+        problem = _find(task, args.problem or DEFAULT_PROBLEM)
+        prompt = task.prompt(problem)
+    else:
+        problem, prompt = None, Prompt(user=args.prompt)
+    model = options.load_model(args, wanted.model)
+
+    from flexeval.sampling import Sampler, SampleRequest
+
+    request = SampleRequest(
+        problem_id=args.prompt if problem is None else problem.id,
+        sample_index=sample_index,
+        prompt_ids=model.encode(prompt),
+    )
+    (trajectory,) = Sampler(model, order, sampling, batch_size=1).run([request])
+
+    text = model.decode(trajectory.token_ids_G[: trajectory.length].tolist())
+    decode = decode_view.Decode(
+        question=prompt.user,
+        text=text,
+        pieces=model.pieces(trajectory.token_ids_G[: trajectory.length].tolist()),
+        trajectory=trajectory,
+        order=order.spec,
+        target=None if problem is None else problem.target,
+        grade=None if problem is None else task.grade(problem, text),
+    )
+    decode_view.show(output.console(), decode, as_table=args.table)
+    return 0
+
+
+def _find(task: Task, name: str) -> Problem:
+    """The problem with this id or, for a number, at this place. Raises InputError when there is none."""
+    problems = task.problems()
+    by_id = {problem.id: problem for problem in problems}
+    if name in by_id:
+        return by_id[name]
+    if name.isdecimal():
+        if int(name) < len(problems):
+            return problems[int(name)]
+        raise InputError(
+            f"--problem {name}: task {task.name!r} has {len(problems)} problems; use 0 to {len(problems) - 1}"
+        )
+    raise did_you_mean("problem", name, by_id, listed=f"{len(by_id)} ids such as {problems[0].id!r}, or a place from 0")

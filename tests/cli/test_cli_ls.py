@@ -1,0 +1,46 @@
+"""`flexeval ls` shows every registered name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flexeval.cli.main import main
+from flexeval.models import MODELS
+from flexeval.orders import ORDERS
+from flexeval.registry import Registry
+from flexeval.tasks import TASKS
+
+
+@pytest.mark.parametrize(("kind", "registry"), [("orders", ORDERS), ("models", MODELS), ("tasks", TASKS)])
+def test_every_name_has_a_line_with_its_aliases_and_summary(
+    capsys: pytest.CaptureFixture[str], kind: str, registry: Registry[Any]
+) -> None:
+    assert main(["ls", kind]) == 0
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == kind
+    assert [line.split()[0] for line in lines] == list(registry)
+    for line in lines:
+        name = line.split()[0]
+        assert registry.summary(name) in line
+        assert all(alias in line for alias in registry.aliases(name))
+
+
+def test_parameters_come_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls", "orders"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert "parameters: tau=0.9" in lines["threshold"]
+    assert "parameters: k" in lines["parallel-k"]
+    assert "parameters" not in lines["ar"]
+
+
+def test_without_a_kind_all_names_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls"]) == 0
+    first_words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
+    assert first_words == ["orders", *ORDERS, "models", *MODELS, "tasks", *TASKS]
+
+
+def test_unknown_kind(refused: Callable[..., str]) -> None:
+    assert "Did you mean 'orders'?" in refused("ls", "order")
