@@ -55,7 +55,9 @@ class Factor(Order):
         confidence_BG = np.where(state.eligible_BG, state.confidence_BG, -np.inf)
         # n (1 + 1/n)(1 - c_n) grows with n, so the positions that satisfy the rule are a prefix.
         n_BG = ranks_descending(confidence_BG) + 1
-        return (confidence_BG >= 1 - self.factor / (n_BG + 1)) & state.eligible_BG | (n_BG == 1)
+        within_BG = state.eligible_BG & (confidence_BG >= 1 - self.factor / (n_BG + 1))
+        chosen_BG: BoolArray = within_BG | (n_BG == 1)
+        return chosen_BG
 
 
 def check_tau(order: str, tau: float) -> None:

@@ -53,7 +53,7 @@ class Distribution:
         if rows is not None:
             gaps_NV, weights_NV, normaliser_N = gaps_NV[rows], weights_NV[rows], normaliser_N[rows]
         finite_NV = gaps_NV.clamp(min=_UNDERFLOW)
-        mean_gap_N = torch.linalg.vecdot(weights_NV, finite_NV) / normaliser_N
+        mean_gap_N: Tensor = torch.linalg.vecdot(weights_NV, finite_NV) / normaliser_N
         return (normaliser_N.log() - mean_gap_N).clamp_(min=0)
 
     def prob(self, tokens_M: Tensor, rows_M: Tensor) -> Tensor:

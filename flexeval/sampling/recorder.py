@@ -22,10 +22,10 @@ class Recorder:
 
     def clear(self, slot: int) -> None:
         """Forget a slot's last sample."""
-        for array in self._floats.values():
-            array[slot] = np.nan
-        for name, array in self._ints.items():
-            array[slot] = 0 if name == "passes" else -1
+        for floats in self._floats.values():
+            floats[slot] = np.nan
+        for name, ints in self._ints.items():
+            ints[slot] = 0 if name == "passes" else -1
 
     def is_new_frontier(self, rows: IntArray, frontier_R: IntArray) -> BoolArray:
         """Whether each slot's frontier has not been the frontier before [R]."""

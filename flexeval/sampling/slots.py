@@ -109,7 +109,8 @@ class Slots:
         Masks of an earlier block can only be there when the mask token itself may be drawn.
         """
         inside_RG = np.arange(self.config.gen_length) < self._block_ends[self._block_B[rows]][:, None]
-        return (self.tokens_BG[rows] == self.mask_id) & inside_RG
+        eligible_RG: BoolArray = (self.tokens_BG[rows] == self.mask_id) & inside_RG
+        return eligible_RG
 
     def budget(self, rows: IntArray) -> IntArray:
         """What the schedule asks each slot to commit at this step [R]; 1 for an adaptive order."""
@@ -117,7 +118,8 @@ class Slots:
 
     def block_opens(self, rows: IntArray) -> BoolArray:
         """Whether this is the first step of each slot's current block [R]."""
-        return self._block_step_B[rows] == 0
+        opens_R: BoolArray = self._block_step_B[rows] == 0
+        return opens_R
 
     # ----- what a step does -----
 
@@ -130,9 +132,9 @@ class Slots:
         self.step_B[rows] += 1
         self.nfe_B[rows] += evaluations
         self._block_step_B[rows] += 1
-        open_RG = self.eligible(rows)
-        for slot, is_open in zip(rows.tolist(), open_RG.any(axis=1).tolist(), strict=True):
-            if not is_open or self._block_step_B[slot] == self._block_steps[self._block_B[slot]]:
+        eligible_RG = self.eligible(rows)
+        for slot, eligible_G in zip(rows.tolist(), eligible_RG, strict=True):
+            if not eligible_G.any() or self._block_step_B[slot] == self._block_steps[self._block_B[slot]]:
                 self._block_B[slot] += 1
                 self._block_step_B[slot] = 0
             self._skip_idle_steps(slot)
@@ -147,7 +149,7 @@ class Slots:
 
         With `stop_at_eos`, that is once every position up to the first stop token is committed.
         """
-        done_R = self._block_B[rows] == len(self._block_ends)
+        done_R: BoolArray = self._block_B[rows] == len(self._block_ends)
         if self.config.stop_at_eos:
             masked_RG = self.tokens_BG[rows] == self.mask_id
             first_mask_R = np.where(masked_RG.any(axis=1), masked_RG.argmax(axis=1), self.config.gen_length)
