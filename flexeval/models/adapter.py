@@ -49,14 +49,11 @@ class AdapterPredictor(CheckpointPredictor):
             return self._call(tokens_BL, attention_mask=attention_BL.long(), position_ids=position_BL)
 
         padding_B = (~attention_BL.bool()).sum(-1)
-        logits_BLV = None
-        for padding in padding_B.unique().tolist():
-            rows = padding_B == padding
-            part = self._call(tokens_BL[rows, padding:])
-            if logits_BLV is None:
-                logits_BLV = part.new_zeros(*tokens_BL.shape, part.shape[-1])
-            logits_BLV[rows, padding:] = part
-        assert logits_BLV is not None, "a batch has rows"
+        paddings = sorted(set(padding_B.tolist()))
+        parts = [self._call(tokens_BL[padding_B == padding, padding:]) for padding in paddings]
+        logits_BLV = parts[0].new_zeros(*tokens_BL.shape, parts[0].shape[-1])
+        for padding, part in zip(paddings, parts, strict=True):
+            logits_BLV[padding_B == padding, padding:] = part
         return logits_BLV
 
     def logits(self, hidden_ND: Tensor) -> Tensor:

@@ -59,11 +59,13 @@ def family_of(config: Config) -> Family | None:
     return FAMILIES.get(str(config.get("model_type")))
 
 
-def field(config: Config, name: str, kind: type[int] | type[float]) -> Any:
-    """A number that config.json must have. Raises InputError when it is missing or something else."""
+def field(config: Config, name: str, *, default: float | None = None, whole: bool = True) -> Any:
+    """A number above 0 from config.json. Raises InputError when it is something else, or missing without default."""
     value = config.get(name)
-    allowed = (int, float) if kind is float else int
-    if not isinstance(value, allowed) or isinstance(value, bool) or not math.isfinite(value) or value <= 0:
+    if value is None and default is not None:
+        return default
+    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
         said = "is missing" if name not in config else f"is {value!r}"
         raise InputError(f"cannot build the model: config.json's {name} {said}, but must be a number above 0")
     return value
@@ -92,22 +94,21 @@ def _llada(config: Config) -> Blueprint:
     if config.get("bias_for_layer_norm"):
         raise InputError("cannot run this LLaDA variant: bias_for_layer_norm is True, and only False is supported")
 
-    width = field(config, "d_model", int)
-    heads = field(config, "n_heads", int)
-    key_heads = config.get("n_kv_heads") or (1 if config.get("multi_query_attention") else heads)
+    width = field(config, "d_model")
+    heads = field(config, "n_heads")
+    key_heads = field(config, "n_kv_heads", default=1 if config.get("multi_query_attention") else heads)
     _check_heads(width, heads, key_heads)
-    vocab_size = field(config, "vocab_size", int)
     options = {
         # The embedding is as wide as `embedding_size`, and so are LLaDA's logits.
-        "vocab_size": config.get("embedding_size") or vocab_size,
+        "vocab_size": field(config, "embedding_size", default=field(config, "vocab_size")),
         "hidden_size": width,
-        "intermediate_size": config.get("mlp_hidden_size") or config.get("mlp_ratio", 4) * width,
-        "num_hidden_layers": field(config, "n_layers", int),
+        "intermediate_size": field(config, "mlp_hidden_size", default=field(config, "mlp_ratio", default=4) * width),
+        "num_hidden_layers": field(config, "n_layers"),
         "num_attention_heads": heads,
         "num_key_value_heads": key_heads,
-        "max_position_embeddings": field(config, "max_sequence_length", int),
-        "rms_norm_eps": config.get("rms_norm_eps", 1e-5),
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.get("rope_theta", 10000.0)},
+        "max_position_embeddings": field(config, "max_sequence_length"),
+        "rms_norm_eps": field(config, "rms_norm_eps", default=1e-5, whole=False),
+        "rope_parameters": {"rope_type": "default", "rope_theta": _rope_theta(config)},
         "tie_word_embeddings": config.get("weight_tying", True),
     }
     return Blueprint(
@@ -126,19 +127,19 @@ def _standard(layers: str, *, extra: tuple[str, ...] = ()) -> Callable[[Config],
     kept = ("hidden_act", "rms_norm_eps", "tie_word_embeddings", *extra)
 
     def translate(config: Config) -> Blueprint:
-        width = field(config, "hidden_size", int)
-        heads = field(config, "num_attention_heads", int)
-        key_heads = config.get("num_key_value_heads") or heads
+        width = field(config, "hidden_size")
+        heads = field(config, "num_attention_heads")
+        key_heads = field(config, "num_key_value_heads", default=heads)
         if "head_dim" not in extra or config.get("head_dim") is None:
             _check_heads(width, heads, key_heads)
         options = {
-            "vocab_size": field(config, "vocab_size", int),
+            "vocab_size": field(config, "vocab_size"),
             "hidden_size": width,
-            "intermediate_size": field(config, "intermediate_size", int),
-            "num_hidden_layers": field(config, "num_hidden_layers", int),
+            "intermediate_size": field(config, "intermediate_size"),
+            "num_hidden_layers": field(config, "num_hidden_layers"),
             "num_attention_heads": heads,
             "num_key_value_heads": key_heads,
-            "max_position_embeddings": field(config, "max_position_embeddings", int),
+            "max_position_embeddings": field(config, "max_position_embeddings"),
             "rope_parameters": _rope(config),
             **{name: config[name] for name in kept if config.get(name) is not None},
         }
@@ -151,7 +152,11 @@ def _rope(config: Config) -> dict[str, Any]:
     """Rotary parameters in today's form, from today's field or from the two older ones."""
     rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
     kind = rope.pop("type", "default")
-    return {"rope_type": kind, "rope_theta": config.get("rope_theta", 10000.0), **rope}
+    return {"rope_type": kind, "rope_theta": _rope_theta(config), **rope}
+
+
+def _rope_theta(config: Config) -> float:
+    return float(field(config, "rope_theta", default=10000.0, whole=False))
 
 
 def _check_heads(width: int, heads: int, key_heads: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from flexeval.errors import InputError, did_you_mean
@@ -15,7 +17,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def load_model(
-    spec: str,
+    spec: str | Path,
     *,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
@@ -39,7 +41,7 @@ def load_model(
     """
     chosen_device = _device(str(device))
     chosen_dtype = _dtype(str(dtype).removeprefix("torch."), chosen_device)
-    checkpoint = find_checkpoint(spec, with_code=trust_remote_code)
+    checkpoint = find_checkpoint(str(spec), with_code=trust_remote_code)
     family = family_of(checkpoint.config)
     if family is not None:
         return load_native(checkpoint, family, device=chosen_device, dtype=chosen_dtype)
