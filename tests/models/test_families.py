@@ -68,6 +68,9 @@ def test_absent_fields_of_llada_mean_the_defaults_of_its_configuration():
 def test_a_field_that_is_no_positive_number_is_named(value):
     with pytest.raises(InputError, match="d_model"):
         FAMILIES["llada"].translate(LLADA_CONFIG | {"d_model": value})
+    if value is not None:
+        with pytest.raises(InputError, match="n_kv_heads"):
+            FAMILIES["llada"].translate(LLADA_CONFIG | {"n_kv_heads": value})
     with pytest.raises(InputError, match="num_hidden_layers"):
         FAMILIES["Dream"].translate(QWEN_CONFIG | {"num_hidden_layers": value})
 

@@ -61,6 +61,7 @@ def test_a_folder_is_taken_as_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_checkpoint("org/name").folder.samefile(tmp_path / "org" / "name")
     assert load_model("./org/name").name == "./org/name"
+    assert load_model(tmp_path / "org" / "name").name == str(tmp_path / "org" / "name")
 
 
 def test_the_hub_out_of_reach_is_one_line(monkeypatch):
