@@ -38,7 +38,12 @@ class Declares(Protocol):
 
 
 def add_fields(
-    options: Declares, record: type, *, skip: Container[str] = (), defaults: Mapping[str, str] | None = None
+    options: Declares,
+    record: type,
+    *,
+    skip: Container[str] = (),
+    repeatable: Container[str] = (),
+    defaults: Mapping[str, str] | None = None,
 ) -> None:
     """One option for each field of a record.
 
@@ -46,6 +51,7 @@ def add_fields(
         options: the parser or group to add to.
         record: a dataclass with a docstring under each field.
         skip: fields that the verb takes in another way.
+        repeatable: fields whose option may be given several times; its values are then a list of texts.
         defaults: field -> what the help text is to say of its default, where the verb has its own.
     """
     hints, docs = typing.get_type_hints(record), field_docs(record)
@@ -59,8 +65,13 @@ def add_fields(
                 _flag(field.name), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
             )
         else:
+            several = field.name in repeatable
             options.add_argument(
-                _flag(field.name), metavar=_metavar(hints[field.name]), default=argparse.SUPPRESS, help=text
+                _flag(field.name),
+                metavar=_metavar(hints[field.name]),
+                action="append" if several else "store",
+                default=argparse.SUPPRESS,
+                help=f"{text} May be given several times." if several else text,
             )
 
 
@@ -109,18 +120,6 @@ def _metavar(hint: Any) -> str:
 # ----- options that several verbs share -----
 
 
-def add_order(options: Declares, *, repeatable: bool) -> None:
-    """--order."""
-    more = " Give it again for every order to compare." if repeatable else ""
-    options.add_argument(
-        "--order",
-        metavar="ORDER",
-        action="append" if repeatable else "store",
-        default=argparse.SUPPRESS,
-        help=f"Decoding order: `name` or `name:param=value,...`; `flexeval ls orders` lists them.{more} [default: ar]",
-    )
-
-
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Every field of `SamplingConfig`."""
     from flexeval.records import SamplingConfig
@@ -128,11 +127,15 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     add_fields(parser.add_argument_group("sampling"), SamplingConfig, defaults={"gen_length": "the task's"})
 
 
-def add_machine(parser: argparse.ArgumentParser) -> None:
-    """Where the model runs and the data lies. Changes no sample beyond rounding."""
+def add_machine(parser: argparse.ArgumentParser, *, batch: bool = False) -> None:
+    """Where the model runs, where the data lies and, for verbs that draw many samples, how many at a time."""
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="auto", help="As torch names it: cpu, cuda, cuda:1. [default: auto]")
     machine.add_argument("--dtype", default="auto", help="Of the weights: float32, bfloat16. [default: auto]")
+    if batch:
+        machine.add_argument(
+            "--batch-size", metavar="N", default="auto", help="Samples in flight; changes no sample. [default: auto]"
+        )
     machine.add_argument(
         "--trust-remote-code",
         action="store_true",
@@ -148,13 +151,6 @@ def add_data_dir(options: Declares) -> None:
         metavar="DIR",
         type=Path,
         help="Folder of local benchmark files. [default: FLEXEVAL_DATA_DIR, else the hub]",
-    )
-
-
-def add_batch_size(options: Declares) -> None:
-    """--batch-size."""
-    options.add_argument(
-        "--batch-size", metavar="N", default="auto", help="Samples in flight; changes no sample. [default: auto]"
     )
 
 

@@ -24,8 +24,9 @@ examples:
   flexeval passk --order ar --order eb:gamma=0.1 --temperature 1 --json result.json --csv result.csv
   flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --order ar --order confidence
 
-Samples are stored as they finish. The same command continues after a stop; a larger --num-samples or
---limit samples only what is missing. Intervals are 95 % percentile bootstrap intervals over problems.
+`flexeval ls` lists the names of orders, models and tasks. Samples are stored as they finish: the same
+command continues after a stop, and a larger --num-samples or --limit draws only what is missing.
+Intervals are 95 % percentile bootstrap intervals over problems.
 """
 
 
@@ -44,15 +45,13 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     from flexeval.records import RunConfig
 
     of_run = parser.add_argument_group("run")
-    options.add_order(of_run, repeatable=True)
     options.add_fields(
-        of_run, RunConfig, skip=("order", "sampling"), defaults={"limit": f"{DEFAULT_LIMIT}; `none` for all"}
+        of_run, RunConfig, skip=("sampling",), repeatable=("order",), defaults={"limit": str(DEFAULT_LIMIT)}
     )
     of_run.add_argument("--k", metavar="K,K,...", help="Where to take Pass@k. [default: powers of two up to n, and n]")
     options.add_sampling(parser)
-    options.add_machine(parser)
+    options.add_machine(parser, batch=True)
     output = parser.add_argument_group("output")
-    options.add_batch_size(output)
     output.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("runs"), help="Folder of run folders. [default: runs]"
     )

@@ -40,8 +40,7 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     from flexeval.records import RunConfig
 
     what = parser.add_argument_group("sample")
-    options.add_order(what, repeatable=False)
-    options.add_fields(what, RunConfig, skip=("order", "sampling", "num_samples", "limit"))
+    options.add_fields(what, RunConfig, skip=("sampling", "num_samples", "limit"))
     question = what.add_mutually_exclusive_group()
     question.add_argument(
         "--problem",
