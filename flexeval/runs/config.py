@@ -1,0 +1,123 @@
+"""RunConfig <-> JSON; which settings make two runs the same run; the name of a run's folder.
+
+`num_samples` and `limit` say how much of a run is wanted. All other settings say which run it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flexeval.errors import InputError, did_you_mean
+from flexeval.orders import get_order
+from flexeval.records import RunConfig, SamplingConfig
+from flexeval.tasks import get_task, task_spec
+
+EXTENT = ("num_samples", "limit")
+"""The settings that may differ between a folder and a request."""
+
+
+def canonical_config(config: RunConfig) -> RunConfig:
+    """The same run with aliases resolved and the block length written out, so that equal runs compare equal.
+
+    Raises:
+        InputError: an unknown order or task, or a parameter that it refuses.
+    """
+    return dataclasses.replace(
+        config,
+        order=get_order(config.order).spec,
+        task=task_spec(get_task(config.task)),
+        sampling=dataclasses.replace(config.sampling, block_length=config.sampling.block),
+    )
+
+
+def config_to_dict(config: RunConfig) -> dict[str, Any]:
+    """The nested mapping that config.json holds."""
+    return dataclasses.asdict(config)
+
+
+def config_from_dict(data: Mapping[str, Any], *, where: str) -> RunConfig:
+    """The inverse of `config_to_dict`; a setting that is left out has its default.
+
+    Args:
+        data: the nested mapping.
+        where: what messages call it, the path of a config.json.
+
+    Raises:
+        InputError: an unknown setting, or a value that the setting cannot have.
+    """
+    _refuse_unknown(data, RunConfig, where)
+    sampling = data.get("sampling", {})
+    if not isinstance(sampling, Mapping):
+        raise InputError(f"{where}: 'sampling' must be a mapping of settings, not {sampling!r}")
+    _refuse_unknown(sampling, SamplingConfig, where)
+    try:
+        return RunConfig(**{**data, "sampling": SamplingConfig(**sampling)})
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except TypeError as error:
+        raise InputError(f"{where}: a setting has a value of the wrong type ({error})") from None
+
+
+def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> None:
+    """Check that a folder's run is the run that is asked for, whatever their extents; both canonical.
+
+    Raises:
+        InputError: names the first setting that differs, with both values.
+    """
+    theirs, ours = _identity(stored), _identity(wanted)
+    for setting, value in ours.items():
+        if theirs[setting] != value:
+            raise InputError(
+                f"run folder {folder} was made with {setting} {theirs[setting]!r}, not {value!r}; "
+                f"use another --out, or the folder's setting"
+            )
+
+
+def larger_extent(stored: RunConfig, wanted: RunConfig) -> RunConfig:
+    """The run that contains both."""
+    limit = None if stored.limit is None or wanted.limit is None else max(stored.limit, wanted.limit)
+    return dataclasses.replace(stored, num_samples=max(stored.num_samples, wanted.num_samples), limit=limit)
+
+
+def default_folder_name(config: RunConfig) -> str:
+    """Where a run goes unless the user says otherwise: readable, and unique to the run whatever its extent.
+
+    For example `tiny/word-problems/ar-T0.6-L64-B32-s0-1a2b3c4d`: model, task, order, temperature, generation length,
+    block length, seed, and a hash of every setting that is not at its default (so that a setting that a later
+    version adds leaves the names of older runs alone).
+
+    Raises:
+        InputError: as `canonical_config`.
+    """
+    config = canonical_config(config)
+    defaults = _identity(canonical_config(RunConfig()))
+    changed = {setting: value for setting, value in _identity(config).items() if value != defaults[setting]}
+    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+    sampling = config.sampling
+    lengths = f"T{sampling.temperature:g}-L{sampling.gen_length}-B{sampling.block}-s{sampling.seed}"
+    model = re.split(r"[/\\]", config.model.rstrip("/\\"))[-1]
+    return f"{_slug(model)}/{_slug(config.task)}/{_slug(config.order)}-{lengths}-{digest}"
+
+
+def _identity(config: RunConfig) -> dict[str, Any]:
+    """Setting -> value, flat, in the order of the dataclasses, extents left out."""
+    top = {key: value for key, value in config_to_dict(config).items() if key not in (*EXTENT, "sampling")}
+    return {**top, **config_to_dict(config)["sampling"]}
+
+
+def _refuse_unknown(data: Mapping[str, Any], record: type[RunConfig] | type[SamplingConfig], where: str) -> None:
+    known = [field.name for field in dataclasses.fields(record)]
+    for key in data:
+        if key not in known:
+            raise did_you_mean(f"setting in {where}", key, known)
+
+
+def _slug(text: str) -> str:
+    """Safe in a path on every system: letters, digits and `._=-`, at most 60 characters."""
+    return re.sub(r"[^A-Za-z0-9._=]+", "-", text).strip("-.")[:60] or "unnamed"

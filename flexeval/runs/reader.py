@@ -1,0 +1,128 @@
+"""Run folder -> frames. Reads a run at any time, also while another process writes it; changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flexeval.records import RunConfig, SamplingEffort
+from flexeval.runs.config import canonical_config, require_same_run
+from flexeval.runs.layout import (
+    CONFIG,
+    SAMPLE_FIELDS,
+    TOKENS,
+    StoredProblem,
+    read_config,
+    read_effort,
+    read_problems,
+    read_samples,
+    require_known,
+)
+from flexeval.runs.tokens import Pair, read_tokens
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """What a run folder held when it was read."""
+
+    folder: Path
+    config: RunConfig
+    """Canonical; `num_samples` and `limit` are those of this view of the folder."""
+    record: Mapping[str, Any]
+    """What else config.json says: environment, task_source, first_prompt."""
+    problems: pd.DataFrame
+    """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash."""
+    samples: pd.DataFrame
+    """One row a finished sample, sorted by problem and sample: problem_id, sample_index, text, extracted, rule,
+    correct, error, nfe, length. `length` counts the tokens of the text; a text that is missing is None."""
+    effort: SamplingEffort
+    """Totals of the whole folder; a view of part of it has the same."""
+
+    @property
+    def complete(self) -> bool:
+        """Every sample that the configuration asks for is there."""
+        return len(self.samples) == len(self.problems) * self.config.num_samples
+
+    def counts(self) -> pd.DataFrame:
+        """One row a problem, in the task's order: problem_id, n samples, c correct ones (either may be 0)."""
+        by_problem = self.samples.groupby("problem_id")["correct"].agg(n="size", c="sum")
+        counts = by_problem.reindex(self.problems["problem_id"], fill_value=0).astype("int64")
+        return counts.rename_axis("problem_id").reset_index()
+
+    def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row a committed position, sorted by problem, sample and position; read from disk at each call.
+
+        Args:
+            columns: which of the columns of `flexeval.runs.tokens.SCHEMA`; None for all.
+
+        Raises:
+            InputError: an unknown column, or a shard that cannot be read.
+        """
+        return read_tokens(self.folder / TOKENS, self.samples, list(self.problems["problem_id"]), columns)
+
+    def part(self, *, num_samples: int, limit: int | None) -> Run:
+        """The view that a smaller run would have given: the first samples of the first problems."""
+        problems = self.problems.iloc[:limit]
+        wanted = self.samples["problem_id"].isin(problems["problem_id"]) & (self.samples["sample_index"] < num_samples)
+        return dataclasses.replace(
+            self,
+            config=dataclasses.replace(self.config, num_samples=num_samples, limit=limit),
+            problems=problems,
+            samples=self.samples[wanted].reset_index(drop=True),
+        )
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder, finished or not.
+
+    Raises:
+        InputError: not a run folder, or a file in it that cannot be read (with the line).
+    """
+    # In the opposite order of the writes, so that what is read later is never behind what was read before.
+    rows = read_samples(folder)
+    problems = read_problems(folder)
+    config, record = read_config(folder)
+    require_known(rows, problems, folder=folder)
+    return Run(
+        folder=folder,
+        config=config,
+        record=record,
+        problems=_problem_frame(problems),
+        samples=_sample_frame(rows, problems),
+        effort=read_effort(folder),
+    )
+
+
+def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
+    """The part of a folder that a configuration asks for, when nothing of it is missing; None when sampling is needed.
+
+    Raises:
+        InputError: the folder holds a run of another configuration, or cannot be read.
+    """
+    if not (folder / CONFIG).exists():
+        return None
+    config = canonical_config(config)
+    run = read_run(folder)
+    require_same_run(run.config, config, folder=folder)
+    holds_all_problems = run.config.limit is None or (config.limit is not None and config.limit <= run.config.limit)
+    part = run.part(num_samples=config.num_samples, limit=config.limit)
+    return part if holds_all_problems and part.complete else None
+
+
+def _problem_frame(problems: Sequence[StoredProblem]) -> pd.DataFrame:
+    columns = [field.name for field in dataclasses.fields(StoredProblem)]
+    frame = pd.DataFrame([dataclasses.asdict(problem) for problem in problems], columns=columns)
+    return frame.rename(columns={"id": "problem_id"})
+
+
+def _sample_frame(rows: Mapping[Pair, Mapping[str, Any]], problems: Sequence[StoredProblem]) -> pd.DataFrame:
+    place = {problem.id: place for place, problem in enumerate(problems)}
+    in_order = sorted(rows, key=lambda pair: (place[pair[0]], pair[1]))
+    # As objects first, so that a missing text is None in every column, also in one that has no text at all.
+    frame = pd.DataFrame([rows[pair] for pair in in_order], columns=list(SAMPLE_FIELDS), dtype=object)
+    return frame.astype({"sample_index": "int64", "correct": "bool", "nfe": "int64", "length": "int64"})

@@ -1,0 +1,229 @@
+"""RunConfig -> a run folder: sample what is missing, grade it, store it. Continues wherever an earlier run stopped.
+
+It knows the order of things. How samples are drawn, graded and stored stands elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from flexeval.errors import InputError
+from flexeval.models.predictor import MaskPredictor
+from flexeval.orders import Order, get_order
+from flexeval.records import Problem, RunConfig, SamplingConfig, SamplingEffort, Trajectory
+from flexeval.runs.config import canonical_config
+from flexeval.runs.environment import environment
+from flexeval.runs.layout import GradedSample, stored_problem
+from flexeval.runs.reader import Run, read_run
+from flexeval.runs.writer import RunWriter, open_run
+from flexeval.sampling import Sampler, SampleRequest
+from flexeval.tasks import Task, task_spec
+
+FLUSH_SAMPLES = 1024
+"""Finished samples held in memory at most."""
+FLUSH_SECONDS = 5.0
+FLUSH_SHARE = 0.02
+"""A write comes after so many seconds, and then after this share of the time so far: a kill costs no more than that,
+and the number of shards grows with the logarithm of the time only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is."""
+
+    done: int
+    """Samples finished, earlier ones included."""
+    total: int
+    """Samples asked for."""
+    correct: int
+    """Correct among those that this call has finished."""
+
+
+class Counted(Protocol):
+    """Running totals of a sampler."""
+
+    @property
+    def evaluations(self) -> int:
+        """Asked for by samples."""
+        ...
+
+    @property
+    def distinct(self) -> int:
+        """Computed, after equal canvases were merged."""
+        ...
+
+
+class AnySampler(Protocol):
+    """What the runner needs of `flexeval.sampling.Sampler`."""
+
+    @property
+    def counters(self) -> Counted:
+        """Evaluations so far."""
+        ...
+
+    def run(self, requests: Iterable[SampleRequest]) -> Iterator[Trajectory]:
+        """Each sample as it finishes."""
+        ...
+
+
+class MakeSampler(Protocol):
+    """The constructor of a sampler."""
+
+    def __call__(
+        self, predictor: MaskPredictor, order: Order, config: SamplingConfig, *, batch_size: int | None = None
+    ) -> AnySampler:
+        """As `flexeval.sampling.Sampler`."""
+        ...
+
+
+@runtime_checkable
+class HasSource(Protocol):
+    """A task that can say where its problems come from."""
+
+    def source(self) -> Mapping[str, Any]:
+        """For the record, JSON values: file and checksum, or hub id and revision."""
+        ...
+
+
+def run(
+    config: RunConfig,
+    *,
+    out: Path,
+    predictor: MaskPredictor,
+    task: Task,
+    batch_size: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    make_sampler: MakeSampler = Sampler,
+) -> Run:
+    """Sample, grade and store what a run folder lacks.
+
+    Whatever ends it (a kill, Ctrl-C, a full disk), calling it again continues. Ctrl-C and errors store what
+    is finished first.
+
+    Args:
+        config: which run, and how much of it. Aliases are resolved.
+        out: the run folder: new, empty, or of the same run with any `num_samples` and `limit`.
+        predictor: the model of `config.model`.
+        task: the task of `config.task`, with its data.
+        batch_size: samples in flight; None lets the sampler choose. Changes no sample.
+        progress: called once at the start and after every sample.
+        make_sampler: constructs the sampler.
+
+    Returns:
+        The part of the folder that `config` asks for, complete.
+
+    Raises:
+        InputError: bad settings or data, a folder of another run or in use, a prompt that is too long.
+        OSError: the folder cannot be written.
+    """
+    config = canonical_config(config)
+    if task_spec(task) != config.task:
+        raise InputError(f"the configuration names task {config.task!r}, but {task_spec(task)!r} was given")
+    problems = _load_problems(task, config.limit)
+    prompts = {problem.id: predictor.encode(task.prompt(problem)) for problem in problems}
+    sampler = make_sampler(predictor, get_order(config.order), config.sampling, batch_size=batch_size)
+
+    stored = [stored_problem(problem, prompts[problem.id]) for problem in problems]
+    with open_run(out, config, stored, _record(predictor, task, problems[0])) as writer:
+        missing = writer.missing(num_samples=config.num_samples, limit=config.limit)
+        # All samples of a problem stand side by side: their first canvases are equal and merge.
+        requests = (SampleRequest(problem_id=id_, sample_index=i, prompt_ids=prompts[id_]) for id_, i in missing)
+        total = len(problems) * config.num_samples
+        done, correct = total - len(missing), 0
+        report = progress or (lambda _: None)
+        report(Progress(done=done, total=total, correct=correct))
+        by_id = {problem.id: problem for problem in problems}
+        buffer = _Buffer(writer, sampler)
+        try:
+            for trajectory in buffer.timed(sampler.run(requests) if missing else iter(())):
+                sample = _graded(trajectory, by_id[trajectory.problem_id], predictor, task)
+                buffer.add(sample)
+                done, correct = done + 1, correct + sample.grade.correct
+                report(Progress(done=done, total=total, correct=correct))
+        finally:
+            buffer.flush()
+        writer.finish()
+    return read_run(out).part(num_samples=config.num_samples, limit=config.limit)
+
+
+class _Buffer:
+    """Finished samples on their way to the disk, and what they took."""
+
+    def __init__(self, writer: RunWriter, sampler: AnySampler) -> None:
+        self._writer = writer
+        self._sampler = sampler
+        self._samples: list[GradedSample] = []
+        self._seconds = 0.0
+        self._evaluations = self._distinct = 0
+        self._started = self._flushed = time.monotonic()
+
+    def timed(self, trajectories: Iterator[Trajectory]) -> Iterator[Trajectory]:
+        """The same trajectories; counts the time that the sampler takes for them."""
+        while True:
+            asked = time.monotonic()
+            trajectory = next(trajectories, None)
+            self._seconds += time.monotonic() - asked
+            if trajectory is None:
+                return
+            yield trajectory
+
+    def add(self, sample: GradedSample) -> None:
+        self._samples.append(sample)
+        now = time.monotonic()
+        patience = max(FLUSH_SECONDS, FLUSH_SHARE * (now - self._started))
+        if len(self._samples) >= FLUSH_SAMPLES or now - self._flushed >= patience:
+            self.flush()
+
+    def flush(self) -> None:
+        """Store what is there. What could not be stored is not tried again: it would be sampled again instead."""
+        samples, self._samples = self._samples, []
+        if not samples:
+            return
+        counters = self._sampler.counters
+        effort = SamplingEffort(
+            samples=len(samples),
+            seconds=self._seconds,
+            evaluations=counters.evaluations - self._evaluations,
+            distinct=counters.distinct - self._distinct,
+        )
+        self._writer.append(samples, effort)
+        self._seconds = 0.0
+        self._evaluations, self._distinct = counters.evaluations, counters.distinct
+        self._flushed = time.monotonic()
+
+
+def _load_problems(task: Task, limit: int | None) -> list[Problem]:
+    problems = list(task.problems()[:limit])
+    if not problems:
+        raise InputError(f"task {task.name!r} has no problems; check its data")
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            raise InputError(f"task {task.name!r} has two problems with the id {problem.id!r}; make ids unique")
+        seen.add(problem.id)
+    return problems
+
+
+def _graded(trajectory: Trajectory, problem: Problem, predictor: MaskPredictor, task: Task) -> GradedSample:
+    token_ids = trajectory.token_ids_G.tolist()
+    text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
+    text = predictor.decode(text_ids)
+    # Apart, so that the pieces of the text join to it even where a character spans several tokens.
+    pieces = [*predictor.pieces(text_ids), *predictor.pieces(rest_ids)]
+    return GradedSample(trajectory=trajectory, text=text, pieces=pieces, grade=task.grade(problem, text))
+
+
+def _record(predictor: MaskPredictor, task: Task, first: Problem) -> dict[str, Any]:
+    prompt = task.prompt(first)
+    return {
+        "environment": environment(
+            device=str(predictor.device),
+            dtype=str(predictor.dtype).removeprefix("torch."),
+        ),
+        "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
+        "first_prompt": {"system": prompt.system, "user": prompt.user, "prefill": prompt.prefill},
+    }

@@ -1,0 +1,33 @@
+"""Run folders: the only reader and writer of them.
+
+    <run>/
+      config.json        RunConfig, package versions, git revision, device, dtype, source of the data, first prompt
+      problems.jsonl     one line per problem, in the task's order: id, question, target, prompt length and hash
+      samples.jsonl      one line per finished sample, appended: ids, text, verdict, nfe, length
+      tokens/*.parquet   one row per committed position (`flexeval.runs.tokens.SCHEMA`)
+      sampling.jsonl     one line per write: samples, seconds in the sampler, evaluations asked for and computed
+      summary.json       written last; its presence means that the run is complete
+      .lock              held by the process that writes
+
+A folder may be killed, copied and read at any moment. What is written when, and why that suffices, stands in
+`flexeval.runs.writer`. Imports no torch.
+"""
+
+from flexeval.runs.config import canonical_config, default_folder_name
+from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
+from flexeval.runs.reader import Run, read_finished_run, read_run
+from flexeval.runs.writer import RunWriter, open_run, reopen_run
+
+__all__ = [
+    "GradedSample",
+    "Run",
+    "RunWriter",
+    "StoredProblem",
+    "canonical_config",
+    "default_folder_name",
+    "open_run",
+    "read_finished_run",
+    "read_run",
+    "reopen_run",
+    "stored_problem",
+]

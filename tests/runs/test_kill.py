@@ -1,0 +1,122 @@
+"""Killed at any moment and continued, a run ends with the samples of an undisturbed one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+from runs_fakes import CONFIG, FakeSampler, make
+
+from flexeval.runs import runner
+from flexeval.runs.store import read_run
+
+CALLS = ("open", "write", "fsync", "replace", "unlink", "truncate", "ftruncate", "mkdir")
+"""Every system call by which a run folder changes."""
+
+
+class Killed(BaseException):
+    pass
+
+
+class SlowSampler(FakeSampler):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.pause = 0.02
+
+
+@pytest.fixture(autouse=True)
+def _same_environment(monkeypatch):
+    """Looking up versions and the revision takes longer than the rest of these runs."""
+    monkeypatch.setattr(runner, "environment", lambda *, device, dtype: {"device": device, "dtype": dtype})
+
+
+@pytest.fixture
+def undisturbed(tmp_path):
+    return make(CONFIG, tmp_path / "undisturbed")
+
+
+def assert_same(run, undisturbed):
+    assert run.complete
+    assert run.samples.equals(undisturbed.samples)
+    assert run.tokens().equals(undisturbed.tokens())
+    assert not list(run.folder.rglob("*.tmp"))
+    assert (run.folder / "summary.json").exists()
+
+
+def make_until(out, last_change):
+    """Run until the disk has changed so often; from then on no call changes it. Whether the run came to its end."""
+    changes = 0
+
+    def dying(call, name):
+        def counted(*args, **kwargs):
+            nonlocal changes
+            changes += 1
+            if changes <= last_change:
+                return call(*args, **kwargs)
+            if changes == last_change + 1 and name == "write":
+                call(args[0], args[1][: len(args[1]) // 2])
+            raise Killed
+
+        return counted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "FLUSH_SAMPLES", 5)
+        for name in CALLS:
+            patch.setattr(os, name, dying(getattr(os, name), name))
+        try:
+            make(CONFIG, out)
+        except Killed:
+            return False
+    return True
+
+
+def test_stopped_at_every_change_of_the_disk(tmp_path, undisturbed):
+    changes = 0
+    while not make_until(tmp_path / f"stopped-{changes}", changes):
+        assert_same(make(CONFIG, tmp_path / f"stopped-{changes}"), undisturbed)
+        changes += 1
+    assert changes > 40
+
+
+def test_stopped_again_and_again_while_continuing(tmp_path, undisturbed):
+    lengths = random.Random(0)
+    out = tmp_path / "stopped"
+    stops = 0
+    while not make_until(out, lengths.randint(5, 30)):
+        stops += 1
+    assert stops >= 5
+    assert_same(read_run(out), undisturbed)
+
+
+def sample_slowly(out):
+    runner.FLUSH_SAMPLES = 2
+    make(CONFIG, out, make_sampler=SlowSampler)
+
+
+def test_killed_at_random_moments(tmp_path, undisturbed):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "flexeval.runs.runner"])
+    moments = random.Random(1)
+    for attempt, lines in enumerate((0, 2, 4, 8)):
+        out = tmp_path / f"killed-{attempt}"
+        process = context.Process(target=sample_slowly, args=(out,))
+        process.start()
+        while process.is_alive() and count_lines(out / "samples.jsonl") < lines:
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.02))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        if (out / "config.json").exists():
+            partial = read_run(out)
+            assert lines <= len(partial.samples) < 12
+            assert len(partial.tokens(["problem_id"])) == partial.samples["nfe"].sum()
+        assert_same(make(CONFIG, out), undisturbed)
+
+
+def count_lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0

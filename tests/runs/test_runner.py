@@ -1,0 +1,129 @@
+"""The runner asks for what is missing, grades it, and loses nothing that is finished."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, make, trajectory
+
+from flexeval.errors import InputError
+from flexeval.records import Problem
+from flexeval.runs import runner
+from flexeval.runs.store import read_run
+
+
+def test_samples_of_a_problem_are_asked_for_together_with_its_prompt(tmp_path):
+    samplers = []
+
+    def remembered(*args, **kwargs):
+        samplers.append(FakeSampler(*args, **kwargs))
+        return samplers[-1]
+
+    make(CONFIG, tmp_path, make_sampler=remembered)
+    requests = samplers[0].requested
+    assert [(r.problem_id, r.sample_index) for r in requests] == [(f"p{i}", j) for i in range(4) for j in range(3)]
+    assert bytes(requests[-1].prompt_ids) == b"find 3"
+
+
+def test_a_sample_is_graded_on_its_text(tmp_path):
+    run = make(CONFIG, tmp_path)
+    for row in run.samples.itertuples():
+        sample = trajectory(row.problem_id, row.sample_index)
+        assert row.text == FakePredictor().decode(sample.token_ids_G[: sample.length].tolist())
+        assert row.correct == (row.problem_id[1:] in row.text)
+        assert (row.nfe, row.length) == (sample.nfe, sample.length)
+    assert run.samples["correct"].any() and not run.samples["correct"].all()
+
+
+def test_the_record_says_where_the_run_came_from(tmp_path):
+    record = make(CONFIG, tmp_path).record
+    assert record["task_source"] == {"generator": "fake", "size": 6}
+    assert record["first_prompt"] == {"system": "", "user": "find 0", "prefill": ""}
+    assert record["environment"]["device"] == "cpu" and record["environment"]["dtype"] == "float32"
+
+
+def test_the_summary_counts_the_samples(tmp_path):
+    run = make(CONFIG, tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["problems"], summary["samples"], summary["errors"]) == (4, 12, 0)
+    assert summary["correct"] == run.samples["correct"].sum()
+    assert summary["mean_nfe"] == run.samples["nfe"].mean()
+    assert summary["sampling"]["saved"] == pytest.approx(0.25)
+
+
+def test_progress_counts_earlier_samples(tmp_path):
+    make(extended(num_samples=1), tmp_path)
+    seen = []
+    make(CONFIG, tmp_path, progress=seen.append)
+    assert [p.done for p in seen] == list(range(4, 13))
+    assert {p.total for p in seen} == {12}
+    seen.clear()
+    make(CONFIG, tmp_path, progress=seen.append)
+    assert [(p.done, p.total) for p in seen] == [(12, 12)]
+
+
+class Interrupted(FakeSampler):
+    """Stops in the middle of a batch."""
+
+    error = KeyboardInterrupt
+
+    def run(self, requests):
+        for number, sample in enumerate(super().run(requests)):
+            if number == 7:
+                raise self.error
+            yield sample
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("out of memory")])
+def test_what_is_finished_is_stored_before_an_error_goes_on(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(Interrupted, "error", error)
+    with pytest.raises(error if isinstance(error, type) else type(error)):
+        make(CONFIG, tmp_path, make_sampler=Interrupted)
+    partial = read_run(tmp_path)
+    assert len(partial.samples) == 7 and partial.effort.samples == 7
+    assert not (tmp_path / "summary.json").exists()
+    assert make(CONFIG, tmp_path).effort.samples == 12
+
+
+@pytest.mark.parametrize(("name", "value"), [("FLUSH_SAMPLES", 1), ("FLUSH_SECONDS", 0.0)])
+def test_samples_reach_the_disk_as_they_finish(tmp_path, monkeypatch, name, value):
+    monkeypatch.setattr(runner, name, value)
+    if name == "FLUSH_SECONDS":
+        monkeypatch.setattr(runner, "FLUSH_SHARE", 0.0)
+    stored = []
+    make(CONFIG, tmp_path, progress=lambda p: stored.append((p.done, len(read_run(tmp_path).samples))))
+    assert stored == [(n, n) for n in range(13)]
+
+
+class Repeating(FakeTask):
+    def problems(self):
+        return [Problem(id="same", question="?", target="1")] * 2
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (FakeTask(size=0), "task 'runs-fake' has no problems"),
+        (Repeating(), "two problems with the id 'same'"),
+    ],
+)
+def test_a_task_without_problems_to_tell_apart_is_refused(tmp_path, task, message):
+    spec = "runs-fake:size=0" if task.size == 0 else "runs-fake"
+    with pytest.raises(InputError, match=message):
+        make(extended(task=spec), tmp_path / "run", task=task)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_task_that_is_not_the_configured_one_is_refused(tmp_path):
+    with pytest.raises(InputError, match="names task 'runs-fake', but 'runs-fake:size=3' was given"):
+        make(CONFIG, tmp_path / "run", task=FakeTask(size=3))
+
+
+def test_settings_that_the_sampler_refuses_leave_no_folder(tmp_path):
+    def refusing(*args, **kwargs):
+        raise InputError("batch size must be at least 1")
+
+    with pytest.raises(InputError, match="batch size"):
+        make(CONFIG, tmp_path / "run", make_sampler=refusing)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,294 @@
+"""Opening, continuing, reading and refusing run folders."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, make, trajectory
+
+from flexeval.errors import InputError
+from flexeval.records import Grade, SamplingConfig, SamplingEffort
+from flexeval.runs.layout import GradedSample
+from flexeval.runs.store import read_finished_run, read_run, reopen_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make(CONFIG, tmp_path / "run")
+
+
+def edit_lines(path, change):
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(change(lines)))
+
+
+# Reading
+
+
+def test_a_run_reads_as_it_was_made(run):
+    again = read_run(run.folder)
+    assert again.complete and again.config == CONFIG
+    assert again.samples.equals(run.samples)
+    assert list(again.samples[["problem_id", "sample_index"]].itertuples(index=False, name=None)) == [
+        (f"p{i}", j) for i in range(4) for j in range(3)
+    ]
+    assert again.effort == run.effort
+    assert again.effort.samples == 12 and again.effort.saved == pytest.approx(0.25)
+
+
+def test_counts_keep_problems_without_a_correct_sample(run):
+    counts = run.counts()
+    assert counts["problem_id"].tolist() == ["p0", "p1", "p2", "p3"]
+    assert counts["n"].tolist() == [3] * 4
+    assert counts["c"].tolist() == [run.samples.query(f"problem_id == 'p{i}'")["correct"].sum() for i in range(4)]
+    assert 0 in counts["c"].tolist()
+
+
+def test_counts_keep_problems_without_a_sample(run):
+    edit_lines(run.folder / "samples.jsonl", lambda lines: [line for line in lines if '"p1"' not in line])
+    partial = read_run(run.folder)
+    assert not partial.complete
+    assert partial.counts()["n"].tolist() == [3, 0, 3, 3]
+    assert "p1" not in set(partial.tokens()["problem_id"])
+
+
+def test_a_part_is_the_smaller_run(run, tmp_path):
+    small = make(extended(num_samples=2, limit=3), tmp_path / "small")
+    part = run.part(num_samples=2, limit=3)
+    assert part.complete and part.config == small.config
+    assert part.samples.equals(small.samples) and part.problems.equals(small.problems)
+    assert part.tokens().astype({"problem_id": str}).equals(small.tokens().astype({"problem_id": str}))
+
+
+def test_a_folder_can_be_read_while_it_is_written(run):
+    with reopen_run(run.folder):
+        assert read_run(run.folder).complete
+
+
+def test_reading_imports_no_torch(run):
+    code = (
+        "import sys; from pathlib import Path; from flexeval.runs.store import read_run\n"
+        "read_run(Path(sys.argv[1])).tokens(); sys.exit('torch' in sys.modules)"
+    )
+    # The task that the folder names lives in this test suite only: reading must not need it.
+    assert subprocess.run([sys.executable, "-c", code, str(run.folder)], check=False).returncode == 0
+
+
+def test_a_finished_run_is_known_without_sampling(run, tmp_path):
+    part = read_finished_run(run.folder, extended(num_samples=1, limit=2, order="left_to_right"))
+    assert part.samples["problem_id"].tolist() == ["p0", "p1"]
+    assert read_finished_run(run.folder, extended(num_samples=4)) is None
+    assert read_finished_run(run.folder, extended(limit=5)) is None
+    assert read_finished_run(run.folder, extended(limit=None)) is None
+    assert read_finished_run(tmp_path / "elsewhere", CONFIG) is None
+    with pytest.raises(InputError, match="made with order 'ar', not 'random'"):
+        read_finished_run(run.folder, extended(order="random"))
+
+
+# Growing
+
+
+def test_a_folder_grows_in_samples_and_problems(run, tmp_path):
+    for step in (extended(num_samples=5), extended(num_samples=4, limit=6), extended(num_samples=5, limit=None)):
+        grown = make(step, run.folder)
+        assert grown.complete and grown.config == step
+    assert (run.folder / "summary.json").exists()
+    direct = make(extended(num_samples=5, limit=None), tmp_path / "direct")
+    assert grown.samples.equals(direct.samples) and grown.tokens().equals(direct.tokens())
+    assert read_run(run.folder).config == direct.config
+
+
+def test_growing_samples_only_what_is_missing(run):
+    samplers = []
+
+    def remembered(*args, **kwargs):
+        samplers.append(FakeSampler(*args, **kwargs))
+        return samplers[-1]
+
+    make(extended(num_samples=4), run.folder, make_sampler=remembered)
+    make(extended(num_samples=2, limit=2), run.folder, make_sampler=remembered)
+    grown, smaller = (sampler.requested for sampler in samplers)
+    assert [(r.problem_id, r.sample_index) for r in grown] == [(f"p{i}", 3) for i in range(4)]
+    assert smaller == []
+
+
+def test_a_smaller_request_leaves_the_folder_as_large(run):
+    part = make(extended(num_samples=1, limit=1), run.folder)
+    assert len(part.samples) == 1
+    assert read_run(run.folder).config == CONFIG and len(read_run(run.folder).samples) == 12
+
+
+def test_an_unfinished_folder_has_no_summary(run):
+    with reopen_run(run.folder) as writer:
+        assert writer.missing(num_samples=3, limit=None) == []
+    edit_lines(run.folder / "samples.jsonl", lambda lines: lines[:-1])
+    make(extended(num_samples=1, limit=1), run.folder)
+    assert not (run.folder / "summary.json").exists()
+    make(CONFIG, run.folder)
+    assert json.loads((run.folder / "summary.json").read_text())["samples"] == 12
+
+
+# Repair
+
+
+def test_leftovers_of_a_kill_are_removed(run):
+    expected = run.tokens()
+    samples = run.folder / "samples.jsonl"
+    lost = samples.read_text().splitlines()[-3:]
+    edit_lines(samples, lambda lines: [*lines[:-3], lines[-3][:20]])
+    (run.folder / "tokens" / "part-00001.parquet.tmp").write_bytes(b"PAR1")
+    (run.folder / "config.json.tmp").write_text("{")
+    with (run.folder / "sampling.jsonl").open("a") as effort:
+        effort.write('{"samples": 1')
+    with reopen_run(run.folder) as writer:
+        missing = writer.missing(num_samples=3, limit=None)
+        assert missing == sorted((row["problem_id"], row["sample_index"]) for row in map(json.loads, lost))
+    assert not list(run.folder.rglob("*.tmp"))
+    again = make(CONFIG, run.folder)
+    assert again.samples.equals(run.samples) and again.tokens().equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: [lines[0], "{oops\n", *lines[1:]], r"samples\.jsonl, line 2: not JSON"),
+        (lambda lines: [*lines, lines[3]], r"samples\.jsonl, line 13: sample \d of problem 'p\d' is there twice"),
+        (lambda lines: ['{"problem_id": "p0"}\n'], r"line 1: field 'correct' is missing"),
+        (lambda lines: [lines[0].replace('"p0"', '"q"')], r"samples\.jsonl: problem 'q' is not in problems\.jsonl"),
+    ],
+)
+def test_other_damage_is_named_not_repaired(run, change, message):
+    edit_lines(run.folder / "samples.jsonl", change)
+    damaged = (run.folder / "samples.jsonl").read_bytes()
+    for use in (read_run, lambda folder: make(CONFIG, folder)):
+        with pytest.raises(InputError, match=message):
+            use(run.folder)
+    assert (run.folder / "samples.jsonl").read_bytes() == damaged
+
+
+def test_lost_tokens_are_named(run):
+    (run.folder / "tokens" / "part-00000.parquet").unlink()
+    with pytest.raises(InputError, match="has lost the token rows of 12 samples"):
+        make(CONFIG, run.folder)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"config": extended(order="random")}, "made with order 'ar', not 'random'; use another --out"),
+        (
+            {"config": extended(sampling=SamplingConfig(gen_length=8, block_length=4, seed=1))},
+            "made with seed 0, not 1",
+        ),
+        ({"task": FakeTask(wording="seek")}, "made with task 'runs-fake', not 'runs-fake:wording=seek'"),
+        ({"predictor": FakePredictor("torch.bfloat16")}, "made with dtype float32, not bfloat16"),
+    ],
+)
+def test_another_configuration_is_refused(run, options, message):
+    task = options.get("task", FakeTask())
+    spec = "runs-fake" if task == FakeTask() else f"runs-fake:wording={task.wording}"
+    config = dataclasses.replace(options.pop("config", CONFIG), task=spec)
+    with pytest.raises(InputError, match=message):
+        make(config, run.folder, **options)
+    assert read_run(run.folder).samples.equals(run.samples)
+
+
+class Changed(FakeTask):
+    """The same task by its name, on data that somebody edited."""
+
+    def problems(self):
+        return [dataclasses.replace(problem, **self.changes) for problem in super().problems()[: self.kept]]
+
+    changes: dict = {}  # noqa: RUF012
+    kept = 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept", "limit", "message"),
+    [
+        ({"target": "?"}, 6, 4, "other data: problem 'p0' has another target now"),
+        ({"question": "?"}, 6, 4, "other data: problem 'p0' has another question now"),
+        ({}, 3, 4, "other data: 4 problems then, 3 now"),
+        ({}, 3, None, "other data: 4 problems then, 3 now"),
+    ],
+)
+def test_other_data_is_refused(run, monkeypatch, changes, kept, limit, message):
+    monkeypatch.setattr(Changed, "changes", changes)
+    monkeypatch.setattr(Changed, "kept", kept)
+    with pytest.raises(InputError, match=message):
+        make(extended(limit=limit), run.folder, task=Changed())
+
+
+def test_another_tokenizer_is_refused(run, monkeypatch):
+    monkeypatch.setattr(FakePredictor, "encode", lambda self, prompt: [1, 2, 3])
+    with pytest.raises(InputError, match="problem 'p0' has another prompt length now"):
+        make(CONFIG, run.folder)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match=r"is not a run folder, but holds 'thesis\.tex'; use another"):
+        make(CONFIG, tmp_path)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+    with pytest.raises(InputError, match=r"thesis\.tex is a file"):
+        make(CONFIG, tmp_path / "thesis.tex")
+    with pytest.raises(InputError, match=r"no run in .*: it has no config\.json"):
+        read_run(tmp_path)
+
+
+def test_a_folder_in_use_is_refused(run):
+    with reopen_run(run.folder):
+        for use in (lambda: make(CONFIG, run.folder), lambda: reopen_run(run.folder).__enter__()):
+            with pytest.raises(InputError, match=f"in use by process {os.getpid()}"):
+                use()
+    assert make(CONFIG, run.folder).complete
+
+
+def test_a_folder_of_a_later_format_is_refused(run):
+    path = run.folder / "config.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(InputError, match=r"format 2, but this flexeval reads format 1; use the version that made it"):
+        read_run(run.folder)
+
+
+def test_a_sample_is_stored_once(run):
+    sample = GradedSample(trajectory=trajectory("p0", 0), text="", pieces=[""] * 8, grade=Grade(correct=False))
+    with reopen_run(run.folder) as writer, pytest.raises(ValueError, match="there already"):
+        writer.append([sample], SamplingEffort())
+
+
+# A full disk
+
+
+@pytest.mark.parametrize("fits", range(6))
+def test_a_full_disk_is_an_error_and_the_run_can_be_continued(tmp_path, monkeypatch, fits):
+    out = tmp_path / "run"
+    undisturbed = make(CONFIG, tmp_path / "undisturbed")
+    write, writes = os.write, []
+
+    def filling(descriptor, data):
+        writes.append(data)
+        if len(writes) > fits:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", filling)
+        with pytest.raises(OSError) as error:
+            make(CONFIG, out)
+    assert error.value.errno == errno.ENOSPC and str(out) in error.value.filename
+    assert not list(out.rglob("*.tmp")) and not (out / "summary.json").exists()
+    if (out / "config.json").exists():
+        partial = read_run(out)
+        assert len(partial.tokens(["rank"])) == partial.samples["nfe"].sum()
+    again = make(CONFIG, out)
+    assert again.samples.equals(undisturbed.samples) and again.tokens().equals(undisturbed.tokens())
