@@ -84,11 +84,12 @@ def run(args: argparse.Namespace) -> int:
     )
     (trajectory,) = Sampler(model, order, sampling, batch_size=1).run([request])
 
-    text = model.decode(trajectory.token_ids_G[: trajectory.length].tolist())
+    text_ids = trajectory.token_ids_G[: trajectory.length].tolist()
+    text = model.decode(text_ids)
     decode = decode_view.Decode(
         question=prompt.user,
         text=text,
-        pieces=model.pieces(trajectory.token_ids_G[: trajectory.length].tolist()),
+        pieces=model.pieces(text_ids),
         trajectory=trajectory,
         order=order.spec,
         target=None if problem is None else problem.target,
