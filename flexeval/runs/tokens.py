@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.records import Trajectory
@@ -86,14 +86,16 @@ def read_tokens(
     table = _read(shards(folder), [*keys, *(name for name in wanted if name not in keys)])
     frame: pd.DataFrame = table.to_pandas(self_destruct=True)
     frame["problem_id"] = frame["problem_id"].cat.set_categories(list(problem_ids))
-    problem = frame["problem_id"].cat.codes.to_numpy().astype(np.int64)
-    sample = frame["sample_index"].to_numpy().astype(np.int64)
-    kept = np.flatnonzero(_among(problem, sample, samples, problem_ids))
-    keys_RK = np.stack([problem, sample, frame["position"].to_numpy(np.int64)], axis=1)[kept]
-    order = np.lexsort(keys_RK.T[::-1])
-    if (np.diff(keys_RK[order], axis=0) == 0).all(axis=1).any():
+    sample_R = _sample_numbers(frame["problem_id"].cat.codes, frame["sample_index"])
+    listed = pd.Categorical(samples["problem_id"], categories=list(problem_ids)).codes
+    kept_R = np.flatnonzero(np.isin(sample_R, _sample_numbers(listed, samples["sample_index"])))
+
+    # A shard holds each of its samples in one piece and in order of position, which a stable sort keeps.
+    order_R = kept_R[np.argsort(sample_R[kept_R], kind="stable")]
+    position_R = frame["position"].to_numpy()[order_R]
+    if ((np.diff(sample_R[order_R]) == 0) & (np.diff(position_R) <= 0)).any():
         raise InputError(f"{folder} holds rows of a sample twice; remove the shard that was copied there")
-    rows = frame[wanted].iloc[kept[order]].reset_index(drop=True)
+    rows = frame[wanted].iloc[order_R].reset_index(drop=True)
     if "piece" in wanted:
         rows["piece"] = rows["piece"].cat.remove_unused_categories()
     return rows
@@ -171,10 +173,6 @@ def _read(paths: Sequence[Path], columns: Sequence[str]) -> pa.Table:
         ) from None
 
 
-def _among(
-    problem: NDArray[np.int64], sample: NDArray[np.int64], samples: pd.DataFrame, problem_ids: Sequence[str]
-) -> NDArray[np.bool_]:
-    """Which rows belong to the samples, by one integer per (problem, sample)."""
-    width = int(max(sample.max(initial=0), samples["sample_index"].max() if len(samples) else 0)) + 1
-    codes = pd.Categorical(samples["problem_id"], categories=list(problem_ids)).codes.astype(np.int64)
-    return (problem >= 0) & np.isin(problem * width + sample, codes * width + samples["sample_index"].to_numpy())
+def _sample_numbers(problem: ArrayLike, sample_index: ArrayLike) -> NDArray[np.int64]:
+    """One integer per (problem, sample), in that order; negative where the problem is (-1)."""
+    return np.asarray(problem, np.int64) * 2**31 + np.asarray(sample_index, np.int64)
