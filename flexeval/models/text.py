@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,21 +102,21 @@ class TextCodec:
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """What each token adds to the text; a character split over tokens goes to the one that completes it."""
-        text = self.decode(token_ids)
-        alone = [self._alone(int(token)) for token in token_ids]
-        if "".join(alone) == text:
-            return alone
-
-        # A token's piece ends where the text of all tokens so far stops agreeing with the whole text: bytes of an
-        # unfinished character decode to a replacement sign that the whole text does not have.
+        # A token whose own text has no replacement sign begins and ends with whole characters, so it stands alone.
         pieces: list[str] = []
-        end = 0
+        for broken, group in groupby(map(int, token_ids), key=lambda token: "\ufffd" in self._alone(token)):
+            tokens = list(group)
+            pieces += self._spread(tokens) if broken else map(self._alone, tokens)
+        # True of byte-level tokenizers; others may put in or leave out a space between tokens.
+        return pieces if "".join(pieces) == self.decode(token_ids) else self._spread(token_ids)
+
+    def _spread(self, token_ids: Sequence[int]) -> list[str]:
+        """The text of some tokens, cut where the text of the first 1, 2, ... of them stops agreeing with it."""
+        text = self.decode(token_ids)
+        ends = [0]
         for count in range(1, len(token_ids)):
-            so_far = self.decode(token_ids[:count])
-            agreed = max(end, _common_prefix(so_far, text, start=end))
-            pieces.append(text[end:agreed])
-            end = agreed
-        return [*pieces, text[end:]]
+            ends.append(max(ends[-1], _agreement(self.decode(token_ids[:count]), text)))
+        return [text[start:end] for start, end in pairwise([*ends, len(text)])]
 
     def _alone(self, token: int) -> str:
         """The text of a token by itself."""
@@ -137,9 +138,7 @@ class TextCodec:
         return str(rendered)
 
 
-def _common_prefix(left: str, right: str, *, start: int) -> int:
-    """Length of the common prefix of two texts that agree up to `start`."""
-    length = start
-    while length < min(len(left), len(right)) and left[length] == right[length]:
-        length += 1
-    return length
+def _agreement(left: str, right: str) -> int:
+    """Length of the common prefix of two texts."""
+    differing = (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b)
+    return next(differing, min(len(left), len(right)))

@@ -97,6 +97,11 @@ def test_a_template_that_refuses_is_reported_in_one_line(tmp_path):
         codec.encode(Prompt(user="Hello"))
 
 
+def test_templates_with_a_thinking_mode_are_asked_without_it(tmp_path):
+    codec = make_codec(tmp_path, chat_template="{{ bos_token }}{{ 'think' if enable_thinking else 'plain' }}")
+    assert spell(codec, codec.encode(Prompt(user="Hello"))) == f"{BOS}plain"
+
+
 def test_special_tokens_do_not_show(codec):
     ids = [*codec.encode(Prompt(user="x"))[-3:], SPECIAL[MASK], *map(ord, "ab"), SPECIAL[EOT], SPECIAL[EOS]]
     assert codec.decode([SPECIAL[MASK], SPECIAL[EOS], SPECIAL[EOT]]) == ""
