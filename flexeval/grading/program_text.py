@@ -14,16 +14,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _PYTHON = {"", "python", "python3", "py", "py3"}
-_ANSWER = re.compile(r"<answer>(?!.*<answer>)(.*?)(?:</answer>|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?(?:answer|reasoning)>")
 _FENCE = "```"
 _INFO = re.compile(r"[ \t]*([\w+#.-]*)[ \t]*(?:\n|\Z)")
 _CODE_START = re.compile(
-    r"^[ \t]*(?:import\s+\w|from\s+[\w.]+\s+import\s|(?:async\s+)?def\s+\w|class\s+\w|@\w)", re.MULTILINE
+    r"^[ \t]*(?:import\s+\w|from\s+[\w.]+\s+import\s|(?:async\s+)?def\s+\w|class\s+\w|@\w|\w+\s*=[^=])", re.MULTILINE
 )
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 _MOST_LINES = 2000
-"""A program ends there at the latest; keeps the search for its end short."""
+_MOST_STARTS = 50
+"""Lines of a program, and lines that it may begin at: they keep the search short for any text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +59,9 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
             put after it, as upstream does, so that its imports and helpers are there; a body continues it.
     """
     completion = completion.replace("\r\n", "\n")
-    tagged = _ANSWER.search(completion)
-    if tagged is not None:
-        found = _extract(tagged[1], entry_point, prompt)
+    _, tag, tagged = completion.rpartition("<answer>")
+    if tag:
+        found = _extract(tagged.partition("</answer>")[0], entry_point, prompt)
         if found.program is not None:
             return Extraction(program=found.program, rule=f"answer tag, {found.rule}")
     return _extract(_TAG.sub("", completion), entry_point, prompt)
@@ -122,7 +122,7 @@ def _definition(text: str, entry_point: str) -> str | None:
     if definition is None:
         return None
     starts = [0, *(match.start() for match in _CODE_START.finditer(text, 0, definition.end()))]
-    for start in starts:
+    for start in starts[:_MOST_STARTS]:
         code = _valid_prefix(textwrap.dedent(_unindent_from(text[start:])))
         if _defines(code, entry_point):
             return code

@@ -4,7 +4,8 @@ Plain are None, bool, int, float, complex, str, bytes, bytearray, list, tuple, s
 What is decoded is always of exactly one of these types, so nothing that a candidate defines (an `__eq__`
 that is always true, say) reaches the judge. A subclass of a plain type travels as the type it extends:
 a Counter as a dict, a named tuple as a tuple, an IntEnum as an int. Everything else travels as a handle,
-a number that means something to the other side only.
+a number that means something to the other side only. A list, dict, set or bytearray that occurs twice in a
+value is one object on arrival as well.
 
 It is written out by hand because pickle runs code and JSON loses the types; it imports as little as it
 can, since each candidate pays for its imports. It does not know what the values mean.
@@ -16,11 +17,11 @@ from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 MAX_DEPTH = 100
-"""Containers within containers; also what stops a list that contains itself."""
+"""Containers within containers."""
 
 _COUNT = Struct("<I")
 _FLOAT = Struct("<d")
@@ -42,9 +43,9 @@ def encode(value: Any, to_handle: Callable[[Any], int]) -> bytes:
     Raises:
         CodecError: nested deeper than MAX_DEPTH, or refused by `to_handle`.
     """
-    out = bytearray()
-    _encode(value, out, to_handle, 0)
-    return bytes(out)
+    writer = _Writer(to_handle)
+    writer.value(value, 0)
+    return bytes(writer.out)
 
 
 def decode(data: bytes, from_handle: Callable[[int], Any]) -> Any:
@@ -69,40 +70,10 @@ def refuse_handles(thing: Any) -> Any:
     raise CodecError(f"{type(thing).__name__} object where only plain values can travel")
 
 
-def _encode(value: Any, out: bytearray, to_handle: Callable[[Any], int], depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise CodecError(f"a value nested deeper than {MAX_DEPTH} containers")
-    kind = _plain_type(value)
-    if kind is _NoneType:
-        out += b"N"
-    elif kind is bool:
-        out += b"T" if value else b"F"
-    elif kind is int:
-        value = int(value)
-        _sized(out, b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
-    elif kind is float:
-        out += b"f" + _FLOAT.pack(value)
-    elif kind is complex:
-        out += b"c" + _COMPLEX.pack(value.real, value.imag)
-    elif kind is str:
-        # Lone surrogates are legal in a Python string, so they must survive the journey.
-        _sized(out, b"s", str.encode(value, "utf-8", "surrogatepass"))
-    elif kind is bytes:
-        _sized(out, b"b", bytes(value))
-    elif kind is bytearray:
-        _sized(out, b"a", bytes(value))
-    elif kind is list:
-        _items(out, b"l", list(value), to_handle, depth)
-    elif kind is tuple:
-        _items(out, b"t", tuple(value), to_handle, depth)
-    elif kind is range:
-        _items(out, b"r", (value.start, value.stop, value.step), to_handle, depth)
-    elif kind is dict:
-        _items(out, b"d", [part for item in dict(value).items() for part in item], to_handle, depth)
-    elif kind is set or kind is frozenset:
-        _set(out, b"S" if kind is set else b"Z", value, to_handle, depth)
-    else:
-        out += b"h" + _HANDLE.pack(to_handle(value))
+_NoneType = type(None)
+_EXTENDABLE = (int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
+_PLAIN = frozenset({_NoneType, bool, range, *_EXTENDABLE})
+_MUTABLE = frozenset({bytearray, list, set, dict})
 
 
 def _plain_type(value: Any) -> type | None:
@@ -113,35 +84,72 @@ def _plain_type(value: Any) -> type | None:
     return next((plain for plain in _EXTENDABLE if issubclass(exact, plain)), None)
 
 
-def _sized(out: bytearray, tag: bytes, body: bytes) -> None:
-    out += tag + _COUNT.pack(len(body)) + body
+class _Writer:
+    """The bytes of one value, as far as they are written."""
 
+    def __init__(self, to_handle: Callable[[Any], int]) -> None:
+        self.out = bytearray()
+        self.to_handle = to_handle
+        self.seen: dict[int, int] = {}
 
-def _items(
-    out: bytearray,
-    tag: bytes,
-    items: list[Any] | tuple[Any, ...],
-    to_handle: Callable[[Any], int],
-    depth: int,
-) -> None:
-    out += tag + _COUNT.pack(len(items))
-    for item in items:
-        _encode(item, out, to_handle, depth + 1)
+    def value(self, value: Any, depth: int) -> None:
+        kind = _plain_type(value)
+        if kind in _MUTABLE:
+            if id(value) in self.seen:
+                self.out += b"m" + _COUNT.pack(self.seen[id(value)])
+                return
+            self.seen[id(value)] = len(self.seen)
+        if depth > MAX_DEPTH:
+            raise CodecError(f"a value nested deeper than {MAX_DEPTH} containers")
+        if kind is _NoneType:
+            self.out += b"N"
+        elif kind is bool:
+            self.out += b"T" if value else b"F"
+        elif kind is int:
+            value = int(value)
+            self.sized(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
+        elif kind is float:
+            self.out += b"f" + _FLOAT.pack(value)
+        elif kind is complex:
+            self.out += b"c" + _COMPLEX.pack(value.real, value.imag)
+        elif kind is str:
+            # Lone surrogates are legal in a Python string, so they must survive the journey.
+            self.sized(b"s", str.encode(value, "utf-8", "surrogatepass"))
+        elif kind is bytes:
+            self.sized(b"b", bytes(value))
+        elif kind is bytearray:
+            self.sized(b"a", bytes(value))
+        elif kind is list:
+            self.items(b"l", list(value), depth)
+        elif kind is tuple:
+            self.items(b"t", tuple(value), depth)
+        elif kind is range:
+            self.items(b"r", (value.start, value.stop, value.step), depth)
+        elif kind is dict:
+            self.items(b"d", [part for item in dict(value).items() for part in item], depth)
+        elif kind is set or kind is frozenset:
+            self.set(b"S" if kind is set else b"Z", list(value), depth)
+        else:
+            self.out += b"h" + _HANDLE.pack(self.to_handle(value))
 
+    def sized(self, tag: bytes, body: bytes) -> None:
+        self.out += tag + _COUNT.pack(len(body)) + body
 
-def _set(out: bytearray, tag: bytes, items: Iterable[Any], to_handle: Callable[[Any], int], depth: int) -> None:
-    """Elements in the order of their bytes, so that equal sets have equal bytes."""
-    encoded = []
-    for item in items:
-        element = bytearray()
-        _encode(item, element, to_handle, depth + 1)
-        encoded.append(bytes(element))
-    out += tag + _COUNT.pack(len(encoded)) + b"".join(sorted(encoded))
+    def items(self, tag: bytes, items: Sequence[Any], depth: int) -> None:
+        self.out += tag + _COUNT.pack(len(items))
+        for item in items:
+            self.value(item, depth + 1)
 
-
-_NoneType = type(None)
-_EXTENDABLE = (int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
-_PLAIN = frozenset({_NoneType, bool, range, *_EXTENDABLE})
+    def set(self, tag: bytes, items: list[Any], depth: int) -> None:
+        """Elements in the order of their bytes, so that equal sets have equal bytes."""
+        self.out += tag + _COUNT.pack(len(items))
+        start = len(self.out)
+        encoded = []
+        for item in items:
+            self.value(item, depth + 1)
+            encoded.append(bytes(self.out[start:]))
+            del self.out[start:]
+        self.out += b"".join(sorted(encoded))
 
 
 class _Reader:
@@ -151,6 +159,7 @@ class _Reader:
         self.data = data
         self.at = 0
         self.from_handle = from_handle
+        self.seen: list[Any] = []
 
     def value(self, depth: int) -> Any:
         if depth > MAX_DEPTH:
@@ -170,30 +179,52 @@ class _Reader:
             return self.text()
         if tag == b"b":
             return self.take(self.count())
-        if tag == b"a":
-            return bytearray(self.take(self.count()))
         if tag == b"h":
             return self.from_handle(_HANDLE.unpack(self.take(_HANDLE.size))[0])
-        return self.container(tag, depth)
-
-    def container(self, tag: bytes, depth: int) -> Any:
-        items = [self.value(depth + 1) for _ in range(self.count())]
+        if tag == b"m":
+            return self.again(self.count())
         try:
-            if tag == b"l":
-                return items
-            if tag == b"t":
-                return tuple(items)
-            if tag == b"S":
-                return set(items)
-            if tag == b"Z":
-                return frozenset(items)
-            if tag == b"d":
-                return dict(zip(items[::2], items[1::2], strict=True))
-            if tag == b"r":
-                return range(*items)
+            return self.container(tag, depth)
         except (TypeError, ValueError) as error:
             raise CodecError(f"a malformed container: {error}") from None
+
+    def container(self, tag: bytes, depth: int) -> Any:
+        if tag == b"a":
+            return self.first(bytearray(self.take(self.count())))
+        # What can contain itself is made before its items are read.
+        if tag == b"l":
+            items = self.first([])
+            for _ in range(self.count()):
+                items.append(self.value(depth + 1))
+            return items
+        if tag == b"d":
+            pairs = self.first({})
+            for _ in range(self.count() // 2):
+                key = self.value(depth + 1)
+                pairs[key] = self.value(depth + 1)
+            return pairs
+        if tag == b"S":
+            elements = self.first(set())
+            elements.update([self.value(depth + 1) for _ in range(self.count())])
+            return elements
+        if tag == b"Z":
+            return frozenset([self.value(depth + 1) for _ in range(self.count())])
+        if tag == b"t":
+            return tuple([self.value(depth + 1) for _ in range(self.count())])
+        if tag == b"r":
+            return range(*[self.value(depth + 1) for _ in range(self.count())])
         raise CodecError(f"unknown tag {tag!r}")
+
+    def first(self, container: Any) -> Any:
+        """A mutable container that may occur again."""
+        self.seen.append(container)
+        return container
+
+    def again(self, index: int) -> Any:
+        """A mutable container that has occurred before."""
+        if index >= len(self.seen):
+            raise CodecError(f"no container {index} yet")
+        return self.seen[index]
 
     def text(self) -> str:
         try:

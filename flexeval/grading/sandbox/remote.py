@@ -5,13 +5,14 @@ type. A function of the program is a stand-in that can be called; an object of a
 one whose attributes can be read and set; an iterator one that can be iterated. What a call changed in its
 list, dict, set and bytearray arguments is changed in the judge's as well.
 
-Known limits: two arguments that are the same object arrive as two; the tests cannot pass functions of
-their own; comparison and arithmetic between objects of the program are not carried over.
+Known limits: the tests cannot pass functions of their own; comparison and arithmetic between objects of
+the program are not carried over.
 """
 
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .channel import Channel, ChannelError
@@ -143,27 +144,59 @@ class RemoteObject:
 
 
 def write_back(old: Any, new: Any) -> Any:
-    """Make `old` hold what `new` holds, in place wherever its types allow; returns what should stand there.
+    """Make `old` hold what `new` holds, in place wherever types allow; returns what should stand in its place.
 
-    Containers within containers are matched by position or key.
+    Containers within containers are matched by position or key. A container that occurs twice in `new` is one object
+    afterwards, too.
     """
-    if type(old) is not type(new):
-        return new
-    if type(old) is list:
-        old[:] = [write_back(a, b) for a, b in zip(old, new, strict=False)] + new[len(old) :]
-    elif type(old) is dict:
-        merged = {key: write_back(old[key], value) if key in old else value for key, value in new.items()}
-        old.clear()
-        old.update(merged)
-    elif type(old) is set:
-        old.clear()
-        old.update(new)
-    elif type(old) is bytearray:
-        old[:] = new
-    elif type(old) is tuple:
-        merged_items = tuple(write_back(a, b) for a, b in zip(old, new, strict=False)) + new[len(old) :]
-        same = len(old) == len(merged_items) and all(a is b for a, b in zip(old, merged_items, strict=True))
-        return old if same else merged_items
-    else:
-        return new
-    return old
+    return _WriteBack().place(new, old)
+
+
+class _WriteBack:
+    """Which containers of the old value have been given which contents of the new one."""
+
+    def __init__(self) -> None:
+        self._stands_for: dict[int, Any] = {}
+        self._taken: set[int] = set()
+        self._filled: set[int] = set()
+
+    def place(self, new: Any, old: Any) -> Any:
+        """The object to use for `new` where `old` stood."""
+        if type(new) is tuple:
+            before = old if type(old) is tuple and len(old) == len(new) else (None,) * len(new)
+            items = tuple(self._place_all(new, before))
+            return old if before is old and all(a is b for a, b in zip(items, old, strict=True)) else items
+        if type(new) not in (list, dict, set, bytearray):
+            return new
+        self._match(new, old)
+        target = self._stands_for[id(new)]
+        if id(new) not in self._filled:
+            self._filled.add(id(new))
+            self._fill(target, new)
+        return target
+
+    def _place_all(self, new: Sequence[Any], old: Sequence[Any]) -> list[Any]:
+        # An argument keeps its identity even if another argument now holds it: match all, then go inside.
+        for a, b in zip(new, old, strict=True):
+            self._match(a, b)
+        return [self.place(a, b) for a, b in zip(new, old, strict=True)]
+
+    def _match(self, new: Any, old: Any) -> None:
+        """Settle which container stands for a new one: the old, unless it stands for another already."""
+        if type(new) in (list, dict, set, bytearray) and id(new) not in self._stands_for:
+            target = old if type(old) is type(new) and id(old) not in self._taken else new
+            self._stands_for[id(new)] = target
+            self._taken.add(id(target))
+
+    def _fill(self, target: Any, new: Any) -> None:
+        if type(new) is list:
+            before = [*target, *[None] * len(new)][: len(new)]
+            target[:] = self._place_all(list(new), before)
+        elif type(new) is dict:
+            before = [target.get(key) for key in new]
+            contents = dict(zip(new, self._place_all(list(new.values()), before), strict=True))
+            target.clear()
+            target.update(contents)
+        elif target is not new:
+            target.clear()
+            target.update(new) if type(new) is set else target.extend(new)

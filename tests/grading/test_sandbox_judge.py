@@ -1,0 +1,241 @@
+"""What tests see of a program: everything that they may rely on, nothing that it could cheat with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from flexeval.grading.sandbox import Limits, ProgramCheck, Sandbox, Verdict
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(workers=1, limits=Limits(cpu_s=2, wall_s=15), allow_unsafe=True) as sandbox:
+        yield sandbox
+
+
+def check(sandbox: Sandbox, program: str, tests: str, preamble: str = "") -> Verdict:
+    return sandbox.check(ProgramCheck(program=program, tests=tests, entry_point="f", preamble=preamble))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "None",
+        "True",
+        "-7",
+        "2**200",
+        "0.1",
+        "float('inf')",
+        "1j",
+        "'é\\ud800'",
+        "b'x'",
+        "[1, (2, {3: {4}})]",
+        "range(3)",
+    ],
+)
+def test_values_pass_through_a_call_unchanged(sandbox: Sandbox, value: str) -> None:
+    tests = f"v = {value}\nr = f(v, key=v)\nassert r == (v, v) and [type(x) for x in r] == [type(v)] * 2"
+    assert check(sandbox, "def f(x, *, key):\n    return x, key\n", tests).passed
+
+
+@pytest.mark.parametrize(
+    ("statement", "before", "after"),
+    [
+        ("x.append(3)", "[1]", "[1, 3]"),
+        ("x.sort()", "[3, 1, 2]", "[1, 2, 3]"),
+        ("x.clear()", "{'a': 1}", "{}"),
+        ("x['b'] = [2]", "{'a': 1}", "{'a': 1, 'b': [2]}"),
+        ("x.add(2)", "{1}", "{1, 2}"),
+        ("x[0][0] = 9", "[[1], [2]]", "[[9], [2]]"),
+        ("x[0].append(9)", "([], 1)", "([9], 1)"),
+        ("x[:] = b'new'", "bytearray(b'old')", "bytearray(b'new')"),
+    ],
+)
+def test_what_a_call_changes_in_place_is_changed_for_the_tests(
+    sandbox: Sandbox, statement: str, before: str, after: str
+) -> None:
+    tests = f"v = {before}\nalias = v\nassert f(v) is None\nassert alias == {after}"
+    assert check(sandbox, f"def f(x):\n    {statement}\n", tests).passed
+
+
+def test_containers_inside_are_changed_in_place_too(sandbox: Sandbox) -> None:
+    tests = "row = [1]\ngrid = [row, {'k': row}]\nf(grid)\nassert row == [1, 2]"
+    assert check(sandbox, "def f(grid):\n    grid[0].append(2)\n", tests).passed
+
+
+def test_objects_that_are_the_same_stay_the_same(sandbox: Sandbox) -> None:
+    program = """
+def f(a, b, *rest):
+    a.append(b is a)
+    if rest:
+        rest[0].append(a)
+        a.append(rest[0])
+"""
+    tests = """
+x = []
+f(x, x)
+assert x == [True]
+rows = [[0]] * 2
+f(rows[0], rows[1])
+assert rows == [[0, True]] * 2 and rows[0] is rows[1]
+a, c = [], []
+f(a, [], c)
+assert a[1] is c and c[0] is a
+"""
+    assert check(sandbox, program, tests).passed
+
+
+def test_an_exception_arrives_as_its_builtin_class(sandbox: Sandbox) -> None:
+    program = """
+class Odd(KeyError):
+    pass
+def f(kind):
+    if kind == 'odd':
+        raise Odd('k')
+    if kind == 'decode':
+        b'\\xff'.decode()
+    raise ZeroDivisionError('no')
+"""
+    tests = """
+def caught(kind):
+    try:
+        f(kind)
+    except Exception as error:
+        return type(error)
+assert caught('odd') is KeyError
+assert caught('decode') is UnicodeError
+assert caught('other') is ZeroDivisionError
+"""
+    assert check(sandbox, program, tests).passed
+
+
+def test_objects_of_the_program_stay_there_and_can_be_used(sandbox: Sandbox) -> None:
+    program = """
+class Node:
+    def __init__(self, data):
+        self.data, self.left = data, None
+    def twice(self):
+        return self.data * 2
+def f(node):
+    return node.left.data
+"""
+    tests = """
+root = Node(1)
+root.left = Node([2])
+assert f(root) == [2]
+assert root.left.data == [2] and root.left is root.left
+assert root.twice() == 2
+"""
+    assert check(sandbox, program, tests).passed
+
+
+def test_iterators_are_lazy_and_views_can_be_walked(sandbox: Sandbox) -> None:
+    program = "def f(kind):\n    import itertools\n    return itertools.count() if kind else {'a': 1}.keys()\n"
+    tests = """
+numbers = f(True)
+assert [next(numbers) for _ in range(3)] == [0, 1, 2]
+assert list(f(False)) == ['a'] and len(f(False)) == 1
+"""
+    assert check(sandbox, program, tests).passed
+
+
+def test_the_tests_names_come_before_the_programs(sandbox: Sandbox) -> None:
+    """A program cannot replace what the problem or Python defines, except its own function."""
+    program = "def f():\n    return 1\ndef helper():\n    return 'mine'\ndef len(x):\n    return 99\nextra = 7\n"
+    tests = "assert helper() == 'given'\nassert len([]) == 0\nassert extra == 7\nassert f() == 1"
+    assert check(sandbox, program, tests, preamble="def helper():\n    return 'given'\ndef f():\n    pass\n").passed
+
+
+def test_an_entry_point_may_have_the_name_of_a_builtin(sandbox: Sandbox) -> None:
+    given = ProgramCheck(
+        program="def sum(a, b):\n    return a * b\n", tests="assert sum(4, 5) == 20", entry_point="sum"
+    )
+    assert sandbox.check(given).passed
+
+
+@pytest.mark.parametrize(
+    ("program", "outcome", "reason"),
+    [
+        ("def f(x):\n    return x\n", "failed", "assertion failed: assert f(1) == 2"),
+        ("def f(x):\n    return None\n", "failed", "assertion failed"),
+        ("def f(x):\n    return x / 0\n", "crashed", "ZeroDivisionError"),
+        ("def f(x):\n    assert False, 'mine'\n", "crashed", "AssertionError: mine"),
+        ("def g(x):\n    return 2\n", "crashed", "defines no 'f'"),
+        ("def f(x:\n", "crashed", "SyntaxError"),
+        ("def f(x):\n    return 2\n\0", "crashed", "while it was loaded"),
+        ("import numpy\n", "crashed", "ModuleNotFoundError"),
+        ("raise SystemExit(0)\n", "crashed", "SystemExit"),
+        ("f = 2\n", "failed", "TypeError"),
+        ("def f(x):\n    raise type('Odd', (BaseException,), {})\n", "crashed", "Odd"),
+    ],
+)
+def test_every_way_to_fail_has_its_reason(sandbox: Sandbox, program: str, outcome: str, reason: str) -> None:
+    verdict = check(sandbox, program, "assert f(1) == 2")
+    assert verdict.outcome == outcome
+    assert reason in str(verdict.reason)
+
+
+def test_tests_that_swallow_everything_do_not_save_a_dead_program(sandbox: Sandbox) -> None:
+    tests = "try:\n    f()\nexcept BaseException:\n    pass\n"
+    assert check(sandbox, "import os\ndef f():\n    os._exit(0)\n", tests).outcome == "crashed"
+    assert check(sandbox, "def f():\n    raise ValueError\n", tests).passed
+
+
+def test_the_truth_of_an_object_of_the_program_is_nobodys(sandbox: Sandbox) -> None:
+    program = "class Yes:\n    def __bool__(self):\n        return True\ndef f():\n    return Yes()\n"
+    assert check(sandbox, program, "assert f()").outcome == "failed"
+    assert check(sandbox, program, "assert not f()").outcome == "failed"
+
+
+def test_a_check_leaves_nothing_for_the_next(sandbox: Sandbox) -> None:
+    program = "import os\ndef f():\n    seen = os.listdir('.')\n    open('left', 'w').close()\n    return seen\n"
+    for _ in range(2):
+        assert check(sandbox, program, "assert f() == []").passed
+
+
+def test_the_order_of_sets_and_the_draws_of_the_tests_are_the_same_each_time(sandbox: Sandbox) -> None:
+    program = "def f():\n    return list({str(n) for n in range(50)})\n"
+    probe = check(sandbox, program, "import random\nassert [f(), random.random()] == 0, 1")
+    assert probe.outcome == "failed"
+    first = check(sandbox, program, "import random\nraise KeyError(f(), random.random())").reason
+    second = check(sandbox, program, "import random\nraise KeyError(f(), random.random())").reason
+    assert first == second
+
+
+def test_what_a_program_may_use(sandbox: Sandbox) -> None:
+    program = """
+import bisect, collections, dataclasses, datetime, decimal, fractions, functools, hashlib, heapq, itertools, json
+import math, operator, random, re, sqlite3, statistics, string, tempfile, threading, typing, zlib
+@dataclasses.dataclass
+class Pair:
+    a: 'int'
+def f():
+    results = []
+    threads = [threading.Thread(target=results.append, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with tempfile.TemporaryFile('w+') as file:
+        file.write('x')
+        file.seek(0)
+        results.append(file.read())
+    print('noise', flush=True)
+    return sorted(map(str, results)), __name__, Pair(1).a
+"""
+    assert check(sandbox, program, "assert f() == ([*'01234567', 'x'], 'solution', 1)").passed
+
+
+def test_tests_that_cannot_run_are_not_the_programs_fault(sandbox: Sandbox) -> None:
+    for tests, preamble in (("assert f( == 1", ""), ("assert f()", "import no_such_module")):
+        with pytest.raises(RuntimeError, match="the tests of 'f' do not run"):
+            check(sandbox, "def f():\n    return 1\n", tests, preamble)
+    assert check(sandbox, "def f():\n    return 1\n", "assert f() == 1").passed
+
+
+def test_a_function_of_the_tests_cannot_travel(sandbox: Sandbox) -> None:
+    verdict = check(sandbox, "def f(g):\n    return g()\n", "assert f(lambda: 1) == 1")
+    assert verdict.outcome == "failed"
+    assert "cannot travel" in str(verdict.reason)

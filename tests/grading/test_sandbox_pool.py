@@ -1,0 +1,249 @@
+"""The sandbox as its users meet it: isolation in force, workers, refusals, endings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import children, workers
+
+from flexeval.errors import InputError
+from flexeval.grading.sandbox import (
+    LAYERS,
+    Isolation,
+    Limits,
+    ProgramCheck,
+    Sandbox,
+    describe_isolation,
+    pool,
+    shared_sandbox,
+)
+
+RIGHT = ProgramCheck(program="def f(x):\n    return x + 1\n", tests="assert f(1) == 2", entry_point="f")
+WRONG = ProgramCheck(program="def f(x):\n    return x\n", tests="assert f(1) == 2", entry_point="f")
+ENDLESS = ProgramCheck(program="def f(x):\n    while True:\n        pass\n", tests="f(1)", entry_point="f")
+SLEEPER = ProgramCheck(program="import time\ndef f():\n    time.sleep(99)\n", tests="f()", entry_point="f")
+LIMITS = Limits(cpu_s=1, wall_s=10)
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Every sandbox of a test puts its folders here, and removes them."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+    assert workers() == []
+
+
+def test_verdicts_do_not_depend_on_the_number_of_workers() -> None:
+    checks = [RIGHT, WRONG, ENDLESS, RIGHT, WRONG, RIGHT]
+    outcomes = []
+    for count in (1, 3):
+        with Sandbox(workers=count, limits=LIMITS) as sandbox:
+            outcomes.append([(verdict.outcome, verdict.reason) for verdict in sandbox.check_all(checks)])
+    assert outcomes[0] == outcomes[1]
+    assert [outcome for outcome, _ in outcomes[0]] == ["passed", "failed", "timed out", "passed", "failed", "passed"]
+
+
+def test_workers_start_when_needed_and_end_with_the_sandbox() -> None:
+    with Sandbox(workers=2, limits=LIMITS) as sandbox:
+        sandbox.check(RIGHT)
+        assert len(workers()) == 1
+        barrier = threading.Thread(target=sandbox.check, args=(ENDLESS,))
+        barrier.start()
+        sandbox.check(RIGHT)
+        barrier.join()
+        assert len(workers()) == 2
+    assert workers() == []
+
+
+@pytest.mark.parametrize("left_out", [(), ("namespaces", "user"), ("landlock", "seccomp"), ("user",)])
+def test_each_combination_that_confines_works_alone(left_out: tuple[str, ...]) -> None:
+    layers = [layer for layer in LAYERS if layer not in left_out]
+    isolation = describe_isolation(layers)
+    if not isolation.confined:
+        pytest.skip(f"this machine lacks a layer: {isolation.summary()}")
+    assert {layer for layer, why in isolation.missing.items() if why == "not asked for"} == set(left_out)
+    with Sandbox(workers=1, layers=layers, limits=LIMITS) as sandbox:
+        assert sandbox.check(RIGHT).passed
+        assert sandbox.check(WRONG).outcome == "failed"
+        secret = Path(tempfile.gettempdir()).parent / "secret"
+        secret.write_text("hidden")
+        read = f"def f():\n    return open({str(secret)!r}).read()\n"
+        assert sandbox.check(ProgramCheck(program=read, tests="f()", entry_point="f")).outcome == "crashed"
+
+
+def test_it_refuses_to_run_without_isolation_unless_told_so() -> None:
+    with pytest.raises(InputError, match="could harm this machine") as refusal:
+        Sandbox(workers=1, layers=())
+    assert "\n" not in str(refusal.value)
+    with Sandbox(workers=1, layers=(), allow_unsafe=True, limits=LIMITS) as sandbox:
+        assert not sandbox.isolation.confined
+        assert sandbox.check(RIGHT).passed
+
+
+def test_what_confines_is_stated_in_full() -> None:
+    assert Isolation(namespaces=True).confined
+    assert Isolation(landlock=1, seccomp=True).confined
+    assert not Isolation(landlock=7).confined
+    assert not Isolation(seccomp=True, user=60000).confined
+    assert Isolation(landlock=7, missing={"user": "why not"}).summary().endswith("without user (why not)")
+
+
+def test_unknown_layers_and_counts_are_refused() -> None:
+    with pytest.raises(InputError, match="Did you mean 'landlock'"):
+        Sandbox(layers=("landlok",))
+    with pytest.raises(InputError, match="at least 1"):
+        Sandbox(workers=0)
+
+
+def test_another_system_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool.sys, "platform", "darwin")
+    with pytest.raises(InputError, match="Linux only"):
+        Sandbox()
+
+
+def test_a_candidate_holds_no_powers() -> None:
+    """Read from outside, while it sleeps: no capabilities, no new privileges, the filter in force."""
+    with Sandbox(workers=1, limits=Limits(wall_s=3)) as sandbox:
+        thread = threading.Thread(target=sandbox.check, args=(SLEEPER,))
+        thread.start()
+        status = wait_for_candidate()
+        thread.join()
+    assert status["CapEff"] == status["CapPrm"] == status["CapInh"] == status["CapAmb"] == "0000000000000000"
+    assert status["NoNewPrivs"] == "1"
+    if sandbox.isolation.seccomp:
+        assert status["Seccomp"] == "2"
+    if sandbox.isolation.user is not None:
+        assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(sandbox.isolation.user)}
+        assert status["Groups"] == ""
+        assert status["CapBnd"] == "0000000000000000"
+    if sandbox.isolation.namespaces:
+        assert status["NSpid"].split()[-1] == "1"
+
+
+def wait_for_candidate() -> dict[str, str]:
+    """The kernel's view of the process that runs a program."""
+    while True:
+        for worker in workers():
+            for judge in children(worker):
+                for candidate in children(judge):
+                    command = Path(f"/proc/{candidate}/cmdline").read_bytes()
+                    if b"sandbox.candidate" in command:
+                        lines = Path(f"/proc/{candidate}/status").read_text().splitlines()
+                        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        time.sleep(0.01)
+
+
+def test_a_worker_that_is_killed_is_an_error_and_the_next_check_gets_another() -> None:
+    with Sandbox(workers=1, limits=LIMITS) as sandbox:
+        (worker,) = workers()
+        thread_error: list[BaseException] = []
+
+        def check() -> None:
+            try:
+                sandbox.check(SLEEPER)
+            except RuntimeError as error:
+                thread_error.append(error)
+
+        thread = threading.Thread(target=check)
+        thread.start()
+        wait_for_candidate()
+        family = [worker, *children(worker), *(pid for judge in children(worker) for pid in children(judge))]
+        os.kill(worker, signal.SIGKILL)
+        thread.join()
+        assert "ended unexpectedly" in str(thread_error[0])
+        assert_gone(family)
+        assert sandbox.check(RIGHT).passed
+
+
+def assert_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline, f"still there: {[pid for pid in pids if Path(f'/proc/{pid}').exists()]}"
+        time.sleep(0.01)
+
+
+def test_processes_that_escape_their_group_die_with_the_check() -> None:
+    """Without the filter and the namespaces, the worker alone sees to it."""
+    program = """
+import os
+def f():
+    for _ in range(3):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.setsid()
+            while True:
+                pass
+"""
+    check = ProgramCheck(program=program, tests="f()", entry_point="f")
+    layers = [layer for layer in LAYERS if layer == "landlock"]
+    with Sandbox(workers=1, layers=layers, allow_unsafe=True, limits=LIMITS) as sandbox:
+        assert sandbox.check(check).passed
+        (worker,) = workers()
+        assert children(worker) == []
+
+
+def test_a_fork_of_the_owner_cannot_use_or_close_it() -> None:
+    with Sandbox(workers=1, limits=LIMITS) as sandbox:
+        child = os.fork()
+        if child == 0:
+            try:
+                sandbox.check(RIGHT)
+            except RuntimeError:
+                sandbox.close()
+                os._exit(7)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert sandbox.check(RIGHT).passed
+
+
+def test_the_shared_sandbox_is_one() -> None:
+    shared = shared_sandbox()
+    try:
+        assert shared_sandbox() is shared
+        assert shared.check(RIGHT).passed
+    finally:
+        shared.close()
+
+
+SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin")
+AS_ORDINARY_USER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from flexeval.grading.sandbox import Limits, ProgramCheck, Sandbox
+with Sandbox(workers=1, limits=Limits(cpu_s=1, wall_s=10)) as sandbox:
+    for program in ("def f(x):\\n    return x + 1\\n", "import os\\ndef f(x):\\n    return os.fork()\\n"):
+        print(sandbox.check(ProgramCheck(program=program, tests="assert f(1) == 2", entry_point="f")).outcome)
+"""
+
+
+def test_an_ordinary_user_has_it_too(tmp_path: Path) -> None:
+    project = Path(pool.__file__).parents[3]
+    if os.geteuid() != 0 or SYSTEM_PYTHON is None:
+        pytest.skip("needs root, to become somebody else, and a Python in /usr/bin")
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    probe = [
+        SYSTEM_PYTHON,
+        "-B",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(project)!r}); import flexeval.grading.sandbox",
+    ]
+    environment = {"TMPDIR": "/tmp"}
+    if subprocess.run(probe, env=environment, cwd="/", capture_output=True, **nobody).returncode:
+        pytest.skip(f"user 65534 cannot import {project} with {SYSTEM_PYTHON}")
+    command = [SYSTEM_PYTHON, "-B", "-W", "error", "-c", AS_ORDINARY_USER, str(project)]
+    result = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, **nobody)
+    assert result.stderr == ""
+    assert result.stdout.split() == ["passed", "crashed"]
