@@ -18,12 +18,14 @@ from dataclasses import dataclass
 
 from flexeval.grading.numerals import NUMERAL
 
-BOX_OR_BRACE = re.compile(r"\\(?![A-Za-z]).|\\?(?<![A-Za-z])f?boxed\s*\{|[{}]", re.DOTALL)
+MAX_BOXES = 100
+"""Boxes of one text that are looked into, from the last; more are an attempt to waste time."""
+BOX_OR_BRACE = re.compile(r"\\(?![A-Za-z]).|\\?(?<![A-Za-z])(?:boxed|fbox)\s*\{|[{}]", re.DOTALL)
 """An escaped character (its brace does not count), the start of a box, or a brace."""
 ANSWER_TAG = re.compile(r"<answer>(.*?)(?=</?answer|\Z)", re.DOTALL)
 END_OF_OPEN_BOX = re.compile(r"\n|</|<\w+>")
 END_OF_TEXT = re.compile(r"<\|(?:eot_id|endoftext|end_of_text|im_end|eos)\|>|</s>")
-NOTHING = re.compile(r"(?:\\?boxed\s*\{|\}|\.\.\.|…|\\[lc]?dots|\s)*")
+NOTHING = re.compile(r"(?:\\?(?:boxed|fbox)\s*\{|\}|\.\.\.|…|\\[lc]?dots|\s)*")
 """Blanks, placeholders and empty boxes."""
 
 
@@ -78,10 +80,11 @@ def _last_box(text: str, *, closed: bool) -> str | None:
     """The content of the last box that says something, last by its start: of nested boxes the innermost."""
     complete, unclosed = _boxes(text)
     if closed:
-        contents = (text[start:end].split("</", maxsplit=1)[0] for start, end in sorted(complete, reverse=True))
+        last = sorted(complete)[-MAX_BOXES:]
+        contents = [text[start:end].split("</", maxsplit=1)[0] for start, end in last]
     else:
-        contents = (END_OF_OPEN_BOX.split(text[start:], maxsplit=1)[0] for start in reversed(unclosed))
-    return next((content.strip() for content in contents if _says_something(content)), None)
+        contents = [END_OF_OPEN_BOX.split(text[start:], maxsplit=1)[0] for start in unclosed[-MAX_BOXES:]]
+    return next((content.strip() for content in reversed(contents) if _says_something(content)), None)
 
 
 def _boxes(text: str) -> tuple[list[tuple[int, int]], list[int]]:
@@ -97,7 +100,7 @@ def _boxes(text: str) -> tuple[list[tuple[int, int]], list[int]]:
             start = open_braces.pop() if open_braces else -1
             if start >= 0:
                 complete.append((start, match.start()))
-        elif token.endswith("{") and "boxed" in token:
+        elif "box" in token:
             open_braces.append(match.end())
     return complete, [start for start in open_braces if start >= 0]
 

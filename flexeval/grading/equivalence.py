@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from flexeval.grading.latex import TOKEN, clean, tokens
+from flexeval.grading.latex import CLOSING, OPENING, TOKEN, clean, tokens
 from flexeval.grading.structure import Assignment, Based, Group, Leaf, Matrix, Node, Range, Relation, Words, read
 from flexeval.grading.units import units_agree
 
@@ -23,6 +23,10 @@ Symbolic = Callable[[str, str], bool]
 
 MAX_LENGTH = 2000
 """Characters; a longer answer equals only itself."""
+MAX_ALGEBRA = 500
+"""Characters; a longer expression equals only itself."""
+MAX_NESTING = 20
+"""Brackets within brackets; what is nested deeper equals only itself."""
 MAX_PARTS = 50
 """Parts of a list or set that are compared piece by piece."""
 
@@ -66,11 +70,11 @@ def _same(a: Node, b: Node, symbolic: Symbolic) -> bool:
         case Assignment(), Assignment():
             if a.name == b.name or not a.name or not b.name:
                 return _same(a.value, b.value, symbolic)
-            return symbolic(a.text, b.text)
+            return _by_algebra(a.text, b.text, symbolic)
         case Range(), Range():
             return a.name == b.name and _same(a.values, b.values, symbolic)
         case Relation(), Relation():
-            return tokens(a.text) == tokens(b.text) or symbolic(_exact(a.text), _exact(b.text))
+            return tokens(a.text) == tokens(b.text) or _by_algebra(a.text, b.text, symbolic)
         case Based(), Based():
             return a == b
     return False
@@ -80,7 +84,7 @@ def _same_mixed(a: Node, b: Node, symbolic: Symbolic) -> bool | None:
     """The verdict where a shape may stand for another one; None where this order of the two says nothing."""
     match a, b:
         case Assignment(), Relation():
-            return symbolic(_exact(a.text), _exact(b.text))
+            return _by_algebra(a.text, b.text, symbolic)
         case Assignment(), _:
             return _same(a.value, b, symbolic)
         case Range(), Group() | Leaf():
@@ -95,7 +99,7 @@ def _same_mixed(a: Node, b: Node, symbolic: Symbolic) -> bool | None:
             line = _vector(a)
             return line is not None and _same_in_order(line, b.parts, symbolic)
         case Matrix(), Leaf() if r"\begin" in b.text:
-            return symbolic(_exact(a.text), _exact(b.text))
+            return _by_algebra(a.text, b.text, symbolic)
     return None
 
 
@@ -149,7 +153,21 @@ def _same_leaf(a: Leaf, b: Leaf, symbolic: Symbolic) -> bool:
         return _same_number(a.number, a.percent, b.number, b.percent)
     if not a.text or not b.text or _are_names(a.text, b.text) or _differ_in_case(a.text, b.text):
         return False
-    return symbolic(_exact(a.text), _exact(b.text))
+    return _by_algebra(a.text, b.text, symbolic)
+
+
+def _by_algebra(a: str, b: str, symbolic: Symbolic) -> bool:
+    return all(_is_modest(text) for text in (a, b)) and symbolic(_exact(a), _exact(b))
+
+
+def _is_modest(text: str) -> bool:
+    if len(text) > MAX_ALGEBRA:
+        return False
+    depth = deepest = 0
+    for token in TOKEN.findall(text):
+        depth += (token in OPENING) - (token in CLOSING)
+        deepest = max(deepest, depth)
+    return deepest <= MAX_NESTING
 
 
 def _same_number(a: Fraction, a_percent: bool, b: Fraction, b_percent: bool) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from flexeval.grading.latex import find_top, outer_brackets, split_top, tokens
 from flexeval.grading.numerals import read_number
-from flexeval.grading.units import split_unit
+from flexeval.grading.units import qualifies, split_unit
 
 MAX_DEPTH = 6
 """Shapes nested deeper than this stay text."""
@@ -153,7 +153,7 @@ def _read(text: str, depth: int) -> Node:
         return Based(digits=match["digits"].lstrip("0").lower() or "0", base=match["braced"] or match["bare"])
     if inside := _TEXT.fullmatch(text):
         return _read(inside[1].strip(), depth + 1)
-    if label := _LABEL.match(text):
+    if (label := _LABEL.match(text)) and not qualifies(label[0]):
         return _read(text[label.end() :], depth + 1)
     return _leaf(text)
 

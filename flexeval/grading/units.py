@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from flexeval.grading.numerals import read_number
+
 _ALIASES = {
     "meter": "meters metre metres m",
     "centimeter": "centimeters centimetre centimetres cm",
@@ -51,6 +53,9 @@ _TRAILING_WORDS = re.compile(
     rf"(?:\s*(?:/|per)\s*(?:{_PLAIN}|[hs])\b)?$",
     re.IGNORECASE,
 )
+_NUMBER_AND_WORDS = re.compile(r"(?P<number>\S.*?)\s+(?P<words>[A-Za-z]{3,}(?:\s[A-Za-z]+)*)")
+_FUNCTION = re.compile(r"\b(?:sin|cos|tan|cot|sec|csc|log|exp|mod|max|min|gcd|lcm)\b")
+_QUALIFIER = re.compile(r"\b(?:or|and|not|no|more|less|fewer|least|most|than|if|when|except)\b", re.IGNORECASE)
 _DEGREES = re.compile(r"\^\\circ\s*(?:(?:\\text\s*\{\s*)?[CF]\s*\}?)?$")
 
 
@@ -71,10 +76,19 @@ def split_unit(text: str) -> tuple[str, str | None]:
         if text.endswith(symbol) and (rest := text.removesuffix(symbol).strip()):
             return rest, name
     for pattern in (_DEGREES, _TRAILING_TEXT, _TRAILING_WORDS):
-        if (match := pattern.search(text)) and text[: match.start()].strip():
+        if (match := pattern.search(text)) and text[: match.start()].strip() and not qualifies(match[0]):
             unit = "degree" if pattern is _DEGREES else _canonical(match[0])
             return text[: match.start()].strip(), unit
+    if (match := _NUMBER_AND_WORDS.fullmatch(text)) and read_number(match["number"]) is not None:
+        words = match["words"]
+        if not qualifies(words) and not _FUNCTION.search(words):
+            return match["number"], _canonical(words)
     return text, None
+
+
+def qualifies(words: str) -> bool:
+    """Whether words beside a value change what is said (`or more`, `at least`), so that they are no unit or label."""
+    return _QUALIFIER.search(words) is not None
 
 
 def units_agree(a: str | None, b: str | None) -> bool:

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-CPU_SECONDS = 4
+CPU_SECONDS = 3
 WALL_SECONDS = 15.0
 START_SECONDS = 120.0
 REMEMBERED = 20_000

@@ -1,0 +1,92 @@
+"""Extraction of the final answer: which rule finds what."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flexeval.grading.answers import before_end_token, extract_answer
+
+
+@pytest.mark.parametrize(
+    ("completion", "text", "rule"),
+    [
+        (r"so \boxed{5}.", "5", "boxed"),
+        (r"\boxed{1} and then \boxed{2}", "2", "boxed"),
+        (r"\boxed{5} or \boxed{}", "5", "boxed"),
+        (r"\boxed{5} like \boxed{...}", "5", "boxed"),
+        (r"\boxed{\frac{1}{\sqrt{2}}}", r"\frac{1}{\sqrt{2}}", "boxed"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}", "boxed"),
+        (r"\boxed{\left\{ x \mid x > 0 \right\}}", r"\left\{ x \mid x > 0 \right\}", "boxed"),
+        (r"\boxed{\boxed{5}}", "5", "boxed"),
+        (r"\boxed{x = \boxed{5}}", "5", "boxed"),
+        (r"\fbox{5}", "5", "boxed"),
+        (r"\boxed {5}", "5", "boxed"),
+        (r"<answer>boxed{5}</answer>", "5", "boxed"),
+        ("\\boxed{\n\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}\n}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", "boxed"),
+        (r"\boxed{7} but <answer>8</answer>", "7", "boxed"),
+        ("\\boxed{120\n</answer}", "120", "boxed"),
+        (r"<answer> 8 </answer>", "8", "answer-tag"),
+        ("<answer>7</answer> no, <answer>8", "8", "answer-tag"),
+        ("<answer>8</answer> <answer> </answer>", "8", "answer-tag"),
+        (r"<answer>\boxed{8</answer>", "8", "answer-tag"),
+        ("\\boxed{\\frac{1}{2}\n so", r"\frac{1}{2}", "open-boxed"),
+        (r"\boxed{12 <answer>", "12", "open-boxed"),
+    ],
+)
+def test_rules(completion: str, text: str, rule: str) -> None:
+    for last_number in (False, True):
+        extraction = extract_answer(completion, last_number=last_number)
+        assert extraction is not None
+        assert (extraction.text, extraction.rule) == (text, rule)
+
+
+@pytest.mark.parametrize(
+    "completion", ["", "the answer is 5", "unboxed{5}", r"\boxed{}", r"\boxed{ \ldots }", "<answer>"]
+)
+def test_without_a_marked_answer_there_is_none(completion: str) -> None:
+    assert extract_answer(completion) is None
+
+
+@pytest.mark.parametrize(
+    ("completion", "number"),
+    [
+        ("it costs $1,234.50.", "1,234.50"),
+        ("from 3 to -4 degrees", "-4"),
+        ("so 9 - 5", "5"),
+        ("that is 1/2 of it", "1/2"),
+        ("x1 is not a number, 7 is; y2 is not", "7"),
+        (r"\boxed{} 32", "32"),
+    ],
+)
+def test_the_last_number_where_asked_for(completion: str, number: str) -> None:
+    extraction = extract_answer(completion, last_number=True)
+    assert extraction is not None
+    assert (extraction.text, extraction.rule) == (number, "last-number")
+    assert extract_answer(completion) is None
+
+
+balanced = st.recursive(
+    st.text(string.ascii_letters + string.digits + " +-=,.()", min_size=1).filter(
+        lambda text: text.strip(". ") and "boxed" not in text
+    ),
+    lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda parts: "".join(f"{{{part}}}" for part in parts)),
+    max_leaves=8,
+)
+
+
+@given(st.text(max_size=30).filter(lambda text: "boxed" not in text and not text.endswith("\\")), balanced)
+def test_any_balanced_content_comes_out_whole_whatever_stands_before_it(before: str, content: str) -> None:
+    """A brace left open before the box, or closed without an opening, changes nothing."""
+    extraction = extract_answer(f"{before} \\boxed{{{content}}} and more }} text {{")
+    assert extraction is not None
+    assert (extraction.text, extraction.rule) == (content.strip(), "boxed")
+
+
+def test_only_what_stands_before_the_first_end_token_counts() -> None:
+    assert before_end_token(r"\boxed{1}<|eot_id|>\boxed{2}<|endoftext|>") == r"\boxed{1}"
+    assert before_end_token("no <|end> token") == "no <|end> token"
+    assert before_end_token("<|endoftext|>") == ""
