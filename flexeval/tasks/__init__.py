@@ -26,6 +26,12 @@ TASKS.register(
     "flexeval.tasks.gsm8k:GSM8K",
     summary="GSM8K: grade-school mathematics, numeric answer",
 )
+TASKS.register(
+    "math500",
+    "flexeval.tasks.math500:Math500",
+    aliases=("math-500", "math_500"),
+    summary="MATH-500: competition mathematics, answer in LaTeX",
+)
 
 
 def get_task(spec: str, *, data_dir: Path | None = None) -> Task:

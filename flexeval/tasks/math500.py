@@ -1,0 +1,69 @@
+"""MATH-500: the 500 problems that Lightman et al. 2023 (arXiv:2305.20050) held out of MATH.
+
+The upstream file is `prm800k/math_splits/test.jsonl` of openai/prm800k, with the fields `problem`, `solution`,
+`answer` (LaTeX), `subject`, `level` (1 to 5) and `unique_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from flexeval.grading.mathematics import grade_expression
+from flexeval.records import Grade, Problem, Prompt
+from flexeval.tasks.data import Benchmark, read_benchmark
+from flexeval.tasks.prompts import BARE, STEP_BY_STEP, PromptTemplate, find_template
+
+BENCHMARK = Benchmark(
+    title="MATH-500",
+    files=("math500_test.jsonl", "math500.jsonl", "test.jsonl"),
+    hub_id="HuggingFaceH4/MATH-500",
+    hub_config=None,
+    hub_split="test",
+    columns={"problem": str, "answer": str, "subject": str, "level": int, "unique_id": str},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Math500:
+    """The task `math500`."""
+
+    name: ClassVar[str] = "math500"
+    gen_length: ClassVar[int] = 256
+
+    template: str = "default"
+    """`default` (step by step, boxed answer), `bare` (the question alone) or the path of a YAML file."""
+    data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
+    """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
+
+    def problems(self) -> Sequence[Problem]:
+        """All problems, in file order. Raises InputError when the data cannot be read."""
+        return [
+            Problem(
+                id=f"math500/{row['unique_id'].removesuffix('.json')}",
+                question=row["problem"],
+                target=row["answer"],
+                metadata={"subject": row["subject"], "level": row["level"]},
+            )
+            for row in read_benchmark(BENCHMARK, self.data_dir).rows
+        ]
+
+    def source(self) -> dict[str, Any]:
+        """Where the problems came from: origin, fingerprint, rows."""
+        return asdict(read_benchmark(BENCHMARK, self.data_dir).source)
+
+    @cached_property
+    def prompt_template(self) -> PromptTemplate:
+        """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
+        return find_template(self.template, {"default": STEP_BY_STEP, "bare": BARE}, frozenset({"question"}))
+
+    def prompt(self, problem: Problem) -> Prompt:
+        """What the model is given."""
+        return self.prompt_template.fill({"question": problem.question})
+
+    def grade(self, problem: Problem, text: str) -> Grade:
+        """Whether the completion's answer is the reference answer, by shape, exact numbers and algebra."""
+        return grade_expression(text, problem.target)

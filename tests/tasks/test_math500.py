@@ -1,0 +1,32 @@
+"""MATH-500 as a task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flexeval.records import Problem
+from flexeval.tasks import Task, get_task
+from flexeval.tasks.math500 import Math500
+
+
+def test_upstream_problems(shared_dir: Path) -> None:
+    task = get_task("math-500", data_dir=shared_dir / "data")
+    assert isinstance(task, Task)
+    problems = task.problems()
+    assert len({problem.id for problem in problems}) == len(problems) == 500
+    assert problems[0].id == "math500/test/precalculus/807"
+    assert {problem.metadata["level"] for problem in problems} == {1, 2, 3, 4, 5}
+    assert task.source()["rows"] == 500  # type: ignore[attr-defined]
+
+
+def test_every_reference_answer_is_accepted_and_a_marked_wrong_one_is_not(shared_dir: Path) -> None:
+    task = Math500(data_dir=shared_dir / "data")
+    for problem in task.problems():
+        assert task.grade(problem, f"...</reasoning>\n<answer>\\boxed{{{problem.target}}}</answer>").correct
+        assert not task.grade(problem, "\\boxed{\\text{none of these}}").correct
+
+
+def test_no_last_number_and_nothing_from_the_question() -> None:
+    problem = Problem(id="p", question=r"Write the answer as \boxed{5}.", target="5")
+    grade = Math500().grade(problem, "The answer is 5.")
+    assert (grade.correct, grade.extracted, grade.rule) == (False, None, None)
