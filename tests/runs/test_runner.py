@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from oracles import RandomOracle
 from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, make, trajectory
 
 from flexeval.errors import InputError
 from flexeval.records import Problem
 from flexeval.runs import runner
 from flexeval.runs.store import read_run
+from flexeval.sampling import Sampler
 
 
 def test_samples_of_a_problem_are_asked_for_together_with_its_prompt(tmp_path):
@@ -127,3 +129,15 @@ def test_settings_that_the_sampler_refuses_leave_no_folder(tmp_path):
     with pytest.raises(InputError, match="batch size"):
         make(CONFIG, tmp_path / "run", make_sampler=refusing)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("order", ["ar", "confidence"])
+def test_the_sampler_draws_the_same_in_any_number_of_runs(tmp_path, order):
+    options = {"predictor": RandomOracle(words=6, eos_bonus=1.0), "make_sampler": Sampler}
+    at_once = make(extended(order=order), tmp_path / "at-once", **options)
+    for num_samples, limit, batch_size in [(1, 2, 5), (2, 4, 1), (3, 4, 3)]:
+        config = extended(order=order, num_samples=num_samples, limit=limit)
+        in_parts = make(config, tmp_path / "in-parts", batch_size=batch_size, **options)
+    assert in_parts.samples.equals(at_once.samples)
+    assert in_parts.tokens().equals(at_once.tokens())
+    assert at_once.effort.saved > 0

@@ -56,6 +56,8 @@ def test_counts_keep_problems_without_a_sample(run):
     assert not partial.complete
     assert partial.counts()["n"].tolist() == [3, 0, 3, 3]
     assert "p1" not in set(partial.tokens()["problem_id"])
+    edit_lines(run.folder / "samples.jsonl", lambda lines: [])
+    assert read_run(run.folder).counts()[["n", "c"]].to_numpy().tolist() == [[0, 0]] * 4
 
 
 def test_a_part_is_the_smaller_run(run, tmp_path):
