@@ -32,6 +32,21 @@ TASKS.register(
     aliases=("math-500", "math_500"),
     summary="MATH-500: competition mathematics, answer in LaTeX",
 )
+TASKS.register(
+    "humaneval",
+    "flexeval.tasks.humaneval:HumanEval",
+    summary="HumanEval: Python functions from signature and docstring, graded in a sandbox",
+)
+TASKS.register(
+    "mbpp",
+    "flexeval.tasks.mbpp:MBPP",
+    summary="MBPP test: Python functions from a description and tests, graded in a sandbox",
+)
+TASKS.register(
+    "countdown",
+    "flexeval.tasks.countdown:Countdown",
+    summary="generated: reach a number with three others and + - * /",
+)
 
 
 def get_task(spec: str, *, data_dir: Path | None = None) -> Task:

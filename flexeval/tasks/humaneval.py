@@ -1,0 +1,76 @@
+"""HumanEval (Chen et al. 2021, arXiv:2107.03374): 164 Python functions to complete from signature and docstring.
+
+The upstream file is `HumanEval.jsonl.gz` of openai/human-eval, with the fields `task_id`, `prompt`,
+`canonical_solution`, `test` and `entry_point`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from flexeval.grading.programs import grade_program
+from flexeval.records import Grade, Problem, Prompt
+from flexeval.tasks.data import Benchmark, read_benchmark
+from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
+
+BENCHMARK = Benchmark(
+    title="HumanEval",
+    files=("HumanEval.jsonl", "humaneval.jsonl"),
+    hub_id="openai/openai_humaneval",
+    hub_config=None,
+    hub_split="test",
+    columns={"task_id": str, "prompt": str, "canonical_solution": str, "test": str, "entry_point": str},
+)
+
+COMPLETE_FUNCTION = PromptTemplate(
+    system="You write Python. Answer with the whole function, and the imports that it needs, in one ```python block.",
+    user="Complete the function `{entry_point}` so that it does what its docstring says.\n\n```python\n{question}\n```",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HumanEval:
+    """The task `humaneval`."""
+
+    name: ClassVar[str] = "humaneval"
+    gen_length: ClassVar[int] = 256
+
+    template: str = "default"
+    """`default` (asks for the whole function), `bare` (signature and docstring alone) or the path of a YAML file,
+    which may use {question} and {entry_point}."""
+    data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
+    """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
+
+    def problems(self) -> Sequence[Problem]:
+        """All problems, in file order. Raises InputError when the data cannot be read."""
+        return [
+            Problem(
+                id=row["task_id"].lower(),
+                question=row["prompt"].strip("\n"),
+                target=row["canonical_solution"],
+                metadata={column: row[column] for column in BENCHMARK.columns},
+            )
+            for row in read_benchmark(BENCHMARK, self.data_dir).rows
+        ]
+
+    def source(self) -> dict[str, Any]:
+        """Where the problems came from: origin, fingerprint, rows."""
+        return asdict(read_benchmark(BENCHMARK, self.data_dir).source)
+
+    @cached_property
+    def prompt_template(self) -> PromptTemplate:
+        """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
+        builtin = {"default": COMPLETE_FUNCTION, "bare": BARE}
+        return find_template(self.template, builtin, frozenset({"question", "entry_point"}))
+
+    def prompt(self, problem: Problem) -> Prompt:
+        """What the model is given."""
+        return self.prompt_template.fill({"question": problem.question, "entry_point": problem.metadata["entry_point"]})
+
+    def grade(self, problem: Problem, text: str) -> Grade:
+        """Whether the program in the completion passes the upstream tests, in the sandbox."""
+        return grade_program(problem, text, benchmark="humaneval")

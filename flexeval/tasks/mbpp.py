@@ -1,0 +1,118 @@
+"""MBPP (Austin et al. 2021, arXiv:2108.07732), the 500 problems of its test split: task ids 11 to 510.
+
+The upstream file is `mbpp.jsonl` of google-research/mbpp (974 problems), with the fields `task_id`, `text`,
+`code`, `test_list` and `test_setup_code`. Upstream names no function; the one to write is the function of the
+reference solution that the first test calls.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from flexeval.errors import InputError
+from flexeval.grading.programs import grade_program
+from flexeval.records import Grade, Problem, Prompt
+from flexeval.tasks.data import Benchmark, Row, read_benchmark
+from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
+
+FIRST_ID, LAST_ID = 11, 510
+
+BENCHMARK = Benchmark(
+    title="MBPP",
+    files=("mbpp.jsonl",),
+    hub_id="google-research-datasets/mbpp",
+    hub_config="full",
+    hub_split="test",
+    columns={"task_id": int, "text": str, "code": str, "test_list": list, "test_setup_code": str},
+)
+
+WRITE_FUNCTION = PromptTemplate(
+    system="You write Python. Answer with the whole function, and the imports that it needs, in one ```python block.",
+    user=(
+        "{question}\n\nThe function begins with\n\n```python\n{signature}\n```\n\nand has to pass these tests:\n\n"
+        "```python\n{tests}\n```"
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MBPP:
+    """The task `mbpp`."""
+
+    name: ClassVar[str] = "mbpp"
+    gen_length: ClassVar[int] = 256
+
+    template: str = "default"
+    """`default` (description, signature and tests), `bare` (the description alone) or the path of a YAML file, which
+    may use {question}, {signature}, {tests} and {entry_point}."""
+    data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
+    """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
+
+    def problems(self) -> Sequence[Problem]:
+        """The test split, in file order. Raises InputError when the data cannot be read."""
+        rows = read_benchmark(BENCHMARK, self.data_dir).rows
+        return [_problem(row) for row in rows if FIRST_ID <= row["task_id"] <= LAST_ID]
+
+    def source(self) -> dict[str, Any]:
+        """Where the problems came from: origin, fingerprint, rows."""
+        return asdict(read_benchmark(BENCHMARK, self.data_dir).source)
+
+    @cached_property
+    def prompt_template(self) -> PromptTemplate:
+        """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
+        fields = frozenset({"question", "signature", "tests", "entry_point"})
+        return find_template(self.template, {"default": WRITE_FUNCTION, "bare": BARE}, fields)
+
+    def prompt(self, problem: Problem) -> Prompt:
+        """What the model is given."""
+        return self.prompt_template.fill(
+            {
+                "question": problem.question,
+                "signature": problem.metadata["signature"],
+                "tests": "\n".join(problem.metadata["test_list"]),
+                "entry_point": problem.metadata["entry_point"],
+            }
+        )
+
+    def grade(self, problem: Problem, text: str) -> Grade:
+        """Whether the program in the completion passes the upstream tests, in the sandbox."""
+        return grade_program(problem, text, benchmark="mbpp")
+
+
+def _problem(row: Row) -> Problem:
+    function = _function_under_test(row)
+    return Problem(
+        id=f"mbpp/{row['task_id']}",
+        question=row["text"],
+        target=row["code"],
+        metadata={
+            "test_list": row["test_list"],
+            "test_setup_code": row["test_setup_code"],
+            "code": row["code"],
+            "entry_point": function.name,
+            "signature": f"def {function.name}({ast.unparse(function.args)}):",
+        },
+    )
+
+
+def _function_under_test(row: Row) -> ast.FunctionDef:
+    """The function of the reference solution that the first test calls."""
+    try:
+        with warnings.catch_warnings():
+            # Some reference solutions hold escapes that newer Pythons warn about.
+            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            solution, test = ast.parse(row["code"]), ast.parse(row["test_list"][0])
+    except (SyntaxError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"{row.place}: 'code' and 'test_list' should be Python ({error})") from error
+    functions = {node.name: node for node in solution.body if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(test):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+            return functions[node.func.id]
+    raise InputError(f"{row.place}: the first test calls no function that 'code' defines")
