@@ -10,8 +10,11 @@ import ast
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _PYTHON = {"", "python", "python3", "py", "py3"}
 _TAG = re.compile(r"</?(?:answer|reasoning)>")
@@ -165,7 +168,7 @@ def _valid_prefix(source: str) -> str:
     while lines:
         error_line = _syntax_error_line("\n".join(lines))
         if error_line is None:
-            return "\n".join(lines) + "\n"
+            return "\n".join(lines)
         lines = lines[: min(error_line, len(lines)) - 1]
     return ""
 
@@ -197,19 +200,32 @@ def _global_names(tree: ast.Module) -> Iterator[str]:
 
 
 def _has_body(program: str, entry_point: str) -> bool:
-    """Whether the entry point does more than carry a docstring."""
-    for node in _parse(program).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == entry_point:
-            return len(node.body) > (ast.get_docstring(node, clean=False) is not None)
-    return False
+    """Whether the entry point does more than carry a docstring, and all of it could run."""
+    try:
+        tree = _parse(program)
+        # A return that slipped out of its function is a valid tree, but no valid program.
+        _quietly(lambda: compile(tree, "<program>", "exec"))
+    except SyntaxError:
+        return False
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    body = [statement for function in functions if function.name == entry_point for statement in function.body]
+    # Prose of one word is a valid statement, too.
+    return any(
+        not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant | ast.Name))
+        for statement in body
+    )
 
 
 def _parse(source: str) -> ast.Module:
     """The syntax tree. Whatever cannot be one is a SyntaxError."""
+    return _quietly(lambda: ast.parse(source))
+
+
+def _quietly(step: Callable[[], T]) -> T:
+    """Parse or compile: no warnings about doubtful code, and no error but SyntaxError."""
     with warnings.catch_warnings():
-        # Doubtful escapes in a model's strings are not ours to report.
         warnings.simplefilter("ignore")
         try:
-            return ast.parse(source)
+            return step()
         except (ValueError, RecursionError, MemoryError) as error:
             raise SyntaxError(f"cannot be parsed: {error}") from None

@@ -1,0 +1,157 @@
+"""The program is found in whatever a model wraps around it."""
+
+from __future__ import annotations
+
+import ast
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flexeval.grading.program_text import extract_program
+
+PROMPT = '''from typing import List
+
+
+def helper(x):
+    return x
+
+
+def twice(numbers: List[int]) -> List[int]:
+    """ Twice each number.
+    >>> twice([1])
+    [2]
+    """
+'''
+BODY = "    result = []\n    for number in numbers:\n        result.append(helper(number) * 2)\n    return result\n"
+DEFINITION = f"def twice(numbers):\n{BODY}"
+BLOCK = f"```python\n{DEFINITION}```"
+FIRST_TRY = "```python\ndef twice(numbers):\n    return numbers\n```"
+
+
+def indented(text: str, margin: str) -> str:
+    return "\n".join(margin + line for line in text.split("\n"))
+
+
+def runs(program: str | None) -> bool:
+    """Whether a program computes what PROMPT asks for."""
+    assert program is not None
+    namespace: dict[str, object] = {"__name__": "solution"}
+    exec(program, namespace)
+    twice = namespace["twice"]
+    assert callable(twice)
+    return bool(twice([1, 2]) == [2, 4])
+
+
+COMPLETIONS = {
+    "body": (BODY, "body"),
+    "body, then prose": (f"{BODY}\nThis doubles each number.\n", "body"),
+    "body, then another function": (f"{BODY}\n\ndef unused():\n    return 1\n", "body"),
+    "body that lost its first indentation": (BODY.lstrip(), "body"),
+    "body without indentation": ("\n".join(line[4:] for line in BODY.split("\n")), "body"),
+    "definition": (DEFINITION, "definition"),
+    "definition in prose": (f"Here it is:\n\n{DEFINITION}\nIt doubles each number, as asked.\n", "definition"),
+    "definition with an import and a constant": (f"Sure!\nimport math\nTWO = 2\n{DEFINITION}Done.", "definition"),
+    "definition with the prompt repeated": (PROMPT + BODY, "definition"),
+    "definition, indented": (indented(DEFINITION, "    "), "definition"),
+    "fenced": (BLOCK, "fenced block"),
+    "fenced in prose": (f"The idea is simple.\n{BLOCK}\nIt runs in linear time.", "fenced block"),
+    "fenced, short name": (f"```py\n{DEFINITION}```", "fenced block"),
+    "fenced without a language": (f"```\n{DEFINITION}```", "fenced block"),
+    "fenced, Windows line ends": (BLOCK.replace("\n", "\r\n"), "fenced block"),
+    "fenced, indented as in a list": (f"1. So:\n{indented(BLOCK, '   ')}", "fenced block"),
+    "fenced body": (f"```python\n{BODY}```", "fenced block"),
+    "fence not closed": (f"Sure:\n```python\n{DEFINITION}", "unclosed fence"),
+    "fence opened in the prompt": (f"{DEFINITION}```\nThis doubles each number.", "closing fence"),
+    "fence opened in the prompt, body": (f"{BODY}```\nThis doubles each number.", "closing fence"),
+    "example after the solution": (f"{BLOCK}\nUse:\n```python\nprint(twice([1]))\n```", "fenced block"),
+    "correction after a first try": (f"{FIRST_TRY}\nBetter:\n{BLOCK}", "fenced block"),
+    "block of another language first": (f"```text\nnot code\n```\n{BLOCK}", "fenced block"),
+    "shell block last": (f"{BLOCK}\n```bash\npython twice.py\n```", "fenced block"),
+    "answer tag": (f"<reasoning>hm</reasoning>\n<answer>\n{DEFINITION}</answer>", "answer tag, definition"),
+    "answer tag, fenced": (f"{FIRST_TRY}<answer>\n{BLOCK}\n</answer>", "answer tag, fenced block"),
+    "answer tag not closed": (f"think\n</reasoning>\n<answer>\n{BLOCK}", "answer tag, fenced block"),
+    "program before an answer tag without one": (f"{BLOCK}\n<answer>done</answer>", "fenced block"),
+    "future import": (f"```python\nfrom __future__ import annotations\n{DEFINITION}```", "fenced block"),
+    "assigned": ("```python\ntwice = lambda numbers: [2 * n for n in numbers]\n```", "fenced block"),
+    "demonstration": (f"```python\n{DEFINITION}\nif __name__ == '__main__':\n    print(1 / 0)\n```", "fenced block"),
+}
+
+
+@pytest.mark.parametrize("name", COMPLETIONS)
+def test_the_program_is_found_and_runs(name: str) -> None:
+    completion, rule = COMPLETIONS[name]
+    found = extract_program(completion, entry_point="twice", prompt=PROMPT)
+    assert found.rule == rule
+    assert runs(found.program)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, rule) in COMPLETIONS.items() if "body" not in name])
+def test_without_a_prompt_the_definition_is_found_by_the_same_rule(name: str) -> None:
+    completion, rule = COMPLETIONS[name]
+    found = extract_program(completion.replace("helper(number)", "number"), entry_point="twice")
+    assert found.rule == rule
+    assert runs(found.program)
+
+
+def test_a_whole_program_is_kept_whole() -> None:
+    program = f"LIMIT = 3\n\nclass Box:\n    pass\n\n{DEFINITION}"
+    assert extract_program(program, entry_point="twice").program == program
+
+
+def test_what_a_body_continues_is_the_prompt_as_it_is() -> None:
+    found = extract_program(BODY, entry_point="twice", prompt=PROMPT)
+    assert str(found.program).startswith(PROMPT)
+    assert ast.dump(ast.parse(str(found.program))) == ast.dump(ast.parse(PROMPT + BODY))
+
+
+def test_a_truncated_definition_is_run_as_far_as_it_goes() -> None:
+    found = extract_program(f"```python\n{DEFINITION}\n\ndef half(numbers):\n    return [n /", entry_point="twice")
+    assert found.rule == "unclosed fence"
+    with pytest.raises(SyntaxError):
+        runs(found.program)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "I do not know.", "The answer is 4.", "<answer></answer>", "```\n```", "def other(): pass"]
+)
+def test_no_program_is_no_program(text: str) -> None:
+    assert extract_program(text, entry_point="twice").program is None
+
+
+def test_a_block_without_the_function_is_still_what_the_model_answered() -> None:
+    found = extract_program("```python\ndef other():\n    pass\n```", entry_point="twice", prompt=PROMPT)
+    assert found.program is not None
+    assert "def other" in found.program
+
+
+fragments = st.sampled_from(
+    ["```", "```python\n", "\n", "    ", "def twice(numbers):\n", "    return 1\n", "<answer>", "</answer>", "prose. ",
+     "import os\n", "'''", "(", "\\", "\0", "\ud800", "return 2\n", "@x\n", "if x:\n", "twice = 3\n"]
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(fragments, max_size=12).map("".join), st.booleans())
+def test_any_text_is_read_without_an_error(text: str, with_prompt: bool) -> None:
+    found = extract_program(text, entry_point="twice", prompt=PROMPT if with_prompt else "")
+    assert (found.program is None) == (found.rule == "none")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os\n" * 5000 + "def twice(",
+        "<answer>" * 20_000,
+        "```\n" * 5000,
+        "(" * 50_000,
+        "if x:\n" * 3000 + "def twice(n):\n return n",
+        "x = '''\n" * 2001 + "def twice(n): pass",
+    ],
+    ids=["imports", "tags", "fences", "parentheses", "blocks", "quotes"],
+)
+def test_hostile_text_is_read_in_bounded_time(text: str) -> None:
+    start = time.process_time()
+    extract_program(text, entry_point="twice", prompt=PROMPT)
+    assert time.process_time() - start < 10
