@@ -31,6 +31,7 @@ MAX_PARTS = 50
 """Parts of a list or set that are compared piece by piece."""
 
 _DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)", re.ASCII)
+_IMAGINARY = re.compile(r"(?<![A-Za-z\\])i(?![A-Za-z])")
 _THOUSANDS = re.compile(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?![\d,])", re.ASCII)
 
 
@@ -194,6 +195,7 @@ def _letters(text: str) -> set[str]:
 
 
 def _exact(text: str) -> str:
-    """The expression with decimals as fractions and without separators of thousands, so that algebra stays exact."""
+    """The expression as algebra should read it: decimals as fractions, no separators of thousands, `I` for i."""
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
-    return _DECIMAL.sub(lambda match: f"\\frac{{{match[1]}{match[2]}}}{{1{'0' * len(match[2])}}}", text)
+    text = _DECIMAL.sub(lambda match: f"\\frac{{{match[1]}{match[2]}}}{{1{'0' * len(match[2])}}}", text)
+    return _IMAGINARY.sub("I", text)

@@ -50,6 +50,7 @@ def clean(text: str) -> str:
     for character, command in UNICODE.items():
         text = text.replace(character, command)
     text = re.sub(r",\s*\\!\s*", ",", text).replace("{,}", ",")
+    text = re.sub(r"\\(?:mathrm|text)\s*\{\s*([ei])\s*\}", r" \1", text)
     text = re.sub(r"(?<![\\A-Za-z])sqrt(?![A-Za-z])", r"\\sqrt", text)
     text = re.sub(r"(?<![\\A-Za-z])pi(?![A-Za-z])", r"\\pi", text)
     text = re.sub(r"(?<![\\A-Za-z])(?:infinity|infty|inf|oo)(?![A-Za-z])", r"\\infty", text)

@@ -28,7 +28,9 @@ class Leaf:
     number: Fraction | None
     """Its exact value when it is written as a number."""
     percent: bool
+    """Whether a percent sign follows."""
     unit: str | None
+    """Canonical name of a known unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,7 @@ class Words:
     """A name or a phrase."""
 
     text: str
+    """Single blanks between words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +49,19 @@ class Group:
     brackets: str
     """Opening and closing bracket of a tuple (an interval is one); empty otherwise."""
     parts: tuple[Node, ...]
+    """As written, from left to right."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """Rows of cells."""
+    """Rows of cells, between brackets of any kind."""
 
     text: str
+    """The whole, for algebra."""
     determinant: bool
+    """Whether it stands between bars."""
     rows: tuple[tuple[Node, ...], ...]
+    """Its cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +69,21 @@ class Assignment:
     """`name = value`, or a chain of equalities whose last member is the value."""
 
     text: str
+    """The whole, for algebra."""
     name: str
     """Empty when the left side is an expression in numbers."""
     value: Node
+    """What it equals."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """An inequality in one variable, or membership in a set, as the set of values."""
+    """An inequality in one variable, or membership in a set."""
 
     name: str
+    """The variable."""
     values: Node
+    """The set of its values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +91,17 @@ class Relation:
     """Any other equation or inequality."""
 
     text: str
+    """The whole, for algebra."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Based:
-    """Digits with a base as subscript."""
+    """A number in another base."""
 
     digits: str
+    """Small letters, no leading zeros."""
     base: str
+    """The subscript, decimal."""
 
 
 Node = Leaf | Words | Group | Matrix | Assignment | Range | Relation | Based
@@ -174,9 +188,9 @@ def _parts(pieces: list[str], depth: int) -> tuple[Node, ...]:
     parts = []
     for piece in pieces:
         if r"\pm" in tokens(piece) or r"\mp" in tokens(piece):
-            upper = piece.replace(r"\pm", "+").replace(r"\mp", "-")
-            lower = piece.replace(r"\pm", "-").replace(r"\mp", "+")
-            parts += [_read(sign.removeprefix("+").strip(), depth + 1) for sign in (upper, lower)]
+            for plus, minus in (("+", "-"), ("-", "+")):
+                signed = re.sub(r"\\mp(?![A-Za-z])", minus, re.sub(r"\\pm(?![A-Za-z])", plus, piece))
+                parts.append(_read(signed.removeprefix("+").strip(), depth + 1))
         else:
             parts.append(_read(piece, depth + 1))
     return tuple(parts)

@@ -75,13 +75,14 @@ def split_unit(text: str) -> tuple[str, str | None]:
             return text[:start] + rest, name
         if text.endswith(symbol) and (rest := text.removesuffix(symbol).strip()):
             return rest, name
-    for pattern in (_DEGREES, _TRAILING_TEXT, _TRAILING_WORDS):
-        if (match := pattern.search(text)) and text[: match.start()].strip() and not qualifies(match[0]):
-            unit = "degree" if pattern is _DEGREES else _canonical(match[0])
-            return text[: match.start()].strip(), unit
+    if (match := _DEGREES.search(text)) and text[: match.start()].strip():
+        return text[: match.start()].strip(), "degree"
+    for pattern in (_TRAILING_TEXT, _TRAILING_WORDS):
+        if (match := pattern.search(text)) and text[: match.start()].strip() and _may_be_unit(match[0]):
+            return text[: match.start()].strip(), _canonical(match[0])
     if (match := _NUMBER_AND_WORDS.fullmatch(text)) and read_number(match["number"]) is not None:
         words = match["words"]
-        if not qualifies(words) and not _FUNCTION.search(words):
+        if _may_be_unit(words) and not _FUNCTION.search(words):
             return match["number"], _canonical(words)
     return text, None
 
@@ -94,6 +95,12 @@ def qualifies(words: str) -> bool:
 def units_agree(a: str | None, b: str | None) -> bool:
     """Whether two units, as `split_unit` gives them, can belong to one quantity."""
     return a is None or b is None or a == b
+
+
+def _may_be_unit(words: str) -> bool:
+    """Unknown words may be; a single letter that no unit is called may be a variable."""
+    letters = re.sub(r"\\text|[^A-Za-z]", "", words)
+    return not qualifies(words) and (len(letters) != 1 or letters.lower() in _CANONICAL)
 
 
 def _canonical(unit: str) -> str | None:
