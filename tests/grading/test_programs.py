@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from program_problems import full_program, humaneval, mbpp, solution
 
 from flexeval.grading.mutants import off_by_one, returns_none
 from flexeval.grading.programs import Benchmark, grade_program, grade_programs, program_check
 from flexeval.grading.sandbox import Limits, Sandbox
 from flexeval.records import Problem
+from flexeval.tasks.humaneval import HumanEval
+from flexeval.tasks.mbpp import MBPP
 
-HUMANEVAL_SAMPLE = {f"HumanEval/{n}" for n in (0, 32, 33, 38, 50, 53, 95, 137)}
+HUMANEVAL_SAMPLE = {f"humaneval/{n}" for n in (0, 32, 33, 38, 50, 53, 95, 137)}
 """Among them those whose tests use helpers of the prompt, name their function, or draw random arguments."""
-MBPP_SAMPLE = {"11", "18", "40", "88", "122", "126", "367", "490"}
+MBPP_SAMPLE = {f"mbpp/{n}" for n in (11, 18, 40, 88, 122, 126, 367, 490)}
 """Among them a function named as a builtin, answers that are Counters and sets, and classes that tests construct."""
 
 
@@ -25,57 +26,46 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def sample(shared_dir: Path, benchmark: Benchmark) -> list[Problem]:
-    if benchmark == "humaneval":
-        return [problem for problem in humaneval(shared_dir) if problem.id in HUMANEVAL_SAMPLE]
-    return [problem for problem in mbpp(shared_dir) if problem.id in MBPP_SAMPLE]
+def problems_of(benchmark: Benchmark, shared_dir: Path) -> list[Problem]:
+    task = HumanEval if benchmark == "humaneval" else MBPP
+    return list(task(data_dir=shared_dir / "data").problems())
+
+
+def whole(problem: Problem) -> str:
+    """The reference solution as a program."""
+    return problem.metadata.get("prompt", "") + problem.target
 
 
 @pytest.mark.parametrize("benchmark", ["humaneval", "mbpp"])
 def test_a_sample_of_solutions_passes_and_their_mutants_fail(
     shared_dir: Path, sandbox: Sandbox, benchmark: Benchmark
 ) -> None:
-    problems = sample(shared_dir, benchmark)
+    problems = [p for p in problems_of(benchmark, shared_dir) if p.id in HUMANEVAL_SAMPLE | MBPP_SAMPLE]
     assert len(problems) == 8
-    grades = grade_programs([(p, solution(p)) for p in problems], benchmark=benchmark, sandbox=sandbox)
+    grades = grade_programs([(p, p.target) for p in problems], benchmark=benchmark, sandbox=sandbox)
     assert [grade.error for grade in grades if not grade.correct] == []
     for mutate in (returns_none, off_by_one):
-        mutants = [(p, mutate(full_program(p), p.metadata["entry_point"])) for p in problems]
+        mutants = [(p, mutate(whole(p), p.metadata["entry_point"])) for p in problems]
         assert not any(grade.correct for grade in grade_programs(mutants, benchmark=benchmark, sandbox=sandbox))
 
 
 @pytest.mark.slow
-def test_every_solution_of_humaneval_passes_and_every_mutant_fails(shared_dir: Path, sandbox: Sandbox) -> None:
-    problems = humaneval(shared_dir)
-    assert len(problems) == 164
-    assert verdicts(problems, [full_program(p) for p in problems], "humaneval", sandbox) == {}
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("benchmark", "count"), [("humaneval", 164), ("mbpp", 500)])
+def test_every_solution_passes_and_every_mutant_fails(
+    shared_dir: Path, sandbox: Sandbox, benchmark: Benchmark, count: int
+) -> None:
+    problems = problems_of(benchmark, shared_dir)
+    assert len(problems) == count
+
+    def passed(programs: list[str]) -> set[str]:
+        checks = [program_check(p, text, benchmark=benchmark) for p, text in zip(problems, programs, strict=True)]
+        verdicts = sandbox.check_all(checks)
+        return {p.id for p, verdict in zip(problems, verdicts, strict=True) if verdict.passed}
+
+    assert passed([whole(p) for p in problems]) == {p.id for p in problems}
     for mutate in (returns_none, off_by_one):
-        programs = [mutate(full_program(p), p.metadata["entry_point"]) for p in problems]
-        assert passed(problems, programs, "humaneval", sandbox) == []
-
-
-@pytest.mark.slow
-def test_every_solution_of_mbpp_passes_and_every_mutant_fails(shared_dir: Path, sandbox: Sandbox) -> None:
-    problems = mbpp(shared_dir)
-    assert len(problems) == 500
-    assert verdicts(problems, [full_program(p) for p in problems], "mbpp", sandbox) == {}
-    # Off by one calls the original, which for 123 is slow enough to be timed out.
-    for mutate in (returns_none, off_by_one):
-        programs = [mutate(full_program(p), p.metadata["entry_point"]) for p in problems]
-        assert passed(problems, programs, "mbpp", sandbox) == []
-
-
-def verdicts(problems: list[Problem], programs: list[str], benchmark: Benchmark, sandbox: Sandbox) -> dict[str, str]:
-    """Id and reason of every program that does not pass."""
-    checks = [program_check(p, program, benchmark=benchmark) for p, program in zip(problems, programs, strict=True)]
-    results = zip(problems, sandbox.check_all(checks), strict=True)
-    return {p.id: str(verdict.reason) for p, verdict in results if not verdict.passed}
-
-
-def passed(problems: list[Problem], programs: list[str], benchmark: Benchmark, sandbox: Sandbox) -> list[str]:
-    """Ids of the programs that pass."""
-    rejected = verdicts(problems, programs, benchmark, sandbox)
-    return [p.id for p in problems if p.id not in rejected]
+        assert passed([mutate(whole(p), p.metadata["entry_point"]) for p in problems]) == set()
 
 
 ADD = Problem(
@@ -109,7 +99,7 @@ def test_a_grade_says_what_was_read_and_why_it_could_not_be_graded(
 
 def test_the_helpers_of_a_prompt_are_upstreams_not_the_completions(shared_dir: Path, sandbox: Sandbox) -> None:
     """HumanEval/38 encodes with a helper of the prompt: a completion that redefines it gains nothing."""
-    (problem,) = (p for p in humaneval(shared_dir) if p.id == "HumanEval/38")
+    (problem,) = (p for p in problems_of("humaneval", shared_dir) if p.id == "humaneval/38")
     cheat = "def encode_cyclic(s):\n    return s\n\ndef decode_cyclic(s):\n    return s\n"
     assert not grade_program(problem, f"```python\n{cheat}```", benchmark="humaneval", sandbox=sandbox).correct
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from processes import children, scratch_files, workers
 
 from flexeval.grading.sandbox import Limits, ProgramCheck, Sandbox
-from flexeval.grading.sandbox.attacks import ATTACKS, ENTRY_POINT, TESTS, Attack, Surroundings
+from flexeval.grading.sandbox.attacks import ATTACKS, ENTRY_POINT, RIGHT, TESTS, Attack, Surroundings, surroundings
 
 WALL_S = 2.0
 LATEST_S = WALL_S + 8.0
@@ -22,36 +16,16 @@ LATEST_S = WALL_S + 8.0
 ALL = [attack for attacks in ATTACKS.values() for attack in attacks]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """Where the attacks are let loose."""
-
-    sandbox: Sandbox
-    surroundings: Surroundings
-    bystander: subprocess.Popen[bytes]
-    outside: Path
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(workers=1, limits=Limits(cpu_s=1, wall_s=WALL_S)) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="module")
-def shooting_range(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
-    outside = tmp_path_factory.mktemp("outside")
-    (outside / "secret").write_text("a secret")
-    (outside / "target").mkdir()
-    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    with (
-        bystander,
-        socket.create_server(("127.0.0.1", 0)) as server,
-        Sandbox(workers=1, limits=Limits(cpu_s=1, wall_s=WALL_S)) as sandbox,
-    ):
-        surroundings = Surroundings(
-            secret_file=str(outside / "secret"),
-            target_folder=str(outside / "target"),
-            port=server.getsockname()[1],
-            home=os.path.expanduser("~"),
-            process=bystander.pid,
-        )
-        yield Range(sandbox=sandbox, surroundings=surroundings, bystander=bystander, outside=outside)
-        bystander.kill()
+def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+    with surroundings(tmp_path_factory.mktemp("outside")) as targets:
+        yield targets
 
 
 def test_there_are_attacks_of_every_kind() -> None:
@@ -60,22 +34,18 @@ def test_there_are_attacks_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("attack", ALL, ids=lambda attack: attack.name.replace(" ", "-"))
-def test_an_attack_fails_on_time_and_leaves_nothing(shooting_range: Range, attack: Attack) -> None:
-    verdict = shooting_range.sandbox.check(attack.check(shooting_range.surroundings))
+def test_an_attack_fails_on_time_and_leaves_nothing(sandbox: Sandbox, targets: Surroundings, attack: Attack) -> None:
+    verdict = sandbox.check(attack.check(targets))
 
     assert verdict.outcome in ("failed", "crashed", "timed out")
     assert verdict.seconds < LATEST_S
-    # Nothing outside has changed.
-    assert shooting_range.bystander.poll() is None
-    assert (shooting_range.outside / "secret").read_text() == "a secret"
-    assert not list((shooting_range.outside / "target").iterdir())
+    assert targets.unharmed()
     # Nothing is left inside, and the same worker goes on.
     (worker,) = workers()
     assert children(worker) == []
-    if shooting_range.sandbox.isolation.namespaces:
+    if sandbox.isolation.namespaces:
         assert scratch_files(worker) == []
 
 
-def test_after_all_that_a_right_program_still_passes(shooting_range: Range) -> None:
-    program = "def add(a, b):\n    return a + b\n"
-    assert shooting_range.sandbox.check(ProgramCheck(program=program, tests=TESTS, entry_point=ENTRY_POINT)).passed
+def test_after_all_that_a_right_program_still_passes(sandbox: Sandbox) -> None:
+    assert sandbox.check(ProgramCheck(program=RIGHT, tests=TESTS, entry_point=ENTRY_POINT)).passed

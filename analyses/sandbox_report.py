@@ -1,0 +1,153 @@
+r"""What the sandbox for generated programs holds: reference solutions, mutants, attacks, throughput.
+
+    python analyses/sandbox_report.py --data-dir ../shared/data
+
+reads HumanEval and MBPP from there, checks every reference solution and two mutants of each (an entry point that
+returns None; one whose answers are off by one), runs every attack, and writes tables to results/grading/sandbox.md.
+It fails when an attack passes or harms its surroundings. About ten minutes on two slow cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flexeval.grading.mutants import off_by_one, returns_none
+from flexeval.grading.programs import Benchmark, program_check
+from flexeval.grading.sandbox import Limits, Sandbox, Verdict
+from flexeval.grading.sandbox.attacks import ATTACKS, surroundings
+from flexeval.records import Problem
+from flexeval.tasks import get_task
+
+BENCHMARKS: tuple[tuple[Benchmark, str], ...] = (("humaneval", "HumanEval"), ("mbpp", "MBPP, 11 to 510"))
+ATTACK_LIMITS = Limits(cpu_s=1, wall_s=2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("results/grading/sandbox.md"))
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+
+    problems = {name: get_task(name, data_dir=arguments.data_dir).problems() for name, _ in BENCHMARKS}
+    with Sandbox(workers=arguments.workers) as sandbox:
+        head = [
+            "# The sandbox for generated programs",
+            "Regenerate with\n\n    python analyses/sandbox_report.py --data-dir ../shared/data",
+            f"{sandbox.isolation.summary()}. {os.cpu_count()} cores ({platform.machine()}), {sandbox.workers} workers, "
+            f"{sandbox.limits.cpu_s} s of processor time and {sandbox.limits.wall_s:g} s of wall time per program.",
+        ]
+        solutions = _solutions(problems, sandbox)
+        throughput = _throughput(problems["humaneval"], sandbox)
+    attacks, holes = _attacks()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    partial = arguments.out.with_suffix(".partial")
+    partial.write_text("\n\n".join([*head, *solutions, *throughput, *attacks]) + "\n")
+    os.replace(partial, arguments.out)
+    print(f"wrote {arguments.out}")
+    if holes:
+        sys.exit(f"these attacks succeeded: {', '.join(holes)}")
+
+
+def _solutions(problems: dict[str, Sequence[Problem]], sandbox: Sandbox) -> list[str]:
+    """How many reference solutions and mutants pass, and the name of every exception."""
+    rows, exceptions = [], []
+    for name, title in BENCHMARKS:
+        checked = {
+            "reference": _check(problems[name], _unchanged, name, sandbox),
+            "returns None": _check(problems[name], returns_none, name, sandbox),
+            "off by one": _check(problems[name], off_by_one, name, sandbox),
+        }
+        counts = {kind: sum(verdict.passed for verdict in verdicts) for kind, verdicts in checked.items()}
+        rows.append([title, len(problems[name]), *counts.values()])
+        print(rows[-1], flush=True)
+        for kind, verdicts in checked.items():
+            for problem, verdict in zip(problems[name], verdicts, strict=True):
+                if verdict.passed != (kind == "reference"):
+                    exceptions.append([problem.id, kind, verdict.outcome, verdict.reason or "the tests cannot see it"])
+    return [
+        "## Programs that pass",
+        "Every reference solution should, no mutant should.",
+        _table(["benchmark", "problems", "reference", "returns None", "off by one"], rows),
+        _table(["problem", "program", "verdict", "reason"], exceptions) if exceptions else "There are no exceptions.",
+    ]
+
+
+def _check(
+    problems: Sequence[Problem], change: Callable[[str, str], str], name: Benchmark, sandbox: Sandbox
+) -> list[Verdict]:
+    """The verdicts on the reference solutions, each changed as `change` does."""
+    checks = []
+    for problem in problems:
+        program = problem.metadata.get("prompt", "") + problem.target
+        changed = change(program, problem.metadata["entry_point"])
+        checks.append(program_check(problem, changed, benchmark=name))
+    return sandbox.check_all(checks)
+
+
+def _unchanged(program: str, entry_point: str) -> str:
+    return program
+
+
+def _throughput(problems: Sequence[Problem], sandbox: Sandbox) -> list[str]:
+    """Programs per second, from many checks of HumanEval's reference solutions."""
+    start = time.monotonic()
+    _check(problems, _unchanged, "humaneval", sandbox)
+    seconds = time.monotonic() - start
+    load = os.getloadavg()[0]
+    print(f"{len(problems) / seconds:.1f} programs per second", flush=True)
+    return [
+        "## Throughput",
+        f"{len(problems) / seconds:.1f} programs per second: the {len(problems)} reference solutions of "
+        f"HumanEval, each with a judge and a candidate of its own, took {seconds:.1f} s with {sandbox.workers} workers "
+        f"(load of the machine at the end, other work included: {load:.1f}).",
+    ]
+
+
+def _attacks() -> tuple[list[str], list[str]]:
+    """The table of attacks, and the names of those that succeeded."""
+    rows, holes = [], []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        surroundings(Path(folder)) as targets,
+        Sandbox(workers=1, limits=ATTACK_LIMITS) as sandbox,
+    ):
+        # The table is about no machine in particular.
+        places = {folder: "<outside>", sys.base_prefix: "<python>", str(targets.home): "<home>"}
+        for family, attacks in ATTACKS.items():
+            for attack in attacks:
+                verdict = sandbox.check(attack.check(targets))
+                if verdict.passed or not targets.unharmed():
+                    holes.append(attack.name)
+                reason = verdict.reason or ""
+                for place, name in places.items():
+                    reason = reason.replace(place, name)
+                rows.append([family, attack.name, attack.tries, verdict.outcome, f"{verdict.seconds:.2f}", reason])
+    print(f"{len(rows)} attacks, {len(holes)} succeeded", flush=True)
+    return [
+        "## Attacks",
+        f"{len(rows)} attacks, {len(holes)} succeeded; {ATTACK_LIMITS.cpu_s} s of processor time and "
+        f"{ATTACK_LIMITS.wall_s:g} s of wall time each.",
+        _table(["after", "attack", "it", "verdict", "seconds", "reason"], rows),
+    ], holes
+
+
+def _table(columns: list[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = str(value).encode("ascii", "backslashreplace").decode().replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+if __name__ == "__main__":
+    main()
