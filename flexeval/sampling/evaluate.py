@@ -19,8 +19,10 @@ from flexeval.models.predictor import MaskPredictor
 from flexeval.records import BoolArray, FloatArray, IntArray, SamplingConfig
 from flexeval.sampling.measure import Distribution, draw, temper
 
-_LOGIT_BYTES = {"cpu": 8 << 20, "gpu": 512 << 20}
-"""Float32 logits that are in memory at once: what stays in a CPU's cache, what keeps a GPU busy."""
+_HEAD_BYTES = {"cpu": 32 << 20, "gpu": 512 << 20}
+"""Float32 logits that are computed at once: enough rows to be worth reading the head's weights for."""
+_MEASURE_BYTES = {"cpu": 8 << 20, "gpu": 512 << 20}
+"""Float32 logits that are measured at once: what stays in a CPU's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,15 +138,18 @@ class Evaluator:
         at = (torch.from_numpy(canvas_N).to(device), torch.from_numpy(column_N).to(device))
         hidden_ND = evaluation.hidden_ULD[at]
         unconditional_ND = None if evaluation.unconditional_ULD is None else evaluation.unconditional_ULD[at]
-        rows = max(1, _LOGIT_BYTES["cpu" if device.type == "cpu" else "gpu"] // (4 * self.predictor.vocab_size))
-        for start in range(0, len(canvas_N), rows):
-            chunk = slice(start, min(start + rows, len(canvas_N)))
+        kind, row_bytes = "cpu" if device.type == "cpu" else "gpu", 4 * self.predictor.vocab_size
+        head_rows, measured_rows = (max(1, size[kind] // row_bytes) for size in (_HEAD_BYTES, _MEASURE_BYTES))
+        for start in range(0, len(canvas_N), head_rows):
+            chunk = slice(start, start + head_rows)
             logits_NV = self.predictor.logits(hidden_ND[chunk])
             if unconditional_ND is not None:
                 plain_NV = self.predictor.logits(unconditional_ND[chunk])
                 logits_NV = plain_NV + (self._config.cfg_scale + 1) * (logits_NV - plain_NV)
             logits_NV[:, self._removed] = -torch.inf
-            yield chunk, Distribution.of(logits_NV)
+            for part_NV in logits_NV.split(measured_rows):
+                yield slice(start, start + len(part_NV)), Distribution.of(part_NV)
+                start += len(part_NV)
 
     def scored(self, distribution: Distribution) -> Distribution:
         """The distribution that an order's scores are read from (`SamplingConfig.scored`, `confidence_eos_eot_inf`)."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_UNDERFLOW = -120.0
-"""exp() of anything below is zero in float32; in its place it keeps 0 * -inf out of the entropy."""
+_SMALLEST_GAP = -87.0
+"""exp() of anything below would be a denormal float32, ten times as slow to compute with; it counts as zero."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Distribution:
         """The softmax of float32 logits, which may hold -inf but not only -inf."""
         # amax is several times faster than max, which also finds the index.
         gaps_NV = logits_NV - logits_NV.amax(dim=-1, keepdim=True)
-        weights_NV = gaps_NV.exp()
+        weights_NV = _exp_(gaps_NV.clone())
         return cls(gaps_NV, weights_NV, weights_NV.sum(dim=-1))
 
     def top_token(self) -> Tensor:
@@ -52,7 +52,8 @@ class Distribution:
         gaps_NV, weights_NV, normaliser_N = self.gaps_NV, self.weights_NV, self.normaliser_N
         if rows is not None:
             gaps_NV, weights_NV, normaliser_N = gaps_NV[rows], weights_NV[rows], normaliser_N[rows]
-        finite_NV = gaps_NV.clamp(min=_UNDERFLOW)
+        # Where the gap is infinite the weight is zero; the clamp keeps 0 * -inf out.
+        finite_NV = gaps_NV.clamp(min=_SMALLEST_GAP)
         mean_gap_N: Tensor = torch.linalg.vecdot(weights_NV, finite_NV) / normaliser_N
         return (normaliser_N.log() - mean_gap_N).clamp_(min=0)
 
@@ -64,8 +65,18 @@ class Distribution:
         """How many tokens come before the given one in each of some rows [M]; equal logits are ordered by id."""
         gaps_MV = self.gaps_NV[rows_M]
         chosen_M1 = gaps_MV.gather(1, tokens_M[:, None])
-        ids_V = torch.arange(gaps_MV.shape[1], device=tokens_M.device)
-        return ((gaps_MV > chosen_M1) | ((gaps_MV == chosen_M1) & (ids_V < tokens_M[:, None]))).sum(dim=-1)
+        rank_M = (gaps_MV > chosen_M1).sum(dim=-1)
+        equal_MV = gaps_MV == chosen_M1
+        tied_M = (equal_MV.sum(dim=-1) > 1).nonzero()[:, 0]
+        if len(tied_M):
+            ids_V = torch.arange(gaps_MV.shape[1], device=tokens_M.device)
+            rank_M[tied_M] += (equal_MV[tied_M] & (ids_V < tokens_M[tied_M, None])).sum(dim=-1)
+        return rank_M
+
+
+def _exp_(gaps_NV: Tensor) -> Tensor:
+    """exp() in place; what would be below 2e-38 is zero."""
+    return torch.nn.functional.threshold_(gaps_NV.clamp_(min=_SMALLEST_GAP).exp_(), 2e-38, 0.0)
 
 
 def temper(distribution: Distribution, temperature_N: Tensor, top_p: float, top_k: int) -> Tensor:
@@ -78,7 +89,7 @@ def temper(distribution: Distribution, temperature_N: Tensor, top_p: float, top_
     if not bool((temperature_N == 1).all()):
         greedy_N = temperature_N == 0
         inverse_N = torch.where(greedy_N, 1.0, temperature_N).reciprocal()
-        weights_NV = (distribution.gaps_NV * inverse_N[:, None]).exp_()
+        weights_NV = _exp_(distribution.gaps_NV * inverse_N[:, None])
         if bool(greedy_N.any()):
             weights_NV[greedy_N] = 0
             weights_NV[greedy_N, distribution.top_token()[greedy_N]] = 1

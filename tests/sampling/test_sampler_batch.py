@@ -146,10 +146,11 @@ def test_rows_of_a_large_head_are_processed_in_chunks(monkeypatch):
 
     config = SamplingConfig(gen_length=10, temperature=0.9)
     whole = {spec: draw(RandomOracle(words=6), spec, config, 8, requests()) for spec in SPECS}
-    monkeypatch.setattr(evaluate, "_LOGIT_BYTES", {"cpu": 3 * 4 * 8})
+    monkeypatch.setattr(evaluate, "_HEAD_BYTES", {"cpu": 5 * 4 * 8})
+    monkeypatch.setattr(evaluate, "_MEASURE_BYTES", {"cpu": 2 * 4 * 8})
     for spec in SPECS:
         assert_same(draw(Watched(words=6), spec, config, 8, requests()), whole[spec])
-    assert max(sizes) == 3
+    assert max(sizes) == 5
 
 
 def test_orders_share_their_random_numbers():
