@@ -1,0 +1,120 @@
+"""`word-problems`: grade-school problems in plain English, generated from a seed; the bundled model's task.
+
+Difficulty is set by the fields of `WordProblems`. Test and training problems are disjoint by
+construction: a hash of a problem's numbers (start and changes, in order) puts an eighth of all number
+combinations on the test side, and the training data never use those, in any wording.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+from flexeval.errors import InputError
+from flexeval.records import Grade, Problem, Prompt
+from flexeval.tasks.drawing import Draw, Split
+from flexeval.tasks.word_problems.skeleton import Limits, Skeleton
+from flexeval.tasks.word_problems.solution import solution_text
+from flexeval.tasks.word_problems.story import Story, draw_story, question_text
+
+_ANSWER = re.compile(r"answer\s+is\b[^\w\n.-]{0,4}(-?\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordProblems:
+    """A start, some gains and losses, one question."""
+
+    name: ClassVar[str] = "word-problems"
+    gen_length: ClassVar[int] = 48
+
+    facts: int = 3
+    """Changes (gains and losses) after the start."""
+    max_start: int = 10
+    """Largest number at the start; the smallest is 2."""
+    max_change: int = 6
+    """Largest single gain or loss; the smallest is 1."""
+    max_total: int = 20
+    """No total on any way to the answer exceeds this."""
+    products: bool = True
+    """Whether a third of the problems have one quantity in packs ("3 boxes of 4")."""
+    split: Split = "test"
+    """`test`, or `train` for problems of the kind that the bundled model was trained on."""
+    size: int = 200
+    """How many problems."""
+    seed: int = 0
+    """Of the problem set."""
+
+    def __post_init__(self) -> None:
+        _at_least(1, facts=self.facts, max_change=self.max_change, size=self.size)
+        _at_least(4 if self.products else 2, max_start=self.max_start)
+        if self.products and self.max_change < 4:
+            raise InputError(
+                f"max_change must be at least 4 with products, not {self.max_change}; or use products=false"
+            )
+        _at_least(self.max_start, max_total=self.max_total)
+        if self.split not in ("train", "test"):
+            raise InputError(f"split must be train or test, not {self.split!r}")
+
+    def problems(self) -> list[Problem]:
+        """The first `size` different skeletons of this split that the seed draws."""
+        return list(_problems(self))
+
+    def prompt(self, problem: Problem) -> Prompt:
+        """The question alone."""
+        return Prompt(user=problem.question)
+
+    def grade(self, problem: Problem, text: str) -> Grade:
+        """Correct when the whole number after the last "answer is" equals the target."""
+        found = _ANSWER.findall(text)
+        if not found:
+            return Grade(correct=False)
+        return Grade(correct=int(found[-1]) == int(problem.target), extracted=found[-1])
+
+    def draw(self, key: str) -> tuple[Problem, str]:
+        """A problem of this split and one worked solution of it, decided by `key` (for training data)."""
+        draw = Draw(key)
+        skeleton = self._limits.draw(draw, self.split)
+        story = draw_story(draw, skeleton)
+        return _problem(draw, skeleton, story), solution_text(draw, skeleton, story)
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(self.facts, self.max_start, self.max_change, self.max_total, self.products)
+
+
+@cache
+def _problems(task: WordProblems) -> tuple[Problem, ...]:
+    found: dict[Skeleton, Problem] = {}
+    attempts = 0
+    while len(found) < task.size:
+        draw = Draw(f"word-problems/{task.split}/{task.seed}/{attempts}")
+        skeleton = task._limits.draw(draw, task.split)
+        if skeleton not in found:
+            found[skeleton] = _problem(draw, skeleton, draw_story(draw, skeleton))
+        attempts += 1
+        if attempts > 20 * task.size + 200:
+            raise InputError(
+                f"these settings allow only {len(found)} different problems; use size={len(found)} or less"
+            )
+    return tuple(found.values())
+
+
+def _problem(draw: Draw, skeleton: Skeleton, story: Story) -> Problem:
+    return Problem(
+        id=f"word-problems/{skeleton}",
+        question=question_text(draw, skeleton, story),
+        target=str(skeleton.answer),
+        metadata={
+            "start": skeleton.start.value,
+            "changes": [change.signed for change in skeleton.changes],
+            "skeleton": str(skeleton),
+        },
+    )
+
+
+def _at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise InputError(f"{name} must be at least {least}, not {value}")
