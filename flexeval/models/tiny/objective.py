@@ -1,0 +1,54 @@
+"""LLaDA's training objective (arXiv:2502.09992, equation 5): a bound on the negative log-likelihood, in nats.
+
+A ratio t is drawn uniformly from (0, 1], each answer token becomes a mask with probability t independently
+of all others, and the cross-entropy at the masks is weighted by 1/t. Two devices lower the variance and change
+no expectation: the ratios of a batch are spread evenly over (0, 1] (one uniform offset), and each canvas
+appears twice, with a mask pattern and with its complement (whose ratio is 1 - t, also uniform).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaForCausalLM
+
+from flexeval.models.tiny.data import Batch
+
+SMALLEST_RATIO = 1e-3
+"""Keeps 1/t finite; LLaDA's own value."""
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Which answer tokens are masked, and the 1/t of each row."""
+
+    masked_BG: Tensor
+    inverse_ratio_B: Tensor
+
+
+def draw_masking(batch_size: int, gen_length: int, generator: torch.Generator) -> Masking:
+    """Masks for `batch_size` canvases and then for the same canvases again, complemented."""
+    offset = torch.rand(1, generator=generator)
+    ratio_B = (offset + torch.arange(batch_size) / batch_size) % 1.0
+    ratio_B = ratio_B[torch.randperm(batch_size, generator=generator)]
+    ratio_B = ratio_B.clamp(SMALLEST_RATIO, 1 - SMALLEST_RATIO)
+    masked_BG = torch.rand(batch_size, gen_length, generator=generator) < ratio_B[:, None]
+    return Masking(torch.cat([masked_BG, ~masked_BG]), 1 / torch.cat([ratio_B, 1 - ratio_B]))
+
+
+def masked_loss(network: LlamaForCausalLM, batch: Batch, masking: Masking, mask_id: int) -> Tensor:
+    """Sum over canvases and masks of weight x cross-entropy / t, in nats; half of it belongs to each pattern."""
+    gen_length = batch.weight_BG.shape[1]
+    tokens_BL = batch.tokens_BL.repeat(2, 1)
+    answer_BG = tokens_BL[:, -gen_length:].clone()
+    tokens_BL[:, -gen_length:].masked_fill_(masking.masked_BG, mask_id)
+    hidden_BLD = network.model(
+        tokens_BL, attention_mask=batch.attention_BL.repeat(2, 1), use_cache=False
+    ).last_hidden_state
+    logits_NV = network.lm_head(hidden_BLD[:, -gen_length:][masking.masked_BG])
+    losses_N = nn.functional.cross_entropy(logits_NV, answer_BG[masking.masked_BG], reduction="none")
+    weight_BG = batch.weight_BG.repeat(2, 1) * masking.inverse_ratio_B[:, None]
+    total: Tensor = (losses_N * weight_BG[masking.masked_BG]).sum()
+    return total

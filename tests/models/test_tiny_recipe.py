@@ -1,0 +1,240 @@
+"""The recipe of the bundled model: tokenizer, objective, optimiser, resuming, export."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
+
+from flexeval.errors import InputError
+from flexeval.models.loading import load_model
+from flexeval.models.tiny import data, train, validation
+from flexeval.models.tiny.data import Batch, Examples
+from flexeval.models.tiny.export import export
+from flexeval.models.tiny.muon import orthogonalise
+from flexeval.models.tiny.network import build_network
+from flexeval.models.tiny.objective import SMALLEST_RATIO, draw_masking, masked_loss
+from flexeval.models.tiny.tokenizer import prompt_text, train_tokenizer
+from flexeval.tasks.drawing import split_of
+from flexeval.tasks.sudoku4 import Sudoku4
+from flexeval.tasks.word_problems import WordProblems
+
+TOKENIZER = train_tokenizer()
+
+
+def ids_of(text: str) -> list[int]:
+    ids: list[int] = TOKENIZER(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+# Tokenizer
+
+
+@given(st.text())
+@settings(max_examples=100, deadline=None)
+def test_any_text_is_encoded_without_loss(text: str) -> None:
+    # A surrogate half is no text in any encoding.
+    if text.encode("utf-8", "ignore").decode() == text:
+        assert TOKENIZER.decode(ids_of(text), clean_up_tokenization_spaces=False) == text
+
+
+@pytest.mark.parametrize("number", range(101))
+def test_a_small_number_is_one_token_wherever_it_stands(number: int) -> None:
+    (after_space,) = ids_of(f" {number}")
+    assert len(ids_of(str(number))) == 1
+    for text in (f"has {number} apples", f"4 + {number} = 7", f"is {number}."):
+        assert after_space in ids_of(text)
+
+
+def test_digits_of_a_longer_number_stay_apart() -> None:
+    pieces = [TOKENIZER.decode([token]) for token in ids_of(" 101 12345 999")]
+    assert [piece for piece in pieces if piece.strip()] == list("10112345999")
+
+
+def test_every_word_of_the_tasks_is_one_token() -> None:
+    for i in range(50):
+        problem, solution = WordProblems(facts=3).draw(f"words/{i}")
+        for text in (problem.question, solution):
+            words = [f" {word}" if n else word for n, word in enumerate(text.split())]
+            for word in words:
+                assert len(ids_of(word.rstrip(".,:?"))) == 1, word
+
+
+def test_the_chat_template_writes_what_training_saw() -> None:
+    question = "Mia has 8 apples. She buys 5."
+    templated = TOKENIZER.apply_chat_template(
+        [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
+    )
+    assert templated == prompt_text(question)
+    assert ids_of(templated).count(TOKENIZER.bos_token_id) == 1
+
+
+# Data
+
+
+def test_every_answer_leaves_room_for_the_end_of_sequence_and_no_test_problem_is_seen() -> None:
+    examples = Examples(TOKENIZER, seed=0)
+    for index in range(60):
+        word_problem, sudoku = examples.word_problem(index), examples.sudoku(index)
+        assert len(word_problem.answer) < WordProblems.gen_length
+        assert len(sudoku.answer) < Sudoku4.gen_length
+        grid = TOKENIZER.decode(sudoku.prompt, skip_special_tokens=True).removeprefix("Fill in the Sudoku: ")
+        assert split_of(f"sudoku4/{grid}") == "train"
+
+
+def test_a_batch_holds_prompt_answer_and_end_of_sequence() -> None:
+    examples = Examples(TOKENIZER, seed=0)
+    chosen = [examples.word_problem(i) for i in range(5)]
+    batch = examples.batch(chosen, 48)
+    for row, example in enumerate(chosen):
+        real = batch.tokens_BL[row][batch.attention_BL[row]].tolist()
+        ends = 48 - len(example.answer)
+        assert real == example.prompt + example.answer + [TOKENIZER.eos_token_id] * ends
+        assert batch.weight_BG[row].tolist() == pytest.approx(
+            [1.0] * (len(example.answer) + 1) + [data.PAD_WEIGHT] * (ends - 1)
+        )
+
+
+# Objective
+
+
+def test_each_token_is_masked_in_exactly_one_of_two_patterns_and_ratios_are_spread() -> None:
+    masking = draw_masking(50, 2000, torch.Generator().manual_seed(3))
+    first, second = masking.masked_BG[:50], masking.masked_BG[50:]
+    assert (first ^ second).all()
+    ratios, _ = (1 / masking.inverse_ratio_B[:50]).sort()
+    # One ratio in each fiftieth of (0, 1], and masks that follow it.
+    assert (ratios * 50).floor().clamp(0, 49).tolist() == pytest.approx(list(range(50)))
+    observed = masking.masked_BG.float().mean(1)
+    assert torch.allclose(observed, 1 / masking.inverse_ratio_B, atol=5 * 0.5 / math.sqrt(2000))
+
+
+def test_the_objective_is_unbiased() -> None:
+    """For a predictor that ignores its input, the expected loss is the plain cross-entropy of the answer."""
+    vocab, gen_length, rows = 7, 6, 4
+    log_probs = torch.randn(vocab, generator=torch.Generator().manual_seed(0)).log_softmax(0)
+    network = SimpleNamespace(
+        model=lambda tokens, **_: SimpleNamespace(last_hidden_state=torch.zeros(*tokens.shape, 1)),
+        lm_head=lambda hidden: log_probs.expand(len(hidden), vocab),
+    )
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(0, vocab - 1, (rows, 3 + gen_length), generator=generator)
+    weight = torch.rand(rows, gen_length, generator=generator)
+    batch = Batch(tokens, torch.ones_like(tokens, dtype=torch.bool), weight)
+    draws = torch.stack(
+        [masked_loss(network, batch, draw_masking(rows, gen_length, generator), vocab - 1) for _ in range(1000)]
+    )
+    exact = -2 * float((weight * log_probs[tokens[:, -gen_length:]]).sum())
+    # Ratios below the smallest are never used; what that leaves out is far below the standard error.
+    assert SMALLEST_RATIO < 0.01
+    assert float(draws.mean()) == pytest.approx(exact, abs=4 * float(draws.std()) / math.sqrt(len(draws)))
+
+
+def test_masks_are_uniform_over_positions() -> None:
+    """No order is built in: every pair of answer positions is masked as (prefix, suffix) as often as the reverse."""
+    generator = torch.Generator().manual_seed(0)
+    masked = torch.cat([draw_masking(64, 5, generator).masked_BG for _ in range(200)])
+    for left, right in itertools.combinations(range(5), 2):
+        only_right = int((masked[:, right] & ~masked[:, left]).sum())
+        only_left = int((masked[:, left] & ~masked[:, right]).sum())
+        assert abs(only_right - only_left) < 4 * math.sqrt(only_right + only_left)
+
+
+# Optimiser
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 16, 40), (2, 40, 16)])
+def test_orthogonalising_brings_all_singular_values_near_one(shape: tuple[int, int, int]) -> None:
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    found = orthogonalise(matrices)
+    singular = torch.linalg.svdvals(found)
+    assert float(singular.min()) > 0.3 and float(singular.max()) < 1.3
+    # The singular vectors stay as they are: in their basis the result is diagonal.
+    rotated = left.mT @ found @ right.mT
+    assert torch.allclose(rotated, torch.diag_embed(torch.diagonal(rotated, dim1=1, dim2=2)), atol=1e-4)
+
+
+# Training and export
+
+
+@pytest.fixture
+def small_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe on a few problems at a time."""
+    monkeypatch.setattr(data, "WORDS_PER_BATCH", 2)
+    monkeypatch.setattr(data, "SUDOKUS_PER_BATCH", 2)
+    monkeypatch.setattr(data, "POOL", 2)
+    monkeypatch.setattr(validation, "PROBLEMS", 2)
+    monkeypatch.setattr(train, "WARMUP_STEPS", 2)
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(train, "LOG_EVERY", 3)
+    monkeypatch.setattr(train, "train_tokenizer", lambda: TOKENIZER)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(
+    small_recipe: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.train(tmp_path / "undisturbed", steps=5)
+
+    update = train._update
+
+    def fails_at_the_fourth_step(state: train.State, *args: object, **kwargs: object) -> float:
+        if state.step == 3:
+            raise KeyboardInterrupt
+        return update(state, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_update", fails_at_the_fourth_step)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(tmp_path / "interrupted", steps=5)
+    train.train(tmp_path / "interrupted", steps=5)
+
+    first, second = (torch.load(tmp_path / run / "checkpoint.pt") for run in ("undisturbed", "interrupted"))
+    assert first["step"] == second["step"] == 5
+    for part in ("model", "average"):
+        assert all(torch.equal(first[part][name], second[part][name]) for name in first[part])
+    lines = [(tmp_path / run / "log.jsonl").read_text().splitlines() for run in ("undisturbed", "interrupted")]
+    losses = [[json.loads(line)["train_loss"] for line in log] for log in lines]
+    assert losses[0] == losses[1]
+
+
+def test_an_exported_checkpoint_is_a_model_that_gives_the_same_logits(small_recipe: None, tmp_path: Path) -> None:
+    train.train(tmp_path / "run", steps=3)
+    export(tmp_path / "run" / "checkpoint.pt", tmp_path / "model")
+    network = build_network(TOKENIZER)
+    network.load_state_dict(torch.load(tmp_path / "run" / "checkpoint.pt")["average"])
+    predictor = load_model(str(tmp_path / "model"))
+    assert (predictor.mask_id, predictor.eos_id) == (TOKENIZER.mask_token_id, TOKENIZER.eos_token_id)
+    tokens = torch.randint(0, len(TOKENIZER), (2, 30), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        ours = predictor.logits(predictor.hidden(tokens).flatten(0, 1))
+        theirs = network(tokens, use_cache=False).logits.flatten(0, 1)
+    # Half precision keeps eleven bits of every weight.
+    assert torch.allclose(ours, theirs, atol=5e-3 * float(theirs.abs().max()))
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+
+
+def test_a_schedule_shorter_than_its_warm_up_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="steps must be more than"):
+        train.train(tmp_path, steps=train.WARMUP_STEPS)
+
+
+def test_the_bundled_tokenizer_is_what_the_recipe_makes() -> None:
+    bundled = PreTrainedTokenizerFast.from_pretrained(Path(train.__file__).parent)
+    assert bundled.get_vocab() == TOKENIZER.get_vocab()
+    assert bundled.chat_template == TOKENIZER.chat_template
