@@ -56,7 +56,7 @@ def main() -> None:
         sys.exit(f"these attacks succeeded: {', '.join(holes)}")
 
 
-def _solutions(problems: dict[str, Sequence[Problem]], sandbox: Sandbox) -> list[str]:
+def _solutions(problems: dict[Benchmark, Sequence[Problem]], sandbox: Sandbox) -> list[str]:
     """How many reference solutions and mutants pass, and the name of every exception."""
     rows, exceptions = [], []
     for name, title in BENCHMARKS:

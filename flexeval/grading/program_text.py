@@ -24,8 +24,8 @@ _CODE_START = re.compile(
     r"^[ \t]*(?:import\s+\w|from\s+[\w.]+\s+import\s|(?:async\s+)?def\s+\w|class\s+\w|@\w|\w+\s*=[^=])", re.MULTILINE
 )
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
-_MOST_LINES = 2000
-_MOST_STARTS = 50
+_MOST_LINES = 1000
+_MOST_STARTS = 20
 """Lines of a program, and lines that it may begin at: they keep the search short for any text."""
 
 

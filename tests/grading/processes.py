@@ -20,16 +20,16 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def workers() -> list[int]:
-    """The sandbox workers of this process."""
-    found = []
+def workers() -> set[int]:
+    """The sandbox workers of this process; other tests may have left some running that all share."""
+    found = set()
     for pid in children(os.getpid()):
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
         if b"sandbox.worker" in command:
-            found.append(pid)
+            found.add(pid)
     return found
 
 

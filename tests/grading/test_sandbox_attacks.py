@@ -17,9 +17,11 @@ ALL = [attack for attacks in ATTACKS.values() for attack in attacks]
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox_and_worker() -> Iterator[tuple[Sandbox, int]]:
+    others = workers()
     with Sandbox(workers=1, limits=Limits(cpu_s=1, wall_s=WALL_S)) as sandbox:
-        yield sandbox
+        (worker,) = workers() - others
+        yield sandbox, worker
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +36,22 @@ def test_there_are_attacks_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("attack", ALL, ids=lambda attack: attack.name.replace(" ", "-"))
-def test_an_attack_fails_on_time_and_leaves_nothing(sandbox: Sandbox, targets: Surroundings, attack: Attack) -> None:
+def test_an_attack_fails_on_time_and_leaves_nothing(
+    sandbox_and_worker: tuple[Sandbox, int], targets: Surroundings, attack: Attack
+) -> None:
+    sandbox, worker = sandbox_and_worker
     verdict = sandbox.check(attack.check(targets))
 
     assert verdict.outcome in ("failed", "crashed", "timed out")
     assert verdict.seconds < LATEST_S
     assert targets.unharmed()
     # Nothing is left inside, and the same worker goes on.
-    (worker,) = workers()
+    assert worker in workers()
     assert children(worker) == []
     if sandbox.isolation.namespaces:
         assert scratch_files(worker) == []
 
 
-def test_after_all_that_a_right_program_still_passes(sandbox: Sandbox) -> None:
+def test_after_all_that_a_right_program_still_passes(sandbox_and_worker: tuple[Sandbox, int]) -> None:
+    sandbox, _ = sandbox_and_worker
     assert sandbox.check(ProgramCheck(program=RIGHT, tests=TESTS, entry_point=ENTRY_POINT)).passed

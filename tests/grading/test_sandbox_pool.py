@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -24,7 +25,6 @@ from flexeval.grading.sandbox import (
     Sandbox,
     describe_isolation,
     pool,
-    shared_sandbox,
 )
 
 RIGHT = ProgramCheck(program="def f(x):\n    return x + 1\n", tests="assert f(1) == 2", entry_point="f")
@@ -35,14 +35,15 @@ LIMITS = Limits(cpu_s=1, wall_s=10)
 
 
 @pytest.fixture(autouse=True)
-def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Every sandbox of a test puts its folders here, and removes them."""
+def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
+    """Workers that were there before. Every test removes the folders that it made, and ends its workers."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
+    others = workers()
+    yield others
     assert list(folder.iterdir()) == []
-    assert workers() == []
+    assert workers() == others
 
 
 def test_verdicts_do_not_depend_on_the_number_of_workers() -> None:
@@ -55,16 +56,17 @@ def test_verdicts_do_not_depend_on_the_number_of_workers() -> None:
     assert [outcome for outcome, _ in outcomes[0]] == ["passed", "failed", "timed out", "passed", "failed", "passed"]
 
 
-def test_workers_start_when_needed_and_end_with_the_sandbox() -> None:
+def test_workers_start_when_needed_and_end_with_the_sandbox(others: set[int]) -> None:
     with Sandbox(workers=2, limits=LIMITS) as sandbox:
         sandbox.check(RIGHT)
-        assert len(workers()) == 1
-        barrier = threading.Thread(target=sandbox.check, args=(ENDLESS,))
-        barrier.start()
+        assert len(workers() - others) == 1
+        occupied = threading.Thread(target=sandbox.check, args=(ENDLESS,))
+        occupied.start()
+        wait_for_candidate(others)
         sandbox.check(RIGHT)
-        barrier.join()
-        assert len(workers()) == 2
-    assert workers() == []
+        occupied.join()
+        assert len(workers() - others) == 2
+    assert workers() == others
 
 
 @pytest.mark.parametrize("left_out", [(), ("namespaces", "user"), ("landlock", "seccomp"), ("user",)])
@@ -113,12 +115,12 @@ def test_another_system_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         Sandbox()
 
 
-def test_a_candidate_holds_no_powers() -> None:
+def test_a_candidate_holds_no_powers(others: set[int]) -> None:
     """Read from outside, while it sleeps: no capabilities, no new privileges, the filter in force."""
     with Sandbox(workers=1, limits=Limits(wall_s=3)) as sandbox:
         thread = threading.Thread(target=sandbox.check, args=(SLEEPER,))
         thread.start()
-        status = wait_for_candidate()
+        status = wait_for_candidate(others)
         thread.join()
     assert status["CapEff"] == status["CapPrm"] == status["CapInh"] == status["CapAmb"] == "0000000000000000"
     assert status["NoNewPrivs"] == "1"
@@ -132,10 +134,10 @@ def test_a_candidate_holds_no_powers() -> None:
         assert status["NSpid"].split()[-1] == "1"
 
 
-def wait_for_candidate() -> dict[str, str]:
+def wait_for_candidate(others: set[int]) -> dict[str, str]:
     """The kernel's view of the process that runs a program."""
     while True:
-        for worker in workers():
+        for worker in workers() - others:
             for judge in children(worker):
                 for candidate in children(judge):
                     command = Path(f"/proc/{candidate}/cmdline").read_bytes()
@@ -145,9 +147,9 @@ def wait_for_candidate() -> dict[str, str]:
         time.sleep(0.01)
 
 
-def test_a_worker_that_is_killed_is_an_error_and_the_next_check_gets_another() -> None:
+def test_a_worker_that_is_killed_is_an_error_and_the_next_check_gets_another(others: set[int]) -> None:
     with Sandbox(workers=1, limits=LIMITS) as sandbox:
-        (worker,) = workers()
+        (worker,) = workers() - others
         thread_error: list[BaseException] = []
 
         def check() -> None:
@@ -158,7 +160,7 @@ def test_a_worker_that_is_killed_is_an_error_and_the_next_check_gets_another() -
 
         thread = threading.Thread(target=check)
         thread.start()
-        wait_for_candidate()
+        wait_for_candidate(others)
         family = [worker, *children(worker), *(pid for judge in children(worker) for pid in children(judge))]
         os.kill(worker, signal.SIGKILL)
         thread.join()
@@ -174,7 +176,7 @@ def assert_gone(pids: list[int]) -> None:
         time.sleep(0.01)
 
 
-def test_processes_that_escape_their_group_die_with_the_check() -> None:
+def test_processes_that_escape_their_group_die_with_the_check(others: set[int]) -> None:
     """Without the filter and the namespaces, the worker alone sees to it."""
     program = """
 import os
@@ -191,7 +193,7 @@ def f():
     layers = [layer for layer in LAYERS if layer == "landlock"]
     with Sandbox(workers=1, layers=layers, allow_unsafe=True, limits=LIMITS) as sandbox:
         assert sandbox.check(check).passed
-        (worker,) = workers()
+        (worker,) = workers() - others
         assert children(worker) == []
 
 
@@ -209,13 +211,28 @@ def test_a_fork_of_the_owner_cannot_use_or_close_it() -> None:
         assert sandbox.check(RIGHT).passed
 
 
-def test_the_shared_sandbox_is_one() -> None:
-    shared = shared_sandbox()
-    try:
-        assert shared_sandbox() is shared
-        assert shared.check(RIGHT).passed
-    finally:
-        shared.close()
+SHARED = """
+import os
+from pathlib import Path
+from flexeval.grading.sandbox import ProgramCheck, shared_sandbox
+assert shared_sandbox() is shared_sandbox()
+check = ProgramCheck(program="f = lambda: 1", tests="assert f() == 1", entry_point="f")
+print(shared_sandbox().check(check).outcome)
+print(Path(f"/proc/self/task/{os.getpid()}/children").read_text())
+"""
+
+
+def test_the_shared_sandbox_is_one_and_ends_with_its_process(tmp_path: Path) -> None:
+    folder = tmp_path / "of the other process"
+    folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(folder), "FLEXEVAL_ALLOW_UNSAFE_PROGRAMS": "1"}
+    command = [sys.executable, "-W", "error", "-c", SHARED]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.stderr == ""
+    outcome, worker = result.stdout.split()
+    assert outcome == "passed"
+    assert not Path(f"/proc/{worker}").exists()
+    assert list(folder.iterdir()) == []
 
 
 SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin")

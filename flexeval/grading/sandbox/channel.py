@@ -14,7 +14,11 @@ _CHUNK = 1 << 16
 
 
 class ChannelError(Exception):
-    """The other end closed the pipe, or announced more bytes than are taken."""
+    """The conversation cannot go on: the other end announced more bytes than are taken."""
+
+
+class ChannelClosedError(ChannelError):
+    """The other end closed its pipe, most often by ending."""
 
 
 class Channel:
@@ -32,16 +36,16 @@ class Channel:
         self.max_bytes = max_bytes
 
     def send(self, message: bytes) -> None:
-        """Write one message. Raises ChannelError when nobody reads any more."""
+        """Write one message. Raises ChannelClosedError when nobody reads any more."""
         rest = memoryview(_LENGTH.pack(len(message)) + message)
         try:
             while rest:
                 rest = rest[os.write(self.write_fd, rest) :]
         except BrokenPipeError:
-            raise ChannelError("the pipe is closed") from None
+            raise ChannelClosedError("the pipe is closed") from None
 
     def recv(self) -> bytes:
-        """Wait for one message. Raises ChannelError at the end of the pipe, or when the message is too long."""
+        """Wait for one message. Raises ChannelClosedError at the end of the pipe, ChannelError when it is too long."""
         (size,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
         if size > self.max_bytes:
             raise ChannelError(f"a message of {size} bytes; at most {self.max_bytes} are taken")
@@ -57,6 +61,6 @@ class Channel:
         while len(data) < size:
             piece = os.read(self.read_fd, min(_CHUNK, size - len(data)))
             if not piece:
-                raise ChannelError("the pipe is closed")
+                raise ChannelClosedError("the pipe is closed")
             data += piece
         return bytes(data)

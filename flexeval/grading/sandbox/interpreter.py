@@ -19,8 +19,10 @@ FLAGS = ("-s", "-S", "-P")
 """No user packages, no installed packages, no current folder. With an environment of our own this is `-I -S`,
 which would also switch off the one variable that fixes the order of sets."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
-"""Makes a program that depends on the order of a set give the same answer each time. The program finds the
-environment empty."""
+"""Makes a program that depends on the order of a set give the same answer each time; and, where this process needed it
+to find its libraries, the loader's path. The program finds the environment empty."""
+if "LD_LIBRARY_PATH" in os.environ:
+    ENVIRONMENT["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 """Folders of installed packages, which may lie inside that of the standard library."""
 

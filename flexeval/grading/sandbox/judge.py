@@ -47,10 +47,12 @@ def judge(check: ProgramCheck, confinement: Confinement) -> tuple[Outcome, str |
     with contextlib.suppress(CandidateLost):
         outcome, reason = _run(check, remote)
     # Asked even after the tests have ended well: they may have caught the loss.
-    if remote.lost is not None:
-        out_of_time, reason = candidate.wait(remote.lost)
-        return "timed out" if out_of_time else "crashed", _shorten(reason)
+    if remote.hung_up:
+        out_of_time, reason = candidate.wait()
+        return "timed out" if out_of_time else "crashed", reason
     candidate.kill()
+    if remote.lost is not None:
+        return "crashed", _shorten(remote.lost)
     return outcome, reason and _shorten(reason)
 
 

@@ -11,7 +11,7 @@ from .confinement import Confinement
 from .limits import MIB
 from .namespaces import hide_other_processes
 
-_LAST_WORDS_S = 0.2
+_LAST_WORDS_S = 1.0
 """A process closes its pipes a moment before it is gone."""
 
 
@@ -42,13 +42,10 @@ class Candidate:
         try:
             self.channel.recv()
         except ChannelError:
-            raise StartError(problem or self.wait("it does not answer")[1]) from None
+            raise StartError(problem or self.wait()[1]) from None
 
-    def wait(self, lost: str) -> tuple[bool, str]:
-        """See how a candidate ended that cannot be heard any more; end it if it has not.
-
-        Args:
-            lost: why it cannot be heard.
+    def wait(self) -> tuple[bool, str]:
+        """See how a candidate ended that has hung up; end it if it has not.
 
         Returns:
             Whether it had used up its processor time, and what happened in words.
@@ -60,7 +57,7 @@ class Candidate:
                 break
             if time.monotonic() > deadline:
                 self.kill()
-                return False, lost
+                return False, "the program closed its pipe"
             time.sleep(0.001)
         if os.WIFEXITED(status):
             return False, f"the program ended its process with status {os.WEXITSTATUS(status)}"

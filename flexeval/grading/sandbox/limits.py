@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass
 
 MIB = 1 << 20
@@ -30,22 +29,3 @@ class Limits:
     own; elsewhere memory bounds them."""
     message_mib: int = 8
     """Longest answer to one call, encoded."""
-
-    def apply(self, *, count_threads: bool) -> None:
-        """Bind this process, for good."""
-        bounds = {
-            resource.RLIMIT_AS: self.memory_mib * MIB,
-            # The soft limit's signal can be caught, and means nothing to the first process of a namespace.
-            resource.RLIMIT_CPU: self.cpu_s,
-            resource.RLIMIT_FSIZE: self.file_mib * MIB,
-            resource.RLIMIT_NOFILE: self.open_files,
-            resource.RLIMIT_CORE: 0,
-            resource.RLIMIT_MEMLOCK: 0,
-            resource.RLIMIT_MSGQUEUE: 0,
-        }
-        if count_threads:
-            bounds[resource.RLIMIT_NPROC] = self.threads
-        for which, bound in bounds.items():
-            hard = resource.getrlimit(which)[1]
-            bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-            resource.setrlimit(which, (bound, bound))

@@ -67,12 +67,17 @@ def enter(root: str, interpreter: Interpreter, own_code: str, scratch_mib: int) 
     # What is mounted here stays here.
     mount("none", "/", None, MS_REC | MS_SLAVE)
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
-    for path in _visible(interpreter, own_code):
+    for path in _visible(interpreter):
         _show(path, root)
-    for folder in interpreter.stdlib:
-        for name in PACKAGE_FOLDERS:
-            if os.path.isdir(f"{folder}/{name}"):
-                mount("tmpfs", f"{root}{folder}/{name}", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k,mode=755")
+    # Installed packages are hidden, except for our own code when it is installed among them.
+    covers = [f"{root}{folder}/{name}" for folder in interpreter.stdlib for name in PACKAGE_FOLDERS]
+    covers = [cover for cover in covers if os.path.isdir(cover)]
+    for cover in covers:
+        mount("tmpfs", cover, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755")
+    if not os.path.exists(root + own_code):
+        _show(own_code, root)
+    for cover in covers:
+        mount("none", cover, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
     for device in DEVICES:
         _bind(device, root + device)
     # A program names its loader by a path through links: /lib64 -> usr/lib64, and there to the library.
@@ -114,17 +119,18 @@ def _leave() -> bool:
     return True
 
 
-def _visible(interpreter: Interpreter, own_code: str) -> Iterable[str]:
-    """What the candidate's root shows, read-only; a folder before anything inside it."""
+def _visible(interpreter: Interpreter) -> Iterable[str]:
+    """What of the interpreter the candidate's root shows; nothing that lies inside something else."""
     # The loader follows links among the libraries, so their whole folders are shown.
     folders = {os.path.dirname(library) for library in interpreter.libraries}
-    paths = {*folders, *interpreter.stdlib, own_code, interpreter.executable}
+    paths = {*folders, *interpreter.stdlib, interpreter.executable}
     if os.path.exists(LOADER_CACHE):
         paths.add(LOADER_CACHE)
     return [path for path in sorted(paths) if not any(str(parent) in paths for parent in Path(path).parents)]
 
 
 def _show(path: str, root: str) -> None:
+    """Mount a file or folder at its own place below the root, read-only."""
     _bind(path, root + path)
     # In a user namespace the flags that the original came with cannot be taken off.
     flags = os.statvfs(root + path).f_flag

@@ -15,7 +15,7 @@ import builtins
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from .channel import Channel, ChannelError
+from .channel import Channel, ChannelClosedError, ChannelError
 from .codec import CodecError, decode, encode
 
 
@@ -32,6 +32,8 @@ class Remote:
         self.lost: str | None = None
         """Why the candidate cannot be heard any more; None while it can. It never becomes None again, so a
         test that swallows `CandidateLost` does not save the candidate."""
+        self.hung_up = False
+        """Whether that is because its pipe is closed."""
         self.raised: Exception | None = None
         """The last exception that the candidate raised, as it was raised here."""
         self.raised_text = ""
@@ -60,6 +62,7 @@ class Remote:
                     write_back(values, self._read(second, length=2))
                 return first
         except (ChannelError, CodecError) as error:
+            self.hung_up = isinstance(error, ChannelClosedError)
             self._lose(str(error))
         self._raise(first, second)
 

@@ -21,16 +21,18 @@ from typing import Any
 from .channel import Channel, ChannelError
 from .check import ProgramCheck
 from .codec import decode, encode, refuse_handles
-from .confinement import Confinement, prepare
+from .confinement import Confinement
 from .interpreter import Interpreter
 from .judge import BrokenTests, judge
 from .libc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
 from .limits import Limits
+from .preparation import prepare
 
 _MAX_MESSAGE = 1 << 30
 
 TRIAL = ProgramCheck(program="def one():\n    return 1\n", tests="assert one() == 1", entry_point="one")
-"""A check that every working sandbox passes."""
+"""A check that every working sandbox passes, however short its own deadline."""
+_TRIAL_S = 30.0
 
 
 def main() -> None:
@@ -46,28 +48,31 @@ def main() -> None:
         settings["layers"],
         settings["index"],
     )
-    _send(channel, {"isolation": asdict(confinement.isolation), "trial": run(TRIAL, confinement, channel.read_fd)})
+    trial = run(TRIAL, confinement, channel.read_fd, _TRIAL_S)
+    _send(channel, {"isolation": asdict(confinement.isolation), "trial": trial})
     while True:
         try:
             request = decode(channel.recv(), refuse_handles)
-            _send(channel, run(ProgramCheck(**request), confinement, channel.read_fd))
+            wall_s = confinement.limits.wall_s
+            _send(channel, run(ProgramCheck(**request), confinement, channel.read_fd, wall_s))
         except ChannelError:
             return
 
 
-def run(check: ProgramCheck, confinement: Confinement, harness_fd: int) -> tuple[str, str | None]:
+def run(check: ProgramCheck, confinement: Confinement, harness_fd: int, wall_s: float) -> tuple[str, str | None]:
     """Have one check made.
 
     Args:
         check: what to check.
         confinement: of the candidate.
         harness_fd: becomes readable only when the harness hangs up, which ends the check.
+        wall_s: seconds until it is ended in any case.
 
     Returns:
         One of `check.Outcome` or "broken", and why it did not pass. "broken" means that the program is not to blame.
     """
-    deadline = time.monotonic() + confinement.limits.wall_s
-    confinement.new_scratch()
+    deadline = time.monotonic() + wall_s
+    confinement.scratch.renew(confinement.isolation.user)
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -75,11 +80,11 @@ def run(check: ProgramCheck, confinement: Confinement, harness_fd: int) -> tuple
         _answer(write_fd, check, confinement)
     os.close(write_fd)
     try:
-        return _wait(read_fd, harness_fd, deadline, confinement.limits.wall_s)
+        return _wait(read_fd, harness_fd, deadline) or ("timed out", f"no verdict after {wall_s:g} s")
     finally:
         os.close(read_fd)
         _end(pid)
-        confinement.empty_scratch()
+        confinement.scratch.clear()
 
 
 def _take_over_standard_streams() -> Channel:
@@ -111,14 +116,14 @@ def _answer(write_fd: int, check: ProgramCheck, confinement: Confinement) -> Non
         os._exit(0)
 
 
-def _wait(judge_fd: int, harness_fd: int, deadline: float, wall_s: float) -> tuple[str, str | None]:
-    """The judge's answer, or that it did not come in time."""
+def _wait(judge_fd: int, harness_fd: int, deadline: float) -> tuple[str, str | None] | None:
+    """The judge's answer; None when it did not come in time."""
     poll = select.poll()
     poll.register(judge_fd, select.POLLIN)
     poll.register(harness_fd, select.POLLIN)
     ready = {fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)}
     if not ready:
-        return "timed out", f"no verdict after {wall_s:g} s"
+        return None
     if judge_fd not in ready:
         raise ChannelError("the harness hung up")
     try:

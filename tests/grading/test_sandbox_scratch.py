@@ -1,0 +1,53 @@
+"""Whatever a program leaves in its folder is gone afterwards, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flexeval.grading.sandbox.scratch import Scratch
+
+
+def test_everything_goes_and_nothing_outside_does(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    scratch = Scratch(str(tmp_path / "scratch"))
+    scratch.renew(None)
+    work = Path(scratch.folder)
+    (work / "a\nb").write_text("x")
+    (work / "link").symlink_to(outside)
+    os.link(outside / "kept", work / "hard")
+    os.mkfifo(work / "pipe")
+    (work / "closed" / "inner").mkdir(parents=True)
+    (work / "closed").chmod(0)
+    scratch.clear()
+    assert os.listdir(scratch.parent) == []
+    assert (outside / "kept").read_text() == "kept"
+    scratch.renew(None)
+    assert os.listdir(scratch.folder) == []
+
+
+def test_folders_deeper_than_any_path_go_too(tmp_path: Path) -> None:
+    scratch = Scratch(str(tmp_path / "scratch"))
+    scratch.renew(None)
+    folder = os.open(scratch.folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("deeper", dir_fd=folder)
+        inner = os.open("deeper", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    scratch.clear()
+    assert os.listdir(scratch.parent) == []
+
+
+def test_a_program_that_reaches_the_parent_cannot_get_in_the_way(tmp_path: Path) -> None:
+    """As it could where it runs as the user that grades, without a filter."""
+    scratch = Scratch(str(tmp_path / "scratch"))
+    scratch.renew(None)
+    for name in ("0", "1", "work-0"):
+        (Path(scratch.parent) / name / "full").mkdir(parents=True)
+    os.chmod(scratch.parent, 0)
+    scratch.clear()
+    assert os.listdir(scratch.parent) == []
