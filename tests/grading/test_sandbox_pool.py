@@ -197,6 +197,19 @@ def f():
         assert children(worker) == []
 
 
+def test_a_closed_sandbox_lets_its_last_check_end_and_takes_no_more(others: set[int]) -> None:
+    sandbox = Sandbox(workers=1, limits=LIMITS)
+    verdicts = []
+    thread = threading.Thread(target=lambda: verdicts.append(sandbox.check(ENDLESS)))
+    thread.start()
+    wait_for_candidate(others)
+    sandbox.close()
+    thread.join()
+    assert [verdict.outcome for verdict in verdicts] == ["timed out"]
+    with pytest.raises(RuntimeError, match="closed"):
+        sandbox.check(RIGHT)
+
+
 def test_a_fork_of_the_owner_cannot_use_or_close_it() -> None:
     with Sandbox(workers=1, limits=LIMITS) as sandbox:
         child = os.fork()

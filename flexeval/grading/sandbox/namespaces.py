@@ -1,8 +1,9 @@
 """A place of the sandbox's own: no network, no other processes, and a root folder with almost nothing in it.
 
-A worker moves into new namespaces once; all its candidates live there. Their root folder is a small file
-system in memory that shows the interpreter read-only and one scratch folder. It vanishes with the worker,
-however the worker ends. Ordinary users get namespaces through a user namespace, where the kernel lets them.
+What bubblewrap does, without asking for it to be installed. A worker moves into new namespaces once; all its
+candidates live there. Their root folder is a small file system in memory that shows the interpreter read-only and
+one scratch folder. It vanishes with the worker, however the worker ends. Ordinary users get namespaces through a
+user namespace, where the kernel lets them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -79,6 +80,7 @@ class Sandbox:
         self._owner = os.getpid()
         self._slots = threading.Semaphore(workers)
         self._lock = threading.Lock()
+        self._closed = False
         self._idle: list[_Worker] = []
         self._free_indices = list(range(workers))
         # Real path: the candidate's Landlock rules and mounts are about folders, not about links.
@@ -106,6 +108,8 @@ class Sandbox:
         """
         if os.getpid() != self._owner:
             raise RuntimeError("a sandbox cannot be used by a fork of the process that made it")
+        if self._closed:
+            raise RuntimeError("this sandbox is closed")
         start = time.monotonic()
         with self._slots:
             worker = self._take()
@@ -114,8 +118,7 @@ class Sandbox:
             except BaseException:
                 self._discard(worker)
                 raise
-            with self._lock:
-                self._idle.append(worker)
+            self._put_back(worker)
         if outcome == "broken":
             raise RuntimeError(reason)
         return Verdict(outcome=outcome, reason=reason, seconds=time.monotonic() - start)
@@ -126,13 +129,15 @@ class Sandbox:
             return list(threads.map(self.check, checks))
 
     def close(self) -> None:
-        """End the workers and remove their folders. Does nothing in a fork of the owner."""
+        """End the workers, a busy one after its check, and remove their folders. Nothing in a fork of the owner."""
         if os.getpid() != self._owner:
             return
         with self._lock:
-            while self._idle:
-                self._idle.pop().close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
+        self._remove_folder()
 
     def __enter__(self) -> Self:
         return self
@@ -153,10 +158,27 @@ class Sandbox:
                 self._free_indices.append(index)
             raise
 
+    def _put_back(self, worker: _Worker) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(worker)
+                return
+        # Closed by another thread during the check.
+        worker.close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        """Remove the folder of all workers, unless one of them is still busy in it."""
+        with contextlib.suppress(OSError):
+            os.rmdir(self._folder)
+
     def _discard(self, worker: _Worker) -> None:
         worker.kill()
         with self._lock:
             self._free_indices.append(worker.index)
+            closed = self._closed
+        if closed:
+            self._remove_folder()
 
 
 class _Worker:
@@ -177,9 +199,9 @@ class _Worker:
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._channel = Channel(self._process.stdout.fileno(), self._process.stdin.fileno(), _MAX_MESSAGE)
-        own_folder = tempfile.mkdtemp(dir=folder, prefix=f"worker-{index}-")
+        self._folder = tempfile.mkdtemp(dir=folder, prefix=f"worker-{index}-")
         settings = {
-            "folder": own_folder,
+            "folder": self._folder,
             "interpreter": asdict(python),
             "limits": asdict(limits),
             "layers": layers,
@@ -214,13 +236,19 @@ class _Worker:
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._process.kill()
+        self._bury()
 
     def kill(self) -> None:
         """End the worker now; what it had started dies with it."""
         self._process.kill()
         self._hang_up()
+        self._bury()
+
+    def _bury(self) -> None:
+        """Wait for the end of the process, and remove what it left."""
         self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _hang_up(self) -> None:
         for stream in (self._process.stdin, self._process.stdout):
