@@ -1,20 +1,30 @@
-"""`flexeval grade`: new verdicts on stored texts, without a model."""
+"""`flexeval grade`: verdicts on stored texts, without a model."""
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options
+from flexeval.errors import InputError
 
 if TYPE_CHECKING:
+    from flexeval.runs.completions import GradedCompletion
     from flexeval.runs.store import Run
+
+ERRORS_SHOWN = 5
 
 _EPILOG = """\
 examples:
   flexeval grade runs/tiny/word-problems/*
   flexeval grade runs/llada-8b-instruct/gsm8k/* --data-dir data
+  flexeval grade completions.jsonl --task gsm8k --data-dir data --out graded.jsonl
+
+A file of completions holds one JSON object a line: completion (or generation), and question or problem_id.
+A question that the task does not have is graded with the line's own target, where the task can.
 """
 
 
@@ -22,32 +32,114 @@ def add_parser(verbs: Any) -> None:
     """Register the verb."""
     verbs.add_parser(
         "grade",
-        help="grade the stored texts of runs again",
-        description="Grade every stored text of finished or unfinished runs again and replace the verdicts.",
+        help="grade stored texts: runs again, or completions of another program",
+        description="Grade every stored text of runs again and replace the verdicts, or grade files of completions.",
         epilog=_EPILOG,
         declare=_declare,
     )
 
 
 def _declare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="A run folder.")
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="+", type=Path, help="A run folder, or a JSONL file of completions (.gz too)."
+    )
+    parser.add_argument(
+        "--task", metavar="NAME", help="Of a file's questions; of a run, only to check. [default: the run's]"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="For one file: a line a completion with question, target, extracted, rule, correct, error.",
+    )
     options.add_data_dir(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Regrade each run, and print what changed."""
+    """Grade each run folder again and each file of completions, and print what came of it."""
+    from flexeval.cli import output
+
+    if args.out is not None and (len(args.paths) > 1 or not _is_file(args.paths[0])):
+        raise InputError("--out takes the verdicts on one file of completions; those on runs go into their folders")
+    output.check_target(args.out)
+    for path in args.paths:
+        if _is_file(path):
+            _grade_file(path, args)
+        else:
+            _regrade(path, args)
+    return 0
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or (not path.exists() and ".jsonl" in path.suffixes)
+
+
+def _regrade(folder: Path, args: argparse.Namespace) -> None:
+    from flexeval.cli import output
     from flexeval.runs.regrade import regrade
     from flexeval.runs.store import read_run
     from flexeval.tasks import get_task
 
-    for folder in args.runs:
-        before = read_run(folder)
-        after = regrade(folder, get_task(before.config.task, data_dir=args.data_dir))
-        changed = int((before.samples["correct"] != after.samples["correct"]).sum())
-        print(f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed")
-    return 0
+    before = read_run(folder)
+    task = get_task(args.task or before.config.task, data_dir=args.data_dir)
+    output.announce_isolation(task)
+    after = regrade(folder, task)
+    changed = int((before.samples["correct"] != after.samples["correct"]).sum())
+    print(f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed")
 
 
 def _correct(run: Run) -> str:
     return f"{int(run.samples['correct'].sum())} of {len(run.samples)}"
+
+
+# ----- files of completions -----
+
+
+def _grade_file(path: Path, args: argparse.Namespace) -> None:
+    from flexeval.cli import output
+    from flexeval.runs.completions import grade_completions, read_completions, write_graded
+    from flexeval.tasks import get_task, task_spec
+
+    if args.task is None:
+        raise InputError(f"{path} is a file of completions; say which task they answer, as in --task gsm8k")
+    task = get_task(args.task, data_dir=args.data_dir)
+    completions = read_completions(path, task)
+    output.announce_isolation(task)
+    graded = grade_completions(completions, task)
+    if args.out is not None:
+        write_graded(Path(args.out), graded)
+    print(f"{path}: task {task_spec(task)}")
+    for line in _summary(graded):
+        print(f"  {line}")
+
+
+def _summary(graded: Sequence[GradedCompletion]) -> Iterator[str]:
+    from flexeval import stats
+    from flexeval.runs.completions import completion_counts
+
+    # How many are right, and how the answers were found.
+    counts = completion_counts(graded)
+    correct = int(counts["c"].sum())
+    yield (
+        f"accuracy {100 * correct / len(graded):.2f} %: {correct} of {len(graded)} completions of "
+        f"{len(counts)} questions correct"
+    )
+    rules = Counter(line.grade.rule or "none" for line in graded)
+    yield "extraction rules: " + ", ".join(f"{rule} {number}" for rule, number in rules.most_common())
+    errors = Counter(line.grade.error for line in graded if line.grade.error is not None)
+    yield f"errors: {errors.total()}"
+    for error, number in errors.most_common(ERRORS_SHOWN):
+        yield f"  {number} x {error}"
+    if len(errors) > ERRORS_SHOWN:
+        yield f"  and {len(errors) - ERRORS_SHOWN} other kinds"
+
+    # Pass@k, where there is more than one try.
+    fewest, most = int(counts["n"].min()), int(counts["n"].max())
+    if most > 1:
+        ks = stats.default_ks(fewest)
+        intervals = stats.interval(stats.pass_at_k_table(counts, ks))
+        n = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        yield f"Pass@k in percent, with {100 * intervals[1].level:g} % intervals over questions, n = {n}"
+        for k in ks:
+            at_k = intervals[k]
+            yield f"  pass@{k}: {100 * at_k.estimate:.1f} [{100 * at_k.low:.1f}, {100 * at_k.high:.1f}]"

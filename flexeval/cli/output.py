@@ -14,6 +14,8 @@ from flexeval.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from flexeval.tasks import Task
+
 WIDE = 200
 """Columns to use where no terminal says how many it has."""
 
@@ -57,3 +59,17 @@ def write_csv(target: str | None, frame: pd.DataFrame) -> None:
 
     if target is not None:
         replace_file(Path(target), frame.to_csv(index=False).encode())
+
+
+def announce_isolation(task: Task) -> None:
+    """Say on stderr what confines the programs that a task runs; nothing for a task that runs none.
+
+    Raises:
+        InputError: nothing would confine them.
+    """
+    from flexeval.tasks.task import RunsPrograms
+
+    if isinstance(task, RunsPrograms):
+        isolation = task.isolation()
+        state = "" if isolation.confined else " (NOT CONFINED, as you allowed)"
+        print(f"generated programs run as {isolation.summary()}{state}", file=sys.stderr, flush=True)

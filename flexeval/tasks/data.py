@@ -107,13 +107,28 @@ def _find_file(benchmark: Benchmark, folder: Path) -> Path:
 
 
 def _read_file(benchmark: Benchmark, path: Path) -> Table:
+    content, rows = read_json_lines(path, title=benchmark.title)
+    source = Source(origin=str(path), fingerprint=hashlib.sha256(content).hexdigest(), rows=len(rows))
+    return Table(source=source, rows=tuple(_checked(row, benchmark) for row in rows))
+
+
+def read_json_lines(path: Path, *, title: str) -> tuple[bytes, list[Row]]:
+    """The uncompressed content of a JSONL file, and its rows; blank lines are none.
+
+    Args:
+        path: with the suffix `.gz` if it is compressed.
+        title: what it should hold, for messages ("GSM8K test").
+
+    Raises:
+        InputError: an empty or unreadable file, or a line that is not a JSON object, with its number.
+    """
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         text = content.decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {str(path)!r} ({error}); get the file anew from upstream") from error
+        raise InputError(f"cannot read {str(path)!r} ({error}); it should hold {title}, as UTF-8") from error
 
     rows = []
     # Not splitlines(): a JSON string may hold U+2028 and other characters that it takes for line ends.
@@ -125,11 +140,12 @@ def _read_file(benchmark: Benchmark, path: Path) -> Table:
             values = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{place} is not JSON ({error.msg} at column {error.colno}); mend or remove it") from error
-        rows.append(_checked(Row(place=place, values=values), benchmark))
+        if not isinstance(values, dict):
+            raise InputError(f"{place} is not a JSON object; {title} has one object a line")
+        rows.append(Row(place=place, values=values))
     if not rows:
-        raise InputError(f"{str(path)!r} is empty; it should hold {benchmark.title}, one JSON object a line")
-    source = Source(origin=str(path), fingerprint=hashlib.sha256(content).hexdigest(), rows=len(rows))
-    return Table(source=source, rows=tuple(rows))
+        raise InputError(f"{str(path)!r} is empty; it should hold {title}, one JSON object a line")
+    return content, rows
 
 
 def _read_hub(benchmark: Benchmark) -> Table:
@@ -166,8 +182,6 @@ def _revision(checksums: Mapping[str, Any] | None) -> str:
 
 
 def _checked(row: Row, benchmark: Benchmark) -> Row:
-    if not isinstance(row.values, dict):
-        raise InputError(f"{row.place} is not a JSON object; {benchmark.title} has one object a line")
     for column, kind in benchmark.columns.items():
         if column not in row.values:
             raise InputError(f"{row.place} has no field {column!r}, which {benchmark.title} needs")

@@ -28,6 +28,7 @@ class GSM8K:
 
     name: ClassVar[str] = "gsm8k"
     gen_length: ClassVar[int] = 256
+    target_suffices: ClassVar[bool] = True
 
     split: Literal["test", "train"] = "test"
     """Which problems."""

@@ -33,6 +33,7 @@ class Math500:
 
     name: ClassVar[str] = "math500"
     gen_length: ClassVar[int] = 256
+    target_suffices: ClassVar[bool] = True
 
     template: str = "default"
     """`default` (step by step, boxed answer), `bare` (the question alone) or the path of a YAML file."""

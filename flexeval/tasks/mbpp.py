@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from flexeval.errors import InputError
 from flexeval.grading.programs import grade_program
+from flexeval.grading.sandbox import Isolation, shared_sandbox
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, Row, read_benchmark
 from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
@@ -83,6 +84,10 @@ class MBPP:
     def grade(self, problem: Problem, text: str) -> Grade:
         """Whether the program in the completion passes the upstream tests, in the sandbox."""
         return grade_program(problem, text, benchmark="mbpp")
+
+    def isolation(self) -> Isolation:
+        """What confines the programs on this machine. Raises InputError where nothing would."""
+        return shared_sandbox().isolation
 
 
 def _problem(row: Row) -> Problem:
