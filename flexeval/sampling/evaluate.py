@@ -147,7 +147,7 @@ class Evaluator:
                 plain_NV = self.predictor.logits(unconditional_ND[chunk])
                 logits_NV = plain_NV + (self._config.cfg_scale + 1) * (logits_NV - plain_NV)
             logits_NV[:, self._removed] = -torch.inf
-            for part_NV in logits_NV.split(measured_rows):
+            for part_NV in torch.split(logits_NV, measured_rows):
                 yield slice(start, start + len(part_NV)), Distribution.of(part_NV)
                 start += len(part_NV)
 

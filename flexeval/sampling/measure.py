@@ -76,7 +76,8 @@ class Distribution:
 
 def _exp_(gaps_NV: Tensor) -> Tensor:
     """exp() in place; what would be below 2e-38 is zero."""
-    return torch.nn.functional.threshold_(gaps_NV.clamp_(min=_SMALLEST_GAP).exp_(), 2e-38, 0.0)
+    weights_NV = gaps_NV.clamp_(min=_SMALLEST_GAP).exp_()
+    return torch.nn.functional.threshold(weights_NV, 2e-38, 0.0, inplace=True)
 
 
 def temper(distribution: Distribution, temperature_N: Tensor, top_p: float, top_k: int) -> Tensor:
