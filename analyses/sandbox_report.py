@@ -112,8 +112,9 @@ def _throughput(problems: Sequence[Problem], workers: int) -> list[str]:
         "## Throughput",
         f"The {len(problems)} reference solutions of HumanEval, each with a judge and a candidate of its own, with "
         f"{workers} workers: {len(problems) / wall_s:.1f} programs per second ({wall_s:.1f} s, at a load average of "
-        f"{os.getloadavg()[0]:.1f} with all other work of the machine). Each used {1000 * cpu_s / len(problems):.0f} ms "
-        f"of processor time, which on two cores of their own allows {2 * len(problems) / cpu_s:.0f} per second.",
+        f"{os.getloadavg()[0]:.1f} with all other work of the machine). Each used "
+        f"{1000 * cpu_s / len(problems):.0f} ms of processor time, which on two cores of their own allows "
+        f"{2 * len(problems) / cpu_s:.0f} per second.",
     ]
 
 

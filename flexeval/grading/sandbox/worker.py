@@ -9,6 +9,7 @@ Started as `python -c <BOOTSTRAP>`; it imports nothing of flexeval outside this 
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -48,6 +49,8 @@ def main() -> None:
         settings["layers"],
         settings["index"],
     )
+    # Every judge is a fork of this process: what the collector does not touch stays shared.
+    gc.freeze()
     trial = run(TRIAL, confinement, channel.read_fd, _TRIAL_S)
     _send(channel, {"isolation": asdict(confinement.isolation), "trial": trial})
     while True:
