@@ -154,6 +154,32 @@ def add_data_dir(options: Declares) -> None:
     )
 
 
+def add_prompt(options: Declares) -> None:
+    """--prompt."""
+    options.add_argument(
+        "--prompt",
+        metavar="NAME|FILE",
+        help="The wording around each question: a template of the task (default, bare) or a YAML file with user, and "
+        "system and prefill if any. [default: default]",
+    )
+
+
+def load_task(args: argparse.Namespace, spec: str) -> Task:
+    """The task, with the data folder and the wording that the user gave.
+
+    Raises:
+        InputError: an unknown task or parameter, or a wording that it cannot have or that cannot be read.
+    """
+    from flexeval.tasks import get_task, with_template
+    from flexeval.tasks.task import HasTemplate
+
+    task = get_task(spec if args.prompt is None else with_template(spec, args.prompt), data_dir=args.data_dir)
+    if isinstance(task, HasTemplate):
+        # Read here, so that a mistake in it is found before the model is loaded.
+        _ = task.prompt_template
+    return task
+
+
 def batch_size(args: argparse.Namespace) -> int | None:
     """The value of --batch-size; None stands for auto. Raises InputError when it is no whole number >= 1."""
     return None if args.batch_size == "auto" else whole_number(args.batch_size, least=1, what="--batch-size")

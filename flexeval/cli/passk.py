@@ -23,6 +23,7 @@ examples:
   flexeval passk --order ar --order confidence --order top_prob --num-samples 64 --limit none
   flexeval passk --order ar --order eb:gamma=0.1 --temperature 1 --json result.json --csv result.csv
   flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --order ar --order confidence
+  flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --prompt wording.yaml
 
 `flexeval ls` lists the names of orders, models and tasks. Samples are stored as they finish: the same
 command continues after a stop, and a larger --num-samples or --limit draws only what is missing.
@@ -48,6 +49,7 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     options.add_fields(
         of_run, RunConfig, skip=("sampling",), repeatable=("order",), defaults={"limit": str(DEFAULT_LIMIT)}
     )
+    options.add_prompt(of_run)
     of_run.add_argument("--k", metavar="K,K,...", help="Where to take Pass@k. [default: powers of two up to n, and n]")
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
@@ -65,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     from flexeval import stats
     from flexeval.cli import output, passk_report
     from flexeval.records import RunConfig
-    from flexeval.tasks import get_task
+    from flexeval.tasks import task_spec
 
     # Everything that can be refused without the model, before the model is loaded.
     wanted = RunConfig(**{"limit": DEFAULT_LIMIT, **options.given(args, RunConfig, skip=("order",))})
     ks = _ks(args.k, wanted.num_samples)
-    task = get_task(wanted.task, data_dir=args.data_dir)
-    wanted = dataclasses.replace(wanted, sampling=options.sampling_config(args, task))
+    task = options.load_task(args, wanted.task)
+    wanted = dataclasses.replace(wanted, task=task_spec(task), sampling=options.sampling_config(args, task))
     configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
     for target in (args.json, args.csv):
         output.check_target(target)
@@ -118,29 +120,30 @@ def _one_per_order(wanted: RunConfig, orders: list[str]) -> list[RunConfig]:
 
 def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> list[Run]:
     """The run of each configuration, complete; the model is loaded once, and only if something is missing."""
+    from flexeval.cli import output
     from flexeval.cli.progress import sampling_bars
     from flexeval.runs.store import default_folder_name
 
-    batch_size, predictor, runs = options.batch_size(args), None, []
-    with sampling_bars() as bar:
-        for config in configs:
-            folder = args.out / default_folder_name(config)
-            run = _finished(folder, config, task, args.dtype)
-            if run is None:
-                # Only now: it imports torch, which a run that is complete does not need.
-                from flexeval.runs.runner import run as sample_run
+    batch_size = options.batch_size(args)
+    folders = [args.out / default_folder_name(config) for config in configs]
+    stored = [_finished(folder, config, task, args.dtype) for folder, config in zip(folders, configs, strict=True)]
+    finished = [run for run in stored if run is not None]
+    if len(finished) == len(stored):
+        return finished
 
-                predictor = predictor or options.load_model(args, config.model)
-                run = sample_run(
-                    config,
-                    out=folder,
-                    predictor=predictor,
-                    task=task,
-                    batch_size=batch_size,
-                    progress=bar(config.order),
-                )
-            runs.append(run)
-    return runs
+    # Only now: it imports torch, which runs that are complete do not need.
+    from flexeval.runs.runner import run as sample_run
+
+    output.announce_isolation(task)
+    predictor = options.load_model(args, configs[0].model)
+    with sampling_bars() as bar:
+        return [
+            run
+            or sample_run(
+                config, out=folder, predictor=predictor, task=task, batch_size=batch_size, progress=bar(config.order)
+            )
+            for run, config, folder in zip(stored, configs, folders, strict=True)
+        ]
 
 
 def _finished(folder: Path, config: RunConfig, task: Task, dtype: str) -> Run | None:

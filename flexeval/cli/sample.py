@@ -18,7 +18,8 @@ _EPILOG = """\
 examples:
   flexeval sample
   flexeval sample --order confidence --problem 3 --temperature 0
-  flexeval sample --order entropy --prompt "Tom has 3 pens. He buys 4 more. How many pens does Tom have now?"
+  flexeval sample --order entropy --question "Tom has 3 pens. He buys 4 more. How many pens does Tom have now?"
+  flexeval sample --task gsm8k --data-dir data --model llada-8b-instruct --prompt bare
   flexeval sample --order top_prob --table | less
 
 The sample is the one that `flexeval passk` draws for this problem, sample index and settings.
@@ -47,7 +48,10 @@ def _declare(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help=f"A problem of the task: its id, or its place, from 0. [default: {DEFAULT_PROBLEM}]",
     )
-    question.add_argument("--prompt", metavar="TEXT", help="Ask this instead of a problem of the task; not graded.")
+    question.add_argument(
+        "--question", metavar="TEXT", help="Ask this instead of a problem of the task, as it stands; not graded."
+    )
+    options.add_prompt(what)
     what.add_argument("--sample-index", metavar="N", default="0", help="Which sample of the problem. [default: 0]")
     options.add_sampling(parser)
     options.add_machine(parser)
@@ -61,24 +65,26 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli import decode_view, output
     from flexeval.orders import get_order
     from flexeval.records import Prompt, RunConfig
-    from flexeval.tasks import get_task
 
     wanted = RunConfig(**options.given(args, RunConfig))
     order = get_order(wanted.order)
-    task = get_task(wanted.task, data_dir=args.data_dir)
+    task = options.load_task(args, wanted.task)
     sampling = options.sampling_config(args, task)
     sample_index = options.whole_number(args.sample_index, least=0, what="--sample-index")
-    if args.prompt is None:
+    if args.question is None:
         problem = _find(task, args.problem or DEFAULT_PROBLEM)
         prompt = task.prompt(problem)
+        output.announce_isolation(task)
+    elif args.prompt is None:
+        problem, prompt = None, Prompt(user=args.question)
     else:
-        problem, prompt = None, Prompt(user=args.prompt)
+        raise InputError("--question is asked as it stands; leave out --prompt")
     model = options.load_model(args, wanted.model)
 
     from flexeval.sampling import Sampler, SampleRequest
 
     request = SampleRequest(
-        problem_id=args.prompt if problem is None else problem.id,
+        problem_id=args.question if problem is None else problem.id,
         sample_index=sample_index,
         prompt_ids=model.encode(prompt),
     )

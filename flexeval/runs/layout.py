@@ -84,7 +84,7 @@ SAMPLE_FIELDS = ("problem_id", "sample_index", "text", "extracted", "rule", "cor
 
 
 def read_config(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
-    """The configuration, and what else config.json records (environment, source of the data, first prompt).
+    """The configuration, and what else config.json records (environment, source of the data, isolation, prompts).
 
     Raises:
         InputError: the folder holds no run, or a run of another format.

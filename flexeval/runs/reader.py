@@ -34,7 +34,7 @@ class Run:
     config: RunConfig
     """Canonical; `num_samples` and `limit` are those of this view of the folder."""
     record: Mapping[str, Any]
-    """What else config.json says: environment, task_source, first_prompt."""
+    """What else config.json says: environment, task_source, isolation, prompt_template, first_prompt."""
     problems: pd.DataFrame
     """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash."""
     samples: pd.DataFrame

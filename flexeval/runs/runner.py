@@ -5,6 +5,7 @@ It knows the order of things. How samples are drawn, graded and stored stands el
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,17 +15,19 @@ from typing import Any, Protocol, runtime_checkable
 from flexeval.errors import InputError
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import Order, get_order
-from flexeval.records import Problem, RunConfig, SamplingConfig, SamplingEffort, Trajectory
+from flexeval.records import Grade, Problem, RunConfig, SamplingConfig, SamplingEffort, Trajectory
 from flexeval.runs.config import canonical_config
 from flexeval.runs.environment import environment
+from flexeval.runs.grading import graded
 from flexeval.runs.layout import GradedSample, stored_problem
 from flexeval.runs.reader import Run, read_run
 from flexeval.runs.writer import RunWriter, open_run
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks import Task, task_spec
+from flexeval.tasks.task import HasTemplate, RunsPrograms
 
 FLUSH_SAMPLES = 1024
-"""Finished samples held in memory at most."""
+"""Graded samples held in memory at most."""
 FLUSH_SECONDS = 5.0
 FLUSH_SHARE = 0.02
 """A write comes after so many seconds, and then after this share of the time so far: a kill costs no more than that,
@@ -139,10 +142,12 @@ def run(
         by_id = {problem.id: problem for problem in problems}
         buffer = _Buffer(writer, sampler)
         try:
-            for trajectory in buffer.timed(sampler.run(requests) if missing else iter(())):
-                sample = _graded(trajectory, by_id[trajectory.problem_id], predictor, task)
-                buffer.add(sample)
-                done, correct = done + 1, correct + sample.grade.correct
+            trajectories = buffer.timed(sampler.run(requests) if missing else iter(()))
+            drawn = (_decoded(trajectory, predictor) for trajectory in trajectories)
+            # By threads, so that the sampler does not wait for slow graders.
+            for sample, grade in graded(drawn, lambda sample: task.grade(by_id[sample.problem_id], sample.text)):
+                buffer.add(sample.with_grade(grade))
+                done, correct = done + 1, correct + grade.correct
                 report(Progress(done=done, total=total, correct=correct))
         finally:
             buffer.flush()
@@ -208,13 +213,29 @@ def _load_problems(task: Task, limit: int | None) -> list[Problem]:
     return problems
 
 
-def _graded(trajectory: Trajectory, problem: Problem, predictor: MaskPredictor, task: Task) -> GradedSample:
+@dataclass(frozen=True, kw_only=True)
+class _Ungraded:
+    """A finished sample on its way to the graders."""
+
+    trajectory: Trajectory
+    text: str
+    pieces: list[str]
+
+    @property
+    def problem_id(self) -> str:
+        return self.trajectory.problem_id
+
+    def with_grade(self, grade: Grade) -> GradedSample:
+        return GradedSample(trajectory=self.trajectory, text=self.text, pieces=self.pieces, grade=grade)
+
+
+def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> _Ungraded:
     token_ids = trajectory.token_ids_G.tolist()
     text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
     text = predictor.decode(text_ids)
     # Apart, so that the pieces of the text join to it even where a character spans several tokens.
     pieces = [*predictor.pieces(text_ids), *predictor.pieces(rest_ids)]
-    return GradedSample(trajectory=trajectory, text=text, pieces=pieces, grade=task.grade(problem, text))
+    return _Ungraded(trajectory=trajectory, text=text, pieces=pieces)
 
 
 def _record(predictor: MaskPredictor, task: Task, first: Problem) -> dict[str, Any]:
@@ -225,5 +246,7 @@ def _record(predictor: MaskPredictor, task: Task, first: Problem) -> dict[str, A
             dtype=str(predictor.dtype).removeprefix("torch."),
         ),
         "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
-        "first_prompt": {"system": prompt.system, "user": prompt.user, "prefill": prompt.prefill},
+        "isolation": task.isolation().as_dict() if isinstance(task, RunsPrograms) else None,
+        "prompt_template": dataclasses.asdict(task.prompt_template) if isinstance(task, HasTemplate) else None,
+        "first_prompt": dataclasses.asdict(prompt),
     }

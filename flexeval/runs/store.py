@@ -1,7 +1,8 @@
 """Run folders: the only reader and writer of them.
 
     <run>/
-      config.json        RunConfig, package versions, git revision, device, dtype, source of the data, first prompt
+      config.json        RunConfig, package versions, git revision, device, dtype, source of the data, what confined the
+                         programs (null where the task runs none), prompt template, first prompt
       problems.jsonl     one line per problem, in the task's order: id, question, target, prompt length and hash
       samples.jsonl      one line per finished sample, appended: ids, text, verdict, nfe, length
       tokens/*.parquet   one row per committed position (`flexeval.runs.tokens.SCHEMA`)

@@ -18,6 +18,7 @@ from flexeval.errors import InputError
 from flexeval.records import Grade, RunConfig, SamplingEffort
 from flexeval.runs.config import larger_extent, require_same_run
 from flexeval.runs.files import append_lines, drop_half_line, drop_temporaries, locked, replace_file, to_json
+from flexeval.runs.grading import graded
 from flexeval.runs.layout import (
     CONFIG,
     EFFORT,
@@ -82,13 +83,14 @@ class RunWriter:
         """Put new verdicts on all finished samples, in one step.
 
         Args:
-            grade: problem id and text -> verdict.
+            grade: problem id and text -> verdict; called from several threads.
 
         Raises:
             OSError: they could not be written; the old verdicts stay.
         """
         rows = read_samples(self.folder).values()
-        lines = [to_json({**row, **grade_fields(grade(row["problem_id"], row["text"]))}) + "\n" for row in rows]
+        verdicts = graded(rows, lambda row: grade(row["problem_id"], row["text"]))
+        lines = [to_json({**row, **grade_fields(verdict)}) + "\n" for row, verdict in verdicts]
         (self.folder / SUMMARY).unlink(missing_ok=True)
         replace_file(self.folder / SAMPLES, "".join(lines).encode())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from flexeval.errors import InputError
 from flexeval.registry import Registry, build, format_spec, parse_spec
 from flexeval.tasks.task import Task
 
@@ -72,4 +73,26 @@ def task_spec(task: Task) -> str:
     return format_spec(task.name, task)
 
 
-__all__ = ["TASKS", "Task", "get_task", "task_spec"]
+def with_template(spec: str, template: str) -> str:
+    """The spec of the same task with another wording around its questions.
+
+    Args:
+        spec: `name` or `name:param=value,...`, without the parameter `template`.
+        template: a template of the task, or the path of a YAML file.
+
+    Raises:
+        InputError: an unknown task, one that has no templates, a spec that names a template already, or a path that
+            a spec cannot hold.
+    """
+    name, params = parse_spec(spec)
+    name = TASKS.canonical(name)
+    if not any(f.name == "template" for f in dataclasses.fields(TASKS.get(name))):  # type: ignore[arg-type]
+        raise InputError(f"task {name!r} has one prompt only; leave out --prompt")
+    if "template" in params:
+        raise InputError(f"task {spec!r} names a template, and --prompt another one; keep one of them")
+    if "," in template or not template or template != template.strip():
+        raise InputError(f"--prompt {template!r} can have no comma and no blanks around it; give the file another name")
+    return f"{name}:" + ",".join(f"{key}={value}" for key, value in {**params, "template": template}.items())
+
+
+__all__ = ["TASKS", "Task", "get_task", "task_spec", "with_template"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,14 @@ def test_wrong_verdicts_are_put_right(bigram: list[str], capsys: pytest.CaptureF
     assert read_run(folder).samples.equals(right)
     # The model is not asked.
     assert bigram == ["tiny"]
+
+
+def test_a_task_that_does_not_fit_the_run_is_refused(
+    bigram: list[str], refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["passk", "--limit", "2", "--num-samples", "1", "--gen-length", "8"]) == 0
+    (config,) = Path("runs").rglob("config.json")
+    capsys.readouterr()
+    line = refused("grade", str(config.parent), "--task", "countdown")
+    assert "is of task 'word-problems', not 'countdown'" in line
+    assert main(["grade", str(config.parent), "--task", "word_problems"]) == 0

@@ -117,12 +117,12 @@ def test_it_is_the_sample_of_the_run(bigram: list[str], capsys: pytest.CaptureFi
         assert ("correct: " if stored["correct"] else "wrong: ") in printed
 
 
-def test_a_problem_by_its_place_and_a_prompt(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_problem_by_its_place_and_a_question(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--gen-length", "8", "--problem", "3"]) == 0
     third = capsys.readouterr().out
     assert "target" in third
     question = third.splitlines()[0]
-    assert main(["sample", "--gen-length", "8", "--prompt", question]) == 0
+    assert main(["sample", "--gen-length", "8", "--question", question]) == 0
     asked = capsys.readouterr().out
     assert asked.splitlines()[0] == question
     assert "target" not in asked
@@ -133,7 +133,7 @@ def test_a_problem_by_its_place_and_a_prompt(bigram: list[str], capsys: pytest.C
     [
         (["--problem", "200"], "has 200 problems; use 0 to 199"),
         (["--problem", "nonesuch"], "unknown problem: 'nonesuch'"),
-        (["--problem", "0", "--prompt", "x"], "not allowed with"),
+        (["--problem", "0", "--question", "x"], "not allowed with"),
         (["--sample-index", "first"], "--sample-index must be a whole number"),
         (["--sample-index", "-1"], "--sample-index"),
     ],
