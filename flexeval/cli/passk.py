@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,14 +134,22 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
 
     # Only now: it imports torch, which runs that are complete do not need.
     from flexeval.runs.runner import run as sample_run
+    from flexeval.sampling import Sampler
 
     output.announce_isolation(task)
     predictor = options.load_model(args, configs[0].model)
+    make_sampler = functools.partial(Sampler, workers=options.side_by_side(predictor))
     with sampling_bars() as bar:
         return [
             run
             or sample_run(
-                config, out=folder, predictor=predictor, task=task, batch_size=batch_size, progress=bar(config.order)
+                config,
+                out=folder,
+                predictor=predictor,
+                task=task,
+                batch_size=batch_size,
+                progress=bar(config.order),
+                make_sampler=make_sampler,
             )
             for run, config, folder in zip(stored, configs, folders, strict=True)
         ]

@@ -7,6 +7,7 @@ canvases, `L` canvas positions, `N` rows of logits, `M` draws.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,17 +52,21 @@ class Counters:
 class Evaluator:
     """Runs a mask predictor for a sampler, within bounds of memory."""
 
-    def __init__(self, predictor: MaskPredictor, config: SamplingConfig, *, forward_batch: int) -> None:
+    def __init__(
+        self, predictor: MaskPredictor, config: SamplingConfig, *, forward_batch: int, workers: int = 1
+    ) -> None:
         """
         Args:
             predictor: the model.
             config: guidance and suppressed tokens.
             forward_batch: canvases per forward at most; halved when the device runs out of memory.
+            workers: forwards that run side by side, each in a thread of its own.
         """
         self.predictor = predictor
         self.counters = Counters()
         self._config = config
         self._forward_batch = forward_batch
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self._removed = [predictor.mask_id] if config.logits_mask_inf else []
         self._removed += [predictor.eos_id] if config.logits_eos_inf else []
 
@@ -98,12 +103,11 @@ class Evaluator:
     def _forward(self, tokens_UL: IntArray, attended_UL: BoolArray) -> Tensor:
         """Hidden states in batches that fit."""
         while True:
+            cuts = range(self._forward_batch, len(tokens_UL), self._forward_batch)
+            batches = (np.split(tokens_UL, cuts), np.split(attended_UL, cuts))
             try:
-                return torch.cat([
-                    self._forward_once(tokens_UL[start : start + self._forward_batch],
-                                       attended_UL[start : start + self._forward_batch])
-                    for start in range(0, len(tokens_UL), self._forward_batch)
-                ])  # fmt: skip
+                run = map if self._pool is None else self._pool.map
+                return torch.cat(list(run(self._forward_once, *batches)))
             except torch.OutOfMemoryError:
                 if self._forward_batch == 1:
                     raise
@@ -111,6 +115,7 @@ class Evaluator:
             self._forward_batch = max(1, min(self._forward_batch, len(tokens_UL)) // 2)
             torch.cuda.empty_cache()
 
+    @torch.inference_mode()  # which holds for a thread, and this may run in one of the pool
     def _forward_once(self, tokens_UL: IntArray, attended_UL: BoolArray) -> Tensor:
         # Columns that are padding for every canvas of this forward need no computing.
         first = int(attended_UL.argmax(axis=1).min())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -132,6 +134,26 @@ def test_a_forward_that_does_not_fit_is_split(monkeypatch):
         draw(Small(words=6), "top_prob", config, 8, requests()),
         draw(RandomOracle(words=6), "top_prob", config, 8, requests()),
     )
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_forwards_side_by_side_change_no_sample(spec, monkeypatch):
+    from flexeval.sampling import sampler
+
+    threads = set()
+
+    class Watched(RandomOracle):
+        def hidden(self, tokens_BL, attention_BL=None):
+            threads.add(threading.get_ident())
+            time.sleep(0.001)
+            return super().hidden(tokens_BL, attention_BL)
+
+    config = SamplingConfig(gen_length=6, temperature=0.9)
+    alone = draw(RandomOracle(words=6), spec, config, 1, requests())
+    monkeypatch.setattr(sampler, "_AUTO_FORWARD", {"cpu": 2})
+    run = Sampler(Watched(words=6), get_order(spec), config, batch_size=16, workers=3).run(requests())
+    assert_same(alone, {(t.problem_id, t.sample_index): t for t in run})
+    assert len(threads) == 3
 
 
 def test_rows_of_a_large_head_are_processed_in_chunks(monkeypatch):
