@@ -61,7 +61,7 @@ def reference(model: NativePredictor, prompt: list[int], config: SamplingConfig,
     x[:, :length] = torch.tensor(prompt)
     evaluated = 0
     for start in range(length, x.shape[1], config.block):
-        for _ in range(config.block):
+        for _ in range(min(config.block, x.shape[1] - start)):
             logits = model.logits(model.hidden(x))
             evaluated += samples
             noise = torch.rand(logits.shape, dtype=torch.float64).log_().neg_().pow_(config.temperature)
