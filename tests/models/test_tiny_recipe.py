@@ -122,6 +122,7 @@ def test_the_objective_is_unbiased() -> None:
     vocab, gen_length, rows = 7, 6, 4
     log_probs = torch.randn(vocab, generator=torch.Generator().manual_seed(0)).log_softmax(0)
     network = SimpleNamespace(
+        device=torch.device("cpu"),
         model=lambda tokens, **_: SimpleNamespace(last_hidden_state=torch.zeros(*tokens.shape, 1)),
         lm_head=lambda hidden: log_probs.expand(len(hidden), vocab),
     )

@@ -35,7 +35,7 @@ def export(checkpoint: Path, folder: Path) -> None:
     """
     tokenizer = PreTrainedTokenizerFast.from_pretrained(checkpoint.parent)
     ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    published = to_published(torch.load(checkpoint)["average"])
+    published = to_published(torch.load(checkpoint, map_location="cpu")["average"])
     config = published_config(len(tokenizer)) | ids | {"mask_token_id": tokenizer.mask_token_id}
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -41,14 +41,16 @@ def draw_masking(batch_size: int, gen_length: int, generator: torch.Generator) -
 def masked_loss(network: LlamaForCausalLM, batch: Batch, masking: Masking, mask_id: int) -> Tensor:
     """Sum over canvases and masks of weight x cross-entropy / t, in nats; half of it belongs to each pattern."""
     gen_length = batch.weight_BG.shape[1]
-    tokens_BL = batch.tokens_BL.repeat(2, 1)
+    device = network.device
+    masked_BG = masking.masked_BG.to(device)
+    tokens_BL = batch.tokens_BL.to(device).repeat(2, 1)
     answer_BG = tokens_BL[:, -gen_length:].clone()
-    tokens_BL[:, -gen_length:].masked_fill_(masking.masked_BG, mask_id)
+    tokens_BL[:, -gen_length:].masked_fill_(masked_BG, mask_id)
     hidden_BLD = network.model(
-        tokens_BL, attention_mask=batch.attention_BL.repeat(2, 1), use_cache=False
+        tokens_BL, attention_mask=batch.attention_BL.to(device).repeat(2, 1), use_cache=False
     ).last_hidden_state
-    logits_NV = network.lm_head(hidden_BLD[:, -gen_length:][masking.masked_BG])
-    losses_N = nn.functional.cross_entropy(logits_NV, answer_BG[masking.masked_BG], reduction="none")
-    weight_BG = batch.weight_BG.repeat(2, 1) * masking.inverse_ratio_B[:, None]
-    total: Tensor = (losses_N * weight_BG[masking.masked_BG]).sum()
+    logits_NV = network.lm_head(hidden_BLD[:, -gen_length:][masked_BG])
+    losses_N = nn.functional.cross_entropy(logits_NV, answer_BG[masked_BG], reduction="none")
+    weight_BG = (batch.weight_BG.repeat(2, 1) * masking.inverse_ratio_B[:, None]).to(device)
+    total: Tensor = (losses_N * weight_BG[masked_BG]).sum()
     return total

@@ -53,13 +53,14 @@ class State:
     """Training losses since the last line of the log."""
 
 
-def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
+def train(out: Path, *, steps: int = STEPS, seed: int = 0, device: str = "cpu") -> None:
     """Train until `steps` steps are done in all, from the checkpoint in `out` where there is one.
 
     Args:
         out: folder for checkpoint, log and tokenizer.
         steps: length of the whole schedule; the learning rate reaches zero there.
         seed: of weights, data and masks.
+        device: where the network is; data and masks are drawn on the CPU and are the same everywhere.
     """
     if steps <= WARMUP_STEPS:
         raise InputError(f"steps must be more than the {WARMUP_STEPS} of the warm-up, not {steps}")
@@ -68,9 +69,9 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
     tokenizer.save_pretrained(out)
     examples = Examples(tokenizer, seed=seed)
     validation = Validation(tokenizer)
-    state = _start(tokenizer, seed)
+    state = _start(tokenizer, seed, device)
     if (out / "checkpoint.pt").exists():
-        _restore(state, torch.load(out / "checkpoint.pt"))
+        _restore(state, torch.load(out / "checkpoint.pt", map_location="cpu"))
     _rewind_log(out / "log.jsonl", state.step)
     begun = time.perf_counter() - state.seconds
 
@@ -87,9 +88,9 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
             _save(state, out / "checkpoint.pt")
 
 
-def _start(tokenizer: PreTrainedTokenizerFast, seed: int) -> State:
+def _start(tokenizer: PreTrainedTokenizerFast, seed: int, device: str) -> State:
     torch.manual_seed(seed)
-    network, average = build_network(tokenizer), build_network(tokenizer)
+    network, average = build_network(tokenizer).to(device), build_network(tokenizer).to(device)
     average.load_state_dict(network.state_dict())
     average.requires_grad_(False)
     return State(network=network, average=average, optimizers=_optimizers(network))
@@ -191,9 +192,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="length of the whole schedule")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data and masks")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.out, steps=arguments.steps, seed=arguments.seed)
+    train(arguments.out, steps=arguments.steps, seed=arguments.seed, device=arguments.device)
 
 
 if __name__ == "__main__":
