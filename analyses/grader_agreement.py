@@ -182,7 +182,7 @@ def compare(task_name: str, classes: tuple[Disagreement, ...], data_dir: Path) -
     )
 
 
-def report(comparison: Comparison, classes: tuple[Disagreement, ...]) -> str:
+def report(comparison: Comparison, classes: tuple[Disagreement, ...], excerpt: int) -> str:
     """The comparison as Markdown."""
     total = sum(map(len, comparison.disagreements.values()))
     n = comparison.count
@@ -200,15 +200,13 @@ def report(comparison: Comparison, classes: tuple[Disagreement, ...]) -> str:
         if not cases:
             continue
         lines += [f"### {name}: {len(cases)}", "", explanations[name], ""]
-        lines += [
-            "| problem | target | extracted by us | rule | ours | end of the completion |",
-            "|---|---|---|---|---|---|",
-        ]
+        quoted = " end of the completion |" if excerpt else ""
+        lines += [f"| problem | target | extracted by us | rule | ours |{quoted}", "|---" * (5 + bool(excerpt)) + "|"]
         for case in cases:
             cells = (case.problem.target, case.grade.extracted or "", case.grade.rule or "")
             verdict = "correct" if case.grade.correct else "wrong"
-            ending = _cell(case.completion.strip()[-70:])
-            lines.append(f"| {case.problem.id} | {' | '.join(map(_cell, cells))} | {verdict} | {ending} |")
+            ending = f" {_cell(case.completion.strip()[-excerpt:])} |" if excerpt else ""
+            lines.append(f"| {case.problem.id} | {' | '.join(map(_cell, cells))} | {verdict} |{ending}")
         lines.append("")
     return "\n".join(lines)
 
@@ -222,6 +220,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data-dir", type=Path, required=True, help="folder of benchmark files and stored outputs")
     parser.add_argument("--out", type=Path, default=Path("results/grading/agreement.md"))
+    parser.add_argument(
+        "--excerpt",
+        type=int,
+        default=0,
+        help="quote so many characters from the end of each completion [default: none]",
+    )
     arguments = parser.parse_args()
 
     both = {"gsm8k": GSM8K, "math500": MATH500}
@@ -234,7 +238,7 @@ def main() -> int:
             "",
             "    python analyses/grader_agreement.py --data-dir ../shared/data",
             "",
-            *(report(comparisons[name], classes) for name, classes in both.items()),
+            *(report(comparisons[name], classes, arguments.excerpt) for name, classes in both.items()),
         ]
     )
     print(text)
