@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from flexeval.records import BoolArray, FloatArray, IntArray
-from flexeval.sampling.evaluate import Evaluator
+from flexeval.sampling.evaluate import Evaluator, Kept
 from flexeval.sampling.view import ByRow, Gathered, View
 
 
@@ -37,6 +37,7 @@ def decide(
     temperature_R: FloatArray,
     proposal_RG: IntArray | None,
     also_R: BoolArray,
+    kept: Kept | None,
 ) -> tuple[Decisions, FloatArray]:
     """Draw the chosen tokens, or take the proposals, and measure them.
 
@@ -47,6 +48,7 @@ def decide(
         temperature_R: at which tokens are drawn.
         proposal_RG: tokens that were drawn before the choice; None when they are drawn now.
         also_R: samples whose frontier's entropy is wanted too, chosen or not.
+        kept: distributions at the eligible positions, if they were computed before the choice and kept.
 
     Returns:
         The decisions, and the entropy at each sample's frontier [R]: NaN where neither chosen nor wanted.
@@ -67,7 +69,11 @@ def decide(
 
     # Draw and measure, chunk by chunk.
     gathered = Gathered()
-    for chunk, distribution in evaluator.distributions(view.evaluation, canvas_N, view.columns(position_N)):
+    if kept is not None:
+        distributions = kept.distributions(canvas_N, position_N)
+    else:
+        distributions = evaluator.distributions(view.evaluation, canvas_N, view.columns(position_N))
+    for chunk, distribution in distributions:
         gathered.add("entropy", distribution.entropy())
         gathered.add("top_prob", distribution.top_prob())
         readings, rows = choices.within(chunk)

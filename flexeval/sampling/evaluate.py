@@ -40,6 +40,28 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The distributions at the eligible positions, where they are few enough to be kept until tokens are drawn."""
+
+    row_UG: IntArray
+    """Which row each position of each distinct canvas is: ascending by canvas, then position."""
+    parts: list[Distribution]
+    """Consecutive rows."""
+
+    def distributions(self, canvas_N: IntArray, position_N: IntArray) -> Iterator[tuple[slice, Distribution]]:
+        """Those at some positions, as `Evaluator.distributions` gives them. Sorted by canvas, then position."""
+        rows_N = self.row_UG[canvas_N, position_N]
+        begin, first = 0, 0
+        for part in self.parts:
+            last = first + len(part.normaliser_N)
+            end = int(np.searchsorted(rows_N, last))
+            if end > begin:
+                rows = torch.from_numpy(rows_N[begin:end] - first).to(part.normaliser_N.device)
+                yield slice(begin, end), part.take(rows)
+            begin, first = end, last
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counters:
     """Mask-predictor evaluations so far; guidance counts two."""
 
@@ -143,8 +165,7 @@ class Evaluator:
         at = (torch.from_numpy(canvas_N).to(device), torch.from_numpy(column_N).to(device))
         hidden_ND = evaluation.hidden_ULD[at]
         unconditional_ND = None if evaluation.unconditional_ULD is None else evaluation.unconditional_ULD[at]
-        kind, row_bytes = "cpu" if device.type == "cpu" else "gpu", 4 * self.predictor.vocab_size
-        head_rows, measured_rows = (max(1, size[kind] // row_bytes) for size in (_HEAD_BYTES, _MEASURE_BYTES))
+        head_rows, measured_rows = self._rows_within(_HEAD_BYTES), self._rows_within(_MEASURE_BYTES)
         for start in range(0, len(canvas_N), head_rows):
             chunk = slice(start, start + head_rows)
             logits_NV = self.predictor.logits(hidden_ND[chunk])
@@ -155,6 +176,14 @@ class Evaluator:
             for part_NV in torch.split(logits_NV, measured_rows):
                 yield slice(start, start + len(part_NV)), Distribution.of(part_NV)
                 start += len(part_NV)
+
+    def can_keep(self, rows: int) -> bool:
+        """Whether the distributions of so many rows may stay in memory until the end of a step."""
+        return rows <= self._rows_within(_HEAD_BYTES)
+
+    def _rows_within(self, size: dict[str, int]) -> int:
+        kind = "cpu" if self.predictor.device.type == "cpu" else "gpu"
+        return max(1, size[kind] // (4 * self.predictor.vocab_size))
 
     def scored(self, distribution: Distribution) -> Distribution:
         """The distribution that an order's scores are read from (`SamplingConfig.scored`, `confidence_eos_eot_inf`)."""

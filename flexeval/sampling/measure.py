@@ -34,6 +34,10 @@ class Distribution:
         weights_NV = _exp_(gaps_NV.clone())
         return cls(gaps_NV, weights_NV, weights_NV.sum(dim=-1))
 
+    def take(self, rows_M: Tensor) -> Distribution:
+        """The distributions of some rows."""
+        return Distribution(self.gaps_NV[rows_M], self.weights_NV[rows_M], self.normaliser_N[rows_M])
+
     def top_token(self) -> Tensor:
         """Likeliest token [N]; the lowest id among equals."""
         return self.gaps_NV.argmax(dim=-1)

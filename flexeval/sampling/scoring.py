@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flexeval.orders.order import Read
 from flexeval.records import BoolArray, FloatArray, IntArray
-from flexeval.sampling.evaluate import Evaluator
+from flexeval.sampling.evaluate import Evaluator, Kept
 from flexeval.sampling.view import ByRow, Gathered, View
 
 BLANK: Mapping[str, float] = {
@@ -33,6 +33,8 @@ class Scores:
     """[R, G] under the names of `BLANK`, as far as the order reads them."""
     noted_entropy_RG: FloatArray
     """Untempered entropy where the record wants one; NaN elsewhere."""
+    kept: Kept | None
+    """The distributions themselves, so that the head need not be computed again for the chosen positions."""
 
 
 def score(
@@ -62,7 +64,10 @@ def score(
 
     # Measure, chunk by chunk.
     gathered = Gathered()
+    kept = Kept(row_UG=row_UG, parts=[]) if evaluator.can_keep(len(canvas_N)) else None
     for chunk, distribution in evaluator.distributions(evaluation, canvas_N, view.columns(position_N)):
+        if kept is not None:
+            kept.parts.append(distribution)
         scored = evaluator.scored(distribution)
         if "top_prob" in reads:
             gathered.add("top_prob", scored.top_prob())
@@ -87,7 +92,7 @@ def score(
         else _spread(values, canvas_N, position_N, eligible_UG, BLANK[name])[evaluation.canvas_R]
         for name, values in measured.items()
     }
-    return Scores(by_name=by_name, noted_entropy_RG=noted[evaluation.canvas_R])
+    return Scores(by_name=by_name, noted_entropy_RG=noted[evaluation.canvas_R], kept=kept)
 
 
 def _noted(view: View) -> BoolArray:

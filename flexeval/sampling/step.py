@@ -52,6 +52,7 @@ class Stepper:
             temperature_R=self._order.temperature(state, self._config.temperature),
             proposal_RG=state.proposal_BG if self._order.draw == "propose" else None,
             also_R=view.fresh_R & (scores is None),
+            kept=None if scores is None else scores.kept,
         )
 
         # Commit and record.
