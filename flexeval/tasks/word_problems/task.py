@@ -29,7 +29,7 @@ class WordProblems:
     name: ClassVar[str] = "word-problems"
     gen_length: ClassVar[int] = 48
 
-    facts: int = 3
+    facts: int = 2
     """Changes (gains and losses) after the start."""
     max_start: int = 10
     """Largest number at the start; the smallest is 2."""
