@@ -17,11 +17,13 @@ A folder may be killed, copied and read at any moment. What is written when, and
 from flexeval.runs.config import canonical_config, default_folder_name
 from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
 from flexeval.runs.reader import Run, read_finished_run, read_run
+from flexeval.runs.run_set import RunSet, read_runs
 from flexeval.runs.writer import RunWriter, open_run, reopen_run
 
 __all__ = [
     "GradedSample",
     "Run",
+    "RunSet",
     "RunWriter",
     "StoredProblem",
     "canonical_config",
@@ -29,6 +31,7 @@ __all__ = [
     "open_run",
     "read_finished_run",
     "read_run",
+    "read_runs",
     "reopen_run",
     "stored_problem",
 ]

@@ -1,0 +1,103 @@
+"""Several runs side by side: read from folders, picked by their settings, named by what tells them apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+
+from flexeval.errors import InputError, did_you_mean
+from flexeval.runs.layout import CONFIG
+from flexeval.runs.reader import Run, read_run
+
+
+@dataclass(frozen=True, eq=False)
+class RunSet(Sequence[Run]):
+    """Runs in the order they were given."""
+
+    runs: tuple[Run, ...]
+
+    def settings(self) -> pd.DataFrame:
+        """One row a run: model, task, order, every field of `SamplingConfig`, num_samples, and how many problems.
+
+        `block_length` is the one in force, never None.
+        """
+        return pd.DataFrame([_settings(run) for run in self.runs]).astype(object)
+
+    def where(self, **wanted: Any) -> RunSet:
+        """The runs whose settings have these values, as in `where(order="ar", temperature=0.6)`.
+
+        Raises:
+            InputError: not the name of a setting.
+        """
+        known = list(_settings(self.runs[0])) if self.runs else list(wanted)
+        for name in wanted:
+            if name not in known:
+                raise did_you_mean("setting", name, known)
+        kept = [run for run in self.runs if all(_settings(run)[name] == value for name, value in wanted.items())]
+        return RunSet(tuple(kept))
+
+    def varying(self) -> list[str]:
+        """The settings that have more than one value among these runs."""
+        settings = self.settings()
+        return [name for name in settings.columns if settings[name].map(repr).nunique() > 1]
+
+    def labels(self) -> list[str]:
+        """A short name for each run: its order, and what else differs among them ("ar", "eb:gamma=0.5 T=1.0")."""
+        names = [name for name in self.varying() if name not in ("order", "problems")]
+        return [" ".join([run.config.order, *(_said(name, _settings(run)[name]) for name in names)]) for run in self]
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> RunSet: ...
+    def __getitem__(self, index: int | slice) -> Run | RunSet:
+        return RunSet(self.runs[index]) if isinstance(index, slice) else self.runs[index]
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+
+def read_runs(folders: Sequence[Path]) -> RunSet:
+    """Read run folders; a folder that is not one stands for all run folders anywhere below it, sorted by path.
+
+    Raises:
+        InputError: a folder with no run in it, or a run that cannot be read.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        inside = [folder] if (folder / CONFIG).exists() else sorted(path.parent for path in folder.rglob(CONFIG))
+        if not inside:
+            raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
+        found += [path for path in inside if path not in found]
+    return RunSet(tuple(read_run(folder) for folder in found))
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    config = run.config
+    sampling = {field.name: getattr(config.sampling, field.name) for field in dataclasses.fields(config.sampling)}
+    return {
+        "model": config.model,
+        "task": config.task,
+        "order": config.order,
+        **sampling,
+        "block_length": config.sampling.block,
+        "num_samples": config.num_samples,
+        "problems": len(run.problems),
+    }
+
+
+_SHORT = {"temperature": "T", "block_length": "block", "num_samples": "n"}
+
+
+def _said(name: str, value: Any) -> str:
+    if name in ("model", "task"):
+        return str(value)
+    return f"{_SHORT.get(name, name)}={value}"
