@@ -123,11 +123,14 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     """The run of each configuration, complete; the model is loaded once, and only if something is missing."""
     from flexeval.cli import output
     from flexeval.cli.progress import sampling_bars
+    from flexeval.runs.reuse import reusable_run
     from flexeval.runs.store import default_folder_name
 
     batch_size = options.batch_size(args)
     folders = [args.out / default_folder_name(config) for config in configs]
-    stored = [_finished(folder, config, task, args.dtype) for folder, config in zip(folders, configs, strict=True)]
+    stored = [
+        reusable_run(folder, config, task, dtype=args.dtype) for folder, config in zip(folders, configs, strict=True)
+    ]
     finished = [run for run in stored if run is not None]
     if len(finished) == len(stored):
         return finished
@@ -153,17 +156,3 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
             )
             for run, config, folder in zip(stored, configs, folders, strict=True)
         ]
-
-
-def _finished(folder: Path, config: RunConfig, task: Task, dtype: str) -> Run | None:
-    """The stored run, if it holds all that is wanted, in this type and from this data: then no model is needed."""
-    from flexeval.runs.store import read_finished_run
-
-    run = read_finished_run(folder, config)
-    if run is None or dtype not in ("auto", run.record["environment"]["dtype"]):
-        return None
-    problems = task.problems()[: config.limit]
-    now = [(problem.id, problem.question, problem.target) for problem in problems]
-    stored = run.problems[["problem_id", "question", "target"]].itertuples(index=False, name=None)
-    same_prompt = dataclasses.asdict(task.prompt(problems[0])) == run.record["first_prompt"]
-    return run if same_prompt and list(stored) == now else None

@@ -1,0 +1,32 @@
+"""Is what a folder holds what sampling again would give? Then neither model nor sampler is needed. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from flexeval.records import RunConfig
+from flexeval.runs.reader import Run, read_finished_run
+from flexeval.tasks import Task
+
+
+def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "auto") -> Run | None:
+    """The stored run, if it holds all that is wanted, in this type and from this data.
+
+    Args:
+        folder: where the run would be; it need not exist.
+        config: which run, and how much of it.
+        task: the task of `config.task`, with the data of today.
+        dtype: of the weights, by name; "auto" takes any.
+
+    Raises:
+        InputError: the folder holds a run of another configuration, or cannot be read.
+    """
+    run = read_finished_run(folder, config)
+    if run is None or dtype not in ("auto", run.record["environment"]["dtype"]):
+        return None
+    problems = task.problems()[: config.limit]
+    now = [(problem.id, problem.question, problem.target) for problem in problems]
+    stored = run.problems[["problem_id", "question", "target"]].itertuples(index=False, name=None)
+    same_prompt = dataclasses.asdict(task.prompt(problems[0])) == run.record["first_prompt"]
+    return run if same_prompt and list(stored) == now else None
