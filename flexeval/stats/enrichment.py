@@ -1,0 +1,147 @@
+"""Are connectors bypassed more than other words at the same place?
+
+Words early in a block become the frontier more often than words late in it, and problems differ, so connectors are
+compared with the other words at the same position in the block and of the same problem: a *stratum*.
+
+Axis suffixes: `S` strata, `P` problems, `T` kinds of strata.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import hypergeom
+
+from flexeval.errors import InputError
+from flexeval.stats.bootstrap import Interval
+from flexeval.stats.pooled import Pooled, pooled_interval, problem_codes, problem_ids
+from flexeval.stats.resampling import LEVEL, REPLICATES
+
+PERMUTATIONS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrichment:
+    """Bypass rate of connectors against that of other words, matched by problem and position in the block."""
+
+    connectors: int
+    """Occurrences that have another word in their stratum; all numbers are about these."""
+    unmatched: int
+    """Connector occurrences without one, left out."""
+    rate: float
+    """Bypass rate of the connectors, a fraction."""
+    matched_rate: float
+    """What it would be if each connector were bypassed as often as the other words of its stratum."""
+    difference: Interval
+    """`rate` - `matched_rate`; interval by problem, which allows for any dependence within a problem."""
+    ratio: Interval
+    """`rate` / `matched_rate`; NaN where no other word was bypassed."""
+    p_value: float
+    """Two-sided, of the permutation test."""
+    permutations: int
+
+
+def enrichment(
+    words: pd.DataFrame,
+    block_length: int,
+    *,
+    permutations: int = PERMUTATIONS,
+    replicates: int = REPLICATES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Enrichment:
+    """Compare connectors with the other words.
+
+    The permutation test shuffles, within each stratum and independently of the other strata, which of its words are
+    the connectors. Exchangeable under its hypothesis are thus the words of one problem at one position in the block
+    (of all its samples and blocks): knowing which of them are connectors says nothing about which were bypassed. No
+    label moves from one problem or position to another, so neither an easy problem nor the beginning of a block can
+    pass for an effect. What it takes for granted is that the labels of two strata are independent given the bypasses;
+    where samples of a problem differ in style as a whole, trust the interval, which resamples problems.
+
+    Args:
+        words: from `flexeval.stats.words`.
+        block_length: of the run.
+        permutations: of the labels.
+        replicates, level: of the bootstrap intervals.
+        seed: of both.
+
+    Raises:
+        InputError: no connector has another word in its stratum, or a number out of range.
+    """
+    if block_length < 1 or permutations < 1:
+        raise InputError(f"block_length and permutations must be at least 1, not {block_length} and {permutations}")
+    problems = problem_ids(words["problem_id"])
+    problem_S, size_S, connectors_S, bypassed_S, both_S = _strata(words, problems, block_length)
+    matched_S = (connectors_S > 0) & (connectors_S < size_S)
+    unmatched = int(connectors_S[~matched_S].sum())
+    if not matched_S.any():
+        raise InputError(
+            f"none of the {unmatched} connectors has another word of its problem at its position in the block; "
+            "sample more, or give the block length of the run"
+        )
+    problem_S, size_S, connectors_S, bypassed_S, both_S = (
+        array_S[matched_S] for array_S in (problem_S, size_S, connectors_S, bypassed_S, both_S)
+    )
+
+    # Expected of each stratum's connectors: the rate of its other words.
+    expected_S = connectors_S * (bypassed_S - both_S) / (size_S - connectors_S)
+    observed_P, expected_P, connectors_P = (
+        np.bincount(problem_S, values_S, minlength=len(problems))[:, None]
+        for values_S in (both_S, expected_S, connectors_S)
+    )
+    excess = float(both_S.sum() - expected_S.sum())
+    bootstrap = {"replicates": replicates, "level": level, "seed": seed}
+    shuffled = _shuffled_excess(size_S, connectors_S, bypassed_S, permutations, np.random.default_rng(seed))
+    # Equal excesses may differ by rounding.
+    as_extreme = int((np.abs(shuffled) >= abs(excess) - 1e-9).sum())
+    return Enrichment(
+        connectors=int(connectors_S.sum()),
+        unmatched=unmatched,
+        rate=float(both_S.sum() / connectors_S.sum()),
+        matched_rate=float(expected_S.sum() / connectors_S.sum()),
+        difference=pooled_interval(Pooled(sums_PK=observed_P - expected_P, counts_PK=connectors_P), **bootstrap),
+        ratio=pooled_interval(Pooled(sums_PK=observed_P, counts_PK=expected_P), **bootstrap),
+        p_value=(1 + as_extreme) / (1 + permutations),
+        permutations=permutations,
+    )
+
+
+def _strata(words: pd.DataFrame, problems: pd.Index, block_length: int) -> tuple[NDArray[np.int64], ...]:
+    """(problem, words, connectors, bypassed words, bypassed connectors) of each stratum that has a word [S]."""
+    place_N = problem_codes(words["problem_id"], problems) * block_length + words["position"].to_numpy() % block_length
+    connector_N, bypassed_N = words["connector"].to_numpy(), words["passes"].to_numpy() > 0
+    cells = len(problems) * block_length
+    counts = [
+        np.bincount(place_N[of_N], minlength=cells)
+        for of_N in (slice(None), connector_N, bypassed_N, connector_N & bypassed_N)
+    ]
+    held_S = np.flatnonzero(counts[0])
+    return (held_S // block_length, *(count[held_S] for count in counts))
+
+
+def _shuffled_excess(
+    size_S: NDArray[np.int64],
+    connectors_S: NDArray[np.int64],
+    bypassed_S: NDArray[np.int64],
+    permutations: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Bypassed connectors beyond the expected ones, under shuffled labels [permutations].
+
+    Shuffling a stratum's labels gives a hypergeometric number of bypassed connectors, and strata of equal counts (T
+    kinds) are drawn together: how many of them get each number is multinomial.
+    """
+    counts_T3, strata_T = np.unique(np.stack([size_S, connectors_S, bypassed_S], axis=1), axis=0, return_counts=True)
+    excess = np.zeros(permutations)
+    for (size, connectors, bypassed), strata in zip(counts_T3.tolist(), strata_T.tolist(), strict=True):
+        both = np.arange(max(0, connectors + bypassed - size), min(connectors, bypassed) + 1)
+        if len(both) == 1:
+            continue  # whatever the labels, the excess is 0
+        chances = hypergeom.pmf(both, size, bypassed, connectors)
+        drawn = rng.multinomial(strata, chances / chances.sum(), size=permutations)
+        excess += drawn @ (both - connectors * (bypassed - both) / (size - connectors))
+    return excess

@@ -1,0 +1,128 @@
+"""How likely the committed tokens were: their ranks, and how often the likeliest token was the one.
+
+The record has, of each committed token, its probability and rank and the probability of the likeliest token, all
+untempered, at the moment of commit. It does not have the rest of that distribution, nor the proposals that a
+propose-then-select order drew and did not commit. So the probability of the likeliest token *at the sampling
+temperature* is not known here, nor what the average proposal looked like; nothing below pretends otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flexeval.errors import InputError
+from flexeval.stats.bootstrap import Interval
+from flexeval.stats.pooled import pool, pooled_interval
+from flexeval.stats.resampling import LEVEL, REPLICATES
+
+RANK_EDGES = (0, 1, 2, 5, 10)
+"""Ranks are reported as 0, 1, 2-4, 5-9 and 10 or more."""
+
+
+def non_top_rate(
+    tokens: pd.DataFrame, *, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
+) -> Interval:
+    """The share of text tokens that were not the likeliest when they were committed; a fraction, with its interval.
+
+    arXiv:2609.34509: select-then-sample orders commit a non-top token with probability 1 - c, c the tempered
+    probability of the top token; `confidence`, with m independent positions to choose from, with (1 - c)^m.
+
+    Args:
+        tokens: token rows.
+        replicates, level, seed: of the bootstrap over problems.
+
+    Raises:
+        InputError: no problem.
+    """
+    text = tokens[tokens["in_text"]]
+    pooled = pool(text["rank"] > 0, text["problem_id"])
+    return pooled_interval(pooled, replicates=replicates, level=level, seed=seed)
+
+
+def rank_by_step(tokens: pd.DataFrame, *, bins: int | None = None, edges: Sequence[int] = RANK_EDGES) -> pd.DataFrame:
+    """How the ranks of committed tokens are spread at each step.
+
+    Args:
+        tokens: token rows.
+        bins: group steps into so many ranges of equal width; None keeps each by itself.
+        edges: the first rank of each range of ranks; the last range is open.
+
+    Returns:
+        step (the first of its range), rank (a label, as "2-4"), share (of the text tokens committed at that step, a
+        fraction), count (of tokens of these ranks). Every step has every range of ranks.
+
+    Raises:
+        InputError: edges that do not rise from 0, or bins below 1.
+    """
+    if list(edges) != sorted(set(edges)) or edges[0] != 0:
+        raise InputError(f"the edges of ranks must rise from 0, as in 0,1,2,5,10; not {list(edges)}")
+    text = tokens.loc[tokens["in_text"].to_numpy(), ["commit_step", "rank"]]
+    range_R = np.searchsorted(np.asarray(edges), text["rank"].to_numpy(), side="right") - 1
+    step = pd.Series(binned(text["commit_step"].to_numpy(), bins), name="step")
+    counts = pd.crosstab(step, pd.Series(range_R)).reindex(columns=range(len(edges)), fill_value=0)
+    counts.columns = pd.Index(_labels(edges), name="rank")
+    long = counts.stack().rename("count").reset_index()
+    long.insert(2, "share", long["count"] / long.groupby("step")["count"].transform("sum"))
+    return long
+
+
+def proposal_against_commit(tokens: pd.DataFrame, *, bins: int = 10) -> pd.DataFrame:
+    """How often the likeliest token was committed, against how likely it was.
+
+    One untempered draw at the committed position would take the likeliest token with its probability: at temperature
+    1 a select-then-sample order therefore lies on `committed` = `top_prob` up to chance, and an order that proposes
+    everywhere and commits the most probable proposal lies above, by as much as it filters. Below temperature 1 every
+    order lies above, and only orders at equal temperature compare.
+
+    Args:
+        tokens: token rows.
+        bins: ranges of equal width of the likeliest token's probability.
+
+    Returns:
+        One row a range that has tokens: low, high (its ends), count (text tokens), top_prob (mean probability of the
+        likeliest token), committed (share of the tokens that were the likeliest), prob (mean probability of the
+        committed token). All but count are fractions.
+
+    Raises:
+        InputError: bins below 1.
+    """
+    if bins < 1:
+        raise InputError(f"bins must be at least 1, not {bins}")
+    text = tokens[tokens["in_text"]]
+    top_prob = text["top_prob"].astype(np.float64)
+    range_R = np.minimum((top_prob * bins).astype(np.int64), bins - 1).rename("range")
+    facts = pd.DataFrame(
+        {"top_prob": top_prob, "committed": text["rank"] == 0, "prob": text["prob"].astype(np.float64)}
+    )
+    table = facts.groupby(range_R).mean()
+    table.insert(0, "count", facts.groupby(range_R).size())
+    table.insert(0, "high", (table.index + 1) / bins)
+    table.insert(0, "low", table.index / bins)
+    return table.reset_index(drop=True)
+
+
+def binned(values: NDArray[np.integer], bins: int | None) -> NDArray[np.int64]:
+    """The first value of each value's range, of `bins` ranges of equal width from 0 on; itself for None.
+
+    Raises:
+        InputError: bins below 1.
+    """
+    whole = np.asarray(values, dtype=np.int64)
+    if bins is None:
+        return whole
+    if bins < 1:
+        raise InputError(f"bins must be at least 1, not {bins}")
+    width = -(-(int(whole.max(initial=0)) + 1) // bins)
+    return whole // width * width
+
+
+def _labels(edges: Sequence[int]) -> list[str]:
+    ends = [*(edge - 1 for edge in edges[1:]), None]
+    return [
+        f"{first}+" if last is None else f"{first}" if first == last else f"{first}-{last}"
+        for first, last in zip(edges, ends, strict=True)
+    ]

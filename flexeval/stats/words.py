@@ -1,0 +1,117 @@
+"""Token rows -> words: whole words of a text, each with the measurements of its first token.
+
+Pieces of tokens are joined and cut again at the edges of words, so that it does not matter how a tokenizer splits
+them. It does not know languages: a run of letters without a space is one word.
+
+Axis suffixes: `R` token rows of the text, `C` characters, `W` words.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flexeval.records import BoolArray
+from flexeval.stats.connectors import CLAUSE_ENDS, CONNECTORS
+
+_OTHER, _LETTER, _DIGIT, _APOSTROPHE, _POINT = range(5)
+_NOT_CARRIED = ("token_id", "piece", "in_text", "problem_id", "sample_index", "position")
+
+
+def words(tokens: pd.DataFrame) -> pd.DataFrame:
+    """The words of the texts, one row an occurrence.
+
+    A word is a run of letters, digits, marks and underscores; an apostrophe between letters (don't) and a point or
+    comma between digits (3.5, 1,000) belong to it. Everything else, signs of operations among it, is no word.
+
+    Args:
+        tokens: rows as `Run.tokens()` gives them, sorted by problem, sample and position, with at least problem_id,
+            sample_index, position, piece and in_text. Rows after the end of a text are left out.
+
+    Returns:
+        problem_id, sample_index, position (of the word's first token), word, connector (see
+        `flexeval.stats.connectors`), and every other column of the rows, at the word's first token.
+    """
+    text_R = np.flatnonzero(tokens["in_text"].to_numpy())
+    text, end_R = _joined(tokens, text_R)
+    kind_C, ends_clause_C = _characters(text)
+
+    # Cut the text into words.
+    inside_C = _inside_words(kind_C)
+    begin_W = np.flatnonzero(inside_C & ~np.append(False, inside_C[:-1]))
+    end_W = np.flatnonzero(inside_C & ~np.append(inside_C[1:], False)) + 1
+    word_W, vocabulary = pd.factorize(
+        np.array([text[begin:end] for begin, end in zip(begin_W.tolist(), end_W.tolist(), strict=True)], dtype=object)
+    )
+
+    # Which of them begin a clause: something ends one since the word before.
+    ended_C = np.cumsum(ends_clause_C, dtype=np.int32)
+    ended_before_W = np.append(0, ended_C[end_W[:-1] - 1]) if len(end_W) else np.zeros(0, np.int32)
+    opens_W = ended_C[begin_W] > ended_before_W
+    listed_W = np.isin(vocabulary, CONNECTORS)[word_W] if len(vocabulary) else np.zeros(0, bool)
+
+    # The measurements of each word's first token.
+    row_W = text_R[np.searchsorted(end_R, begin_W, side="right")]
+    found = tokens[["problem_id", "sample_index", "position"]].iloc[row_W].reset_index(drop=True)
+    found["word"] = pd.Categorical.from_codes(word_W, pd.Index(vocabulary, dtype=object))
+    found["connector"] = opens_W & listed_W
+    for name in tokens.columns:
+        if name not in _NOT_CARRIED:
+            found[name] = tokens[name].to_numpy()[row_W]
+    return found
+
+
+def first_rows(tokens: pd.DataFrame) -> BoolArray:
+    """Which rows are the first of their sample, for rows sorted by problem and sample."""
+    problem, sample = pd.factorize(tokens["problem_id"])[0], tokens["sample_index"].to_numpy()
+    changed: BoolArray = (np.diff(problem, prepend=-1) != 0) | (np.diff(sample, prepend=-1) != 0)
+    return changed
+
+
+def _joined(tokens: pd.DataFrame, text_R: NDArray[np.intp]) -> tuple[str, NDArray[np.int64]]:
+    """(all texts in one, where in it each row ends). Texts are parted by a line break, gaps in one by a space."""
+    pieces = tokens["piece"].astype("category")
+    code_R = pieces.cat.codes.to_numpy()[text_R]
+    vocabulary = pieces.cat.categories.to_numpy(dtype=object)
+    piece_R = vocabulary[code_R]
+    length_R = np.array([len(piece) for piece in vocabulary], dtype=np.int64)[code_R]
+
+    text = tokens[["problem_id", "sample_index"]].iloc[text_R]
+    first_R = first_rows(text)
+    gap_R = (np.diff(tokens["position"].to_numpy()[text_R], prepend=-1) != 1) & ~first_R
+    for parted_R, sign in ((first_R, "\n"), (gap_R, " ")):
+        piece_R[parted_R] = sign + piece_R[parted_R]
+        length_R[parted_R] += 1
+    return "".join(piece_R.tolist()), np.cumsum(length_R)
+
+
+def _characters(text: str) -> tuple[NDArray[np.uint8], BoolArray]:
+    """(kind of each character, whether it ends a clause)."""
+    code_C = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    alphabet = set(text)
+    size = max(map(ord, alphabet), default=0) + 1
+    kinds, ends = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=bool)
+    for character in alphabet:
+        kinds[ord(character)] = _kind(character)
+        ends[ord(character)] = character in CLAUSE_ENDS
+    return kinds[code_C], ends[code_C]
+
+
+def _kind(character: str) -> int:
+    if character.isdecimal():
+        return _DIGIT
+    if character.isalnum() or character == "_" or unicodedata.category(character).startswith("M"):
+        return _LETTER
+    return {"'": _APOSTROPHE, "’": _APOSTROPHE, ".": _POINT, ",": _POINT}.get(character, _OTHER)
+
+
+def _inside_words(kind_C: NDArray[np.uint8]) -> BoolArray:
+    inside_C: BoolArray = (kind_C == _LETTER) | (kind_C == _DIGIT)
+    # A text begins with a line break, so no character in question is the first.
+    for sign, neighbour in ((_APOSTROPHE, _LETTER), (_POINT, _DIGIT)):
+        between_C = kind_C[1:-1] == sign
+        inside_C[1:-1] |= between_C & (kind_C[:-2] == neighbour) & (kind_C[2:] == neighbour)
+    return inside_C
