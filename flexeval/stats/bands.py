@@ -1,0 +1,100 @@
+"""Simultaneous bands over a curve of k: the whole true curve lies inside with the stated probability.
+
+A band is made of BCa bounds, each column's at the same, wider score: the one at which the stated share of bootstrap
+curves stays between the percentiles of that score at every k. Columns that move together cost little width, and one
+without variance costs none. Bounds are percentiles of resampled means, so they never leave the range of the values.
+
+Knows counts, not what an order is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from flexeval.stats.pass_at_k import pass_at_k_table
+from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, differences, resample
+
+
+def pass_at_k_band(
+    counts: pd.DataFrame,
+    ks: Sequence[int],
+    *,
+    tasks: Sequence[Hashable] | None = None,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean Pass@k with a simultaneous band.
+
+    Args:
+        counts: columns problem_id, n, c; one row a problem.
+        ks: where; the band is simultaneous over these.
+        tasks: the task of each row; None when all rows are of one task.
+        level: the probability that the band holds the true mean at all k at once.
+        replicates, seed: of the bootstrap.
+
+    Returns:
+        One row a k: k, estimate, low, high, as fractions.
+
+    Raises:
+        InputError: a problem with fewer than max(ks) samples, and what `interval` refuses.
+    """
+    return band(pass_at_k_table(counts, ks), tasks=tasks, level=level, replicates=replicates, seed=seed)
+
+
+def difference_band(
+    counts_a: pd.DataFrame,
+    counts_b: pd.DataFrame,
+    ks: Sequence[int],
+    *,
+    tasks: Sequence[Hashable] | None = None,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean Pass@k of a minus that of b, paired by problem, with a simultaneous band.
+
+    Args:
+        counts_a: columns problem_id, n, c.
+        counts_b: the same problems; n may differ.
+        ks: where; the band is simultaneous over these.
+        tasks: the task of each row of `counts_a`; None when all rows are of one task.
+        level, replicates, seed: as in `pass_at_k_band`.
+
+    Returns:
+        One row a k: k, estimate, low, high, as fractions; positive where a is better.
+
+    Raises:
+        InputError: other problems, a problem with fewer than max(ks) samples, and what `interval` refuses.
+    """
+    table = differences(pass_at_k_table(counts_a, ks), pass_at_k_table(counts_b, ks))
+    return band(table, tasks=tasks, level=level, replicates=replicates, seed=seed)
+
+
+def band(
+    table: pd.DataFrame, *, tasks: Sequence[Hashable] | None, level: float, replicates: int, seed: int
+) -> pd.DataFrame:
+    """The means of a table's columns with a band that holds all of them at once.
+
+    Returns:
+        One row a column: its label under the name of the column index, estimate, low, high.
+    """
+    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
+    low_K, high_K = resampled.bounds(_joint_score(resampled.replicates_RK, level))
+    columns = {table.columns.name: table.columns, "estimate": resampled.means_K, "low": low_K, "high": high_K}
+    return pd.DataFrame(columns)
+
+
+def _joint_score(replicates_RK: Floats, level: float) -> float:
+    """The normal score whose percentiles hold `level` of the replicate curves at every column."""
+    tail_R = np.full(len(replicates_RK), 0.5)
+    for replicates_R in replicates_RK.T:
+        ordered_R = np.sort(replicates_R)
+        at_most_R = np.searchsorted(ordered_R, replicates_R, side="right")
+        at_least_R = len(ordered_R) - np.searchsorted(ordered_R, replicates_R, side="left")
+        tail_R = np.minimum(tail_R, np.minimum(at_most_R, at_least_R) / len(ordered_R))
+    return float(stats.norm.isf(np.quantile(tail_R, 1 - level)))

@@ -1,0 +1,133 @@
+"""Pass@NFE: the chance to have solved a problem within a budget of mask-predictor evaluations.
+
+Where orders differ in how many evaluations a sample costs, equal k is not equal work. Here samples are drawn one
+after another until the budget is spent, and each is paid in full.
+
+Knows samples by their problem, verdict and cost. It does not know how they came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flexeval.errors import InputError
+from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, normal_score, resample
+
+Costs = NDArray[np.int64]
+
+
+def pass_at_nfe(
+    samples: pd.DataFrame,
+    budgets: Sequence[int],
+    *,
+    tasks: Sequence[Hashable] | None = None,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean Pass@NFE over problems at each budget, with intervals.
+
+    Args:
+        samples: columns problem_id, correct, nfe; one row a sample.
+        budgets: total evaluations that may be spent on a problem.
+        tasks: the task of each problem, in the order in which the problems appear.
+        level, replicates, seed: as in `interval`.
+
+    Returns:
+        One row a budget: nfe, estimate, low, high, as fractions.
+
+    Raises:
+        InputError: what `pass_at_nfe_table` and `interval` refuse.
+    """
+    table = pass_at_nfe_table(samples, budgets)
+    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
+    low_K, high_K = resampled.bounds(normal_score(level))
+    return pd.DataFrame({"nfe": list(budgets), "estimate": resampled.means_K, "low": low_K, "high": high_K})
+
+
+def pass_at_nfe_table(samples: pd.DataFrame, budgets: Sequence[int]) -> pd.DataFrame:
+    """Pass@NFE of every problem at every budget, as fractions: one row a problem, one column a budget.
+
+    The samples of a problem are tried in random order without replacement; the value is the exact chance that a
+    correct one is reached before the costs of all that were tried, its own included, exceed the budget. It is the
+    unbiased estimate of that chance for fresh samples. With one cost v for all it is Pass@k at k = budget // v.
+
+    Args:
+        samples: columns problem_id, correct, nfe; one row a sample.
+        budgets: total evaluations that may be spent on a problem.
+
+    Raises:
+        InputError: no sample, no budget, a budget below 1, a sample that cost nothing, or a budget that outlasts all
+            samples of a problem, which is named.
+    """
+    if samples.empty:
+        raise InputError("there is no sample to compute Pass@NFE of; sample at least one")
+    if not len(budgets) or min(budgets) < 1:
+        raise InputError(f"Pass@NFE needs budgets of at least 1 evaluation, not {list(budgets)}")
+    if samples["nfe"].min() < 1:
+        raise InputError(f"every sample costs at least 1 evaluation, but one has {samples['nfe'].min()}")
+    by_problem = samples.groupby("problem_id", sort=False, observed=True)
+    spent = by_problem["nfe"].sum()
+    if spent.min() < max(budgets):
+        raise InputError(
+            f"a budget of {max(budgets)} evaluations outlasts the samples of {spent.idxmin()!r}, which cost "
+            f"{spent.min()} in all; sample more, or keep the budget <= {spent.min()}"
+        )
+    rows = {
+        problem_id: _solved_within(group["nfe"].to_numpy(np.int64), group["correct"].to_numpy(np.bool_), budgets)
+        for problem_id, group in by_problem
+    }
+    columns = pd.Index(budgets, name="nfe")
+    return pd.DataFrame.from_dict(rows, orient="index").set_axis(columns, axis=1).rename_axis("problem_id")
+
+
+def default_budgets(*samples: pd.DataFrame) -> list[int]:
+    """The powers of two that buy at least the cheapest sample, up to what every problem of all runs has spent.
+
+    Args:
+        samples: of each run that is to be compared; columns problem_id, nfe.
+    """
+    cheapest = min(int(run["nfe"].min()) for run in samples)
+    largest = min(int(run.groupby("problem_id", observed=True)["nfe"].sum().min()) for run in samples)
+    return [2**i for i in range(largest.bit_length()) if cheapest <= 2**i <= largest] or [largest]
+
+
+def _solved_within(nfe: Costs, correct: NDArray[np.bool_], budgets: Sequence[int]) -> Floats:
+    """The chance of a problem at each budget."""
+    unit = int(np.gcd.reduce(nfe))
+    costs, limits = nfe // unit, np.asarray(budgets, dtype=np.int64) // unit
+    right, wrong = costs[correct], costs[~correct]
+    if not len(right):
+        return np.zeros(len(limits))
+    failed_X = _cost_of_failures(wrong, len(right), int(limits.max()))
+    affordable_X = np.searchsorted(np.sort(right), np.arange(limits.max() + 1), side="right") / len(right)
+    return np.array([failed_X[: limit + 1] @ affordable_X[limit::-1] for limit in limits])
+
+
+def _cost_of_failures(wrong: Costs, right: int, limit: int) -> Floats:
+    """The chance that the samples tried before the first correct one cost x in all, for x = 0..limit.
+
+    That the first m are wrong and the next is right has a chance that does not depend on costs; given m, they are a
+    random m-subset of the wrong samples. Its cost is built up one wrong sample at a time: the i-th is in a random
+    m-subset of the first i with chance m / i.
+    """
+    most = min(len(wrong), limit // int(wrong.min())) if len(wrong) else 0
+    cost_MX = np.zeros((most + 1, limit + 1))
+    cost_MX[0, 0] = 1.0
+    size_M = np.arange(most + 1)
+    for i, cost in enumerate(wrong.tolist(), start=1):
+        with_it = np.minimum(size_M / i, 1.0)[1:, None]
+        added_MX = cost_MX[:-1, : max(0, limit + 1 - cost)] * with_it
+        cost_MX[1:] *= 1 - with_it
+        cost_MX[1:, cost:] += added_MX
+    first_M = np.empty(most + 1)
+    all_wrong = 1.0
+    for m in range(most + 1):
+        left = len(wrong) + right - m
+        first_M[m] = all_wrong * right / left
+        all_wrong *= (left - right) / left
+    return first_M @ cost_MX

@@ -1,0 +1,184 @@
+"""How different the samples of a problem are: distinct answers, distinct texts, self-BLEU, distinct canvases by step.
+
+All of these fall as n grows, so they are compared at equal n, and refuse problems with unequal numbers of samples.
+
+Knows samples and token rows as run folders hold them. It does not know what is correct.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+from flexeval.errors import InputError
+from flexeval.stats.resampling import LEVEL, REPLICATES, normal_score, resample
+
+_ORDERS = range(1, 5)
+"""Lengths of the n-grams of BLEU."""
+Ngrams = list["Counter[tuple[str, ...]]"]
+"""Of one text: how often each n-gram occurs, by length."""
+
+
+def diversity(
+    samples: pd.DataFrame,
+    *,
+    tasks: Sequence[Hashable] | None = None,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean diversity over problems, with intervals.
+
+    Args:
+        samples: columns problem_id, extracted, text; the same number of samples of every problem.
+        tasks: the task of each problem, in the order in which the problems appear.
+        level, replicates, seed: as in `interval`.
+
+    Returns:
+        One row a measure: measure, estimate, low, high. The measures are the columns of `diversity_table`.
+
+    Raises:
+        InputError: what `diversity_table` and `interval` refuse.
+    """
+    table = diversity_table(samples)
+    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
+    low_K, high_K = resampled.bounds(normal_score(level))
+    return pd.DataFrame({"measure": table.columns, "estimate": resampled.means_K, "low": low_K, "high": high_K})
+
+
+def diversity_table(samples: pd.DataFrame) -> pd.DataFrame:
+    """Diversity of each problem's samples.
+
+    Args:
+        samples: columns problem_id, extracted, text; the same number of samples of every problem, at least two.
+
+    Returns:
+        One row a problem: distinct_answers and distinct_texts (counts; no answer is not an answer, answers are
+        compared as extracted), self_bleu (a fraction). `interval` and `paired_difference` take it.
+
+    Raises:
+        InputError: no sample, unequal numbers of samples, or a single one.
+    """
+    by_problem = samples.groupby("problem_id", sort=False, observed=True)
+    n = _equal_n(by_problem.size())
+    if n < 2:
+        raise InputError("diversity needs at least 2 samples of every problem; sample more")
+    return pd.DataFrame(
+        {
+            "distinct_answers": by_problem["extracted"].nunique(),
+            "distinct_texts": by_problem["text"].nunique(),
+            "self_bleu": by_problem["text"].agg(lambda texts: self_bleu([text or "" for text in texts])),
+        }
+    )
+
+
+def self_bleu(texts: Sequence[str]) -> float:
+    """The mean BLEU of each text against all others as its references (Zhu et al. 2018, arXiv:1802.01886).
+
+    Tokens, smoothing and brevity penalty are sacrebleu's for single sentences (13a, exponential, effective order).
+    The n-grams of all references are counted once, so that the work grows with the number of texts, not its square.
+
+    Args:
+        texts: at least two.
+
+    Returns:
+        A fraction: 1 when all texts are the same and not empty, 0 when none shares a word with another.
+    """
+    tokenize = Tokenizer13a()
+    words = [tokenize(text.strip()).split() for text in texts]
+    ngrams = [[_count(of_text, length) for length in _ORDERS] for of_text in words]
+    most = [_two_largest([of_text[i] for of_text in ngrams]) for i in range(len(_ORDERS))]
+    lengths = np.array([len(of_text) for of_text in words])
+    scores = []
+    for place, of_text in enumerate(ngrams):
+        # Without this text, an n-gram occurs at most as often as in the text where it is most, or the runner-up.
+        correct = [
+            sum(min(times, second if times == first else first) for gram, times in counts.items()
+                for first, second in [most[i][gram]])
+            for i, counts in enumerate(of_text)
+        ]  # fmt: skip
+        score = BLEU.compute_bleu(
+            correct=correct,
+            total=[counts.total() for counts in of_text],
+            sys_len=int(lengths[place]),
+            ref_len=_closest(np.delete(lengths, place), int(lengths[place])),
+            smooth_method="exp",
+            effective_order=True,
+        )
+        scores.append(score.score / 100)
+    return float(np.mean(scores))
+
+
+def collapse_curve(tokens: pd.DataFrame) -> pd.DataFrame:
+    """The share of distinct canvases among the samples of a problem after each step, averaged over problems.
+
+    1 when all differ, 1 / n when all are the same. A sample that has left keeps its last canvas.
+
+    Args:
+        tokens: columns problem_id, sample_index, position, token_id, commit_step (0-based); every committed position.
+
+    Returns:
+        One row a step: step (0-based), distinct_share (a fraction).
+
+    Raises:
+        InputError: no rows, or problems with unequal numbers of samples.
+    """
+    pairs = tokens[["problem_id", "sample_index"]]
+    sample_R = pairs.groupby(["problem_id", "sample_index"], observed=True).ngroup().to_numpy()
+    n = _equal_n(pairs.drop_duplicates().groupby("problem_id", observed=True).size())
+
+    # A canvas is the sum of the hashes of its committed (position, token) pairs, so a step only adds to it.
+    steps = int(tokens["commit_step"].max()) + 1
+    canvas_ST = np.zeros((sample_R.max() + 1, steps), dtype=np.uint64)
+    key_R = (tokens["position"].to_numpy(np.uint64) << np.uint64(32)) | tokens["token_id"].to_numpy(np.uint64)
+    np.add.at(canvas_ST.reshape(-1), sample_R * steps + tokens["commit_step"].to_numpy(), _mixed(key_R))
+    np.cumsum(canvas_ST, axis=1, out=canvas_ST)
+
+    # Groups are numbered problem by problem, so the samples of a problem are n rows that follow each other.
+    ordered_PNT = np.sort(canvas_ST.reshape(-1, n, steps), axis=1)
+    distinct_PT = 1 + (np.diff(ordered_PNT, axis=1) != 0).sum(axis=1)
+    return pd.DataFrame({"step": np.arange(steps), "distinct_share": distinct_PT.mean(axis=0) / n})
+
+
+def _equal_n(sizes: pd.Series[int]) -> int:
+    if sizes.empty:
+        raise InputError("there is no sample to compare with others; sample at least one")
+    if sizes.min() != sizes.max():
+        raise InputError(
+            f"diversity is measured at one n, but {sizes.idxmin()!r} has {sizes.min()} samples and "
+            f"{sizes.idxmax()!r} has {sizes.max()}; take the first {sizes.min()} of each"
+        )
+    return int(sizes.min())
+
+
+def _count(words: Sequence[str], length: int) -> Counter[tuple[str, ...]]:
+    return Counter(zip(*(words[start:] for start in range(length)), strict=False))
+
+
+def _two_largest(counts: Sequence[Counter[tuple[str, ...]]]) -> dict[tuple[str, ...], tuple[int, int]]:
+    """Of each n-gram, the largest and the second largest number of occurrences in one text."""
+    largest: dict[tuple[str, ...], tuple[int, int]] = {}
+    for of_text in counts:
+        for gram, times in of_text.items():
+            first, second = largest.get(gram, (0, 0))
+            largest[gram] = (times, first) if times > first else (first, max(second, times))
+    return largest
+
+
+def _closest(lengths: NDArray[np.int64], length: int) -> int:
+    """The reference length that is nearest, the shorter one of two."""
+    return min(lengths.tolist(), key=lambda other: (abs(other - length), other))
+
+
+def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """64 well-mixed bits of each key (the finaliser of SplitMix64)."""
+    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
