@@ -51,17 +51,19 @@ class CheckpointPredictor:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """See `MaskPredictor.encode`. Raises InputError for an empty prompt or a checkpoint without tokenizer."""
-        return self._text().encode(prompt)
+        return self.codec.encode(prompt)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """See `MaskPredictor.decode`. Raises InputError for a checkpoint without tokenizer."""
-        return self._text().decode(token_ids)
+        return self.codec.decode(token_ids)
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """See `MaskPredictor.pieces`. Raises InputError for a checkpoint without tokenizer."""
-        return self._text().pieces(token_ids)
+        return self.codec.pieces(token_ids)
 
-    def _text(self) -> TextCodec:
+    @property
+    def codec(self) -> TextCodec:
+        """Tokenizer and chat template. Raises InputError for a checkpoint without tokenizer."""
         if self._codec is None:
             raise InputError(
                 f"{self.name!r} has no tokenizer, so it takes and gives token ids only; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class TextCodec:
             chat: use the chat template, if there is one.
             silent_ids: tokens that never show in the text, besides those that the tokenizer calls special.
         """
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._name = name
         self._chat = chat and bool(tokenizer.chat_template)
         self._silent_ids = silent_ids | frozenset(tokenizer.all_special_ids)
@@ -86,10 +86,10 @@ class TextCodec:
         if not prompt.user.strip():
             raise InputError("the prompt is empty; give it some text")
         text = self._render(prompt) if self._chat else "\n\n".join(filter(None, (prompt.system, prompt.user)))
-        ids: list[int] = self._tokenizer(text + prompt.prefill, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self.tokenizer(text + prompt.prefill, add_special_tokens=False)["input_ids"]
 
         # Exactly one BOS, whoever wrote it.
-        bos = self._tokenizer.bos_token_id
+        bos = self.tokenizer.bos_token_id
         start = next((i for i, token in enumerate(ids) if token != bos), len(ids))
         if start:
             return ids[start - 1 :]
@@ -98,7 +98,7 @@ class TextCodec:
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of the tokens, special ones left out."""
         shown = [int(token) for token in token_ids if int(token) not in self._silent_ids]
-        return str(self._tokenizer.decode(shown, clean_up_tokenization_spaces=False))
+        return str(self.tokenizer.decode(shown, clean_up_tokenization_spaces=False))
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """What each token adds to the text; a character split over tokens goes to the one that completes it."""
@@ -124,18 +124,29 @@ class TextCodec:
             self._piece[token] = self.decode([token])
         return self._piece[token]
 
-    def _render(self, prompt: Prompt) -> str:
-        messages = [{"role": "user", "content": prompt.user}]
-        if prompt.system:
-            messages.insert(0, {"role": "system", "content": prompt.system})
+    def chat_text(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """The text of a conversation, up to and with the header of the assistant's next turn.
+
+        Args:
+            messages: turns with the keys `role` (system, user, assistant) and `content`.
+
+        Raises:
+            InputError: the chat template refuses them, or there is none.
+        """
         try:
             # Templates without a thinking mode ignore the switch; dLLM's A2D checkpoints were trained with it off.
-            rendered = self._tokenizer.apply_chat_template(
+            rendered = self.tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
             )
         except Exception as error:  # a template is a program of the checkpoint's
             raise InputError(f"the chat template of {self._name!r} refuses the prompt: {one_line(error)}") from error
         return str(rendered)
+
+    def _render(self, prompt: Prompt) -> str:
+        messages = [{"role": "user", "content": prompt.user}]
+        if prompt.system:
+            messages.insert(0, {"role": "system", "content": prompt.system})
+        return self.chat_text(messages)
 
 
 def _agreement(left: str, right: str) -> int:
