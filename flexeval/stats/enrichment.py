@@ -90,11 +90,15 @@ def enrichment(
     # Expected of each stratum's connectors: the rate of its other words.
     expected_S = connectors_S * (bypassed_S - both_S) / (size_S - connectors_S)
     observed_P, expected_P, connectors_P = (
-        np.bincount(problem_S, values_S, minlength=len(problems))[:, None]
+        np.bincount(problem_S, values_S, minlength=len(problems)).astype(np.float64)[:, None]
         for values_S in (both_S, expected_S, connectors_S)
     )
+
+    def by_problem(sums_PK: NDArray[np.float64], counts_PK: NDArray[np.float64]) -> Interval:
+        pooled = Pooled(sums_PK=sums_PK, counts_PK=counts_PK)
+        return pooled_interval(pooled, replicates=replicates, level=level, seed=seed)
+
     excess = float(both_S.sum() - expected_S.sum())
-    bootstrap = {"replicates": replicates, "level": level, "seed": seed}
     shuffled = _shuffled_excess(size_S, connectors_S, bypassed_S, permutations, np.random.default_rng(seed))
     # Equal excesses may differ by rounding.
     as_extreme = int((np.abs(shuffled) >= abs(excess) - 1e-9).sum())
@@ -103,8 +107,8 @@ def enrichment(
         unmatched=unmatched,
         rate=float(both_S.sum() / connectors_S.sum()),
         matched_rate=float(expected_S.sum() / connectors_S.sum()),
-        difference=pooled_interval(Pooled(sums_PK=observed_P - expected_P, counts_PK=connectors_P), **bootstrap),
-        ratio=pooled_interval(Pooled(sums_PK=observed_P, counts_PK=expected_P), **bootstrap),
+        difference=by_problem(observed_P - expected_P, connectors_P),
+        ratio=by_problem(observed_P, expected_P),
         p_value=(1 + as_extreme) / (1 + permutations),
         permutations=permutations,
     )

@@ -144,7 +144,8 @@ def _distances(steps_SG: NDArray[np.int32]) -> NDArray[np.float64]:
     shared_SS = shared_SM @ shared_SM.T
     first, second = np.triu_indices(len(steps_SG), k=1)
     pairs = shared_SS[first, second]
-    return (apart_SS[first, second][pairs > 0] / pairs[pairs > 0]).astype(np.float64)
+    distances: NDArray[np.float64] = apart_SS[first, second][pairs > 0].astype(np.float64) / pairs[pairs > 0]
+    return distances
 
 
 def _later(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -174,7 +175,8 @@ def _by_problem(text: pd.DataFrame, columns: dict[int, NDArray[np.float64]]) -> 
 
 
 def _share(part_S: NDArray[np.int64], whole_S: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(part_S, whole_S, out=np.full(len(whole_S), np.nan), where=whole_S > 0)
+    share_S: NDArray[np.float64] = np.divide(part_S, whole_S, out=np.full(len(whole_S), np.nan), where=whole_S > 0)
+    return share_S
 
 
 def _check_ks(ks: Sequence[int]) -> None:

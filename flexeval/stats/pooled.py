@@ -39,7 +39,8 @@ class Pooled:
     @property
     def problems_K(self) -> NDArray[np.int64]:
         """Problems with an occurrence."""
-        return np.count_nonzero(self.counts_PK, axis=0)
+        problems_K: NDArray[np.int64] = np.count_nonzero(self.counts_PK, axis=0)
+        return problems_K
 
     @classmethod
     def side_by_side(cls, parts: Sequence[Pooled]) -> Pooled:
@@ -125,8 +126,8 @@ def pool(
     counted_N = ~np.isnan(values) & (group >= 0)
     size, shape = len(problems) * groups, (len(problems), groups)
     return Pooled(
-        sums_PK=np.bincount(cell_N[counted_N], values[counted_N], minlength=size).reshape(shape),
-        counts_PK=np.bincount(cell_N[counted_N], minlength=size).reshape(shape).astype(np.float64),
+        sums_PK=np.bincount(cell_N[counted_N], values[counted_N], minlength=size).astype(np.float64).reshape(shape),
+        counts_PK=np.bincount(cell_N[counted_N], minlength=size).astype(np.float64).reshape(shape),
     )
 
 
@@ -142,7 +143,7 @@ def problem_codes(problem_N: pd.Series, problems: pd.Index) -> NDArray[np.int64]
     if isinstance(problem_N.dtype, pd.CategoricalDtype):
         place = problems.get_indexer(problem_N.cat.categories)
         return np.asarray(place, dtype=np.int64)[problem_N.cat.codes.to_numpy()]
-    return np.asarray(problems.get_indexer(problem_N), dtype=np.int64)
+    return np.asarray(problems.get_indexer(pd.Index(problem_N)), dtype=np.int64)
 
 
 def same_problems(first_N: pd.Series, second_N: pd.Series) -> pd.Index:
@@ -171,7 +172,8 @@ def pooled_interval(pooled: Pooled, *, replicates: int = REPLICATES, level: floa
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts != 0)
+    ratio: NDArray[np.float64] = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts != 0)
+    return ratio
 
 
 def _bounds(

@@ -65,7 +65,8 @@ def rank_by_step(tokens: pd.DataFrame, *, bins: int | None = None, edges: Sequen
     step = pd.Series(binned(text["commit_step"].to_numpy(), bins), name="step")
     counts = pd.crosstab(step, pd.Series(range_R)).reindex(columns=range(len(edges)), fill_value=0)
     counts.columns = pd.Index(_labels(edges), name="rank")
-    long = counts.stack().rename("count").reset_index()
+    long = counts.melt(value_name="count", ignore_index=False).reset_index().sort_values("step", kind="stable")
+    long = long.reset_index(drop=True)
     long.insert(2, "share", long["count"] / long.groupby("step")["count"].transform("sum"))
     return long
 
@@ -94,7 +95,7 @@ def proposal_against_commit(tokens: pd.DataFrame, *, bins: int = 10) -> pd.DataF
         raise InputError(f"bins must be at least 1, not {bins}")
     text = tokens[tokens["in_text"]]
     top_prob = text["top_prob"].astype(np.float64)
-    range_R = np.minimum((top_prob * bins).astype(np.int64), bins - 1).rename("range")
+    range_R = (top_prob * bins).astype(np.int64).clip(upper=bins - 1)
     facts = pd.DataFrame(
         {"top_prob": top_prob, "committed": text["rank"] == 0, "prob": text["prob"].astype(np.float64)}
     )
