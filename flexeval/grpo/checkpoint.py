@@ -1,0 +1,121 @@
+"""Trained weights -> a model folder in the layout that the model was loaded from.
+
+Every weight goes back to the name it had there, and configuration and tokenizer are copied, so that
+`flexeval.load_model` and the checkpoint's own code both read the folder. Also keeps the training state, from which a
+run continues. A folder is whole or absent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from flexeval.errors import InputError
+from flexeval.grpo.adapters import fold_adapters
+from flexeval.models.families import family_of
+from flexeval.models.files import DATA_FILES, Checkpoint, read_json, weight_files
+from flexeval.models.weights import list_tensors
+
+_MAX_FILE = "5GB"
+_INDEX = "model.safetensors.index.json"
+
+
+def check_trainable(checkpoint: Checkpoint) -> None:
+    """Raise InputError unless the model runs on flexeval's own layers, through which gradients go."""
+    if family_of(checkpoint.config) is None:
+        raise InputError(
+            f"{checkpoint.name!r} runs on the code that it brings along, which cannot be trained here; "
+            "use a model of the LLaDA, Dream or A2D families"
+        )
+
+
+def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint) -> None:
+    """Write a model folder.
+
+    Args:
+        folder: must not exist; its parent must.
+        weights: of the trained network, under transformers' names, with or without adapters; their type is kept.
+        source: where the model was loaded from.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from huggingface_hub import save_torch_state_dict
+
+    family = family_of(source.config)
+    if family is None:
+        raise ValueError(f"{source.name!r} has no family; check_trainable refuses it")
+    # The names in the source's files; a head that is tied to the embedding is stored as it was there, or not at all.
+    names = {name: stored.key for name, stored in list_tensors(weight_files(source.folder), family.rename).items()}
+    folded = fold_adapters(weights)
+    published = {key: folded[name].contiguous() for name, key in names.items()}
+
+    with _made_whole(folder) as partial:
+        for pattern in DATA_FILES:
+            for file in source.folder.glob(pattern):
+                if file.suffix != ".safetensors" and file.name != _INDEX:
+                    shutil.copyfile(file, partial / file.name)
+        dtype = str(next(iter(published.values())).dtype).removeprefix("torch.")
+        _edit(partial / "config.json", torch_dtype=dtype)
+        if not source.chat:
+            # A base model is asked without a chat template; a folder cannot say so other than by having none.
+            (partial / "chat_template.jinja").unlink(missing_ok=True)
+            if (partial / "tokenizer_config.json").exists():
+                _edit(partial / "tokenizer_config.json", chat_template=None)
+        save_torch_state_dict(published, partial, max_shard_size=_MAX_FILE)
+
+
+def _edit(path: Path, **fields: Any) -> None:
+    """Set fields of a JSON file; None removes one."""
+    content = {**read_json(path), **fields}
+    kept = {key: value for key, value in content.items() if value is not None or key not in fields}
+    path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _made_whole(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which gets its name when all is written."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    yield partial
+    os.replace(partial, folder)
+
+
+# ----- training state -----
+
+
+def step_folder(parent: Path, steps: int) -> Path:
+    """Where what belongs to the state after so many steps lies."""
+    return parent / f"step-{steps:06d}"
+
+
+def finished_steps(parent: Path) -> list[int]:
+    """The numbers of steps after which something whole lies in a folder, ascending."""
+    folders = parent.glob("step-*") if parent.is_dir() else []
+    return sorted(int(folder.name.removeprefix("step-")) for folder in folders if folder.suffix != ".partial")
+
+
+def save_state(accelerator: Any, parent: Path, steps: int) -> None:
+    """Store weights and optimiser of all processes, each of which calls this; then drop what earlier steps stored."""
+    folder = step_folder(parent, steps)
+    partial = folder.with_name(folder.name + ".partial")
+    if accelerator.is_main_process:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(partial))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        os.replace(partial, folder)
+        for earlier in finished_steps(parent):
+            if earlier != steps:
+                shutil.rmtree(step_folder(parent, earlier))
+    accelerator.wait_for_everyone()

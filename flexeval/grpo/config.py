@@ -1,0 +1,212 @@
+"""`GRPOConfig`: every setting of a training run, with the paper's defaults; from a YAML file and back to JSON values.
+
+Knows no torch and no models, so that the command line can list the settings at no cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+import typing
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from flexeval.errors import InputError, did_you_mean
+from flexeval.orders import Order, get_order
+from flexeval.records import SamplingConfig
+from flexeval.registry import convert, parse_spec
+from flexeval.tasks import Task
+
+EXTENT = ("steps", "save_every", "rollout_batch")
+"""The settings that may change when a run continues: they say how far it goes, not what it computes."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GRPOConfig:
+    """One training run. Defaults are those of arXiv:2601.15165, Table 3, or of its code where that is silent."""
+
+    model: str = "tiny"
+    """Bundled name, short name, folder or hub id."""
+    task: str = "word-problems"
+    """`name` or `name:param=value,...`; its training split is used."""
+    limit: int | None = None
+    """Only the first so many training problems; None takes all."""
+
+    rollout_order: str = "ar"
+    """Decoding order of the rollouts: `ar`, or any order that selects a position before it draws the token."""
+    gen_length: int | None = None
+    """Generated positions of a canvas; None takes what the task's answers need (the paper: 256)."""
+    block_length: int | None = None
+    """Semi-autoregressive block of the rollouts; None stands for min(32, gen_length). Without effect on `ar`."""
+    tokens_per_step: int | None = None
+    """Commits per step of the rollouts; None stands for 1. Refused for an order that decides itself."""
+    temperature: float = 1.0
+    """At which rollouts are drawn, and of the policy that is trained."""
+
+    group_size: int = 16
+    """Samples of each problem, among which advantages are standardised."""
+    problems_per_step: int = 64
+    """Problems between two updates. The paper's global batch size is 64; it does not say of what."""
+    steps: int = 125
+    """Rollouts, each followed by its updates."""
+    updates_per_rollout: int = 1
+    """Optimiser steps on the same rollout; with more than one, the clipped ratio acts."""
+    wrong_reward: float = 0.0
+    """Reward of a wrong answer; a right one has 1. The released code uses -1."""
+
+    learning_rate: float = 5e-6
+    """AdamW, constant."""
+    weight_decay: float = 0.0
+    """AdamW."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped at this norm."""
+    clip: float = 0.2
+    """The ratio counts within 1 - clip and 1 + clip."""
+    kl: float = 0.0
+    """Weight of the KL divergence to the model before training; 0 computes none."""
+    loss_positions: Literal["answer", "all"] = "answer"
+    """`answer`: up to and including the first end of the text. `all`: every generated position, as in the released
+    code."""
+
+    fast: bool = False
+    """Score only the positions of highest entropy at rollout (the paper's JustGRPO-Fast). Approximate."""
+    fast_share: float = 0.25
+    """The share of each sample's positions that `fast` scores."""
+    recompute_old: bool = False
+    """Compute the log-probabilities before the update anew, without autograd, instead of taking the recorded ones;
+    always so for tokens that were drawn at a temperature other than 1."""
+
+    lora_rank: int = 0
+    """Train adapters of this rank on all matrices of the blocks (scale 2); 0 trains every weight."""
+    gradient_checkpointing: bool = False
+    """Keep only the layers' inputs for the backward pass and compute the rest again."""
+    bf16: bool = False
+    """Compute in bfloat16; weights and optimiser stay float32."""
+    tokens_per_forward: int = 4096
+    """Canvas positions of one forward and backward pass at most; bounds the memory, changes no gradient."""
+    rollout_batch: int | None = None
+    """Samples in flight; None chooses for the device. Changes no sample."""
+
+    save_every: int = 25
+    """Steps between checkpoints; there is one after the last step, too."""
+    seed: int = 0
+    """Of the order of problems, the samples and the adapters' first weights."""
+
+    def __post_init__(self) -> None:
+        for name in ("group_size", "problems_per_step", "steps", "updates_per_rollout", "tokens_per_forward",
+                     "save_every"):  # fmt: skip
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "max_grad_norm", "clip", "temperature"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value > 0, f"{name} must be a number above 0, not {value}")
+        for name in ("weight_decay", "kl", "lora_rank"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value >= 0, f"{name} must be a number >= 0, not {value}")
+        _require(self.group_size >= 2, "group_size must be at least 2: advantages compare the samples of a group")
+        _require(0 < self.fast_share <= 1, f"fast_share must lie in (0, 1], not {self.fast_share}")
+        _require(self.wrong_reward < 1, f"wrong_reward must be below the right answer's 1, not {self.wrong_reward}")
+        _require(self.limit is None or self.limit >= 1, f"limit must be at least 1, not {self.limit}")
+
+    @property
+    def order(self) -> Order:
+        """The rollout order.
+
+        Raises:
+            InputError: an unknown order, or one of the kind *propose, then select*.
+        """
+        order = get_order(self.rollout_order)
+        if order.draw == "propose":
+            raise InputError(
+                f"order {order.name!r} cannot be trained: it draws a token at every eligible position and keeps the "
+                "most confident, so the probability of what it commits is not the model's at that position; use an "
+                "order that selects before it draws, such as ar, top_prob, egi or random"
+            )
+        return order
+
+    def sampling(self, task: Task) -> SamplingConfig:
+        """How rollouts are drawn. Raises InputError for lengths that exclude each other."""
+        return SamplingConfig(
+            gen_length=self.gen_length or task.gen_length,
+            block_length=self.block_length,
+            tokens_per_step=self.tokens_per_step,
+            temperature=self.temperature,
+            seed=self.seed,
+            stop_at_eos=self.loss_positions == "answer",
+        )
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+def default_folder_name(config: GRPOConfig) -> str:
+    """Where a training goes unless the user says otherwise: model, task, order, and a hash of what it computes."""
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in EXTENT}
+    changed = {name: value for name, value in settings.items() if value != getattr(GRPOConfig, name)}
+    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+    names = (re.split(r"[/\\]", config.model.rstrip("/\\"))[-1], parse_spec(config.task)[0], config.rollout_order)
+    readable = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name) for name in names)
+    return f"{readable}{'-fast' if config.fast else ''}-{digest}"
+
+
+# ----- files -----
+
+
+def shipped_configs() -> list[str]:
+    """Names of the settings files that come with the package."""
+    folder = resources.files("flexeval.grpo") / "configs"
+    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def read_settings(name: str) -> dict[str, Any]:
+    """The settings in a YAML file, each of its field's type.
+
+    Args:
+        name: of a file that comes with the package, without ".yaml", or the path of one.
+
+    Raises:
+        InputError: no such file, no mapping, an unknown setting, or a value of the wrong type.
+    """
+    if name in shipped_configs():
+        text = (resources.files("flexeval.grpo") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        raise did_you_mean("config", name, shipped_configs(), listed=f"{', '.join(shipped_configs())}, or a YAML file")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"cannot read {name!r}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"cannot read {name!r}: it holds no settings; write lines such as 'steps: 100'")
+    return {str(key): _setting(str(key), value, where=name) for key, value in content.items()}
+
+
+def _setting(key: str, value: Any, *, where: str) -> Any:
+    hints = typing.get_type_hints(GRPOConfig)
+    if key not in hints:
+        raise did_you_mean(f"setting in {where}", key, hints)
+    # YAML reads 1e-4 as a text, and 1 where a field is a float; both go through the command line's conversion.
+    return convert(str(value), hints[key], what=f"{key} in {where}")
+
+
+def require_same_training(stored: Mapping[str, Any], wanted: GRPOConfig, *, folder: Path) -> None:
+    """Check that a folder holds the run that is asked for, however far it went.
+
+    Raises:
+        InputError: names the first setting that differs, with both values.
+    """
+    for name, value in dataclasses.asdict(wanted).items():
+        if name not in EXTENT and stored.get(name) != value:
+            raise InputError(
+                f"{folder} was trained with {name} {stored.get(name)!r}, not {value!r}; "
+                "use another --out, or the folder's setting"
+            )

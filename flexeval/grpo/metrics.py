@@ -1,0 +1,135 @@
+"""What is measured of each step: counted in each process, combined over all, one record a step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from flexeval.grpo.rollout import Rollout
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepMetrics:
+    """One line of metrics.jsonl; a mean over nothing is None."""
+
+    step: int
+    """0-based."""
+    samples: int
+    reward: float
+    """Mean."""
+    solved: float
+    """Share of samples that are correct: Pass@1 on the step's training problems, at the rollout's temperature."""
+    solved_problems: float
+    """Share of problems with at least one correct sample."""
+    skipped_groups: int
+    """Problems whose samples all had the same reward; they carry no gradient."""
+    length: float
+    """Mean tokens of the text."""
+    ended: float
+    """Share of texts that end within the canvas."""
+    entropy: float | None
+    """Mean over committed positions of the text and its end, nats, when they were committed."""
+    loss: float | None
+    """Of the last update."""
+    grad_norm: float | None
+    """Before clipping, last update."""
+    clipped: float | None
+    """Share of readings without gradient because their ratio is clipped, last update."""
+    drift: float | None
+    """Mean of |ratio - 1|, last update. In a first update: how far sampling and training disagree by rounding."""
+    kl: float | None
+    """Mean over readings of the divergence from the reference, nats, last update; None when none is computed."""
+    readings: int
+    """Tokens whose log-probability was computed with gradient, each update."""
+    canvases: int
+    """Distinct canvases that this took."""
+    rollout_seconds: float
+    """Sampling; wall-clock time in the first process, as the two below."""
+    reward_seconds: float
+    """Waiting for verdicts that were not found while sampling went on."""
+    update_seconds: float
+    """Scoring, gradients and optimiser."""
+
+
+class Tally:
+    """Sums of one step in this process."""
+
+    def __init__(self) -> None:
+        self._of_rollout: Counter[str] = Counter()
+        self._of_update: Counter[str] = Counter()
+        self._grad_norm: float | None = None
+
+    def add_rollout(self, rollout: Rollout, *, wrong: float, skipped: int) -> None:
+        """Count the samples of a rollout, of which so many groups have no variation."""
+        correct_PG = rollout.rewards(wrong=0.0) > 0
+        for sample in rollout.samples:
+            trajectory = sample.trajectory
+            entropy = trajectory.entropy_G[: trajectory.length + 1]
+            self._of_rollout.update(
+                length=trajectory.length,
+                ended=trajectory.length < len(trajectory.token_ids_G),
+                entropy=float(np.nansum(entropy)),
+                positions=int(np.isfinite(entropy).sum()),
+            )
+        self._of_rollout.update(
+            samples=correct_PG.size,
+            correct=int(correct_PG.sum()),
+            reward=float(rollout.rewards(wrong=wrong).sum()),
+            problems=len(correct_PG),
+            solved_problems=int(correct_PG.any(axis=1).sum()),
+            skipped=skipped,
+        )
+
+    def add_update(self, sums: dict[str, float], *, grad_norm: float) -> None:
+        """Take the sums of an update; those of an earlier one on the same rollout are forgotten."""
+        self._of_update = Counter(sums)  # type: ignore[arg-type] # a Counter may count fractions
+        self._grad_norm = grad_norm
+
+    def combined(self, accelerator: Any, *, step: int, with_kl: bool, seconds: dict[str, float]) -> StepMetrics:
+        """The record of the step, over all processes; every process must call it.
+
+        Args:
+            accelerator: accelerate's.
+            step: 0-based.
+            with_kl: whether a divergence was computed.
+            seconds: the fields of that name.
+        """
+        samples = _summed(self._of_rollout, accelerator)
+        update = _summed(self._of_update, accelerator) if self._grad_norm is not None else {}
+        readings = update.get("readings", 0.0)
+
+        def per_reading(name: str) -> float | None:
+            return update[name] / readings if readings else None
+
+        return StepMetrics(
+            step=step,
+            samples=int(samples["samples"]),
+            reward=samples["reward"] / samples["samples"],
+            solved=samples["correct"] / samples["samples"],
+            solved_problems=samples["solved_problems"] / samples["problems"],
+            skipped_groups=int(samples["skipped"]),
+            length=samples["length"] / samples["samples"],
+            ended=samples["ended"] / samples["samples"],
+            entropy=samples["entropy"] / samples["positions"] if samples["positions"] else None,
+            loss=update.get("loss"),
+            grad_norm=self._grad_norm,
+            clipped=per_reading("clipped"),
+            drift=per_reading("drift"),
+            kl=per_reading("kl") if with_kl else None,
+            readings=int(readings),
+            canvases=int(update.get("canvases", 0)),
+            **seconds,
+        )
+
+
+def _summed(counts: Counter[str], accelerator: Any) -> dict[str, float]:
+    """The sums over all processes, each of which has the same names."""
+    names = sorted(counts)
+    # float64 where the device has it: sums of a million positions stay exact.
+    dtype = torch.float32 if accelerator.device.type == "mps" else torch.float64
+    values = torch.tensor([float(counts[name]) for name in names], dtype=dtype, device=accelerator.device)
+    return dict(zip(names, accelerator.reduce(values, "sum").tolist(), strict=True))

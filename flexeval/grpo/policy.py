@@ -1,0 +1,74 @@
+"""Canvases -> log-probabilities of committed tokens, with gradients: the network that is trained.
+
+Axis suffixes as in `scoring.py`; `V` vocabulary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flexeval.grpo.scoring import Batch
+from flexeval.models.predictor import MaskPredictor
+
+
+class Trainable(MaskPredictor, Protocol):
+    """A mask predictor whose network may be trained: `hidden` and `logits` let gradients through."""
+
+    module: nn.Module
+    """The network behind `hidden` and `logits`."""
+
+
+class Policy(nn.Module):
+    """A mask predictor as one module whose call gives log-probabilities, so that accelerate can wrap it."""
+
+    def __init__(self, predictor: Trainable) -> None:
+        super().__init__()
+        self.module = predictor.module
+        self._predictor = predictor
+        # Which layers accelerate wraps one by one when weights are sharded.
+        self._no_split_modules = getattr(predictor.module, "_no_split_modules", None)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Log p [M] of each reading's token, nats, under the distribution it was drawn from.
+
+        That is the softmax at the drawing temperature, the mask token left out. The head runs on the rows that are
+        read and on no others.
+        """
+        predictor, device = self._predictor, self._predictor.device
+        attended_UL = None if batch.attended_UL.all() else torch.from_numpy(batch.attended_UL).to(device)
+        hidden_ULD = predictor.hidden(torch.from_numpy(batch.tokens_UL).to(device), attended_UL)
+        at = (torch.from_numpy(batch.canvas_N).to(device), torch.from_numpy(batch.column_N).to(device))
+        logits_NV = predictor.logits(hidden_ULD[at])
+        logits_NV[:, predictor.mask_id] = -torch.inf
+        if np.any(batch.temperature_N != 1):
+            temperature_N = torch.from_numpy(batch.temperature_N).to(logits_NV)
+            logits_NV = logits_NV / temperature_N[:, None]
+        log_probs_NV = logits_NV.log_softmax(dim=-1)
+        row_M, token_M = torch.from_numpy(batch.row_M).to(device), torch.from_numpy(batch.token_M).to(device)
+        return log_probs_NV[row_M, token_M]
+
+
+@contextlib.contextmanager
+def whole_weights(policy: nn.Module) -> Iterator[None]:
+    """Weights that are sharded over processes are gathered in each of them, so that each may sample at its own pace.
+
+    Without sharding this does nothing.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    sharded = [module for module in policy.modules() if isinstance(module, FSDPModule)]
+    for module in sharded:
+        module.set_reshard_after_forward(False, recurse=False)
+        module.unshard()
+    try:
+        yield
+    finally:
+        for module in sharded:
+            module.reshard()
+            module.set_reshard_after_forward(True, recurse=False)

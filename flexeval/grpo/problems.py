@@ -1,0 +1,49 @@
+"""Which problems a training sees: the training split of a task, so many at each step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from flexeval.errors import InputError
+from flexeval.records import Problem
+from flexeval.registry import parse_spec
+from flexeval.tasks import Task
+
+
+def training_task(task: Any, spec: str) -> Task:
+    """The same task with the problems of its training split.
+
+    Args:
+        task: that `spec` stands for.
+        spec: what the user wrote.
+
+    Raises:
+        InputError: the task has no training problems, or the user asked for others.
+    """
+    if not any(field.name == "split" for field in dataclasses.fields(task)):
+        raise InputError(
+            f"task {task.name!r} has no training problems; train on word-problems, sudoku4, countdown or gsm8k"
+        )
+    split = parse_spec(spec)[1].get("split", "train")
+    if split != "train":
+        raise InputError(f"training on the {split} split of {task.name!r} would spoil it; leave out split={split}")
+    trained: Task = dataclasses.replace(task, split="train")
+    return trained
+
+
+def step_problems(problems: Sequence[Problem], *, step: int, count: int, seed: int) -> list[Problem]:
+    """The problems of one step: `count` in a row of a shuffled list that is shuffled anew each time through.
+
+    A function of its arguments alone, so that a run that continues needs no record of what it has seen. A problem
+    is never twice in the same step as long as `count` is not above the number of problems.
+    """
+    if count > len(problems):
+        raise ValueError(f"a step of {count} problems needs at least so many, not {len(problems)}")
+    per_epoch = len(problems) // count
+    epoch, place = divmod(step, per_epoch)
+    order = np.random.default_rng([seed, epoch]).permutation(len(problems))
+    return [problems[index] for index in order[place * count : (place + 1) * count]]

@@ -1,0 +1,226 @@
+"""What was committed -> the distinct canvases behind it, in batches that fit.
+
+Every committed token was drawn from the model's distribution at its position, given the canvas of its step: the
+prompt, what earlier steps had committed, and masks elsewhere. Under `ar` that is the exact autoregressive likelihood:
+token t is predicted from the prompt, the tokens before t, and masks from t on (arXiv:2601.15165, equation 5). Under
+any other order that selects before it draws, the product over the tokens is the likelihood of the recorded
+trajectory, up to the choice of positions. That choice is a function of the canvas, or of noise that does not depend
+on the model (`random`); where it follows the model's own scores, it is a step function of the weights, whose gradient
+is zero wherever it exists. So the tokens carry the whole gradient of the likelihood.
+
+Numpy only; knows no weights. Axis suffixes: `G` generated positions, `M` readings (one committed token each), `N` rows
+of logits, `U` distinct canvases, `L` canvas positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from flexeval.grpo.rollout import RolloutSample
+from flexeval.orders import Order
+from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray, SamplingConfig, Trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readings:
+    """Committed tokens whose log-probability is wanted, sample by sample."""
+
+    sample_M: IntArray
+    """Index of the sample."""
+    position_M: IntArray
+    """Generated position."""
+    step_M: IntArray
+    """Step at which it was committed."""
+    token_M: IntArray
+    temperature_M: FloatArray
+    """At which it was drawn."""
+    recorded_M: FloatArray
+    """Its untempered log-probability in the record, nats."""
+    share_M: FloatArray
+    """1 / the number of the sample's positions that carry loss (those that `fast` leaves out included), so that a
+    sum over readings is a sum over samples of means over positions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Canvases of one forward, left-padded, and what is read of them."""
+
+    tokens_UL: IntArray
+    attended_UL: BoolArray
+    canvas_N: IntArray
+    column_N: IntArray
+    temperature_N: FloatArray
+    row_M: IntArray
+    """Which row each reading is of: equal canvases of a group share rows, whatever token each sample drew there."""
+    token_M: IntArray
+    reading_M: IntArray
+    """Which of the `Readings` each is."""
+
+
+def collect(
+    samples: Sequence[RolloutSample],
+    *,
+    order: Order,
+    sampling: SamplingConfig,
+    positions: Literal["answer", "all"],
+    entropy_share: float = 1.0,
+) -> Readings:
+    """The readings of some samples.
+
+    Args:
+        samples: drawn with `order` and `sampling`.
+        order: says at which temperature each token was drawn.
+        sampling: lengths and temperature.
+        positions: `answer`, those up to and including the first end of the text; `all`, every committed one. Under an
+            order that commits beyond the end before the text is settled, `answer` leaves those commits out.
+        entropy_share: below 1, keep this share of each sample's positions, those of highest entropy when they were
+            committed (ties to the left), at least one.
+    """
+    parts: dict[str, list[FloatArray | IntArray]] = {name: [] for name in Readings.__dataclass_fields__}
+    for index, sample in enumerate(samples):
+        trajectory = sample.trajectory
+        eligible_G = trajectory.commit_step_G >= 0
+        if positions == "answer":
+            eligible_G[trajectory.length + 1 :] = False
+        at = np.flatnonzero(eligible_G)
+        share = 1 / len(at)
+        if entropy_share < 1:
+            highest = np.argsort(-trajectory.entropy_G[at], kind="stable")[: math.ceil(entropy_share * len(at))]
+            at = np.sort(at[highest])
+        steps = trajectory.commit_step_G[at].astype(np.int64)
+        parts["sample_M"].append(np.full(len(at), index))
+        parts["position_M"].append(at)
+        parts["step_M"].append(steps)
+        parts["token_M"].append(trajectory.token_ids_G[at].astype(np.int64))
+        parts["temperature_M"].append(_temperatures(order, trajectory, steps, sampling))
+        parts["recorded_M"].append(np.log(trajectory.prob_G[at].astype(np.float64)))
+        parts["share_M"].append(np.full(len(at), share))
+    return Readings(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+
+def batches(
+    samples: Sequence[RolloutSample], readings: Readings, *, mask_id: int, tokens_per_forward: int
+) -> list[Batch]:
+    """The canvases behind the readings, each distinct one once, in batches of canvases of similar length.
+
+    Args:
+        samples: as for `collect`.
+        readings: of these samples.
+        mask_id: the token of an undecided position; also fills the padding, which is never looked at.
+        tokens_per_forward: canvases times the longest of them stays within this, but for a single canvas.
+    """
+    # Find the distinct canvases and, among their positions, the distinct rows.
+    canvases: dict[bytes, int] = {}
+    distinct: list[IntArray] = []
+    rows: dict[tuple[int, int, float], int] = {}
+    canvas_of_M, row_of_M = np.empty((2, len(readings.sample_M)), dtype=np.int64)
+    for reading, (index, position, step, temperature) in enumerate(
+        zip(
+            readings.sample_M.tolist(),
+            readings.position_M.tolist(),
+            readings.step_M.tolist(),
+            readings.temperature_M.tolist(),
+            strict=True,
+        )
+    ):
+        canvas_L = canvas_at(samples[index], step, mask_id=mask_id)
+        canvas = canvases.setdefault(canvas_L.tobytes(), len(distinct))
+        if canvas == len(distinct):
+            distinct.append(canvas_L)
+        canvas_of_M[reading] = canvas
+        row_of_M[reading] = rows.setdefault((canvas, position, temperature), len(rows))
+    keys = list(rows)
+
+    # Cut them into batches, with the rows and readings of each.
+    made = []
+    gen_length = len(samples[0].trajectory.token_ids_G) if samples else 0
+    for members in _packed([len(canvas_L) for canvas_L in distinct], tokens_per_forward):
+        longest = max(len(distinct[member]) for member in members)
+        tokens_UL = np.full((len(members), longest), mask_id, dtype=np.int64)
+        attended_UL = np.zeros((len(members), longest), dtype=np.bool_)
+        for place, member in enumerate(members):
+            tokens_UL[place, longest - len(distinct[member]) :] = distinct[member]
+            attended_UL[place, longest - len(distinct[member]) :] = True
+        reading_M = np.flatnonzero(np.isin(canvas_of_M, members))
+        row_ids, row_M = np.unique(row_of_M[reading_M], return_inverse=True)
+        place_of = {member: place for place, member in enumerate(members)}
+        made.append(
+            Batch(
+                tokens_UL=tokens_UL,
+                attended_UL=attended_UL,
+                canvas_N=np.array([place_of[keys[row][0]] for row in row_ids]),
+                column_N=np.array([longest - gen_length + keys[row][1] for row in row_ids]),
+                temperature_N=np.array([keys[row][2] for row in row_ids]),
+                row_M=row_M.reshape(-1),
+                token_M=readings.token_M[reading_M],
+                reading_M=reading_M,
+            )
+        )
+    return made
+
+
+def idle_batch(*, mask_id: int) -> Batch:
+    """A batch without readings: what a process computes while others, whose turns it must match, have more to do."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return Batch(
+        tokens_UL=np.full((1, 2), mask_id, dtype=np.int64),
+        attended_UL=np.ones((1, 2), dtype=np.bool_),
+        canvas_N=np.zeros(1, dtype=np.int64),
+        column_N=np.ones(1, dtype=np.int64),
+        temperature_N=np.ones(1),
+        row_M=nothing,
+        token_M=nothing,
+        reading_M=nothing,
+    )
+
+
+def canvas_at(sample: RolloutSample, step: int, *, mask_id: int) -> IntArray:
+    """The canvas [L] that a step of a sample saw: the prompt and what earlier steps had committed."""
+    trajectory = sample.trajectory
+    known_G = (trajectory.commit_step_G >= 0) & (trajectory.commit_step_G < step)
+    return np.concatenate([sample.prompt_ids, np.where(known_G, trajectory.token_ids_G, mask_id)]).astype(np.int64)
+
+
+def _packed(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices in groups, shortest first: count times the longest of a group stays within the budget."""
+    group: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if group and (len(group) + 1) * lengths[index] > budget:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
+
+
+def _temperatures(order: Order, trajectory: Trajectory, steps: IntArray, sampling: SamplingConfig) -> FloatArray:
+    """The temperature of the draw at each of some steps: what the order answered then.
+
+    The order is shown the canvas's state as far as the record tells it; what it read of the model is blank.
+    """
+    commit_G = trajectory.commit_step_G
+    committed_BG = (commit_G >= 0) & (commit_G < steps[:, None])
+    # A step commits within the block that its first position is in.
+    chosen_B = (commit_G == steps[:, None]).argmax(axis=1)
+    block_end_B = (chosen_B // sampling.block + 1) * sampling.block
+    eligible_BG = ~committed_BG & (np.arange(len(commit_G)) < block_end_B[:, None])
+    blank_BG = np.full(eligible_BG.shape, np.nan, dtype=np.float32)
+    state = DecodingState(
+        eligible_BG=eligible_BG,
+        frontier_B=eligible_BG.argmax(axis=1),
+        budget_B=(commit_G == steps[:, None]).sum(axis=1),
+        step_B=steps,
+        committed_B=committed_BG.sum(axis=1),
+        top_prob_BG=blank_BG,
+        margin_BG=blank_BG,
+        entropy_BG=blank_BG,
+        proposal_BG=np.full(eligible_BG.shape, -1),
+        confidence_BG=blank_BG,
+        uniform_BG=blank_BG,
+    )
+    return order.temperature(state, sampling.temperature)

@@ -1,0 +1,128 @@
+"""A run folder: all steps of a training, its metrics and checkpoints. Continues wherever an earlier call stopped.
+
+The folder holds
+
+- `config.json`: the settings, package versions, git revision, device;
+- `metrics.jsonl`: one line a step;
+- `tensorboard/`: the same as TensorBoard events, where tensorboard is installed;
+- `checkpoints/step-000025/`: a model folder after so many steps, for `load_model`;
+- `state/step-000025/`: weights and optimiser, from which the run continues; only the newest is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from flexeval.errors import InputError
+from flexeval.grpo.checkpoint import check_trainable, finished_steps, save_state, step_folder, write_model
+from flexeval.grpo.config import GRPOConfig, require_same_training
+from flexeval.grpo.log import MetricsLog
+from flexeval.grpo.metrics import StepMetrics
+from flexeval.grpo.policy import Trainable
+from flexeval.grpo.trainer import Trainer
+from flexeval.models.files import Checkpoint
+from flexeval.runs.environment import environment
+from flexeval.runs.files import locked, read_object, replace_file, to_json
+from flexeval.tasks import Task
+
+CONFIG, CHECKPOINTS, STATE = "config.json", "checkpoints", "state"
+
+
+def train(
+    config: GRPOConfig,
+    *,
+    out: Path,
+    predictor: Trainable,
+    source: Checkpoint,
+    task: Task,
+    accelerator: Accelerator,
+    report: Callable[[StepMetrics], None] | None = None,
+    workers: int = 1,
+) -> Path:
+    """Train, or go on training.
+
+    On one device, a run that was stopped and continued ends with the same weights, to the last bit, as one that was
+    not. Every process calls this; the first one writes.
+
+    Args:
+        config: the settings. `steps` may be larger than when the folder was made.
+        out: the run folder: new, empty, or of the same training.
+        predictor: the model of `config.model`, as it was before training.
+        source: the folder it was loaded from.
+        task: the task of `config.task`, in its training split.
+        accelerator: accelerate's.
+        report: called after every step, in the first process.
+        workers: see `Sampler`.
+
+    Returns:
+        The model folder after the last step.
+
+    Raises:
+        InputError: settings that exclude each other, a folder of another training or in use.
+        OSError: the folder cannot be written.
+    """
+    check_trainable(source)
+    with ExitStack() as stack:
+        if accelerator.is_main_process:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(out / "lock", busy=f"training folder {out}"))
+            _open(out, config, accelerator, predictor)
+        accelerator.wait_for_everyone()
+        trainer = Trainer(predictor, task, config, accelerator=accelerator, workers=workers)
+
+        # Continue from the newest state.
+        done = max(finished_steps(out / STATE), default=0)
+        if done:
+            accelerator.load_state(str(step_folder(out / STATE, done)))
+        log = None
+        if accelerator.is_main_process:
+            log = stack.enter_context(MetricsLog(out, first_step=done))
+
+        for number in range(done, config.steps):
+            metrics = trainer.step(number)
+            if log is not None:
+                log.add(metrics)
+                if report is not None:
+                    report(metrics)
+            if (number + 1) % config.save_every == 0 or number + 1 == config.steps:
+                _save(out, number + 1, trainer, source)
+    return step_folder(out / CHECKPOINTS, config.steps)
+
+
+def _open(out: Path, config: GRPOConfig, accelerator: Accelerator, predictor: Trainable) -> None:
+    """Make the folder this training's, or check that it is."""
+    if (out / CONFIG).exists():
+        require_same_training(read_object(out / CONFIG)["grpo"], config, folder=out)
+        furthest = max(finished_steps(out / STATE), default=0)
+        if furthest > config.steps:
+            raise InputError(
+                f"{out} has made {furthest} steps already; ask for at least so many, or look into its checkpoints"
+            )
+    elif any(path.name != "lock" for path in out.iterdir()):
+        raise InputError(f"{str(out)!r} is neither empty nor a training folder; give another --out")
+    (out / CHECKPOINTS).mkdir(exist_ok=True)
+    record: dict[str, Any] = {
+        "grpo": dataclasses.asdict(config),
+        "environment": environment(device=str(accelerator.device), dtype=str(predictor.dtype).removeprefix("torch.")),
+        "processes": accelerator.num_processes,
+    }
+    replace_file(out / CONFIG, (to_json(record, indent=2) + "\n").encode())
+
+
+def _save(out: Path, steps: int, trainer: Trainer, source: Checkpoint) -> None:
+    """The model folder first: a state without its checkpoint would never get one."""
+    weights: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.policy)
+    if trainer.accelerator.is_main_process:
+        folder = step_folder(out / CHECKPOINTS, steps)
+        if folder.exists():
+            # From a call that was stopped between the two; the weights are the same.
+            shutil.rmtree(folder)
+        write_model(folder, {name.removeprefix("module."): value for name, value in weights.items()}, source)
+    save_state(trainer.accelerator, out / STATE, steps)
