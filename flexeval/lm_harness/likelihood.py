@@ -1,0 +1,235 @@
+"""log p(continuation | context) of a mask predictor: the exact chain in AR order, or LLaDA's Monte Carlo bound.
+
+Knows token ids, not texts and not lm-eval. Axis suffixes: `R` canvases, `L` canvas positions, `N` rows of logits,
+`M` readings of them, `T` tokens of a continuation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby, islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flexeval.models import check_fits
+from flexeval.models.predictor import MaskPredictor
+from flexeval.records import SamplingConfig
+from flexeval.sampling.evaluate import Evaluator
+from flexeval.sampling.randomness import Purpose, sample_key, uniforms
+from flexeval.sampling.view import ByRow
+
+DEFAULT_BATCH = 32
+"""Canvases at a time."""
+
+SCORING_FIELDS = ("cfg_scale", "logits_mask_inf", "logits_eos_inf", "seed")
+"""The fields of `SamplingConfig` that a score depends on; it is of the untempered distribution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continuation:
+    """A text to score."""
+
+    context_ids: Sequence[int]
+    token_ids: Sequence[int]
+    positions: int
+    """Generated positions of its canvas, at least one a token; what is left after the tokens stays masked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likelihood:
+    """The score of one continuation."""
+
+    log_prob: float
+    """Nats."""
+    greedy: bool
+    """Whether decoding in AR order at temperature 0 gives these tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Canvas:
+    """One evaluation, and what is read off it."""
+
+    owner: int
+    """Index of the continuation."""
+    masked_T: NDArray[np.bool_]
+    """Which of the continuation's tokens are hidden."""
+    read_T: NDArray[np.int64]
+    """Tokens whose probability is read."""
+    weight: float = 1.0
+    """Of their sum in the continuation's score."""
+
+
+class Scorer:
+    """Scores continuations. A score does not depend on what else is scored, but for rounding."""
+
+    def __init__(
+        self,
+        predictor: MaskPredictor,
+        sampling: SamplingConfig,
+        *,
+        mc_num: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        """
+        Args:
+            predictor: the model.
+            sampling: its `SCORING_FIELDS` are read; the seed is the bound's.
+            mc_num: draws of the Monte Carlo bound; None computes the exact chain.
+            batch_size: canvases at a time.
+        """
+        self._predictor = predictor
+        self._seed = sampling.seed
+        self._mc_num = mc_num
+        self._batch_size = batch_size or DEFAULT_BATCH
+        self._evaluator = Evaluator(predictor, sampling, forward_batch=self._batch_size)
+
+    def score(
+        self, continuations: Sequence[Continuation], done: Callable[[int, Likelihood], None] | None = None
+    ) -> list[Likelihood]:
+        """The score of each continuation, in their order.
+
+        The chain is sum_i log p(x_i | context, x_<i, masks from i on): what the `ar` order draws with, one evaluation
+        a token. The bound is LLaDA's (arXiv:2502.09992, eq. 6): the mean over draws of T / l times the summed
+        log-probabilities of l masked tokens given the others, with l uniform in 1..T and the masked tokens uniform
+        among the sets of that size; one evaluation a draw.
+
+        Args:
+            continuations: what to score.
+            done: told each index and score as soon as it is known.
+
+        Raises:
+            InputError: a canvas that does not fit the model's context.
+        """
+        for continuation in continuations:
+            check_fits(self._predictor, len(continuation.context_ids), continuation.positions)
+        report = done or (lambda _index, _score: None)
+        # Canvases of one shape stand together; within it, those of one context, whose canvases may be equal.
+        scores = {i: Likelihood(log_prob=0.0, greedy=True) for i, c in enumerate(continuations) if not c.token_ids}
+        order = sorted(set(range(len(continuations))) - scores.keys(), key=lambda i: _shape(continuations[i]))
+        for _, group in groupby(order, key=lambda i: continuations[i].positions):
+            for index, score in self._score_group(continuations, list(group)):
+                scores[index] = score
+                report(index, score)
+        return [scores[i] for i in range(len(continuations))]
+
+    def _score_group(self, continuations: Sequence[Continuation], group: list[int]) -> Iterator[tuple[int, Likelihood]]:
+        """(index, score) of continuations with equally many generated positions."""
+        if self._mc_num is None:
+            links = (link for i in group for link in _chain(i, continuations[i]))
+            for index, log_prob, greedy in self._read(continuations, links):
+                yield index, Likelihood(log_prob=log_prob, greedy=greedy)
+            return
+        draws = (draw for i in group for draw in _draws(i, continuations[i], self._mc_num, self._seed))
+        bounds = {index: bound for index, bound, _ in self._read(continuations, draws)}
+        for index, greedy in self._greedy(continuations, group):
+            yield index, Likelihood(log_prob=bounds[index], greedy=greedy)
+
+    def _greedy(self, continuations: Sequence[Continuation], group: list[int]) -> Iterator[tuple[int, bool]]:
+        """(index, whether it is the greedy AR text): each is followed until its first token that is not."""
+        step, alive = 0, group
+        while alive:
+            links = (_link(i, continuations[i], step) for i in alive)
+            step += 1
+            verdicts = [(i, greedy) for i, _, greedy in self._read(continuations, links)]
+            alive = [i for i, greedy in verdicts if greedy and step < len(continuations[i].token_ids)]
+            yield from ((i, greedy) for i, greedy in verdicts if i not in set(alive))
+
+    def _read(
+        self, continuations: Sequence[Continuation], canvases: Iterable[_Canvas]
+    ) -> Iterator[tuple[int, float, bool]]:
+        """For each owner, whose canvases stand side by side: weighted sum of log-probabilities, and all likeliest?"""
+        readings = self._evaluated(continuations, canvases)
+        for owner, own in groupby(readings, key=lambda reading: reading[0].owner):
+            total, greedy = 0.0, True
+            for canvas, log_probs, likeliest in own:
+                total += canvas.weight * float(log_probs.sum(dtype=np.float64))
+                greedy &= bool(likeliest.all())
+            yield owner, total, greedy
+
+    def _evaluated(
+        self, continuations: Sequence[Continuation], canvases: Iterable[_Canvas]
+    ) -> Iterator[tuple[_Canvas, NDArray[Any], NDArray[Any]]]:
+        """Each canvas with log-probability and likeliness of the tokens that are read off it."""
+        source = iter(canvases)
+        while batch := list(islice(source, self._batch_size)):
+            log_probs, likeliest = self._evaluate([continuations[canvas.owner] for canvas in batch], batch)
+            yield from zip(batch, log_probs, likeliest, strict=True)
+
+    @torch.inference_mode()
+    def _evaluate(
+        self, owners: list[Continuation], batch: list[_Canvas]
+    ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        positions = owners[0].positions
+        rows = [_tokens(o, canvas.masked_T, self._predictor.mask_id) for o, canvas in zip(owners, batch, strict=True)]
+        length = max(map(len, rows))
+        tokens_RL = np.full((len(rows), length), self._predictor.mask_id, dtype=np.int64)
+        attended_RL = np.zeros((len(rows), length), dtype=np.bool_)
+        for row, tokens in enumerate(rows):
+            tokens_RL[row, length - len(tokens) :] = tokens
+            attended_RL[row, length - len(tokens) :] = True
+        evaluation = self._evaluator.evaluate(tokens_RL, attended_RL, positions)
+
+        # Which logits are read, those of equal canvases once, and which token of each.
+        canvas_M = np.repeat(evaluation.canvas_R, [len(canvas.read_T) for canvas in batch])
+        read_M = np.concatenate([canvas.read_T for canvas in batch])
+        token_M = np.concatenate([np.asarray(o.token_ids)[c.read_T] for o, c in zip(owners, batch, strict=True)])
+        keys_N2, row_M = np.unique(
+            np.stack([canvas_M, length - positions + read_M], axis=1), axis=0, return_inverse=True
+        )
+        readings = ByRow(row_M.reshape(-1))
+        log_prob_M = np.empty(len(token_M), dtype=np.float32)
+        likeliest_M = np.empty(len(token_M), dtype=np.bool_)
+        for chunk, distribution in self._evaluator.distributions(evaluation, keys_N2[:, 0], keys_N2[:, 1]):
+            at, rows_at = readings.within(chunk)
+            device = distribution.gaps_NV.device
+            on_row, token = torch.from_numpy(rows_at).to(device), torch.from_numpy(token_M[at]).to(device)
+            # From the logits, since a probability this small may be zero in float32.
+            log_prob = distribution.gaps_NV[on_row, token] - distribution.normaliser_N[on_row].log()
+            log_prob_M[at] = log_prob.cpu().numpy()
+            likeliest_M[at] = (distribution.top_token()[on_row] == token).cpu().numpy()
+        cuts = np.cumsum([len(canvas.read_T) for canvas in batch])[:-1]
+        return np.split(log_prob_M, cuts), np.split(likeliest_M, cuts)
+
+
+def _shape(continuation: Continuation) -> tuple[int, int, tuple[int, ...]]:
+    return continuation.positions, len(continuation.context_ids), tuple(continuation.context_ids)
+
+
+def _tokens(continuation: Continuation, masked_T: NDArray[np.bool_], mask_id: int) -> NDArray[np.int64]:
+    """The canvas: context, the tokens that are not hidden, masks."""
+    shown_T = np.where(masked_T, mask_id, np.asarray(continuation.token_ids, dtype=np.int64))
+    after = np.full(continuation.positions - len(shown_T), mask_id, dtype=np.int64)
+    return np.concatenate([np.asarray(continuation.context_ids, dtype=np.int64), shown_T, after])
+
+
+def _link(owner: int, continuation: Continuation, step: int) -> _Canvas:
+    """The canvas that gives token `step` of the chain."""
+    masked_T = np.arange(len(continuation.token_ids)) >= step
+    return _Canvas(owner=owner, masked_T=masked_T, read_T=np.array([step], dtype=np.int64))
+
+
+def _chain(owner: int, continuation: Continuation) -> Iterator[_Canvas]:
+    return (_link(owner, continuation, step) for step in range(len(continuation.token_ids)))
+
+
+def _draws(owner: int, continuation: Continuation, mc_num: int, seed: int) -> Iterator[_Canvas]:
+    """The canvases of the bound.
+
+    The numbers of masked tokens are a systematic sample: evenly spread over 1..T from one random start, each uniform by
+    itself. The random numbers are a function of seed and context, so the choices of one question share them.
+    """
+    length = len(continuation.token_ids)
+    context = blake2b(repr(list(continuation.context_ids)).encode(), digest_size=8).hexdigest()
+    key = np.array(sample_key(seed, context, 0), dtype=np.uint64)
+    start = float(uniforms(key, Purpose.TOKEN, np.array(0)))
+    for draw in range(mc_num):
+        count = min(1 + int((start + draw / mc_num) % 1.0 * length), length)
+        uniform_T = uniforms(key, Purpose.POSITION, np.arange(length), draw)
+        read_T = np.sort(np.argsort(uniform_T, kind="stable")[:count])
+        masked_T = np.isin(np.arange(length), read_T)
+        yield _Canvas(owner=owner, masked_T=masked_T, read_T=read_T, weight=length / count / mc_num)

@@ -1,0 +1,354 @@
+"""lm-eval's model `flexeval`: its three questions answered by the sampler and by the chain of a mask predictor.
+
+    lm-eval's request -> Generation + SampleRequest -> Sampler -> text, cut at `until`
+    lm-eval's request -> Continuation -> Scorer -> log-probability and greedy flag
+
+What the model and a request say are read in `arguments.py`; how an answer is computed stands in `sampling` and
+`likelihood.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import CacheHook, TemplateLM
+from lm_eval.api.registry import register_model
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window, simple_parse_args_string
+from torch import Tensor
+from tqdm import tqdm
+
+from flexeval.errors import InputError
+from flexeval.lm_harness.arguments import Generation, read_fields, read_generation, read_order, read_value
+from flexeval.lm_harness.cache import SampleCache, sample_cache_key
+from flexeval.lm_harness.instance import SampleInstance
+from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelihood, Scorer
+from flexeval.lm_harness.parallel import Processes
+from flexeval.models import load_model
+from flexeval.models.checkpoint_predictor import CheckpointPredictor
+from flexeval.orders import get_order
+from flexeval.records import RunConfig, SamplingConfig
+from flexeval.sampling import Sampler, SampleRequest
+
+
+@register_model("flexeval")
+class FlexevalLM(TemplateLM):  # type: ignore[misc]
+    """A mask predictor under a decoding order, as lm-eval asks for one."""
+
+    def __init__(
+        self,
+        pretrained: str | CheckpointPredictor = RunConfig.model,
+        *,
+        order: str = RunConfig.order,
+        device: str | None = None,
+        dtype: str = "auto",
+        batch_size: int | str | None = None,
+        max_batch_size: int | None = None,
+        trust_remote_code: bool = False,
+        add_bos_token: bool = False,
+        mc_num: int | None = None,
+        loglikelihood_gen_length: int | None = None,
+        **sampling: Any,
+    ) -> None:
+        """
+        Args:
+            pretrained: bundled name, short name, folder, hub id, or a loaded model.
+            order: `name`, `name:param=value` or, with several parameters, `name:param=value;param=value`.
+            device: None and "auto" take what there is; under `accelerate launch`, this process's share of it.
+            dtype: of the weights, as for `flexeval.load_model`.
+            batch_size: samples in flight, and canvases scored at a time; "auto" chooses. Changes no answer.
+            max_batch_size: what "auto" may choose at most.
+            trust_remote_code: as for `flexeval.load_model`.
+            add_bos_token: begin plain texts with BOS also where the tokenizer by itself does not.
+            mc_num: score texts by LLaDA's Monte Carlo bound with so many draws, from `seed`; None by the exact chain.
+            loglikelihood_gen_length: generated positions of the canvas that a text is scored on; None gives it as many
+                as the text has tokens (LLaDA's evaluation does so). With the sampler's `gen_length`, a text's score is
+                what the `ar` order draws it with.
+            sampling: fields of `SamplingConfig`, for requests that do not say otherwise.
+
+        Raises:
+            InputError: an unknown argument or order, a value of the wrong type, or as `flexeval.load_model`.
+        """
+        super().__init__()
+        self._order = read_order(order)
+        self._sampling = read_fields(sampling, what="model argument")
+        self._batch_size = _batch_size(batch_size, max_batch_size)
+        self._score_positions = _optional(loglikelihood_gen_length, "loglikelihood_gen_length")
+        self._mc_num = _optional(mc_num, "mc_num")
+        self._add_bos = read_value(add_bos_token, bool, what="model argument 'add_bos_token'")
+
+        self._processes = Processes()
+        self._predictor = _load(
+            pretrained,
+            device=device if device not in (None, "auto") else self._processes.device,
+            dtype=dtype,
+            trust_remote_code=read_value(trust_remote_code, bool, what="model argument 'trust_remote_code'"),
+        )
+        self.tokenizer = self._predictor.codec.tokenizer
+        self.max_length = self._predictor.max_length
+        self._scorer = Scorer(
+            self._predictor,
+            SamplingConfig(**{name: value for name, value in self._sampling.items() if name in SCORING_FIELDS}),
+            mc_num=self._mc_num,
+            batch_size=self._batch_size,
+        )
+        self._cache = SampleCache(None)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> FlexevalLM:
+        """A model from lm-eval's model arguments, which precede its options --device and --batch_size."""
+        options = {name: value for name, value in (additional_config or {}).items() if value is not None}
+        return cls(**{**options, **arg_dict})
+
+    @classmethod
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> FlexevalLM:
+        """The same from "name=value,name=value"."""
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+
+    # ----- text -----
+
+    @property
+    def eot_token_id(self) -> int:
+        """End of sequence."""
+        return self._predictor.eos_id
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What a text without context is conditioned on."""
+        bos = self.tokenizer.bos_token_id
+        return self.eot_token_id if bos is None else int(bos)
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        """Tokens of a text as it stands, begun with BOS where the tokenizer does so or `add_bos_token` asks for it."""
+        ids: list[int] = self.tokenizer(string, add_special_tokens=False)["input_ids"]
+        bos = self.tokenizer.bos_token_id
+        wanted = self._add_bos or bos in self.tokenizer("")["input_ids"]
+        if add_special_tokens is False or bos is None or not wanted or ids[:1] == [bos]:
+            return ids
+        return [int(bos), *ids]
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The conversation as text; its last turn is continued when no new one is to be begun.
+
+        Raises:
+            InputError: a model without chat template, or one whose template refuses the conversation.
+        """
+        begun = "" if add_generation_prompt else chat_history[-1]["content"]
+        turns = chat_history if add_generation_prompt else chat_history[:-1]
+        return self._predictor.codec.chat_text(turns) + begun
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Part of the name of lm-eval's cache of requests."""
+        return self._predictor.name.replace("/", "__")
+
+    # ----- generate_until -----
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """The text of each request, up to the first of its `until`.
+
+        A sample is keyed by problem and sample index; for other tasks than flexeval's by task, document and how often
+        the same request came before, so that repeated requests get different samples.
+
+        Raises:
+            InputError: a generation argument that is unknown or refused, or a prompt that does not fit.
+        """
+        self._cache.expect(requests)
+        wanted = self._sample_requests(requests)
+        texts: list[str | None] = [None] * len(requests)
+        with self._bar(len(requests), "generate_until", disable_tqdm) as bar:
+
+            def answer(numbers: list[int], text: str) -> None:
+                for number in numbers:
+                    texts[number] = _cut(text, wanted[number][0].until)
+                    bar.update()
+
+            # One sampler for all requests that are drawn alike. What differs in `until` only is drawn alike.
+            alike = defaultdict(list)
+            for number, (request, (generation, _)) in enumerate(zip(requests, wanted, strict=True)):
+                alike[request.task_name, dataclasses.replace(generation, until=())].append(number)
+            for (_, generation), numbers in alike.items():
+                self._generate(generation, [(number, wanted[number][1]) for number in numbers], answer)
+        return [text for text in texts if text is not None]
+
+    def _sample_requests(self, requests: list[Instance]) -> list[tuple[Generation, SampleRequest]]:
+        """How each request is answered, and with which sample."""
+        seen: Counter[str] = Counter()
+        wanted: list[tuple[Generation, SampleRequest]] = []
+        for request in requests:
+            context, asked = request.args
+            gen_length = None
+            if isinstance(request, SampleInstance):
+                gen_length = request.gen_length
+                problem_id, index = request.problem_id, request.sample_index
+                prompt_ids = self._predictor.encode(request.prompt)
+            else:
+                problem_id = f"{request.task_name}/{request.doc_id}/{request.idx}"
+                index = seen[problem_id]
+                seen[problem_id] += 1
+                prompt_ids = self.tok_encode(context)
+            generation = read_generation(asked, order=self._order, sampling=self._sampling, gen_length=gen_length)
+            wanted.append((generation, SampleRequest(problem_id=problem_id, sample_index=index, prompt_ids=prompt_ids)))
+        return wanted
+
+    def _generate(
+        self,
+        generation: Generation,
+        numbered: list[tuple[int, SampleRequest]],
+        answer: Callable[[list[int], str], None],
+    ) -> None:
+        """Answer requests that are drawn alike: from the cache, or by sampling."""
+        # The same sample may be asked for twice: lm-eval fills up the shorter of several processes' lists so.
+        numbers: dict[tuple[str, int], list[int]] = defaultdict(list)
+        missing: dict[tuple[str, int], SampleRequest] = {}
+        for number, request in numbered:
+            key = (request.problem_id, request.sample_index)
+            numbers[key].append(number)
+            missing[key] = request
+        cache_keys = {key: sample_cache_key(self._predictor, generation, request) for key, request in missing.items()}
+        for key, cache_key in cache_keys.items():
+            text = self._cache.get(cache_key)
+            if text is not None:
+                del missing[key]
+                answer(numbers[key], text)
+
+        sampler = Sampler(
+            self._predictor, get_order(generation.order), generation.sampling, batch_size=self._batch_size
+        )
+        for trajectory in sampler.run(missing.values()):
+            key = (trajectory.problem_id, trajectory.sample_index)
+            text = self._predictor.decode(trajectory.token_ids_G[: trajectory.length].tolist())
+            self._cache.put(cache_keys[key], text)
+            answer(numbers[key], text)
+
+    def set_cache_hook(self, cache_hook: CacheHook) -> None:
+        """Called by lm-eval when it opens its cache of answers."""
+        super().set_cache_hook(cache_hook)
+        self._cache = SampleCache(cache_hook.dbdict)
+
+    # ----- loglikelihood -----
+
+    def _loglikelihood_tokens(
+        self,
+        requests: list[tuple[tuple[str, str], list[int], list[int]]],
+        disable_tqdm: bool = False,
+        **_: Any,
+    ) -> list[tuple[float, bool]]:
+        """(log-probability in nats, greedy flag) of each continuation given its context; see `Scorer.score`."""
+        continuations = [self._continuation(context_ids, token_ids) for _, context_ids, token_ids in requests]
+        with self._bar(len(requests), "loglikelihood", disable_tqdm) as bar:
+
+            def done(index: int, score: Likelihood) -> None:
+                self.cache_hook.add_partial("loglikelihood", requests[index][0], (score.log_prob, score.greedy))
+                bar.update()
+
+            scores = self._scorer.score(continuations, done)
+        return [(score.log_prob, score.greedy) for score in scores]
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """Log-probability in nats of each whole text, in windows of the model's context.
+
+        Raises:
+            InputError: a model whose context is unlimited or too short for two tokens.
+        """
+        owners: list[int] = []
+        windows: list[Continuation] = []
+        for owner, request in enumerate(requests):
+            (text,) = request.args
+            cuts = get_rolling_token_windows(
+                token_list=self.tok_encode(text, add_special_tokens=False),
+                prefix_token=self.prefix_token_id,
+                # A window holds its context and its tokens; lm-eval counts without the last one.
+                max_seq_len=self.max_length - 1,
+                context_len=1,
+            )
+            for context_ids, token_ids in map(make_disjoint_window, cuts):
+                owners.append(owner)
+                windows.append(self._continuation(context_ids, token_ids))
+        with self._bar(len(windows), "loglikelihood_rolling", disable_tqdm) as bar:
+            scores = self._scorer.score(windows, lambda _index, _score: bar.update())
+        totals = [0.0] * len(requests)
+        for owner, score in zip(owners, scores, strict=True):
+            totals[owner] += score.log_prob
+        return totals
+
+    def _continuation(self, context_ids: Sequence[int], token_ids: Sequence[int]) -> Continuation:
+        positions = max(len(token_ids), self._score_positions or 1)
+        return Continuation(context_ids=tuple(context_ids), token_ids=tuple(token_ids), positions=positions)
+
+    # ----- processes and records -----
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes this is."""
+        return self._processes.rank
+
+    @property
+    def world_size(self) -> int:
+        """How many processes share the evaluation."""
+        return self._processes.size
+
+    @property
+    def device(self) -> Any:
+        """Where the model is."""
+        return self._predictor.device
+
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        """Everybody's tensors."""
+        return self._processes.gather(tensor)
+
+    def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
+        """Everybody's objects, at process `dst`."""
+        return self._processes.gather_object(obj, dst)
+
+    def barrier(self) -> None:
+        """Wait for the other processes."""
+        self._processes.wait()
+
+    def get_model_info(self) -> dict[str, Any]:
+        """What lm-eval stores with its results: how the model answers where a request leaves it open."""
+        return {
+            "flexeval": {
+                "model": self._predictor.name,
+                "dtype": str(self._predictor.dtype).removeprefix("torch."),
+                "order": self._order,
+                "sampling": self._sampling,
+                "mc_num": self._mc_num,
+                "loglikelihood_gen_length": self._score_positions,
+            }
+        }
+
+    def _bar(self, total: int, what: str, disable: bool) -> Any:
+        return tqdm(total=total, desc=f"Running {what} requests", disable=disable or self.rank != 0)
+
+
+def _load(pretrained: str | CheckpointPredictor, **options: Any) -> CheckpointPredictor:
+    predictor = load_model(pretrained, **options) if isinstance(pretrained, str) else pretrained
+    if not isinstance(predictor, CheckpointPredictor):
+        raise TypeError(f"pretrained must be a name or a model of flexeval.load_model, not {type(predictor).__name__}")
+    return predictor
+
+
+def _batch_size(asked: int | str | None, at_most: int | None) -> int | None:
+    """lm-eval's batch size; its "auto" and "auto:N" are None, the choice of the sampler."""
+    if asked is None or str(asked).startswith("auto"):
+        asked = at_most
+    return _optional(asked, "batch_size")
+
+
+def _optional(value: Any, name: str) -> int | None:
+    """A whole number >= 1, or None. Raises InputError for anything else."""
+    number: int | None = read_value(value, int | None, what=f"model argument {name!r}")
+    if number is not None and number < 1:
+        raise InputError(f"model argument {name!r} must be at least 1, not {number}")
+    return number
+
+
+def _cut(text: str, until: Sequence[str]) -> str:
+    """The text before the first of some strings."""
+    return text[: min((place for place in map(text.find, until) if place >= 0), default=len(text))]

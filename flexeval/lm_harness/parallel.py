@@ -1,0 +1,64 @@
+"""The processes that share an evaluation: `accelerate launch` or torchrun, one model each.
+
+lm-eval deals the documents out by rank and gathers the results; this is what it needs for that. A single process
+needs neither accelerate nor torch.distributed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+
+class Processes:
+    """This process among those that were launched together."""
+
+    def __init__(self) -> None:
+        self.state: PartialState | None = None
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from accelerate import PartialState
+
+            self.state = PartialState()
+
+    @property
+    def rank(self) -> int:
+        """0 for the one that reports."""
+        return 0 if self.state is None else int(self.state.process_index)
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return 1 if self.state is None else int(self.state.num_processes)
+
+    @property
+    def device(self) -> str:
+        """Where this one's model goes unless the user says otherwise."""
+        return "auto" if self.state is None else str(self.state.device)
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Everybody's tensors, one after the other, at every process."""
+        if self.state is None:
+            return tensor
+        from accelerate.utils import gather
+
+        gathered: Tensor = gather(tensor)
+        return gathered
+
+    def gather_object(self, obj: Any, dst: int) -> list[Any] | None:
+        """Everybody's objects at process `dst`, None at the others."""
+        if self.state is None:
+            return [obj]
+        everybody: list[Any] | None = [None] * self.size if self.rank == dst else None
+        torch.distributed.gather_object(obj, everybody, dst=dst)
+        return everybody
+
+    def wait(self) -> None:
+        """Return once everybody has come here."""
+        if self.state is not None:
+            self.state.wait_for_everyone()

@@ -1,0 +1,129 @@
+"""flexeval's tasks as lm-eval's: problems, prompts and graders of `flexeval.tasks`, Pass@k from n samples.
+
+A task file names the task in `dataset_name`, as `name` or `name:param=value,...`, and n in `repeats`. Every sample is a
+request of its own, so that lm-eval neither repeats an answer nor drops all but the first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import ConfigurableTask
+
+from flexeval.lm_harness.arguments import read_value
+from flexeval.lm_harness.instance import SampleInstance
+from flexeval.records import Prompt
+from flexeval.stats import default_ks, pass_at_k
+from flexeval.tasks import get_task
+from flexeval.tasks.task import RunsPrograms
+
+SPLIT = "test"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What one problem's requests begin with."""
+
+    prompt: Prompt
+    text: str
+    """The same as lm-eval's plain or chat text, for models other than flexeval's."""
+
+
+class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
+    """One benchmark of flexeval in lm-eval."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """
+        Args:
+            config: the task file. `metadata`, to which lm-eval adds what `--metadata` says, may hold `repeats` (samples
+                per problem) and `data_dir` (folder of local benchmark files).
+
+        Raises:
+            InputError: an unknown task, data that cannot be read, or programs that nothing would confine.
+        """
+        settings = {name: value for name, value in config.items() if name != "class"}
+        metadata = settings["metadata"]
+        if "repeats" in metadata:
+            settings["repeats"] = read_value(metadata["repeats"], int, what="metadata 'repeats'")
+        folder = metadata.get("data_dir")
+        self._task = get_task(settings["dataset_name"], data_dir=None if folder is None else Path(folder))
+        self._problems = {problem.id: problem for problem in self._task.problems()}
+        if isinstance(self._task, RunsPrograms):
+            logger.info("generated programs run as %s", self._task.isolation().summary())
+        super().__init__(config={**settings, "test_split": SPLIT})
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+        """The documents: id, question and target of every problem."""
+        rows = [{"problem_id": p.id, "question": p.question, "target": p.target} for p in self._problems.values()]
+        self.dataset = datasets.DatasetDict({SPLIT: datasets.Dataset.from_list(rows)})
+
+    def fewshot_context(
+        self,
+        doc: Mapping[str, str],
+        num_fewshot: int = 0,
+        system_instruction: str | None = None,
+        chat_template: Callable[..., str] | None = None,
+        **_: Any,
+    ) -> Context:
+        """The prompt of flexeval's task; `--system_instruction` comes before its system text."""
+        prompt = self._task.prompt(self._problems[doc["problem_id"]])
+        system = "\n\n".join(filter(None, (system_instruction, prompt.system)))
+        prompt = Prompt(user=prompt.user, system=system, prefill=prompt.prefill)
+        turns = [("system", prompt.system), ("user", prompt.user), ("assistant", prompt.prefill)]
+        if chat_template is None:
+            text = "\n\n".join(filter(None, (prompt.system, prompt.user))) + prompt.prefill
+        else:
+            messages = [{"role": role, "content": content} for role, content in turns if content]
+            text = chat_template(messages, add_generation_prompt=not prompt.prefill)
+        return Context(prompt=prompt, text=text)
+
+    def construct_requests(
+        self, doc: Mapping[str, str], ctx: Context, metadata: tuple[str, int, int], **_: Any
+    ) -> list[SampleInstance]:
+        """One request a sample."""
+        task_name, doc_id, num_samples = metadata
+        return [
+            SampleInstance(
+                request_type="generate_until",
+                doc=doc,
+                arguments=(ctx.text, dict(self.config.generation_kwargs)),
+                idx=sample_index,
+                metadata=(task_name, doc_id, 1),
+                problem_id=doc["problem_id"],
+                sample_index=sample_index,
+                prompt=ctx.prompt,
+                gen_length=self._task.gen_length,
+            )
+            for sample_index in range(num_samples)
+        ]
+
+    def process_results(self, doc: Mapping[str, str], results: list[str]) -> dict[str, float]:
+        """Pass@k of one problem from the texts of its samples, in percent of 1."""
+        if "bypass" in self._metric_fn_list:  # --predict_only
+            metrics: dict[str, float] = super().process_results(doc, results)
+            return metrics
+        problem = self._problems[doc["problem_id"]]
+        # By threads: what takes long in a grader happens in processes of its own.
+        with ThreadPoolExecutor() as pool:
+            correct = sum(grade.correct for grade in pool.map(lambda text: self._task.grade(problem, text), results))
+        return {f"pass@{k}": pass_at_k(len(results), correct, k) for k in default_ks(len(results))}
+
+    def aggregation(self) -> dict[str, Callable[..., float]]:
+        """The mean over problems."""
+        return {**super().aggregation(), **dict.fromkeys(self._metrics(), mean)}
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Always."""
+        return {**super().higher_is_better(), **dict.fromkeys(self._metrics(), True)}
+
+    def _metrics(self) -> list[str]:
+        return [f"pass@{k}" for k in default_ks(self.config.repeats)]
