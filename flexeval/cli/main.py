@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import flexeval
-from flexeval.cli import grade, grpo, ls, passk, sample
+from flexeval.cli import grade, grpo, lm_eval, ls, passk, sample
 from flexeval.errors import InputError, did_you_mean
 
-VERBS = {"passk": passk, "sample": sample, "grade": grade, "grpo": grpo, "ls": ls}
+VERBS = {"passk": passk, "sample": sample, "grade": grade, "grpo": grpo, "ls": ls, "lm-eval": lm_eval}
 
 _EPILOG = """\
 examples:
