@@ -1,0 +1,225 @@
+"""The AR counterfactual of a finished run: the entropy of each text token had the text been written left to right.
+
+For the token at position i: the entropy, in nats of the untempered softmax, at i on a canvas that holds the prompt,
+the tokens before i, and masks from i on. The same token is so measured twice, when its order committed it and under
+AR. For a run in AR order with one token a step both are the same number.
+
+Samples of a problem share prefixes; each distinct prefix is evaluated once. A text position that was never committed
+(only possible with `logits_mask_inf=False`) is a mask in the prefixes after it, as it was in the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from flexeval.errors import InputError
+from flexeval.models.predictor import MaskPredictor
+from flexeval.runs.counterfactual_table import KEYS, pairs_of, pairs_with_text, read_rows, write_rows
+from flexeval.runs.layout import stored_problem
+from flexeval.runs.reader import Run, read_run
+from flexeval.runs.tokens import Pair
+from flexeval.runs.writer import reopen_run
+from flexeval.sampling.evaluate import Evaluator
+from flexeval.tasks import Task, task_spec
+
+WRITE_SECONDS = 60.0
+"""A kill costs no more than this."""
+_AUTO_FORWARD = {"cpu": 8, "gpu": 128}
+"""Canvases per forward, by device."""
+
+
+def add_counterfactual(
+    folder: Path,
+    *,
+    predictor: MaskPredictor,
+    task: Task,
+    batch_size: int | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Compute what a run folder lacks of its counterfactual and store it; `tokens_with_counterfactual` reads it.
+
+    Whatever ends it, calling it again continues.
+
+    Args:
+        folder: a run folder, finished or not.
+        predictor: the model of the run.
+        task: the task of the run, with its data and its wording.
+        batch_size: canvases per forward; None chooses for the device.
+        workers: forwards side by side, as `flexeval.sampling.Sampler`.
+        progress: called with the samples done and the samples in all, at the start and after every problem.
+
+    Raises:
+        InputError: not a run folder or one in use; another task, other prompts or another dtype than the run's.
+        OSError: the folder cannot be written.
+    """
+    with reopen_run(folder):
+        run = read_run(folder)
+        prompts = _prompts(run, predictor, task)
+        stored = read_rows(folder)
+        wanted = pairs_with_text(run)
+        missing = set(wanted) - pairs_of(stored)
+        report = progress or (lambda _done, _all: None)
+        report(len(wanted) - len(missing), len(wanted))
+        if not missing:
+            return run
+
+        device = "cpu" if predictor.device.type == "cpu" else "gpu"
+        forward_batch = batch_size or _AUTO_FORWARD[device]
+        evaluator = Evaluator(predictor, run.config.sampling, forward_batch=forward_batch, workers=workers)
+        parts, written = [stored], time.monotonic()
+        try:
+            for problem_id, texts in _texts(run, missing, predictor.mask_id):
+                entropies = ar_entropies(
+                    evaluator,
+                    prompts[problem_id],
+                    [text.tokens_G for text in texts],
+                    run.config.sampling.gen_length,
+                    batch_size=forward_batch * workers,
+                )
+                parts += [_rows(problem_id, text, entropy_G) for text, entropy_G in zip(texts, entropies, strict=True)]
+                missing -= {(problem_id, text.sample_index) for text in texts}
+                report(len(wanted) - len(missing), len(wanted))
+                if time.monotonic() - written > WRITE_SECONDS:
+                    write_rows(folder, pd.concat(parts))
+                    written = time.monotonic()
+        finally:
+            if len(parts) > 1:
+                write_rows(folder, pd.concat(parts))
+    return run
+
+
+def ar_entropies(
+    evaluator: Evaluator,
+    prompt_ids: Sequence[int],
+    texts: Sequence[NDArray[np.int64]],
+    gen_length: int,
+    *,
+    batch_size: int,
+) -> list[NDArray[np.float32]]:
+    """The entropy of each position of some texts given the prompt, the tokens before it and masks after it; nats.
+
+    Args:
+        evaluator: of the model, with the run's settings (guidance, suppressed tokens).
+        prompt_ids: the prompt that the texts answer.
+        texts: the tokens of each.
+        gen_length: of the run's canvas.
+        batch_size: canvases at a time.
+
+    Returns:
+        Of each text, as many numbers as it has positions.
+    """
+    # The distinct prefixes, as nodes of a tree: 0 is the empty prefix.
+    children: dict[tuple[int, int], int] = {}
+    prefixes: dict[int, NDArray[np.int64]] = {}
+    nodes: list[list[int]] = []
+    for text in texts:
+        node, path = 0, []
+        for position, token in enumerate(text.tolist()):
+            prefixes.setdefault(node, text[:position])
+            path.append(node)
+            node = children.setdefault((node, token), len(children) + 1)
+        nodes.append(path)
+
+    # Each prefix on a canvas of its own, a batch at a time.
+    entropy_of: dict[int, float] = {}
+    wanted = list(prefixes)
+    for start in range(0, len(wanted), batch_size):
+        batch = wanted[start : start + batch_size]
+        entropies = _entropies(evaluator, prompt_ids, [prefixes[node] for node in batch], gen_length)
+        entropy_of.update(zip(batch, entropies.tolist(), strict=True))
+    return [np.array([entropy_of[node] for node in path], dtype=np.float32) for path in nodes]
+
+
+@torch.inference_mode()
+def _entropies(
+    evaluator: Evaluator, prompt_ids: Sequence[int], prefixes: Sequence[NDArray[np.int64]], gen_length: int
+) -> NDArray[np.float32]:
+    """The entropy at the position after each prefix; the prefixes differ."""
+    canvases = np.full((len(prefixes), len(prompt_ids) + gen_length), evaluator.predictor.mask_id, dtype=np.int64)
+    canvases[:, : len(prompt_ids)] = prompt_ids
+    for canvas_L, prefix in zip(canvases, prefixes, strict=True):
+        canvas_L[len(prompt_ids) : len(prompt_ids) + len(prefix)] = prefix
+    evaluation = evaluator.evaluate(canvases, np.ones(canvases.shape, dtype=bool), gen_length)
+    column_N = len(prompt_ids) + np.array([len(prefix) for prefix in prefixes])
+    # A prefix that holds a mask can leave a canvas equal to a shorter prefix's; then they share its evaluation.
+    parts = [
+        distribution.entropy().cpu().numpy()
+        for _, distribution in evaluator.distributions(evaluation, evaluation.canvas_R, column_N)
+    ]
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Text:
+    """The tokens of one sample's text."""
+
+    sample_index: int
+    tokens_G: NDArray[np.int64]
+    """Up to the end of the text; the mask token where nothing was committed."""
+
+
+def _texts(run: Run, missing: set[Pair], mask_id: int) -> Iterator[tuple[str, list[_Text]]]:
+    """The texts of some samples, problem by problem."""
+    tokens = run.tokens([*KEYS, "token_id", "in_text"])
+    tokens = tokens[tokens["in_text"]].reset_index(drop=True)
+    position_R, token_R = tokens["position"].to_numpy(), tokens["token_id"].to_numpy()
+    rows_of = tokens.groupby(["problem_id", "sample_index"], observed=True).indices
+    listed = run.samples[["problem_id", "sample_index", "length"]].itertuples(index=False, name=None)
+    for problem_id, of_problem in groupby(listed, key=lambda sample: str(sample[0])):
+        texts = []
+        for _, sample_index, length in of_problem:
+            if (problem_id, sample_index) in missing:
+                rows = rows_of.get((problem_id, sample_index), [])
+                tokens_G = np.full(length, mask_id, dtype=np.int64)
+                tokens_G[position_R[rows]] = token_R[rows]
+                texts.append(_Text(sample_index=sample_index, tokens_G=tokens_G))
+        if texts:
+            yield problem_id, texts
+
+
+def _rows(problem_id: str, text: _Text, entropy_G: NDArray[np.float32]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "problem_id": problem_id,
+            "sample_index": np.int32(text.sample_index),
+            "position": np.arange(len(entropy_G), dtype=np.int32),
+            "ar_entropy": entropy_G,
+        }
+    )
+
+
+def _prompts(run: Run, predictor: MaskPredictor, task: Task) -> dict[str, list[int]]:
+    """The prompt of each problem, if model, task and wording are the run's."""
+    dtype = str(predictor.dtype).removeprefix("torch.")
+    made_with = run.record["environment"]["dtype"]
+    if dtype != made_with:
+        raise InputError(f"run folder {run.folder} was made with dtype {made_with}, not {dtype}; use dtype {made_with}")
+    if task_spec(task) != run.config.task:
+        raise InputError(f"run folder {run.folder} is of task {run.config.task!r}, not {task_spec(task)!r}")
+    hashes = dict(zip(run.problems["problem_id"], run.problems["prompt_hash"], strict=True))
+    prompts = {}
+    for problem in task.problems():
+        if problem.id in hashes:
+            prompts[problem.id] = predictor.encode(task.prompt(problem))
+            if stored_problem(problem, prompts[problem.id]).prompt_hash != hashes[problem.id]:
+                raise InputError(
+                    f"run folder {run.folder} was made with another prompt of problem {problem.id!r}; use the model, "
+                    "the data and the wording that it was made with"
+                )
+    for problem_id in hashes:
+        if problem_id not in prompts:
+            raise InputError(
+                f"run folder {run.folder} was made from other data: problem {problem_id!r} is not in task "
+                f"{run.config.task!r} as it is now; use the data that it was made from"
+            )
+    return prompts

@@ -1,0 +1,91 @@
+"""The AR counterfactual of a run on disk: one number a text token, in one Parquet file beside the run's own files.
+
+What the number is, and how it is computed, stands in `flexeval.runs.counterfactual`. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flexeval.errors import InputError
+from flexeval.runs.files import replace_file
+from flexeval.runs.reader import Run
+from flexeval.runs.tokens import WORD, Pair
+
+COUNTERFACTUAL = "counterfactual.parquet"
+KEYS: list[str] = ["problem_id", "sample_index", "position"]
+SCHEMA = pa.schema(
+    [
+        ("problem_id", WORD),
+        ("sample_index", pa.int32()),
+        ("position", pa.int32()),
+        ("ar_entropy", pa.float32()),  # nats
+    ]
+)
+
+
+def has_counterfactual(run: Run) -> bool:
+    """Whether the counterfactual of every sample of the run is stored."""
+    return pairs_of(read_rows(run.folder)).issuperset(pairs_with_text(run))
+
+
+def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The token rows of a run with one more column, `ar_entropy`.
+
+    Args:
+        run: of a folder whose counterfactual is stored.
+        columns: of the token table, as `Run.tokens`; None for all. Keys come along.
+
+    Returns:
+        As `Run.tokens`; ar_entropy is NaN at rows after the end of a text.
+
+    Raises:
+        InputError: the counterfactual is not stored, or not for all samples of the run.
+    """
+    rows = read_rows(run.folder)
+    missing = set(pairs_with_text(run)) - pairs_of(rows)
+    if missing:
+        raise InputError(
+            f"run folder {run.folder} lacks the AR counterfactual of {len(missing)} samples; "
+            f"run `flexeval entropy {run.folder} --counterfactual`"
+        )
+    wanted = None if columns is None else list(dict.fromkeys([*KEYS, *columns]))
+    tokens = run.tokens(wanted)
+    rows["problem_id"] = rows["problem_id"].cat.set_categories(tokens["problem_id"].cat.categories)
+    return tokens.merge(rows, on=KEYS, how="left", validate="one_to_one")
+
+
+def read_rows(folder: Path) -> pd.DataFrame:
+    """The rows that are stored, none where there is no file. Raises InputError for a file that is no such table."""
+    path = folder / COUNTERFACTUAL
+    try:
+        table = pq.read_table(path, schema=SCHEMA) if path.exists() else SCHEMA.empty_table()
+    except pa.ArrowInvalid as error:
+        raise InputError(f"cannot read {path} ({str(error).splitlines()[0]}); remove it and compute it again") from None
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def write_rows(folder: Path, rows: pd.DataFrame) -> None:
+    """Replace what is stored, in one step. Raises OSError, the old file untouched."""
+    buffer = BytesIO()
+    pq.write_table(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False), buffer, compression="zstd")
+    replace_file(folder / COUNTERFACTUAL, buffer.getvalue())
+
+
+def pairs_with_text(run: Run) -> list[Pair]:
+    """The samples that have a counterfactual: those with a text, in the order of the run."""
+    listed = run.samples.loc[run.samples["length"] > 0, ["problem_id", "sample_index"]]
+    return list(listed.itertuples(index=False, name=None))
+
+
+def pairs_of(rows: pd.DataFrame) -> set[Pair]:
+    """The samples that some rows are of."""
+    keys = rows[["problem_id", "sample_index"]].drop_duplicates()
+    return set(keys.astype({"problem_id": object}).itertuples(index=False, name=None))
