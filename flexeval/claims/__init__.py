@@ -1,0 +1,45 @@
+"""Claims of the literature, each with what to measure and the rule that decides; runs -> the claims table."""
+
+from __future__ import annotations
+
+from flexeval.claims.claim import Claim, Finding, Measured
+from flexeval.claims.table import findings_frame, findings_markdown
+from flexeval.claims.verdict import Verdict, all_of, verdict
+from flexeval.registry import Registry
+from flexeval.runs.store import RunSet
+
+CLAIMS: Registry[type[Claim]] = Registry("claim")
+"""In the order of the table."""
+for _name, _target in [
+    ("arbitrary-order-not-worse-at-1", "arbitrary_order:NotWorseAtOne"),
+    ("ar-better-at-largest-k", "arbitrary_order:ArBetterAtLargestK"),
+    ("nearly-a-subset", "arbitrary_order:NearlySubset"),
+    ("connectors-bypassed", "connectors:ConnectorsBypassed"),
+    ("connector-entropy-lower", "connectors:ConnectorEntropyLower"),
+    ("falls-with-block-length", "blocks:FallsWithBlockLength"),
+    ("loss-between-block-1-and-8", "blocks:LossBetweenOneAndEight"),
+    ("top-prob-recovers", "critics:TopProbRecovers"),
+    ("confidence-commits-top-tokens", "critics:CommitsTopTokens"),
+    ("egi-exceeds-ar", "critics:EgiExceedsAr"),
+    ("order-freedom-helps-sudoku", "constraints:OrderFreedomHelps"),
+]:
+    CLAIMS.register(_name, f"flexeval.claims.{_target}")
+
+
+def examine(runs: RunSet) -> list[Finding]:
+    """Every claim on these runs, one finding for each model and task that it is about."""
+    return [finding for name in CLAIMS for finding in CLAIMS.get(name)().examine(runs)]
+
+
+__all__ = [
+    "CLAIMS",
+    "Claim",
+    "Finding",
+    "Measured",
+    "Verdict",
+    "all_of",
+    "examine",
+    "findings_frame",
+    "findings_markdown",
+    "verdict",
+]

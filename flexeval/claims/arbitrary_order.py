@@ -1,0 +1,103 @@
+"""The paper's first half: what arbitrary order (`confidence`) gains at one try and loses at many."""
+
+from __future__ import annotations
+
+from flexeval import stats
+from flexeval.claims import paper
+from flexeval.claims.claim import Claim, Measured
+from flexeval.claims.selection import Group, alike, largest_k
+from flexeval.claims.verdict import verdict, widened
+from flexeval.claims.wording import percent, points, setting
+from flexeval.runs.store import Run
+from flexeval.stats import Interval
+
+NOT_WORSE = 0.03
+"""The margin of "not worse", a fraction of Pass@k: a loss of three points counts as a loss."""
+NEARLY_ALL = 0.95
+"""The share from which a set is nearly a subset: fewer than one problem in twenty lies outside."""
+
+
+def pass_at_k_gap(first: Run, second: Run, k: int) -> Interval:
+    """Pass@k of the first run minus that of the second, paired by problem; a fraction."""
+    return widened(stats.pass_at_k_differences(first.counts(), second.counts(), ks=[k])[k])
+
+
+class NotWorseAtOne(Claim):
+    """Pass@1 of `confidence` minus Pass@1 of `ar`, paired by problem. Holds when the interval lies above minus three
+    points (`NOT_WORSE`): a claim of non-inferiority.
+    """
+
+    name = "arbitrary-order-not-worse-at-1"
+    sentence = "At k = 1, arbitrary order is not worse than AR order."
+    source = "arXiv:2601.15165, Figure 3 and Table 4"
+
+    def measure(self, group: Group) -> Measured:
+        """See the class."""
+        confidence, ar = alike(group.find("confidence"), group.find("ar"))
+        gap = pass_at_k_gap(confidence, ar, 1)
+        return Measured(
+            interval=gap,
+            verdict=verdict(gap, above=-NOT_WORSE),
+            words=f"Pass@1, confidence minus ar: {points(gap)}, margin {100 * NOT_WORSE:g} points; "
+            f"{setting(confidence)}",
+        )
+
+    def paper(self, task: str) -> str | None:
+        """Table 4."""
+        return paper.pass_at_k_gap(task, k=1, first="confidence", second="ar")
+
+
+class ArBetterAtLargestK(Claim):
+    """Pass@k of `ar` minus Pass@k of `confidence` at the largest k that both runs have samples for, paired by problem.
+    Holds when the interval lies above 0.
+    """
+
+    name = "ar-better-at-largest-k"
+    sentence = "At the largest k, AR order solves more problems than arbitrary order."
+    source = "arXiv:2601.15165, Figure 3 and Table 4"
+
+    def measure(self, group: Group) -> Measured:
+        """See the class."""
+        confidence, ar = alike(group.find("confidence"), group.find("ar"))
+        k = largest_k(confidence, ar)
+        gap = pass_at_k_gap(ar, confidence, k)
+        return Measured(
+            interval=gap,
+            verdict=verdict(gap, above=0),
+            words=f"Pass@{k}, ar minus confidence: {points(gap)}; {setting(confidence)}",
+        )
+
+    def paper(self, task: str) -> str | None:
+        """Table 4."""
+        return paper.pass_at_k_gap(task, k=128, first="ar", second="confidence")
+
+
+class NearlySubset(Claim):
+    """Of the problems that `confidence` solves with any of n samples, the share that `ar` solves with any of n. Holds
+    when the (Wilson) interval lies above 95 % (`NEARLY_ALL`). Where both solve nearly everything it holds for that
+    reason alone, so the counts are given, too.
+    """
+
+    name = "nearly-a-subset"
+    sentence = "What arbitrary order solves is nearly a subset of what AR order solves."
+    source = "arXiv:2601.15165, Figure 4"
+
+    def measure(self, group: Group) -> Measured:
+        """See the class."""
+        confidence, ar = alike(group.find("confidence"), group.find("ar"))
+        k = largest_k(confidence, ar)
+        found = stats.coverage(ar.counts(), confidence.counts())
+        share = found.share_of_b
+        if share is None:
+            share = Interval(estimate=float("nan"), low=float("nan"), high=float("nan"), level=0.95, problems=0)
+        return Measured(
+            interval=share,
+            verdict=verdict(share, above=NEARLY_ALL),
+            words=f"ar solves {percent(share)} of what confidence solves, with {k} samples each; only ar "
+            f"{found.a_only}, only confidence {found.b_only}, both {found.both}, neither {found.neither} of "
+            f"{found.problems} problems; {setting(confidence)}",
+        )
+
+    def paper(self, task: str) -> str | None:
+        """Figure 4."""
+        return paper.coverage(task)

@@ -1,0 +1,73 @@
+"""The paper's explanation: arbitrary order passes over the words at which a solution forks, and meets them when their
+choice is already made.
+"""
+
+from __future__ import annotations
+
+from flexeval import stats
+from flexeval.claims.claim import Claim, Measured
+from flexeval.claims.selection import Group, alike
+from flexeval.claims.verdict import all_of, verdict
+from flexeval.claims.wording import nats, points, setting
+from flexeval.errors import InputError
+
+PERMUTATION_LEVEL = 0.05
+GLOBAL_MARGIN = 0.1
+"""The margin of "the global mean is not lower": a share of the global mean under AR order."""
+
+
+class ConnectorsBypassed(Claim):
+    """Bypass rate of connectors under `confidence` minus that of other words of the same problem at the same position
+    in the block. Holds when the interval lies above 0 and the permutation test of the labels has p < 0.05.
+    """
+
+    name = "connectors-bypassed"
+    sentence = "Arbitrary order bypasses connectors more than other words."
+    source = "arXiv:2601.15165, Figure 6"
+
+    def measure(self, group: Group) -> Measured:
+        """See the class."""
+        run = group.find("confidence")
+        columns = ["problem_id", "sample_index", "position", "piece", "in_text", "passes"]
+        found = stats.enrichment(stats.words(run.tokens(columns)), run.config.sampling.block)
+        significant = found.p_value < PERMUTATION_LEVEL
+        return Measured(
+            interval=found.difference,
+            verdict=all_of(verdict(found.difference, above=0), "holds" if significant else "unresolved"),
+            words=f"bypass rate of connectors {100 * found.rate:.1f} %, of matched other words "
+            f"{100 * found.matched_rate:.1f} %: {points(found.difference)}, permutation test p = {found.p_value:.2g}, "
+            f"{found.connectors} connectors; {setting(run)}",
+        )
+
+
+class ConnectorEntropyLower(Claim):
+    """Mean entropy at commit under `confidence` minus that under `ar`, of connectors and of all tokens. Holds when the
+    interval of the connectors lies below 0 and that of all tokens lies above minus a tenth of AR order's mean
+    (`GLOBAL_MARGIN`).
+    """
+
+    name = "connector-entropy-lower"
+    sentence = (
+        "Connectors have a lower entropy when arbitrary order commits them than when AR order does, while the mean "
+        "over all tokens is not lower."
+    )
+    source = "arXiv:2601.15165, Figure 7"
+    unit = "nats"
+
+    def measure(self, group: Group) -> Measured:
+        """See the class."""
+        confidence, ar = alike(group.find("confidence"), group.find("ar"))
+        columns = ["problem_id", "sample_index", "position", "piece", "in_text", "entropy"]
+        tokens = [run.tokens(columns) for run in (confidence, ar)]
+        connectors = [words[words["connector"]] for words in map(stats.words, tokens)]
+        if min(map(len, connectors)) == 0:
+            raise InputError("needs texts with connectors, and these have none")
+        of_connectors = stats.entropy_difference(*connectors)["entropy"]
+        of_all = stats.entropy_difference(*tokens)["entropy"]
+        mean = float(tokens[1].loc[tokens[1]["in_text"], "entropy"].mean())
+        return Measured(
+            interval=of_connectors,
+            verdict=all_of(verdict(of_connectors, below=0), verdict(of_all, above=-GLOBAL_MARGIN * mean)),
+            words=f"entropy at commit, confidence minus ar: connectors {nats(of_connectors)}, all tokens "
+            f"{nats(of_all)}, margin {GLOBAL_MARGIN * mean:.3f}; {setting(confidence)}",
+        )

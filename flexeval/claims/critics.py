@@ -1,0 +1,96 @@
+"""What later work answers: it is the filter of low-confidence remasking, not the order, that loses the coverage."""
+
+from __future__ import annotations
+
+from flexeval import stats
+from flexeval.claims.arbitrary_order import NOT_WORSE, pass_at_k_gap
+from flexeval.claims.claim import Claim, Measured
+from flexeval.claims.selection import Group, alike, largest_k
+from flexeval.claims.verdict import all_of, verdict
+from flexeval.claims.wording import percent, points, setting
+from flexeval.errors import InputError
+
+ALMOST_ONLY = 0.05
+"""Below this share of tokens an order commits almost only top tokens."""
+HOT = 1.0
+"""A claim about any temperature needs a run that is at least this hot."""
+
+
+class TopProbRecovers(Claim):
+    """Pass@k of `top_prob` minus Pass@k of `ar` at the largest k, paired by problem. Holds when the interval lies above
+    minus three points (`NOT_WORSE`): a claim of non-inferiority.
+    """
+
+    name = "top-prob-recovers"
+    sentence = "top_prob, which chooses the position before it draws the token, keeps AR order's Pass@k."
+    source = "arXiv:2609.34509"
+
+    def measure(self, group: Group) -> Measured:
+        """See the class."""
+        top_prob, ar = alike(group.find("top_prob"), group.find("ar"))
+        k = largest_k(top_prob, ar)
+        gap = pass_at_k_gap(top_prob, ar, k)
+        return Measured(
+            interval=gap,
+            verdict=verdict(gap, above=-NOT_WORSE),
+            words=f"Pass@{k}, top_prob minus ar: {points(gap)}, margin {100 * NOT_WORSE:g} points; {setting(top_prob)}",
+        )
+
+
+class CommitsTopTokens(Claim):
+    """The share of text tokens that were not the likeliest when `confidence` committed them, at every temperature that
+    was run. Holds when every interval lies below 5 % (`ALMOST_ONLY`), with at least one temperature of 1 or more; does
+    not hold as soon as one lies above. The numbers are those of the temperature with the highest share.
+    """
+
+    name = "confidence-commits-top-tokens"
+    sentence = "confidence commits almost only top tokens, at any temperature."
+    source = "arXiv:2609.34509"
+
+    def measure(self, group: Group) -> Measured:
+        """See the class."""
+        runs = group.by_temperature("confidence")
+        if max(runs, default=0.0) < HOT:
+            raise InputError(f"needs a run of confidence at T = {HOT:g} or more, block {group.block}")
+        columns = ["problem_id", "in_text", "rank"]
+        rates = {temperature: stats.non_top_rate(run.tokens(columns)) for temperature, run in runs.items()}
+        highest = max(rates, key=lambda temperature: rates[temperature].estimate)
+        others = {
+            temperature: stats.non_top_rate(run.tokens(columns))
+            for temperature, run in group.by_temperature("top_prob").items()
+            if temperature == highest
+        }
+        beside = "".join(f", top_prob {percent(rate)}" for rate in others.values())
+        listed = ", ".join(f"{100 * rate.estimate:.1f} % at T = {temperature:g}" for temperature, rate in rates.items())
+        return Measured(
+            interval=rates[highest],
+            verdict=all_of(*(verdict(rate, below=ALMOST_ONLY) for rate in rates.values())),
+            words=f"tokens that were not the likeliest: {listed}; highest {percent(rates[highest])} at "
+            f"T = {highest:g}{beside}; {setting(runs[highest])}",
+        )
+
+    def paper(self, task: str) -> str | None:
+        """Of LLaDA on GSM8K."""
+        return "GSM8K at T = 1.2: 0.7 to 1.1 %, top_prob 36 to 38 %"
+
+
+class EgiExceedsAr(Claim):
+    """Pass@k of `egi` minus Pass@k of `ar` at the largest k, paired by problem.
+
+    Holds when the interval lies above 0.
+    """
+
+    name = "egi-exceeds-ar"
+    sentence = "egi, which opens at the most uncertain position, exceeds AR order."
+    source = "arXiv:2609.34509"
+
+    def measure(self, group: Group) -> Measured:
+        """See the class."""
+        egi, ar = alike(group.find("egi"), group.find("ar"))
+        k = largest_k(egi, ar)
+        gap = pass_at_k_gap(egi, ar, k)
+        return Measured(
+            interval=gap,
+            verdict=verdict(gap, above=0),
+            words=f"Pass@{k}, egi minus ar: {points(gap)}; Pass@1 {points(pass_at_k_gap(egi, ar, 1))}; {setting(egi)}",
+        )

@@ -1,0 +1,139 @@
+"""Which runs a claim is examined on: plain runs of one model and task, at the settings of the paper.
+
+Plain: one token a step, nothing cut off the distribution, no guidance. The paper's settings: T = 0.6, and semi-
+autoregressive blocks of 32, or of the whole canvas where that is shorter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from flexeval.errors import InputError
+from flexeval.records import SamplingConfig
+from flexeval.registry import parse_spec
+from flexeval.runs.store import Run, RunSet
+
+TEMPERATURE = 0.6
+BLOCK = 32
+CONSTRAINT_TASKS = ("sudoku4",)
+"""Tasks whose parts constrain each other, where the literature expects order freedom to help; all others are reasoning
+tasks."""
+LEAST_K = 8
+"""The fewest samples at which "the largest k" is looked at."""
+
+_FREE = ("gen_length", "block_length", "temperature", "seed", "stop_at_eos", "steps", "tokens_per_step")
+_PLAIN = {field.name: field.default for field in dataclasses.fields(SamplingConfig) if field.name not in _FREE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Plain runs of one model and task that differ in order, block length, temperature and extent only."""
+
+    model: str
+    task: str
+    runs: RunSet
+
+    @property
+    def block(self) -> int:
+        """The paper's block length on these canvases."""
+        return min(BLOCK, self.runs[0].config.sampling.gen_length)
+
+    def find(self, order: str, *, temperature: float = TEMPERATURE, block: int | None = None) -> Run:
+        """The run of an order; AR order at any block length, since it changes nothing there.
+
+        Args:
+            order: canonical spec.
+            temperature: of it.
+            block: block length; None for the paper's.
+
+        Raises:
+            InputError: there is none, or it is not complete.
+        """
+        block = self.block if block is None else block
+        for run in self.runs:
+            sampling = run.config.sampling
+            fits = order == "ar" or sampling.block == block
+            if run.config.order == order and sampling.temperature == temperature and fits:
+                return _complete(run)
+        at_block = "" if order == "ar" else f", block {block}"
+        raise InputError(f"needs a run of {order} at T = {temperature:g}{at_block}")
+
+    def by_block(self, order: str) -> dict[int, Run]:
+        """Block length -> run at the paper's temperature, ascending. At block 1 `confidence` is AR order: where the
+        run is missing, that of `ar` stands for it.
+        """
+        found = {
+            run.config.sampling.block: _complete(run) for run in self.runs.where(order=order, temperature=TEMPERATURE)
+        }
+        if order == "confidence" and 1 not in found:
+            stand_in = self.runs.where(order="ar", temperature=TEMPERATURE)
+            found |= {1: _complete(stand_in[0])} if len(stand_in) else {}
+        return dict(sorted(found.items()))
+
+    def by_temperature(self, order: str) -> dict[float, Run]:
+        """Temperature -> run at the paper's block length, ascending, without the greedy one."""
+        found = {
+            run.config.sampling.temperature: _complete(run)
+            for run in self.runs.where(order=order, block_length=self.block)
+            if run.config.sampling.temperature > 0
+        }
+        return dict(sorted(found.items()))
+
+
+def groups(runs: RunSet) -> list[Group]:
+    """For each model and task, in the order in which they appear, the largest set of comparable plain runs."""
+    sets: dict[tuple[str, str], dict[Hashable, list[Run]]] = {}
+    for run in runs:
+        sampling = run.config.sampling
+        if _is_plain(sampling):
+            of_task = sets.setdefault((run.config.model, run.config.task), {})
+            of_task.setdefault((sampling.gen_length, sampling.seed), []).append(run)
+    return [
+        Group(model=model, task=task, runs=RunSet(tuple(max(alike.values(), key=len))))
+        for (model, task), alike in sets.items()
+    ]
+
+
+def is_constraint_task(task: str) -> bool:
+    """Whether a task spec is of `CONSTRAINT_TASKS`."""
+    return parse_spec(task)[0] in CONSTRAINT_TASKS
+
+
+def alike(*runs: Run) -> list[Run]:
+    """The same runs, cut to the problems and the number of samples that all of them have.
+
+    Raises:
+        InputError: runs on different problems.
+    """
+    problems = min(len(run.problems) for run in runs)
+    num_samples = min(_samples(run) for run in runs)
+    cut = [run.part(num_samples=num_samples, limit=problems) for run in runs]
+    ids = [tuple(run.problems["problem_id"]) for run in cut]
+    if len(set(ids)) > 1:
+        raise InputError("needs runs on the same problems")
+    return cut
+
+
+def largest_k(*runs: Run) -> int:
+    """The number of samples of runs that have been made alike. Raises InputError when it is below `LEAST_K`."""
+    k = min(_samples(run) for run in runs)
+    if k < LEAST_K:
+        raise InputError(f"needs runs with at least {LEAST_K} samples of each problem, not {k}")
+    return k
+
+
+def _is_plain(sampling: SamplingConfig) -> bool:
+    one_a_step = sampling.tokens_per_step in (None, 1) and sampling.steps in (None, sampling.gen_length)
+    return one_a_step and all(getattr(sampling, name) == value for name, value in _PLAIN.items())
+
+
+def _samples(run: Run) -> int:
+    return int(run.counts()["n"].min())
+
+
+def _complete(run: Run) -> Run:
+    if not run.complete:
+        raise InputError(f"needs the rest of the run in {run.folder}")
+    return run

@@ -1,0 +1,28 @@
+"""Numbers in words, the same way in every claim."""
+
+from __future__ import annotations
+
+from flexeval.runs.store import Run
+from flexeval.stats import Interval
+
+
+def points(interval: Interval) -> str:
+    """A difference of fractions, in percentage points."""
+    return f"{100 * interval.estimate:+.1f} points [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
+def percent(interval: Interval) -> str:
+    """A fraction, in percent."""
+    return f"{100 * interval.estimate:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def nats(interval: Interval) -> str:
+    """A difference of entropies."""
+    return f"{interval.estimate:+.3f} nats [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def setting(run: Run, *, block: bool = True) -> str:
+    """How much was sampled and how."""
+    sampling = run.config.sampling
+    at_block = f", block {sampling.block} of {sampling.gen_length}" if block else ""
+    return f"T = {sampling.temperature:g}{at_block}, {len(run.problems)} problems, n = {run.config.num_samples}"

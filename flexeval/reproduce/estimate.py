@@ -1,0 +1,115 @@
+"""What a run costs before it is made: mask-predictor evaluations, floating-point operations, GPU-hours.
+
+The model of cost: one evaluation is 2 x parameters x canvas tokens operations (a multiplication and an addition per
+weight and token; attention's own share is left out, small at these lengths), computed at a share of the machine's peak.
+It is an upper bound in three ways: samples that reach the end of their text leave early, equal canvases are evaluated
+once, and orders that decide themselves how much to commit are counted at one token a step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+
+from flexeval.errors import InputError
+from flexeval.models.files import find_checkpoint, weight_files
+from flexeval.orders import get_order
+from flexeval.orders.confidence import Parallel
+from flexeval.records import RunConfig
+from flexeval.tasks import Task
+
+TERA = 1e12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the operations are computed on."""
+
+    peak_tflops: float = 989.0
+    """Of one GPU, in the type of the weights: an H100's or H200's bfloat16 without sparsity."""
+    utilization: float = 0.3
+    """Share of the peak that sampling reaches, a fraction."""
+    prompt_tokens: int = 200
+    """Tokens of a prompt, the mean over a task's problems."""
+
+    def __post_init__(self) -> None:
+        if not self.peak_tflops > 0:
+            raise InputError(f"peak_tflops must be more than 0, not {self.peak_tflops}")
+        if not 0 < self.utilization <= 1:
+            raise InputError(f"utilization is a share of the peak in (0, 1], not {self.utilization}")
+        if self.prompt_tokens < 0:
+            raise InputError(f"prompt_tokens must be at least 0, not {self.prompt_tokens}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """At most what one run takes."""
+
+    samples: int
+    evaluations: int
+    """Of the mask predictor, over all samples."""
+    gpu_hours: float | None
+    """None where the size of the model is not known."""
+
+
+def estimate(config: RunConfig, *, problems: int, parameters: float | None, machine: Machine) -> Estimate:
+    """The cost of a whole run, whatever of it is stored already.
+
+    Args:
+        config: the run.
+        problems: of the run.
+        parameters: of its model; None when unknown.
+        machine: where it would be made.
+    """
+    samples = problems * config.num_samples
+    evaluations = samples * evaluations_per_sample(config)
+    if parameters is None:
+        return Estimate(samples=samples, evaluations=evaluations, gpu_hours=None)
+    operations = 2 * parameters * (machine.prompt_tokens + config.sampling.gen_length) * evaluations
+    seconds = operations / (machine.peak_tflops * TERA * machine.utilization)
+    return Estimate(samples=samples, evaluations=evaluations, gpu_hours=seconds / 3600)
+
+
+def evaluations_per_sample(config: RunConfig) -> int:
+    """At most the evaluations that one sample needs; guidance counts two a step."""
+    # Imports torch.
+    from flexeval.sampling.schedule import num_steps
+
+    sampling, order = config.sampling, get_order(config.order)
+    full, rest = divmod(sampling.gen_length, sampling.block)
+    blocks = [sampling.block] * full + ([rest] if rest else [])
+    if isinstance(order, Parallel):
+        steps = sum(-(-block // order.k) for block in blocks)
+    elif order.adaptive:
+        steps = sampling.gen_length
+    else:
+        steps = sum(num_steps(sampling, block) for block in blocks)
+    return steps * (2 if sampling.cfg_scale else 1)
+
+
+def count_problems(config: RunConfig, task: Task) -> int:
+    """How many problems a run has; without its data where a limit is given, which is then taken at its word."""
+    return len(task.problems()) if config.limit is None else config.limit
+
+
+def count_parameters(model: str, stated: Mapping[str, float]) -> float | None:
+    """The size of a model: as stated, else counted where its weights are on this machine, else None.
+
+    Raises:
+        InputError: a checkpoint folder that cannot be read.
+    """
+    if model in stated:
+        return stated[model]
+    if model != "tiny" and not Path(model).is_dir():
+        return None
+    return float(sum(_elements(path) for path in weight_files(find_checkpoint(model).folder)))
+
+
+def _elements(path: Path) -> int:
+    """Numbers in a safetensors file."""
+    with safe_open(path, framework="numpy") as tensors:
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118

@@ -1,0 +1,159 @@
+"""A plan: a YAML file that names models, tasks, orders and settings -> the runs to make, each once.
+
+    title: ...                    one line
+    description: ...              what it is for and how long it takes
+    ks: [1, 8, 64]                where Pass@k is tabulated; left out: powers of two up to n, and n
+    parameters: {MODEL: 8.0e+9}   sizes of models that are not on this machine, for the estimate of GPU-hours
+    defaults: {temperature: 0.6}  settings of every group that does not say otherwise
+    runs:                         groups of runs
+      - about: ...                what the group is for
+        order: [ar, confidence]   a setting with one value, or with a list of them: all combinations are run
+        block_length: [1, 8, whole]
+
+Settings have the names of `RunConfig` and `SamplingConfig`; `order.gamma` or `task.facts` sets a parameter of an order
+or a task; block_length `whole` is the canvas. Models come one after the other; within one, runs come in the order of
+the file, orders changing fastest. A run that is named twice has the larger num_samples and limit of the two.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flexeval.errors import InputError, did_you_mean
+from flexeval.records import RunConfig
+from flexeval.reproduce.grid import expand, without_duplicates
+
+PRESETS = ("tiny", "llada")
+QUICK = "-quick"
+_KEYS = ("title", "description", "ks", "parameters", "defaults", "runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Runs to make, and how to report them."""
+
+    name: str
+    """The file's, without its ending; the folder of the results is called so."""
+    title: str
+    description: str
+    configs: tuple[RunConfig, ...]
+    """Canonical, each run once, in the order in which to make them."""
+    ks: tuple[int, ...]
+    """Where Pass@k is tabulated, ascending; empty for the powers of two up to n, and n."""
+    parameters: Mapping[str, float]
+    """Model -> its size, for models that are not on this machine."""
+
+
+def read_preset(name: str, *, quick: bool) -> Plan:
+    """A plan that comes with the package. Raises InputError for a name that none has."""
+    if name not in PRESETS:
+        raise did_you_mean("preset", name, PRESETS)
+    file = resources.files("flexeval.reproduce") / "plans" / f"{name}{QUICK if quick else ''}.yaml"
+    with resources.as_file(file) as path:
+        return read_plan(path)
+
+
+def read_plan(path: Path) -> Plan:
+    """A plan from a file.
+
+    Raises:
+        InputError: no such file, not YAML, or a setting or value that is refused; says in which line.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no plan {str(path)!r}; give a YAML file, or a preset: {', '.join(PRESETS)}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    top = _mapping(root, f"{path}", known=_KEYS)
+    if "runs" not in top:
+        raise InputError(f"{path}: a plan needs runs; see `flexeval reproduce --help`")
+    defaults = _settings(top["defaults"], f"{path}") if "defaults" in top else {}
+    groups = _items(top["runs"], f"{path}")
+    by_model: dict[str, list[RunConfig]] = {}
+    for group in groups:
+        for config in _group(group, defaults, f"{path}"):
+            by_model.setdefault(config.model, []).append(config)
+    return Plan(
+        name=path.stem,
+        title=str(_value(top.get("title"), path.stem)),
+        description=" ".join(str(_value(top.get("description"), "")).split()),
+        configs=tuple(without_duplicates(list(itertools.chain.from_iterable(by_model.values())))),
+        ks=_ks(top.get("ks"), f"{path}"),
+        parameters=_sizes(top.get("parameters"), f"{path}"),
+    )
+
+
+def _group(node: yaml.Node, defaults: Mapping[str, list[str]], where: str) -> list[RunConfig]:
+    settings = {name: values for name, values in _settings(node, where).items() if name != "about"}
+    try:
+        return expand({**defaults, **settings})
+    except InputError as error:
+        raise InputError(f"{_place(node, where)}: {error}") from None
+
+
+# ----- YAML nodes, which know their lines -----
+
+
+def _settings(node: yaml.Node, where: str) -> dict[str, list[str]]:
+    """Name -> values as text; a single value is a list of one."""
+    return {name: _texts(value, where) for name, value in _mapping(node, where).items()}
+
+
+def _texts(node: yaml.Node, where: str) -> list[str]:
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    for item in nodes:
+        if not isinstance(item, yaml.ScalarNode):
+            raise InputError(f"{_place(item, where)}: a setting has one value or a flat list of values")
+    return ["none" if item.value in ("null", "~", "") else item.value for item in nodes]
+
+
+def _mapping(node: yaml.Node | None, where: str, known: Sequence[str] | None = None) -> dict[str, yaml.Node]:
+    if not isinstance(node, yaml.MappingNode):
+        raise InputError(f"{_place(node, where)}: expected names with values, as in `temperature: 0.6`")
+    found: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        place = _place(key, where)
+        if key.value in found:
+            raise InputError(f"{place}: {key.value!r} is given twice; keep one")
+        if known is not None and key.value not in known:
+            raise InputError(f"{place}: {did_you_mean('entry', key.value, known)}")
+        found[key.value] = value
+    return found
+
+
+def _items(node: yaml.Node, where: str) -> list[yaml.Node]:
+    if not isinstance(node, yaml.SequenceNode) or not node.value:
+        raise InputError(f"{_place(node, where)}: expected a list, one `- ` an item")
+    items: list[yaml.Node] = node.value
+    return items
+
+
+def _value(node: yaml.Node | None, default: Any) -> Any:
+    return default if node is None else yaml.safe_load(yaml.serialize(node))
+
+
+def _ks(node: yaml.Node | None, where: str) -> tuple[int, ...]:
+    ks = _value(node, [])
+    if not isinstance(ks, list) or not all(type(k) is int and k >= 1 for k in ks):
+        raise InputError(f"{_place(node, where)}: ks are whole numbers from 1, as in [1, 8, 64]")
+    return tuple(sorted(set(ks)))
+
+
+def _sizes(node: yaml.Node | None, where: str) -> dict[str, float]:
+    sizes = _value(node, {})
+    if not isinstance(sizes, dict) or not all(type(size) in (int, float) and size > 0 for size in sizes.values()):
+        raise InputError(f"{_place(node, where)}: parameters are sizes of models, as in `llada-8b-instruct: 8.0e+9`")
+    return {str(model): float(size) for model, size in sizes.items()}
+
+
+def _place(node: yaml.Node | None, where: str) -> str:
+    return where if node is None else f"{where}, line {node.start_mark.line + 1}"
