@@ -14,10 +14,19 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import flexeval
-from flexeval.cli import grade, grpo, lm_eval, ls, passk, sample
+from flexeval.cli import grade, grpo, lm_eval, ls, passk, reproduce, sample, sweep
 from flexeval.errors import InputError, did_you_mean
 
-VERBS = {"passk": passk, "sample": sample, "grade": grade, "grpo": grpo, "ls": ls, "lm-eval": lm_eval}
+VERBS = {
+    "passk": passk,
+    "sample": sample,
+    "sweep": sweep,
+    "reproduce": reproduce,
+    "grade": grade,
+    "grpo": grpo,
+    "ls": ls,
+    "lm-eval": lm_eval,
+}
 
 _EPILOG = """\
 examples:
@@ -78,7 +87,10 @@ def make_parser() -> Parser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; the exit status: 0, 2 for bad input, 130 for Ctrl-C, 141 for a reader that went away."""
+    """Run one command; the exit status.
+
+    0; 1 when some of many runs failed; 2 for bad input; 130 for Ctrl-C; 141 for a reader that went away.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     try:
         if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
