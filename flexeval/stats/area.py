@@ -91,7 +91,8 @@ def _potential(resampled: Resampled) -> Resampled:
 
 
 def _gained(passed_RK: Floats) -> Floats:
-    return (passed_RK[:, 1:] - passed_RK[:, :1]) / (1 - passed_RK[:, :1])
+    gained_RK: Floats = (passed_RK[:, 1:] - passed_RK[:, :1]) / (1 - passed_RK[:, :1])
+    return gained_RK
 
 
 def _weights(ks: Sequence[int]) -> Floats:
@@ -99,5 +100,6 @@ def _weights(ks: Sequence[int]) -> Floats:
     if len(ks) == 1:
         return np.ones(1)
     gaps = np.diff(np.log2(np.asarray(ks, dtype=np.float64)))
-    widths: Floats = np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]])
-    return widths / widths.sum()
+    widths = np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]])
+    weights: Floats = widths / widths.sum()
+    return weights

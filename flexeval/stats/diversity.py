@@ -173,7 +173,8 @@ def _two_largest(counts: Sequence[Counter[tuple[str, ...]]]) -> dict[tuple[str, 
 
 def _closest(lengths: NDArray[np.int64], length: int) -> int:
     """The reference length that is nearest, the shorter one of two."""
-    return min(lengths.tolist(), key=lambda other: (abs(other - length), other))
+    shortest_first: list[int] = sorted(lengths.tolist())
+    return min(shortest_first, key=lambda other: abs(other - length))
 
 
 def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:

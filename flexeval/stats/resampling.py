@@ -13,6 +13,7 @@ Knows tables of numbers, one row a problem (P), one column a quantity (K). It do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ class Resampled:
         if df < 1:
             return _FURTHEST
         student = float(stats.t.isf(stats.norm.sf(score), df))
-        return min(np.sqrt(self.problems / df) * student, _FURTHEST)
+        return min(math.sqrt(self.problems / df) * student, _FURTHEST)
 
     def _bias(self) -> Floats:
         """The normal score of the share of replicates below the mean; replicates that equal it count half."""

@@ -1,0 +1,110 @@
+"""Diversity against sacrebleu's own sentence scores, and against sets of canvases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sacrebleu.metrics import BLEU
+
+from flexeval.errors import InputError
+from flexeval.stats import collapse_curve, diversity, diversity_table, self_bleu
+
+WORDS = "so then the sum of two and three is five . thus , we add four".split()
+
+
+def random_texts(seed, n):
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, size=rng.integers(0, 15))) for _ in range(n)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_self_bleu_is_the_mean_of_sacrebleus_sentence_scores(seed):
+    texts = random_texts(seed, 7) + ["We add 2,000 and 3.5%: so it's \\boxed{2003.5}."] * 2
+    bleu = BLEU(effective_order=True)
+    scores = [bleu.sentence_score(text, texts[:i] + texts[i + 1 :]).score / 100 for i, text in enumerate(texts)]
+    assert self_bleu(texts) == pytest.approx(np.mean(scores), abs=1e-12)
+
+
+def test_self_bleu_of_copies_is_1_and_of_strangers_0():
+    assert self_bleu(["we add two and two"] * 3) == pytest.approx(1)
+    assert self_bleu(["a b c d e", "f g h i j", "k l m n o"]) == 0
+
+
+def samples(rows):
+    return pd.DataFrame(rows, columns=["problem_id", "extracted", "text"], dtype=object)
+
+
+def test_counts_distinct_answers_and_texts_of_each_problem():
+    table = diversity_table(
+        samples(
+            [("q", "7", "it is 7"), ("q", "7", "7 it is"), ("q", None, "it"), ("q", "8", "it")]
+            + [("p", None, "so")] * 4
+        )
+    )
+    assert table.index.tolist() == ["q", "p"]
+    assert table["distinct_answers"].tolist() == [2, 0]
+    assert table["distinct_texts"].tolist() == [3, 1]
+    assert table["self_bleu"].iloc[1] == pytest.approx(1)
+
+
+def test_means_come_with_intervals():
+    rows = [(f"p{i}", str(j % (1 + i % 3)), text) for i in range(9) for j, text in enumerate(random_texts(i, 4))]
+    frame = diversity(samples(rows))
+    assert list(frame.columns) == ["measure", "estimate", "low", "high"]
+    answers = frame.set_index("measure").loc["distinct_answers"]
+    assert answers["estimate"] == pytest.approx(2) and 1 < answers["low"] < 2 < answers["high"] < 3
+
+
+def test_compares_at_one_n_only():
+    with pytest.raises(InputError, match="'p' has 2 samples and 'q' has 3; take the first 2 of each"):
+        diversity_table(samples([("p", "1", "a")] * 2 + [("q", "1", "a")] * 3))
+    with pytest.raises(InputError, match="at least 2 samples"):
+        diversity_table(samples([("p", "1", "a")]))
+    with pytest.raises(InputError, match="no sample"):
+        diversity_table(samples([]))
+
+
+def random_tokens(seed, problems=3, n=5, positions=6):
+    """Few tokens and small permutations, so that canvases coincide; some samples leave early."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for problem in range(problems):
+        for sample in range(n):
+            order = np.roll(np.arange(positions), rng.integers(0, 2))
+            for step, position in enumerate(order[: rng.integers(3, positions + 1)]):
+                rows.append((f"p{problem}", sample, position, rng.integers(0, 2), step // 2))
+    return pd.DataFrame(rows, columns=["problem_id", "sample_index", "position", "token_id", "commit_step"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_collapse_counts_the_sets_of_committed_tokens(seed):
+    tokens = random_tokens(seed)
+    curve = collapse_curve(tokens.sample(frac=1, random_state=seed))
+    assert curve["step"].tolist() == list(range(tokens["commit_step"].max() + 1))
+    for step, share in curve.itertuples(index=False):
+        by_problem = []
+        for _, of_problem in tokens.groupby("problem_id"):
+            canvases = {
+                frozenset(rows.loc[rows["commit_step"] <= step, ["position", "token_id"]].itertuples(index=False))
+                for _, rows in of_problem.groupby("sample_index")
+            }
+            by_problem.append(len(canvases) / 5)
+        assert share == pytest.approx(np.mean(by_problem))
+    assert curve["distinct_share"].iloc[0] < 1, "canvases that all differ would show nothing"
+
+
+def test_collapse_of_copies_and_of_strangers():
+    one = random_tokens(0, problems=1, n=1)
+    copies = pd.concat([one.assign(sample_index=i) for i in range(4)])
+    assert (collapse_curve(copies)["distinct_share"] == 0.25).all()
+    strangers = pd.concat([one.assign(sample_index=i, token_id=i) for i in range(4)])
+    assert (collapse_curve(strangers)["distinct_share"] == 1).all()
+
+
+def test_collapse_compares_at_one_n_only():
+    tokens = random_tokens(0)
+    with pytest.raises(InputError, match="'p0' has 4 samples"):
+        collapse_curve(tokens[(tokens["problem_id"] != "p0") | (tokens["sample_index"] > 0)])
+    with pytest.raises(InputError, match="no sample"):
+        collapse_curve(tokens[:0])
