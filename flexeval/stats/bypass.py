@@ -65,11 +65,11 @@ def most_bypassed(words: pd.DataFrame, *, top: int = 20, min_count: int = 20, le
 
     Returns:
         rank (from 1), then the columns of `bypass_table`, then connector: whether most of its occurrences are. Words
-        with equal rates come by falling number of occurrences.
+        with equal rates come by falling number of occurrences; words that never were bypassed are left out.
     """
     kept = frequent(words, min_count)
-    table = bypass_table(kept, level=level).sort_values("rate", ascending=False, kind="stable").head(top)
-    table = table.reset_index(drop=True)
+    table = bypass_table(kept, level=level).query("bypassed > 0")
+    table = table.sort_values("rate", ascending=False, kind="stable").head(top).reset_index(drop=True)
     mostly_connector = kept.groupby("word", observed=True)["connector"].mean() > 0.5
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     table["connector"] = table["word"].map(mostly_connector).astype(bool)

@@ -1,0 +1,153 @@
+"""`flexeval bypass`: which words an order passes over, and whether connectors more than other words."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from flexeval.cli import options, stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from flexeval.runs.store import Run
+    from flexeval.stats import Enrichment, Interval
+
+_EPILOG = """\
+examples:
+  flexeval bypass runs/tiny/word-problems/confidence-*
+  flexeval bypass runs/tiny/word-problems --top 30 --min-count 50 --csv bypass.csv
+
+A word is bypassed when its first token was the leftmost position that could be committed and something else
+was committed instead. Its delay counts the steps from when it became the leftmost to its commit. Connectors
+are compared with the other words of the same problem at the same position in the block; the p-value is of a
+permutation test that shuffles the labels among these.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Register the verb."""
+    verbs.add_parser(
+        "bypass",
+        help="words that were passed over, and connectors against other words",
+        description="Bypass rate and delay of words, and of connectors against other words at the same place.",
+        epilog=_EPILOG,
+        declare=_declare,
+    )
+
+
+def _declare(parser: argparse.ArgumentParser) -> None:
+    stored.add_runs(parser)
+    parser.add_argument("--top", metavar="N", default="15", help="Most bypassed words to list. [default: 15]")
+    parser.add_argument(
+        "--min-count", metavar="N", default="20", help="Occurrences that a listed word needs. [default: 20]"
+    )
+    stored.add_output(parser, rows="one row a run and word")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, count, print and write."""
+    import pandas as pd
+
+    from flexeval import stats
+    from flexeval.cli import output
+    from flexeval.runs.store import read_runs
+
+    top = options.whole_number(args.top, least=1, what="--top")
+    min_count = options.whole_number(args.min_count, least=1, what="--min-count")
+    for target in (args.json, args.csv):
+        output.check_target(target)
+    runs = read_runs(args.runs)
+    labels = runs.labels()
+
+    enrichments: dict[str, Enrichment | None] = {}
+    tables, most = [], []
+    for label, run in zip(labels, runs, strict=True):
+        words = stats.words(run.tokens(_COLUMNS))
+        enrichments[label] = _enrichment(words, run)
+        tables.append(stored.named(label, stats.bypass_table(words)))
+        most.append(stored.named(label, stats.most_bypassed(words, top=top, min_count=min_count)))
+    every_word, most_bypassed = (pd.concat(parts, ignore_index=True) for parts in (tables, most))
+
+    console = output.console(stdout_taken=args.json == "-")
+    console.print("Bypass rate of connectors and of other words at the same place, percent", soft_wrap=True)
+    console.print(_enrichment_table(enrichments))
+    console.print("Most bypassed words: rate in percent with Wilson intervals, delay in steps", soft_wrap=True)
+    console.print(_word_table(most_bypassed))
+    for line in stored.introduction(labels, runs):
+        console.print(line, soft_wrap=True)
+    found = [{"run": label, **dataclasses.asdict(made)} for label, made in enrichments.items() if made is not None]
+    content = {
+        "runs": stored.about(labels, runs),
+        "enrichment": stored.records(pd.json_normalize(found, sep="_")),
+        "most_bypassed": stored.records(most_bypassed),
+        "words": stored.records(every_word),
+    }
+    output.write_json(args.json, content)
+    output.write_csv(args.csv, every_word)
+    return 0
+
+
+_COLUMNS = (
+    "problem_id", "sample_index", "position", "piece", "in_text", "commit_step", "frontier_step", "passes"
+)  # fmt: skip
+
+
+def _enrichment(words: pd.DataFrame, run: Run) -> Enrichment | None:
+    """None where no connector has another word at its place."""
+    from flexeval import stats
+
+    place = words["position"] % run.config.sampling.block
+    matched = words.groupby([words["problem_id"], place], observed=True)["connector"].nunique() > 1
+    return stats.enrichment(words, run.config.sampling.block) if matched.any() else None
+
+
+# ----- tables -----
+
+
+def _enrichment_table(enrichments: dict[str, Enrichment | None]) -> Table:
+    from rich.table import Table
+
+    table = Table("", "connectors", "rate", "others, matched", "difference", "ratio", "p")
+    for label, found in enrichments.items():
+        if found is None:
+            table.add_row(label, *["-"] * 6)
+            continue
+        table.add_row(
+            label,
+            str(found.connectors),
+            f"{100 * found.rate:.1f}",
+            f"{100 * found.matched_rate:.1f}",
+            _interval(found.difference, scale=100, form="+.1f"),
+            _interval(found.ratio, scale=1, form=".2f"),
+            f"{found.p_value:.4f}",
+        )
+    return table
+
+
+def _word_table(words: pd.DataFrame) -> Table:
+    from rich.table import Table
+
+    table = Table("run", "rank", "word", "connector", "rate", "occurrences", "delay")
+    for row in words.to_dict("records"):
+        low, high = 100 * row["low"], 100 * row["high"]
+        table.add_row(
+            row["run"],
+            str(row["rank"]),
+            row["word"],
+            "yes" if row["connector"] else "",
+            f"{100 * row['rate']:.1f} [{low:.1f}, {high:.1f}]",
+            str(row["occurrences"]),
+            "-" if row["delay"] != row["delay"] else f"{row['delay']:.1f}",
+        )
+    return table
+
+
+def _interval(interval: Interval, *, scale: float, form: str) -> str:
+    if interval.estimate != interval.estimate:
+        return "-"
+    low, high = (format(scale * bound, form) for bound in (interval.low, interval.high))
+    return f"{scale * interval.estimate:{form}} [{low}, {high}]"
