@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import flexeval
-from flexeval.cli import grade, grpo, lm_eval, ls, passk, reproduce, sample, sweep
+from flexeval.cli import bypass, entropy, grade, grpo, lm_eval, ls, passk, reproduce, sample, sweep
 from flexeval.errors import InputError, did_you_mean
 
 VERBS = {
@@ -22,6 +22,8 @@ VERBS = {
     "sample": sample,
     "sweep": sweep,
     "reproduce": reproduce,
+    "entropy": entropy,
+    "bypass": bypass,
     "grade": grade,
     "grpo": grpo,
     "ls": ls,
