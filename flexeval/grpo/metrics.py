@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,8 @@ class Tally:
     """Sums of one step in this process."""
 
     def __init__(self) -> None:
-        self._of_rollout: Counter[str] = Counter()
-        self._of_update: Counter[str] = Counter()
+        self._of_rollout: dict[str, float] = defaultdict(float)
+        self._of_update: dict[str, float] = {}
         self._grad_norm: float | None = None
 
     def add_rollout(self, rollout: Rollout, *, wrong: float, skipped: int) -> None:
@@ -69,13 +70,13 @@ class Tally:
         for sample in rollout.samples:
             trajectory = sample.trajectory
             entropy = trajectory.entropy_G[: trajectory.length + 1]
-            self._of_rollout.update(
+            self._add(
                 length=trajectory.length,
                 ended=trajectory.length < len(trajectory.token_ids_G),
                 entropy=float(np.nansum(entropy)),
                 positions=int(np.isfinite(entropy).sum()),
             )
-        self._of_rollout.update(
+        self._add(
             samples=correct_PG.size,
             correct=int(correct_PG.sum()),
             reward=float(rollout.rewards(wrong=wrong).sum()),
@@ -86,8 +87,12 @@ class Tally:
 
     def add_update(self, sums: dict[str, float], *, grad_norm: float) -> None:
         """Take the sums of an update; those of an earlier one on the same rollout are forgotten."""
-        self._of_update = Counter(sums)  # type: ignore[arg-type] # a Counter may count fractions
+        self._of_update = sums
         self._grad_norm = grad_norm
+
+    def _add(self, **values: float) -> None:
+        for name, value in values.items():
+            self._of_rollout[name] += value
 
     def combined(self, accelerator: Any, *, step: int, with_kl: bool, seconds: dict[str, float]) -> StepMetrics:
         """The record of the step, over all processes; every process must call it.
@@ -126,10 +131,10 @@ class Tally:
         )
 
 
-def _summed(counts: Counter[str], accelerator: Any) -> dict[str, float]:
+def _summed(counts: Mapping[str, float], accelerator: Any) -> dict[str, float]:
     """The sums over all processes, each of which has the same names."""
     names = sorted(counts)
     # float64 where the device has it: sums of a million positions stay exact.
     dtype = torch.float32 if accelerator.device.type == "mps" else torch.float64
-    values = torch.tensor([float(counts[name]) for name in names], dtype=dtype, device=accelerator.device)
+    values = torch.tensor([counts[name] for name in names], dtype=dtype, device=accelerator.device)
     return dict(zip(names, accelerator.reduce(values, "sum").tolist(), strict=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -52,6 +52,13 @@ class Policy(nn.Module):
         log_probs_NV = logits_NV.log_softmax(dim=-1)
         row_M, token_M = torch.from_numpy(batch.row_M).to(device), torch.from_numpy(batch.token_M).to(device)
         return log_probs_NV[row_M, token_M]
+
+
+def checkpoint_activations(module: Any) -> None:
+    """Let a network of transformers keep its layers' inputs only, and compute the rest again in the backward pass."""
+    # transformers 5 renamed it on the way.
+    enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 @contextlib.contextmanager

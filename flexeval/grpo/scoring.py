@@ -17,9 +17,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flexeval.grpo.rollout import RolloutSample
 from flexeval.orders import Order
@@ -81,7 +82,7 @@ def collect(
         entropy_share: below 1, keep this share of each sample's positions, those of highest entropy when they were
             committed (ties to the left), at least one.
     """
-    parts: dict[str, list[FloatArray | IntArray]] = {name: [] for name in Readings.__dataclass_fields__}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in Readings.__dataclass_fields__}
     for index, sample in enumerate(samples):
         trajectory = sample.trajectory
         eligible_G = trajectory.commit_step_G >= 0

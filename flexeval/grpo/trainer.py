@@ -26,7 +26,7 @@ from flexeval.grpo.advantage import group_advantages
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.metrics import StepMetrics, Tally
 from flexeval.grpo.objective import clipped_surrogate, is_clipped, kl_estimate
-from flexeval.grpo.policy import Policy, Trainable, whole_weights
+from flexeval.grpo.policy import Policy, Trainable, checkpoint_activations, whole_weights
 from flexeval.grpo.problems import step_problems
 from flexeval.grpo.rollout import Rollout, roll_out
 from flexeval.grpo.scoring import Batch, batches, collect, idle_batch
@@ -93,8 +93,7 @@ class Trainer:
         else:
             predictor.module.requires_grad_(True)
         if config.gradient_checkpointing:
-            module: Any = predictor.module
-            module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            checkpoint_activations(predictor.module)
         policy = Policy(predictor)
         optimizer = torch.optim.AdamW(
             [weight for weight in policy.parameters() if weight.requires_grad],
@@ -159,7 +158,8 @@ class Trainer:
 
         # Samples -> readings -> batches; every process makes as many turns as the busiest.
         made: list[Batch] = []
-        advantage_M = weight_M = recorded_M = np.zeros(0)
+        advantage_M: FloatArray = np.zeros(0)
+        weight_M, recorded_M = advantage_M, advantage_M
         if samples:
             readings = collect(
                 samples,

@@ -1,0 +1,37 @@
+"""The group advantage: a formula, and what follows from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flexeval.grpo.advantage import EPSILON, group_advantages
+
+
+@pytest.mark.parametrize("right", range(1, 8))
+def test_binary_rewards_have_the_closed_form(right):
+    """With a share p right, (1 - p) / s for a right answer and -p / s for a wrong one, s = sqrt(p (1 - p))."""
+    reward_PG = np.array([[1.0] * right + [0.0] * (8 - right)])
+    p = right / 8
+    scale = np.sqrt(p * (1 - p)) + EPSILON
+    expected = np.array([[(1 - p) / scale] * right + [-p / scale] * (8 - right)])
+    np.testing.assert_allclose(group_advantages(reward_PG), expected, rtol=1e-12)
+
+
+def test_groups_do_not_see_each_other():
+    rng = np.random.default_rng(0)
+    reward_PG = rng.random((5, 7))
+    alone = np.concatenate([group_advantages(row[None]) for row in reward_PG])
+    np.testing.assert_array_equal(group_advantages(reward_PG), alone)
+    np.testing.assert_allclose(alone.mean(axis=1), 0, atol=1e-12)
+
+
+def test_the_wrong_reward_only_changes_what_epsilon_does():
+    """Standardising takes shift and scale away: 0 and 1, or -1 and 1, agree up to epsilon."""
+    zero_one = np.array([[1.0, 0.0, 0.0, 1.0, 0.0]])
+    np.testing.assert_allclose(group_advantages(2 * zero_one - 1), group_advantages(zero_one), rtol=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.1])
+def test_equal_rewards_give_exactly_zero(value):
+    assert not group_advantages(np.full((2, 3), value)).any()

@@ -1,0 +1,109 @@
+"""Trained weights come back from a model folder, in the layout that the model had."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from checkpoints import write_llada, write_qwen, write_tokenizer
+from safetensors import safe_open
+
+from flexeval import load_model
+from flexeval.errors import InputError
+from flexeval.grpo.adapters import add_adapters, fold_adapters
+from flexeval.grpo.checkpoint import check_trainable, write_model
+from flexeval.models.files import find_checkpoint
+
+LAYOUTS = {
+    "llada": write_llada,
+    "llada-tied": lambda folder: write_llada(folder, weight_tying=True),
+    "dream": lambda folder: write_qwen(folder, "Dream"),
+    "a2d-qwen3-tied": lambda folder: write_qwen(folder, "a2d-qwen3", head_dim=16, tie_word_embeddings=True),
+}
+
+
+def logits_of(model):
+    tokens_BL = torch.arange(40).reshape(2, 20)
+    with torch.inference_mode():
+        return model.logits(model.hidden(tokens_BL)[0])
+
+
+def names_in(folder):
+    with safe_open(folder / "model.safetensors", framework="pt") as handle:
+        return {key: handle.get_slice(key).get_shape() for key in handle.keys()}  # noqa: SIM118
+
+
+@pytest.mark.parametrize("write", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_a_layout_is_written_as_it_was_read(tmp_path, write):
+    source = write(tmp_path / "source")
+    model = load_model(source, device="cpu")
+    untrained = logits_of(model)
+    with torch.no_grad():
+        for weight in model.module.parameters():
+            weight.mul_(1.1)
+    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(source)))
+
+    again = load_model(tmp_path / "trained", device="cpu")
+    assert torch.equal(logits_of(again), logits_of(model))
+    assert not torch.equal(logits_of(again), untrained)
+    assert names_in(tmp_path / "trained") == names_in(source)
+    assert json.loads((tmp_path / "trained/config.json").read_text())["torch_dtype"] == "float32"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_the_tokenizer_comes_along(tmp_path):
+    from flexeval.records import Prompt
+
+    source = write_llada(tmp_path / "source")
+    model = load_model(source, device="cpu")
+    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(source)))
+    prompt = Prompt(user="How many?", system="Count.", prefill="There are")
+    assert load_model(tmp_path / "trained", device="cpu").encode(prompt) == model.encode(prompt)
+
+
+def test_a_base_model_keeps_being_asked_without_a_chat_template(tmp_path):
+    import dataclasses
+
+    from flexeval.records import Prompt
+
+    source = write_llada(tmp_path / "source")
+    write_tokenizer(source)
+    base = dataclasses.replace(find_checkpoint(str(source)), chat=False)
+    write_model(tmp_path / "trained", load_model(source, device="cpu").module.state_dict(), base)
+    ids = load_model(tmp_path / "trained", device="cpu").encode(Prompt(user="x"))
+    assert len(ids) == 2  # the token that begins a text, and one byte
+
+
+def test_adapters_are_folded_into_the_weights(tmp_path, llada_folder):
+    model = load_model(llada_folder, device="cpu")
+    plain = model.module.state_dict()
+    add_adapters(model.module, 2, seed=0)
+    for name, weight in fold_adapters(model.module.state_dict()).items():
+        assert torch.equal(weight, plain[name])  # the second factor starts at zero
+    with torch.no_grad():
+        for name, weight in model.module.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.2, generator=torch.manual_seed(1))
+    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(llada_folder)))
+    again = load_model(tmp_path / "trained", device="cpu")
+    assert names_in(tmp_path / "trained") == names_in(llada_folder)
+    torch.testing.assert_close(logits_of(again), logits_of(model), rtol=1e-4, atol=1e-4)
+    assert (logits_of(again) - logits_of(load_model(llada_folder, device="cpu"))).abs().max() > 0.1
+
+
+def test_a_failed_write_leaves_no_model_folder(tmp_path, llada_folder, monkeypatch):
+    def fail(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.save_torch_state_dict", fail)
+    model = load_model(llada_folder, device="cpu")
+    with pytest.raises(OSError, match="No space left"):
+        write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(llada_folder)))
+    assert not (tmp_path / "trained").exists()
+
+
+def test_a_model_on_code_of_its_own_is_refused(tmp_path):
+    source = write_llada(tmp_path / "other", model_type="something-else")
+    with pytest.raises(InputError, match="cannot be trained here"):
+        check_trainable(find_checkpoint(str(source)))

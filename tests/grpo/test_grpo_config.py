@@ -1,0 +1,94 @@
+"""Settings: what is refused and why, and where they may come from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from flexeval import get_task
+from flexeval.errors import InputError
+from flexeval.grpo.config import EXTENT, GRPOConfig, default_folder_name, read_settings, shipped_configs
+from flexeval.grpo.problems import training_task
+
+
+def test_defaults_are_the_papers():
+    """arXiv:2601.15165, Table 3, and the clip of its released code."""
+    config = GRPOConfig()
+    assert (config.group_size, config.problems_per_step, config.steps, config.updates_per_rollout) == (16, 64, 125, 1)
+    assert (config.learning_rate, config.weight_decay, config.temperature) == (5e-6, 0.0, 1.0)
+    assert (config.clip, config.kl, config.max_grad_norm) == (0.2, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"group_size": 1}, "group_size must be at least 2"),
+        ({"temperature": 0.0}, "temperature must be a number above 0"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"learning_rate": float("inf")}, "learning_rate must be a number above 0"),
+        ({"fast_share": 0.0}, "fast_share must lie in"),
+        ({"kl": -1.0}, "kl must be a number >= 0"),
+        ({"wrong_reward": 1.0}, "wrong_reward must be below"),
+        ({"limit": 0}, "limit must be at least 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        GRPOConfig(**settings)
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_shipped_settings_are_valid(name):
+    config = GRPOConfig(**read_settings(name))
+    assert config.order.draw == "select"
+    task = training_task(get_task(config.task), config.task)
+    assert len(task.problems()) >= config.problems_per_step
+
+
+def test_a_file_of_settings_has_the_types_of_the_fields(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("learning_rate: 1e-4\ntemperature: 1\nfast: true\ngen_length: null\nloss_positions: all\n")
+    assert read_settings(str(file)) == {
+        "learning_rate": 1e-4, "temperature": 1.0, "fast": True, "gen_length": None, "loss_positions": "all"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stepps: 3", "Did you mean 'steps'"),
+        ("steps: many", "steps in .* must be a whole number, not 'many'"),
+        ("- steps", "holds no settings"),
+        ("steps: [", "cannot read"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line(tmp_path, text, message):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_settings(str(file))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_config_names_those_there_are():
+    with pytest.raises(InputError, match="Did you mean 'tiny'"):
+        read_settings("tinny")
+
+
+def test_training_never_sees_test_problems():
+    task = training_task(get_task("word-problems:facts=2"), "word-problems:facts=2")
+    test_ids = {problem.id for problem in get_task("word-problems").problems()}
+    assert not test_ids & {problem.id for problem in task.problems()}
+    with pytest.raises(InputError, match="leave out split=test"):
+        training_task(get_task("sudoku4:split=test"), "sudoku4:split=test")
+    with pytest.raises(InputError, match="'humaneval' has no training problems"):
+        training_task(get_task("humaneval"), "humaneval")
+
+
+def test_folders_differ_when_what_is_computed_differs():
+    changes = {"learning_rate": 1e-3, "fast": True, "seed": 1, "rollout_order": "random", "task": "sudoku4"}
+    names = {default_folder_name(GRPOConfig(**{name: value})) for name, value in changes.items()}
+    assert len(names | {default_folder_name(GRPOConfig())}) == len(changes) + 1
+    assert default_folder_name(GRPOConfig(steps=7)) == default_folder_name(GRPOConfig())
+    assert set(EXTENT) < {field.name for field in dataclasses.fields(GRPOConfig)}

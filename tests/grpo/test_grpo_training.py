@@ -1,0 +1,113 @@
+"""Run folders: a training that is stopped and continued ends as one that was not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from grpo_toys import ToyTask
+from safetensors.torch import load_file
+
+from flexeval import load_model
+from flexeval.errors import InputError
+from flexeval.grpo.config import GRPOConfig
+from flexeval.grpo.log import read_metrics
+from flexeval.grpo.training import train
+from flexeval.models.files import find_checkpoint
+
+TASK = ToyTask(right=lambda problem, text: sum(text.encode()) % 2 == 1)
+CONFIG = GRPOConfig(model="llada", task="toy", group_size=4, problems_per_step=2, gen_length=3, learning_rate=1e-3,
+                    steps=4, save_every=2, weight_decay=0.01)  # fmt: skip
+
+
+@pytest.fixture
+def run(llada_folder):
+    """Train into a folder, each time from a freshly loaded model, as a new process would."""
+    from accelerate import Accelerator
+
+    def run(out, report=None, **changes):
+        return train(
+            dataclasses.replace(CONFIG, **changes),
+            out=out,
+            predictor=load_model(llada_folder, device="cpu"),
+            source=find_checkpoint(str(llada_folder)),
+            task=TASK,
+            accelerator=Accelerator(cpu=True),
+            report=report,
+        )
+
+    return run
+
+
+def without_seconds(rows):
+    return [{name: value for name, value in row.items() if not name.endswith("_seconds")} for row in rows]
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"rollout_order": "random", "kl": 0.1}])
+def test_a_run_that_was_stopped_continues_bit_for_bit(tmp_path, run, settings):
+    straight = run(tmp_path / "straight", **settings)
+
+    def stop(metrics):
+        if metrics.step == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(tmp_path / "stopped", report=stop, **settings)
+    assert [row["step"] for row in read_metrics(tmp_path / "stopped")] == [0, 1, 2]
+    continued = run(tmp_path / "stopped", **settings)
+
+    rows = [read_metrics(tmp_path / name) for name in ("straight", "stopped")]
+    assert [row["step"] for row in rows[1]] == [0, 1, 2, 3]
+    assert without_seconds(rows[0]) == without_seconds(rows[1])
+    assert sum(row["grad_norm"] is not None for row in rows[0]) >= 2
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (straight, continued))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+
+
+def test_a_checkpoint_is_the_model_that_was_trained(tmp_path, run, llada_folder):
+    folder = run(tmp_path / "run")
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["step-000002", "step-000004"]
+    assert [path.name for path in (tmp_path / "run/state").iterdir()] == ["step-000004"]
+    trained, before = (load_model(path, device="cpu") for path in (folder, llada_folder))
+    assert any(
+        not torch.equal(ours, theirs)
+        for ours, theirs in zip(trained.module.parameters(), before.module.parameters(), strict=True)
+    )
+
+
+def test_more_steps_go_on_from_the_last(tmp_path, run):
+    run(tmp_path / "run", steps=2)
+    longer = run(tmp_path / "run", steps=4)
+    straight = run(tmp_path / "straight", steps=4)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (longer, straight))
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+    with pytest.raises(InputError, match="has made 4 steps already"):
+        run(tmp_path / "run", steps=3)
+
+
+def test_a_folder_of_another_training_is_refused(tmp_path, run):
+    run(tmp_path / "run", steps=1)
+    with pytest.raises(InputError, match=r"was trained with learning_rate 0\.001, not 0\.5"):
+        run(tmp_path / "run", learning_rate=0.5)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="neither empty nor a training folder"):
+        run(tmp_path / "other")
+    assert [path.name for path in (tmp_path / "other").iterdir() if path.name != "lock"] == ["notes.txt"]
+
+
+def test_tensorboard_events_say_what_the_lines_say(tmp_path, run):
+    pytest.importorskip("tensorboard", reason="needs tensorboard: pip install 'flexeval-dllm[tensorboard]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(tmp_path / "run", steps=2)
+    events = EventAccumulator(str(tmp_path / "run/tensorboard"))
+    events.Reload()
+    logged = {event.step: event.value for event in events.Scalars("length")}
+    assert logged == pytest.approx({row["step"]: row["length"] for row in read_metrics(tmp_path / "run")})
