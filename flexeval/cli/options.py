@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
-import functools
 import inspect
 import textwrap
 import typing
@@ -215,19 +214,7 @@ def load_model(args: argparse.Namespace, spec: str) -> MaskPredictor:
 
 
 def side_by_side(model: MaskPredictor) -> int:
-    """How many forwards to run side by side: on a CPU, as many as torch would use threads within one operation.
+    """How many forwards to run side by side; see `flexeval.sampling.threads`."""
+    from flexeval.sampling import threads
 
-    Threads within the operations of a small model mostly wait for each other, the more so on cores that other
-    processes use too. OMP_NUM_THREADS bounds both.
-    """
-    return _give_up_threads() if model.device.type == "cpu" else 1
-
-
-@functools.cache
-def _give_up_threads() -> int:
-    """Torch's number of threads, which becomes 1."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    return threads
+    return threads.side_by_side(model)

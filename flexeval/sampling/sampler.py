@@ -19,9 +19,9 @@ from flexeval.sampling.recorder import Recorder
 from flexeval.sampling.slots import SampleRequest, Slots
 from flexeval.sampling.step import Stepper
 
-_AUTO_BATCH = {"cpu": 64, "gpu": 128}
+AUTO_BATCH = {"cpu": 64, "gpu": 128}
 """Samples in flight, by device."""
-_AUTO_FORWARD = {"cpu": 8, "gpu": 128}
+AUTO_FORWARD = {"cpu": 8, "gpu": 128}
 """Canvases per forward, by device: what a CPU's cache holds, what keeps a GPU busy."""
 
 
@@ -64,8 +64,8 @@ class Sampler:
         self.predictor = predictor
         self.order = order
         self.config = config
-        self.batch_size = batch_size or _AUTO_BATCH[device]
-        forward_batch = min(self.batch_size, _AUTO_FORWARD[device])
+        self.batch_size = batch_size or AUTO_BATCH[device]
+        forward_batch = min(self.batch_size, AUTO_FORWARD[device])
         self._evaluator = Evaluator(predictor, config, forward_batch=forward_batch, workers=workers)
 
     @property
