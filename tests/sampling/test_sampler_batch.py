@@ -150,7 +150,7 @@ def test_forwards_side_by_side_change_no_sample(spec, monkeypatch):
 
     config = SamplingConfig(gen_length=6, temperature=0.9)
     alone = draw(RandomOracle(words=6), spec, config, 1, requests())
-    monkeypatch.setattr(sampler, "_AUTO_FORWARD", {"cpu": 2})
+    monkeypatch.setattr(sampler, "AUTO_FORWARD", {"cpu": 2})
     run = Sampler(Watched(words=6), get_order(spec), config, batch_size=16, workers=3).run(requests())
     assert_same(alone, {(t.problem_id, t.sample_index): t for t in run})
     assert len(threads) == 3
