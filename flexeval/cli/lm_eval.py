@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from typing import Any
+
+_EPILOG = """\
+examples:
+  flexeval lm-eval run --model flexeval --model_args pretrained=tiny,order=ar --tasks flexeval_word_problems
+  flexeval lm-eval run --model flexeval --model_args pretrained=llada-8b-instruct,order=confidence,gen_length=256 \\
+      --tasks gsm8k --apply_chat_template
+  flexeval lm-eval run --model flexeval --tasks flexeval --metadata repeats=64 data_dir=data
+  flexeval lm-eval ls tasks
+  flexeval lm-eval run --help                            lm-eval's own options
+
+--model_args of the model `flexeval`: pretrained, order (write `;` between several parameters of an order), device,
+dtype, batch_size, trust_remote_code, add_bos_token, mc_num (draws of LLaDA's likelihood bound; without it, the exact
+chain), loglikelihood_gen_length, and every setting that `flexeval passk --help` lists under "sampling", with `_` for
+`-`. A request's own arguments, and --gen_kwargs, precede them.
+"""
 
 
 def add_parser(verbs: Any) -> None:
@@ -12,20 +28,28 @@ def add_parser(verbs: Any) -> None:
     verbs.add_parser(
         "lm-eval",
         help="lm-eval's command line with the model `flexeval` and the tasks `flexeval_*`",
+        description="Hand everything over to lm-eval's command line, which then knows the model `flexeval` and the "
+        "tasks `flexeval_*` (group `flexeval`).",
+        usage="flexeval lm-eval {run,ls,validate} ...",
+        epilog=_EPILOG,
         declare=_declare,
-        # Nothing begins an option here, so that everything, --help included, is handed over as it stands.
+        # Nothing begins an option here, so that lm-eval gets every word as it stands.
         prefix_chars="\0",
         add_help=False,
     )
 
 
 def _declare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
-    parser.set_defaults(run=run)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="as lm-eval takes them")
+    parser.set_defaults(run=functools.partial(run, parser))
 
 
-def run(args: argparse.Namespace) -> int:
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Hand over to lm-eval, with flexeval's tasks and its choice of device and batch size where none is made."""
+    if args.arguments in ([], ["-h"], ["--help"]):
+        parser.print_help()
+        return 0
+
     from lm_eval._cli import HarnessCLI
     from lm_eval.config.evaluate_config import EvaluatorConfig
     from lm_eval.utils import setup_logging
@@ -39,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
     config = getattr(asked, "config", None)
     in_file = {} if config is None else EvaluatorConfig.load_yaml_config(config)
     if "include_path" in asked:
-        theirs = asked.include_path or in_file.get("include_path")
-        asked.include_path = [str(TASKS_FOLDER), *([theirs] if isinstance(theirs, str) else theirs or [])]
+        theirs = asked.include_path or in_file.get("include_path") or []
+        asked.include_path = [str(TASKS_FOLDER), *([theirs] if isinstance(theirs, str) else theirs)]
     if asked.command == "run":
-        # lm-eval would ask every model for batches of 1 on cuda:0.
+        # lm-eval itself would ask for batches of 1 on cuda:0.
         for option in ("batch_size", "device"):
             if getattr(asked, option, None) is None and option not in in_file:
                 setattr(asked, option, "auto")

@@ -21,10 +21,8 @@ from flexeval.models.predictor import MaskPredictor
 from flexeval.records import SamplingConfig
 from flexeval.sampling.evaluate import Evaluator
 from flexeval.sampling.randomness import Purpose, sample_key, uniforms
+from flexeval.sampling.sampler import AUTO_BATCH, AUTO_FORWARD
 from flexeval.sampling.view import ByRow
-
-DEFAULT_BATCH = 32
-"""Canvases at a time."""
 
 SCORING_FIELDS = ("cfg_scale", "logits_mask_inf", "logits_eos_inf", "seed")
 """The fields of `SamplingConfig` that a score depends on; it is of the untempered distribution."""
@@ -74,19 +72,23 @@ class Scorer:
         *,
         mc_num: int | None = None,
         batch_size: int | None = None,
+        workers: int = 1,
     ) -> None:
         """
         Args:
             predictor: the model.
             sampling: its `SCORING_FIELDS` are read; the seed is the bound's.
             mc_num: draws of the Monte Carlo bound; None computes the exact chain.
-            batch_size: canvases at a time.
+            batch_size: canvases at a time; None chooses for the device.
+            workers: forwards side by side, each in a thread of its own.
         """
         self._predictor = predictor
         self._seed = sampling.seed
         self._mc_num = mc_num
-        self._batch_size = batch_size or DEFAULT_BATCH
-        self._evaluator = Evaluator(predictor, sampling, forward_batch=self._batch_size)
+        device = "cpu" if predictor.device.type == "cpu" else "gpu"
+        self._batch_size = batch_size or AUTO_BATCH[device]
+        forward_batch = min(self._batch_size, AUTO_FORWARD[device])
+        self._evaluator = Evaluator(predictor, sampling, forward_batch=forward_batch, workers=workers)
 
     def score(
         self, continuations: Sequence[Continuation], done: Callable[[int, Likelihood], None] | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -29,9 +29,12 @@ from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelih
 from flexeval.lm_harness.parallel import Processes
 from flexeval.models import load_model
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
+from flexeval.models.predictor import MaskPredictor
+from flexeval.models.text import TextCodec
 from flexeval.orders import get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.sampling import Sampler, SampleRequest
+from flexeval.sampling.threads import side_by_side
 
 
 @register_model("flexeval")
@@ -40,7 +43,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
 
     def __init__(
         self,
-        pretrained: str | CheckpointPredictor = RunConfig.model,
+        pretrained: str | MaskPredictor = RunConfig.model,
         *,
         order: str = RunConfig.order,
         device: str | None = None,
@@ -81,19 +84,26 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         self._add_bos = read_value(add_bos_token, bool, what="model argument 'add_bos_token'")
 
         self._processes = Processes()
-        self._predictor = _load(
-            pretrained,
-            device=device if device not in (None, "auto") else self._processes.device,
-            dtype=dtype,
-            trust_remote_code=read_value(trust_remote_code, bool, what="model argument 'trust_remote_code'"),
+        self._predictor = (
+            pretrained
+            if isinstance(pretrained, MaskPredictor)
+            else load_model(
+                pretrained,
+                device=device if device not in (None, "auto") else self._processes.device,
+                dtype=dtype,
+                trust_remote_code=read_value(trust_remote_code, bool, what="model argument 'trust_remote_code'"),
+            )
         )
-        self.tokenizer = self._predictor.codec.tokenizer
+        self._codec = _codec(self._predictor)
+        self.tokenizer = self._codec.tokenizer
         self.max_length = self._predictor.max_length
+        self._workers = side_by_side(self._predictor)
         self._scorer = Scorer(
             self._predictor,
             SamplingConfig(**{name: value for name, value in self._sampling.items() if name in SCORING_FIELDS}),
             mc_num=self._mc_num,
             batch_size=self._batch_size,
+            workers=self._workers,
         )
         self._cache = SampleCache(None)
 
@@ -140,7 +150,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         """
         begun = "" if add_generation_prompt else chat_history[-1]["content"]
         turns = chat_history if add_generation_prompt else chat_history[:-1]
-        return self._predictor.codec.chat_text(turns) + begun
+        return self._codec.chat_text(turns) + begun
 
     @property
     def tokenizer_name(self) -> str:
@@ -218,7 +228,11 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 answer(numbers[key], text)
 
         sampler = Sampler(
-            self._predictor, get_order(generation.order), generation.sampling, batch_size=self._batch_size
+            self._predictor,
+            get_order(generation.order),
+            generation.sampling,
+            batch_size=self._batch_size,
+            workers=self._workers,
         )
         for trajectory in sampler.run(missing.values()):
             key = (trajectory.problem_id, trajectory.sample_index)
@@ -327,11 +341,10 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         return tqdm(total=total, desc=f"Running {what} requests", disable=disable or self.rank != 0)
 
 
-def _load(pretrained: str | CheckpointPredictor, **options: Any) -> CheckpointPredictor:
-    predictor = load_model(pretrained, **options) if isinstance(pretrained, str) else pretrained
+def _codec(predictor: MaskPredictor) -> TextCodec:
     if not isinstance(predictor, CheckpointPredictor):
-        raise TypeError(f"pretrained must be a name or a model of flexeval.load_model, not {type(predictor).__name__}")
-    return predictor
+        raise TypeError(f"lm-eval needs a model with a tokenizer, from flexeval.load_model, not {predictor!r}")
+    return predictor.codec
 
 
 def _batch_size(asked: int | str | None, at_most: int | None) -> int | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Processes:
-    """This process among those that were launched together."""
+    """The processes that were launched together, seen from one of them."""
 
     def __init__(self) -> None:
         self.state: PartialState | None = None

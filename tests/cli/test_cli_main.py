@@ -36,11 +36,11 @@ def test_module_and_command_are_the_same() -> None:
     done = subprocess.run([sys.executable, "-m", "flexeval", "frob"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == "flexeval: error: unknown command: 'frob'. Known: grade, ls, passk, sample.\n"
+    assert done.stderr == f"flexeval: error: unknown command: 'frob'. Known: {', '.join(sorted(VERBS))}.\n"
 
 
 def test_unknown_command_gives_the_close_one(refused: Callable[..., str]) -> None:
-    assert "Did you mean 'passk'?" in refused("pask")
+    assert "Did you mean 'passk'" in refused("pask")
 
 
 def test_no_command(refused: Callable[..., str]) -> None:
