@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import hypergeom
+from scipy.special import gammaln
 
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import Interval
@@ -145,7 +145,15 @@ def _shuffled_excess(
         both = np.arange(max(0, connectors + bypassed - size), min(connectors, bypassed) + 1)
         if len(both) == 1:
             continue  # whatever the labels, the excess is 0
-        chances = hypergeom.pmf(both, size, bypassed, connectors)
-        drawn = rng.multinomial(strata, chances / chances.sum(), size=permutations)
+        drawn = rng.multinomial(strata, _hypergeometric(both, size, connectors, bypassed), size=permutations)
         excess += drawn @ (both - connectors * (bypassed - both) / (size - connectors))
     return excess
+
+
+def _hypergeometric(both: NDArray[np.int64], size: int, connectors: int, bypassed: int) -> NDArray[np.float64]:
+    """The chance of each number of bypassed connectors, over all that are possible."""
+    cells = np.stack([both, connectors - both, bypassed - both, size - connectors - bypassed + both])
+    weight = -gammaln(cells + 1).sum(axis=0)
+    chances = np.exp(weight - weight.max())
+    normalised: NDArray[np.float64] = chances / chances.sum()
+    return normalised
