@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import flexeval
-from flexeval.cli import bypass, entropy, grade, grpo, lm_eval, ls, passk, reproduce, sample, sweep
+from flexeval.cli import bypass, compare, coverage, entropy, grade, grpo, lm_eval, ls, passk, reproduce, sample, sweep
 from flexeval.errors import InputError, did_you_mean
 
 VERBS = {
@@ -22,6 +22,8 @@ VERBS = {
     "sample": sample,
     "sweep": sweep,
     "reproduce": reproduce,
+    "compare": compare,
+    "coverage": coverage,
     "entropy": entropy,
     "bypass": bypass,
     "grade": grade,

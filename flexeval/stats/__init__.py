@@ -5,6 +5,7 @@ from flexeval.stats.bands import difference_band, pass_at_k_band
 from flexeval.stats.bootstrap import Difference, Interval, interval, paired_difference
 from flexeval.stats.budget import default_budgets, pass_at_nfe, pass_at_nfe_table
 from flexeval.stats.bypass import bypass_table, most_bypassed, wilson
+from flexeval.stats.comparison import comparison
 from flexeval.stats.connectors import CONNECTORS
 from flexeval.stats.coverage import Coverage, coverage, coverage_frame
 from flexeval.stats.crossing import Crossing, crossing_point
@@ -38,6 +39,7 @@ __all__ = [
     "bypass_table",
     "collapse_curve",
     "commit_step_map",
+    "comparison",
     "connector_entropy",
     "coverage",
     "coverage_auc",

@@ -86,12 +86,12 @@ def pass_at_nfe_table(samples: pd.DataFrame, budgets: Sequence[int]) -> pd.DataF
 
 
 def default_budgets(*samples: pd.DataFrame) -> list[int]:
-    """The powers of two that buy at least the cheapest sample, up to what every problem of all runs has spent.
+    """The powers of two from what an average sample of the cheapest run costs to what every problem has spent.
 
     Args:
         samples: of each run that is to be compared; columns problem_id, nfe.
     """
-    cheapest = min(int(run["nfe"].min()) for run in samples)
+    cheapest = min(float(run["nfe"].mean()) for run in samples)
     largest = min(int(run.groupby("problem_id", observed=True)["nfe"].sum().min()) for run in samples)
     return [2**i for i in range(largest.bit_length()) if cheapest <= 2**i <= largest] or [largest]
 

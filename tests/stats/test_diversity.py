@@ -10,7 +10,7 @@ from sacrebleu.metrics import BLEU
 from flexeval.errors import InputError
 from flexeval.stats import collapse_curve, diversity, diversity_table, self_bleu
 
-WORDS = "so then the sum of two and three is five . thus , we add four".split()
+WORDS = ["so", "then", "the", "sum", "of", "two", "and", "three", "is", "five", ".", "thus", ",", "we", "add", "four"]
 
 
 def random_texts(seed, n):

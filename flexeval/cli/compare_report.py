@@ -1,0 +1,112 @@
+"""A comparison of two runs as tables for a terminal, as JSON and as rows. Computes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from flexeval.cli import stored
+from flexeval.runs.store import RunSet
+from flexeval.stats import Crossing
+
+_FRACTIONS = ["a", "b", "difference", "low", "high", "band_low", "band_high"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The first run (a) against the second (b); fractions, as `flexeval.stats.comparison` gives them."""
+
+    ks: list[int]
+    """The grid of Pass@k and CoverageAUC."""
+    pass_at_k: pd.DataFrame
+    crossing: Crossing | None
+    """None for a single k."""
+    area: pd.DataFrame
+    pass_at_nfe: pd.DataFrame
+
+
+def show(console: Console, runs: RunSet, report: Comparison) -> None:
+    """Print the tables and, below them, what they are about."""
+    labels = runs.labels()
+    console.print("Pass@k in percent; difference in points, paired by problem, with 95 % interval", soft_wrap=True)
+    console.print(_table(report.pass_at_k, "pass@{}", labels))
+    if report.crossing is not None:
+        console.print(_crossing(report.crossing, labels, report.ks), soft_wrap=True)
+    grid = ", ".join(map(str, report.ks))
+    console.print(f"CoverageAUC in percent, over k = {grid}", soft_wrap=True)
+    console.print(_table(report.area, "CoverageAUC", labels))
+    console.print("pass@NFE in percent: solved within a budget of mask-predictor evaluations", soft_wrap=True)
+    console.print(_table(report.pass_at_nfe, "NFE {}", labels))
+    for line in stored.introduction(labels, runs):
+        console.print(line, soft_wrap=True)
+
+
+def as_json(runs: RunSet, report: Comparison) -> dict[str, Any]:
+    """All of it as JSON values, in percent and points. A bound of the crossing beyond the largest k is null."""
+    return {
+        "runs": stored.about(runs.labels(), runs),
+        "pass_at_k": stored.records(_percent(report.pass_at_k)),
+        "crossing": None if report.crossing is None else _finite(dataclasses.asdict(report.crossing)),
+        "coverage_auc": {"ks": report.ks, **stored.records(_percent(report.area))[0]},
+        "pass_at_nfe": stored.records(_percent(report.pass_at_nfe)),
+    }
+
+
+def rows(report: Comparison) -> pd.DataFrame:
+    """All differences under each other: measure, at (k or evaluations), and the columns of `comparison` in percent."""
+    parts = {"pass_at_k": report.pass_at_k, "coverage_auc": report.area, "pass_at_nfe": report.pass_at_nfe}
+    tables = []
+    for measure, frame in parts.items():
+        table = _percent(frame).rename(columns={frame.columns[0]: "at"})
+        table["at"] = pd.to_numeric(table["at"], errors="coerce").astype("Int64")
+        table.insert(0, "measure", measure)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _percent(frame: pd.DataFrame) -> pd.DataFrame:
+    scaled = frame.copy()
+    scaled[_FRACTIONS] = 100 * frame[_FRACTIONS]
+    return scaled.rename(columns={name: f"{name}_percent" for name in _FRACTIONS})
+
+
+def _finite(crossing: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if value == math.inf else value for name, value in crossing.items()}
+
+
+def _table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
+    """One row a column of the comparison; the band where it spans several."""
+    table = Table("", *labels, " − ".join(labels), "verdict")
+    if len(frame) > 1:
+        table.add_column("band over all")
+    for label, row in zip(frame.iloc[:, 0], frame.to_dict("records"), strict=True):
+        cells = [name.format(label), f"{100 * row['a']:.1f}", f"{100 * row['b']:.1f}"]
+        cells.append(f"{100 * row['difference']:+.1f} {_bounds(row['low'], row['high'])}")
+        cells.append(row["verdict"])
+        if len(frame) > 1:
+            cells.append(_bounds(row["band_low"], row["band_high"]))
+        table.add_row(*cells)
+    return table
+
+
+def _bounds(low: float, high: float) -> str:
+    return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def _crossing(crossing: Crossing, labels: Sequence[str], ks: Sequence[int]) -> str:
+    resamples = f"{100 * crossing.share:.0f} % of the resamples"
+    if crossing.leader is None:
+        return f"No crossing: the runs tie at k = {ks[0]}"
+    leader, other = labels if crossing.leader == "a" else reversed(labels)
+    if crossing.k_star is None or crossing.low is None or crossing.high is None:
+        return f"No crossing: {leader} leads at k = {ks[0]} and is not overtaken by k = {ks[-1]} (it is in {resamples})"
+    low = f"{crossing.low:.1f}" if crossing.low > 0 else f"below {ks[0]}"
+    high = f"{crossing.high:.1f}" if math.isfinite(crossing.high) else f"beyond {ks[-1]}"
+    return f"{other} overtakes {leader} at k* = {crossing.k_star:.1f} [{low}, {high}]; it does in {resamples}"

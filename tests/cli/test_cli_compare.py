@@ -1,0 +1,137 @@
+"""`flexeval compare` and `flexeval coverage` on runs of a model of a few words."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flexeval.cli.main import main
+from flexeval.runs.store import Run, read_run
+from flexeval.stats import crossing_point, pass_at_nfe_table
+
+pytestmark = pytest.mark.usefixtures("bigram", "in_tmp")
+
+
+@pytest.fixture
+def sampled(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+    """Samples one order with `flexeval passk`; the run."""
+
+    def sample(order: str, *argv: str) -> Run:
+        given = ("--limit", "8", "--num-samples", "4", "--gen-length", "8", "--temperature", "1")
+        assert main(["passk", "--order", order, *given, "--json", "-", *argv]) == 0
+        return read_run(Path(json.loads(capsys.readouterr().out)["runs"][0]["folder"]))
+
+    return sample
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Runs a verb with --json -; the JSON, with the tables from stderr under "tables"."""
+
+    def run(verb: str, *argv: str) -> dict[str, Any]:
+        assert main([verb, *argv, "--json", "-"]) == 0
+        captured = capsys.readouterr()
+        result: dict[str, Any] = json.loads(captured.out)
+        return {**result, "tables": captured.err}
+
+    return run
+
+
+def test_compare_shows_what_the_runs_hold(sampled: Callable[..., Run], printed: Callable[..., Any]) -> None:
+    a, b = sampled("ar"), sampled("random")
+    result = printed("compare", str(a.folder), str(b.folder), "--csv", "rows.csv")
+    assert [run["order"] for run in result["runs"]] == ["ar", "random"]
+    assert [row["k"] for row in result["pass_at_k"]] == [1, 2, 4]
+    accuracy = [100 * run.samples["correct"].mean() for run in (a, b)]
+    assert accuracy[0] != accuracy[1], "a comparison of equal runs would show nothing"
+    at_1 = result["pass_at_k"][0]
+    assert [at_1["a_percent"], at_1["b_percent"]] == pytest.approx(accuracy)
+    assert at_1["difference_percent"] == pytest.approx(accuracy[0] - accuracy[1])
+    assert result["crossing"]["k_star"] == crossing_point(a.counts(), b.counts(), [1, 2, 4]).k_star
+    assert result["coverage_auc"]["ks"] == [1, 2, 4]
+    means = [sum(row[name] for row in result["pass_at_k"]) / 3 for name in ("a_percent", "b_percent")]
+    assert [result["coverage_auc"][name] for name in ("a_percent", "b_percent")] == pytest.approx(means)
+    for row in result["pass_at_nfe"]:
+        values = [100 * pass_at_nfe_table(run.samples, [row["nfe"]]).mean().iloc[0] for run in (a, b)]
+        assert [row["a_percent"], row["b_percent"]] == pytest.approx(values)
+
+    rows = list(csv.DictReader(Path("rows.csv").read_text().splitlines()))
+    assert [row["measure"] for row in rows] == (
+        ["pass_at_k"] * 3 + ["coverage_auc"] + ["pass_at_nfe"] * len(result["pass_at_nfe"])
+    )
+    assert float(rows[2]["band_high_percent"]) == pytest.approx(result["pass_at_k"][2]["band_high_percent"])
+
+
+def test_compare_says_what_it_is_about(sampled: Callable[..., Run], printed: Callable[..., Any]) -> None:
+    folders = [str(sampled(order).folder) for order in ("ar", "random")]
+    tables = printed("compare", *folders, "--k", "4,1", "--nfe", "8,16")["tables"]
+    words = ("pass@4", "ar − random", "verdict", "band over all", "CoverageAUC in percent, over k = 1, 4", "NFE 16")
+    for expected in (*words, *folders, "8 problems, 32 samples, T = 1"):
+        assert expected in tables
+    assert "overtake" in tables or "No crossing" in tables
+
+
+def test_coverage_counts_the_problems_of_the_runs(sampled: Callable[..., Run], printed: Callable[..., Any]) -> None:
+    a, b = sampled("random"), sampled("ar")
+    result = printed("coverage", str(a.folder), str(b.folder), "--csv", "parts.csv")
+    by_a, by_b = ({row.problem_id for row in run.counts().itertuples() if row.c} for run in (a, b))
+    expected = {"a_only": len(by_a - by_b), "b_only": len(by_b - by_a), "both": len(by_a & by_b)}
+    expected["neither"] = 8 - len(by_a | by_b)
+    assert {name: result[name] for name in expected} == expected
+    assert result["n"] == 4
+    rows = list(csv.DictReader(Path("parts.csv").read_text().splitlines()))
+    assert {row["part"]: int(row["problems"]) for row in rows} == expected
+    assert sum(float(row["share_percent"]) for row in rows) == pytest.approx(100)
+    for words in ("n = 4", "ar only", "random only", "McNemar", "Of what ar solves"):
+        assert words in result["tables"]
+
+
+def test_coverage_at_fewer_samples(
+    sampled: Callable[..., Run], printed: Callable[..., Any], refused: Callable[..., str]
+) -> None:
+    folders = [str(sampled("ar").folder), str(sampled("random", "--num-samples", "6").folder)]
+    assert "problems have 4 to 6 samples" in refused("coverage", *folders)
+    assert printed("coverage", *folders, "--num-samples", "3")["n"] == 3
+    assert "a problem has 4 samples; keep it <= 4" in refused("coverage", *folders, "--num-samples", "5")
+
+
+@pytest.mark.parametrize("verb", ["compare", "coverage"])
+def test_refuses_runs_that_cannot_be_compared(
+    sampled: Callable[..., Run], refused: Callable[..., str], verb: str
+) -> None:
+    ar = str(sampled("ar").folder)
+    fewer = str(sampled("random", "--limit", "5").folder)
+    other = str(sampled("ar", "--task", "word-problems:size=9").folder)
+    assert "8 in one, 5 in the other" in refused(verb, ar, fewer)
+    assert "different tasks, 'word-problems' and 'word-problems:size=9'" in refused(verb, ar, other)
+    assert "is given twice" in refused(verb, ar, f"{ar}/../{Path(ar).name}")
+    assert "there are 3 in the folders given" in refused(verb, ar, "runs")
+    assert "no run in 'nowhere'" in refused(verb, ar, "nowhere")
+    assert "arguments are required: RUN" in refused(verb, ar)
+
+    problems = Path(ar, "problems.jsonl")
+    problems.write_text(problems.read_text().replace('"target": "', '"target": "1', 1))
+    whole = str(sampled("random", "--limit", "8").folder)
+    assert "call different problems" in refused(verb, ar, whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--k", "8"), "pass@8 needs 8 samples of every problem, but one has 4; keep k <= 4"),
+        (("--k", "1,x"), "every k of --k"),
+        (("--nfe", "0"), "every --nfe must be at least 1"),
+        (("--nfe", "1000000"), "outlasts the samples of"),
+        (("--json", "nowhere/a.json"), "there is no folder"),
+    ],
+)
+def test_refuses_options_before_anything_is_printed(
+    sampled: Callable[..., Run], refused: Callable[..., str], options: tuple[str, str], message: str
+) -> None:
+    folders = [str(sampled(order).folder) for order in ("ar", "random")]
+    assert message in refused("compare", *folders, *options)
