@@ -1,0 +1,89 @@
+"""The sections on which answers an order reaches: Pass@k, and who solves what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flexeval import stats
+from flexeval.errors import InputError
+from flexeval.report.groups import TaskRuns, for_each_task, or_reason, p_value, percent
+from flexeval.report.markup import Markup, element, join, note, table
+from flexeval.report.page import Section
+from flexeval.runs.store import Run
+
+
+def pass_at_k_section(groups: Sequence[TaskRuns], figures: Markup) -> Section:
+    """Pass@k of each run, and its difference to the first run of the task."""
+    about = element(
+        "p",
+        "The chance that at least one of k samples of a problem is correct, by the unbiased estimator, in percent, "
+        "with 95 % intervals over problems.",
+    )
+    body = for_each_task(groups, lambda group: join([_pass_table(group), _difference_table(group)]))
+    return Section(name="pass-at-k", title="Pass@k", body=join([about, figures, body]))
+
+
+def coverage_section(groups: Sequence[TaskRuns], figures: Markup) -> Section:
+    """Problems by who solves them, each run against the first of its task."""
+    about = element(
+        "p",
+        "Which problems an order solves at least once in all its samples. p is of the exact McNemar test: are the "
+        "problems that one order alone solves a fair split?",
+    )
+    body = for_each_task(groups, lambda group: _coverage(group) if len(group.runs) > 1 else _one_run())
+    return Section(name="coverage", title="Coverage", body=join([about, figures, body]))
+
+
+def _fewest(run: Run) -> int:
+    """Samples of the problem that has the fewest."""
+    return int(run.counts()["n"].min()) if len(run.problems) else 0
+
+
+def _pass_table(group: TaskRuns) -> Markup:
+    usable = [(label, run) for label, run in group.named if _fewest(run) > 0]
+    lacking = [label for label, run in group.named if _fewest(run) == 0]
+    parts = [note(f"No Pass@k of {label}: it has problems without a sample yet.") for label in lacking]
+    if usable:
+        ks = stats.default_ks(max(_fewest(run) for _, run in usable))
+        intervals = {
+            label: stats.interval(stats.pass_at_k_table(run.counts(), [k for k in ks if k <= _fewest(run)]))
+            for label, run in usable
+        }
+        rows = [[f"pass@{k}", *(percent(at[k]) if k in at else "–" for at in intervals.values())] for k in ks]
+        parts.append(table(["", *intervals], rows, caption="Pass@k, %"))
+    return join(parts)
+
+
+def _difference_table(group: TaskRuns) -> Markup:
+    if len(group.runs) < 2:
+        return Markup("")
+    (first_label, first), *others = group.named
+
+    def compared() -> Markup:
+        ks = stats.default_ks(min(_fewest(run) for run in group.runs))
+        at = [stats.pass_at_k_differences(run.counts(), first.counts(), ks=ks) for _, run in others]
+        rows = [[f"pass@{k}", *(cell for one in at for cell in (percent(one[k], "+"), one[k].verdict))] for k in ks]
+        columns = [name for label, _ in others for name in (f"{label} − {first_label}", "verdict")]
+        caption = f"Difference to {first_label}, percentage points, paired by problem"
+        return table(["", *columns], rows, caption=caption, texts=range(2, len(columns) + 1, 2))
+
+    return or_reason(compared)
+
+
+def _coverage(group: TaskRuns) -> Markup:
+    (first_label, first), *others = group.named
+    rows, reasons = [], []
+    for label, run in others:
+        try:
+            found = stats.coverage(first.counts(), run.counts())
+        except InputError as error:
+            reasons.append(note(f"{first_label} against {label}: not available: {error}."))
+            continue
+        numbers = (found.a_only, found.b_only, found.both, found.neither)
+        rows.append([f"{first_label} (A), {label} (B)", *map(str, numbers), str(found.n), p_value(found.p_value)])
+    columns = ["orders", "only A", "only B", "both", "neither", "n", "p"]
+    return join([table(columns, rows, caption="Problems solved at n samples") if rows else Markup(""), *reasons])
+
+
+def _one_run() -> Markup:
+    return note("Not available: coverage compares two runs of a task, and here is one.")

@@ -1,0 +1,143 @@
+"""The section that says what was run, on what, and what came of it sample by sample."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from flexeval.records import SamplingConfig
+from flexeval.report.groups import TaskRuns
+from flexeval.report.markup import Markup, element, join, note, table
+from flexeval.report.page import Section
+from flexeval.runs.store import Run, RunSet
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+ERRORS_SHOWN = 5
+_ALWAYS_SHOWN = {"gen_length", "block_length", "temperature", "seed"}
+_QUIET = {
+    field.name: _written(field.default)
+    for field in dataclasses.fields(SamplingConfig)
+    if field.name not in _ALWAYS_SHOWN
+}
+"""Settings that are told in passing where they have their defaults."""
+
+
+def settings_section(runs: RunSet, groups: Sequence[TaskRuns]) -> Section:
+    """Settings, provenance and the state of every run."""
+    facts = [_facts(run) for run in runs]
+    same = {name: value for name, value in facts[0].items() if all(other.get(name) == value for other in facts)}
+    differing = [name for name in dict.fromkeys(name for fact in facts for name in fact) if name not in same]
+    at_default = {name for name in same if name in _QUIET and same[name] == _QUIET[name]}
+    parts = [
+        element("p", "The same in all runs:" if len(runs) > 1 else "The run:"),
+        element("dl", *(_fact(name, same[name]) for name in same if name not in at_default), class_="settings"),
+        note(f"At their defaults: {', '.join(f'{name} {same[name]}' for name in same if name in at_default)}."),
+    ]
+    if differing:
+        rows = [[fact.get(name, "–") for name in differing] for fact in facts]
+        parts.append(table(differing, rows, caption="Where the runs differ", texts=range(len(differing)), labels=0))
+    parts += [_samples_table(groups), _unfinished(groups), _errors(groups)]
+    return Section(name="settings", title="Settings", body=join(parts))
+
+
+def _fact(name: str, value: str) -> Markup:
+    wide = {"class_": "long"} if len(value) > 48 else {}
+    return element("div", element("dt", name), element("dd", value), **wide)
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """Everything that decides or describes a run, as text, in the order of the page."""
+    sampling = run.config.sampling
+    environment: dict[str, Any] = run.record.get("environment", {})
+    settings = RunSet((run,)).settings().iloc[0].to_dict()
+    first = ("model", "task", "order")
+    return {
+        **{name: str(settings.pop(name)) for name in first},
+        "pace": _pace(sampling.steps, sampling.tokens_per_step),
+        **{name: _written(value) for name, value in settings.items() if name not in ("steps", "tokens_per_step")},
+        "device": f"{environment.get('device')}, {environment.get('dtype')}",
+        "isolation of programs": _isolation(run.record.get("isolation")),
+        "prompt": "the task's own" if run.record.get("prompt_template") is None else str(run.record["prompt_template"]),
+        "versions": ", ".join(
+            f"{name.replace('_', ' ')} {value}"
+            for name, value in environment.items()
+            if value and name not in ("device", "dtype")
+        ),
+    }
+
+
+def _pace(steps: int | None, tokens_per_step: int | None) -> str:
+    if steps is not None:
+        return f"{steps} steps"
+    return f"{tokens_per_step or 1} a step, unless the order decides"
+
+
+def _isolation(record: dict[str, Any] | None) -> str:
+    """The isolation in force, from its record."""
+    if record is None:
+        return "none needed: no program is run"
+    layers = [
+        f"Landlock {record['landlock']}" if record["landlock"] else "",
+        "seccomp" if record["seccomp"] else "",
+        "namespaces" if record["namespaces"] else "",
+        "" if record["user"] is None else f"user {record['user']}",
+        "limits",
+    ]
+    without = "".join(f"; without {layer} ({why})" for layer, why in record["missing"].items())
+    return f"Python {record['python']} under " + ", ".join(layer for layer in layers if layer) + without
+
+
+def _samples_table(groups: Sequence[TaskRuns]) -> Markup:
+    rows = []
+    for group in groups:
+        for label, run in group.named:
+            samples = run.samples
+            wanted = len(run.problems) * run.config.num_samples
+            rows.append(
+                [
+                    f"{group.task}, {label}" if len(groups) > 1 else label,
+                    f"{len(samples)} of {wanted}",
+                    str(int(samples["correct"].sum())),
+                    str(int(samples["extracted"].isna().sum())),
+                    str(int(samples["error"].notna().sum())),
+                    f"{samples['length'].mean():.1f}" if len(samples) else "–",
+                    f"{samples['nfe'].mean():.1f}" if len(samples) else "–",
+                ]
+            )
+    columns = ["run", "samples", "correct", "no answer found", "errors", "tokens a text", "NFE a sample"]
+    return table(columns, rows, caption="What came of the samples")
+
+
+def _unfinished(groups: Sequence[TaskRuns]) -> Markup:
+    names = [f"{group.task}, {label}" for group in groups for label, run in group.named if not run.complete]
+    if not names:
+        return Markup("")
+    return note(
+        f"Not finished: {'; '.join(names)}. All numbers are about the samples that are there; the command that began "
+        "a run goes on with it."
+    )
+
+
+def _errors(groups: Sequence[TaskRuns]) -> Markup:
+    """The commonest errors of each run that has any."""
+    rows = []
+    for group in groups:
+        for label, run in group.named:
+            found = Counter(str(error).strip().splitlines()[0][:160] for error in run.samples["error"].dropna())
+            name = f"{group.task}, {label}" if len(groups) > 1 else label
+            rows += [[name, error, str(count)] for error, count in found.most_common(ERRORS_SHOWN)]
+            if len(found) > ERRORS_SHOWN:
+                rows.append([name, f"({len(found) - ERRORS_SHOWN} other kinds)", str(found.total() - _shown(found))])
+    if not rows:
+        return Markup("")
+    return table(["run", "error", "samples"], rows, caption="Why answers could not be graded", texts=(1,))
+
+
+def _shown(found: Counter[str]) -> int:
+    return sum(count for _, count in found.most_common(ERRORS_SHOWN))

@@ -1,0 +1,344 @@
+// The decode viewer. Reads the JSON in #decode-data (flexeval/report/decodes.py says what is in it) and fills #viewer.
+// Texts of models reach the page through textContent alone. No network, no storage, no globals.
+"use strict";
+(() => {
+  const DATA = JSON.parse(document.getElementById("decode-data").textContent);
+  const VIRIDIS = [[68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142],
+    [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
+  const MASK = "░";
+  const byId = (id) => document.getElementById(id);
+  const viewer = byId("viewer");
+  const panes = [...viewer.querySelectorAll(".pane")].map((pane) => ({
+    pane,
+    run: pane.querySelector(".run"),
+    verdict: pane.querySelector(".verdict"),
+    answer: pane.querySelector(".answer"),
+    rest: pane.querySelector(".rest"),
+    tokens: [], // of the sample that the pane shows, one a generated position that was committed
+    spans: [],
+  }));
+  let clock = 0; // steps done: a token shows when its commit step is below it
+  let last = 0; // the clock at which every pane is finished
+  let timer = null;
+
+  // ----- data -----
+
+  const task = () => DATA.tasks[byId("task").value];
+  const colouring = () => viewer.querySelector("input[name=colour]:checked").value;
+
+  /** A column that is mostly empty: [position, value, position, value, ...]. */
+  const sparse = (pairs) => {
+    const found = new Map();
+    for (let i = 0; i < pairs.length; i += 2) found.set(pairs[i], pairs[i + 1]);
+    return found;
+  };
+
+  /** The tokens of a sample; null where a position was left a mask. */
+  const tokensOf = (run, sample) => {
+    const ranks = sparse(sample.rank);
+    const passes = sparse(sample.passes);
+    const steps = sparse(sample.frontier_step);
+    const entropies = sparse(sample.frontier_entropy);
+    const share = (value, unit) => (value === null || value === undefined ? null : value / unit);
+    return sample.step.map((step, position) => step < 0 ? null : {
+      position,
+      step,
+      piece: run.pieces[sample.piece[position]],
+      inText: position < sample.length,
+      entropy: share(sample.entropy[position], DATA.nat),
+      eligible: share(sample.eligible_entropy[position], DATA.nat),
+      prob: share(sample.prob[position], DATA.certain),
+      rank: ranks.get(position) ?? 0,
+      passes: passes.get(position) ?? 0,
+      frontierStep: steps.get(position) ?? null,
+      frontierEntropy: share(entropies.get(position), DATA.nat),
+    });
+  };
+
+  // ----- colour -----
+
+  const viridis = (part) => {
+    const place = Math.min(Math.max(part, 0), 1) * (VIRIDIS.length - 1);
+    const below = Math.min(Math.floor(place), VIRIDIS.length - 2);
+    return VIRIDIS[below].map((low, i) => Math.round(low + (place - below) * (VIRIDIS[below + 1][i] - low)));
+  };
+
+  /** White or black, whichever stands out more (WCAG's relative luminance). */
+  const inkOn = (colour) => {
+    const [red, green, blue] = colour.map((part) => {
+      const value = part / 255;
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+  };
+
+  const css = (colour) => `rgb(${colour.join(", ")})`;
+
+  /** The largest value of the scale, over all panes, so that colours compare. */
+  const highest = () => {
+    const values = panes.flatMap((pane) => pane.tokens.filter(Boolean).map((token) => token[colouring()]));
+    return Math.max(...values, 0);
+  };
+
+  const showScale = () => {
+    const high = highest();
+    const stops = [...Array(VIRIDIS.length).keys()].map((i) => css(viridis(i / (VIRIDIS.length - 1))));
+    byId("ramp").style.backgroundImage = `linear-gradient(to right, ${stops.join(", ")})`;
+    byId("low").textContent = "0";
+    byId("high").textContent = colouring() === "step" ? String(high) : `${high.toFixed(2)} nats`;
+    byId("scale").setAttribute(
+      "aria-label", `Colour scale: ${colouring() === "step" ? "commit step" : "entropy at commit"}, `
+        + `0 dark blue to ${byId("high").textContent} yellow`);
+  };
+
+  // ----- one sample -----
+
+  /** Layout stays put while the masks fill: a mask is as wide as its token, and breaks the line where it will. */
+  const maskFor = (piece) => piece === "" ? MASK : piece.replace(/[^\s]/gu, MASK).replace(/^(\s+)$/u, `${MASK}$1`);
+
+  const spanOf = (token, index, pane, blockLength) => {
+    const span = document.createElement("span");
+    span.className = "token";
+    span.dataset.position = index;
+    span.tabIndex = index === 0 ? 0 : -1;
+    span.addEventListener("mouseenter", () => showFacts(pane, index));
+    span.addEventListener("focus", () => {
+      for (const other of pane.spans) other.tabIndex = -1;
+      span.tabIndex = 0;
+      showFacts(pane, index);
+    });
+    if (token !== null) {
+      span.classList.toggle("bypassed", token.passes > 0);
+      span.classList.toggle("after", !token.inText);
+      span.classList.toggle("empty", token.piece === "");
+      span.classList.toggle("newline", /^\s*\n\s*$/.test(token.piece));
+    }
+    span.classList.toggle("block", index > 0 && index % blockLength === 0);
+    return span;
+  };
+
+  const showVerdict = (pane, run, sample, target) => {
+    const mark = document.createElement("strong");
+    mark.className = sample.correct ? "correct" : "wrong";
+    mark.textContent = sample.correct ? "✓ correct" : "✗ wrong";
+    const said = (name, text) => {
+      const value = document.createElement("bdi");
+      value.textContent = text;
+      return [` · ${name} `, value];
+    };
+    pane.verdict.replaceChildren(
+      mark,
+      ...(sample.extracted === null ? [" · no answer found"] : said("answer", sample.extracted)),
+      ...said("target", target),
+      ...(sample.error === null ? [] : said("error", sample.error)),
+      ` · NFE ${sample.nfe}`);
+  };
+
+  const showPane = (pane) => {
+    const {problems, runs} = task();
+    const problem = Number(byId("problem").value);
+    const run = runs[pane.run.value];
+    const index = Number(byId("sample").value);
+    const sample = run?.samples.find((one) => one.problem === problem && one.sample === index);
+    pane.tokens = sample ? tokensOf(run, sample) : [];
+    pane.pane.classList.toggle("off", !run);
+    if (!sample) {
+      pane.spans = [];
+      pane.verdict.replaceChildren(run ? `This run has no sample ${index} of this problem on this page.` : "");
+      pane.answer.replaceChildren();
+      pane.rest.textContent = "";
+      return;
+    }
+    pane.spans = pane.tokens.map((token, i) => spanOf(token, i, pane, run.block_length));
+    pane.answer.replaceChildren(...pane.spans);
+    pane.answer.setAttribute("aria-label", `Answer of ${run.label}: ${pane.tokens.length} positions`);
+    const never = run.gen_length - pane.tokens.length;
+    pane.rest.textContent = `${sample.length} tokens in the text of ${run.gen_length} positions, blocks of ${run.block_length}`
+      + (never > 0 ? `; the last ${never} were never decided` : "");
+    showVerdict(pane, run, sample, problems[problem].target);
+  };
+
+  const showSample = () => {
+    const problem = task().problems[byId("problem").value];
+    byId("question").textContent = problem.question;
+    for (const pane of panes) showPane(pane);
+    last = Math.max(...panes.flatMap((pane) => pane.tokens.filter(Boolean).map((token) => token.step + 1)), 0);
+    byId("clock").max = last;
+    byId("facts").replaceChildren();
+    showScale();
+    goTo(last);
+  };
+
+  // ----- the clock -----
+
+  const showTokens = (pane, high) => {
+    const frontier = pane.tokens.findIndex((token) => token === null || token.step >= clock);
+    pane.tokens.forEach((token, i) => {
+      const span = pane.spans[i];
+      const shown = token !== null && token.step < clock;
+      span.classList.toggle("mask", !shown);
+      span.classList.toggle("fresh", shown && token.step === clock - 1 && clock < last);
+      span.classList.toggle("frontier", i === frontier);
+      const text = shown ? token.piece : maskFor(token === null ? "" : token.piece);
+      if (span.textContent !== text) span.textContent = text;
+      const colour = shown ? viridis(high > 0 ? token[colouring()] / high : 0) : null;
+      span.style.backgroundColor = colour ? css(colour) : "";
+      span.style.color = colour ? inkOn(colour) : "";
+    });
+  };
+
+  const goTo = (time) => {
+    clock = Math.min(Math.max(time, 0), last);
+    viewer.dataset.clock = clock;
+    byId("clock").value = clock;
+    byId("time").textContent = `step ${clock} of ${last}`;
+    const high = highest();
+    for (const pane of panes) showTokens(pane, high);
+    if (clock === last) pause();
+  };
+
+  const pause = () => {
+    clearInterval(timer);
+    timer = null;
+    viewer.classList.remove("playing");
+    byId("play").setAttribute("aria-label", "Play");
+    byId("time").setAttribute("aria-live", "polite");
+  };
+
+  const play = () => {
+    if (clock === last) goTo(0);
+    clearInterval(timer);
+    timer = setInterval(() => goTo(clock + 1), 1000 / Number(byId("speed").value));
+    viewer.classList.add("playing");
+    byId("play").setAttribute("aria-label", "Pause");
+    byId("time").setAttribute("aria-live", "off"); // a screen reader could not keep up
+  };
+
+  const playOrPause = () => (timer === null ? play() : pause());
+
+  /** A step by hand stops the playback. */
+  const jump = (time) => {
+    pause();
+    goTo(time);
+  };
+
+  // ----- one token -----
+
+  const showFacts = (pane, index) => {
+    const token = pane.tokens[index];
+    const nats = (value) => (value === null ? "not computed" : `${value.toFixed(3)} nats`);
+    const written = (piece) => JSON.stringify(piece).replace(
+      /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`);
+    const run = task().runs[pane.run.value].label;
+    const hidden = token === null || token.step >= clock;
+    const rows = token === null
+      ? [["Run", run], ["Position", index], ["Token", "never decided"]]
+      : [
+        ["Run", run],
+        ["Position", index],
+        ["Token", hidden ? "still a mask" : token.piece === "" && !token.inText ? "end of the text" : written(token.piece)],
+        ["Commit step", token.step],
+        ["Entropy at commit", nats(token.entropy)],
+        ["Entropy when eligible", nats(token.eligible)],
+        ["Became the frontier", token.frontierStep === null ? "never" : `at step ${token.frontierStep}`],
+        ["Entropy at the frontier", token.frontierStep === null ? "–" : nats(token.frontierEntropy)],
+        ["Probability", token.prob.toFixed(4)],
+        ["Rank", token.rank === 0 ? "0, the likeliest" : token.rank],
+        ["Passed over", token.passes === 1 ? "once" : `${token.passes} times`],
+      ];
+    byId("facts").replaceChildren(...rows.map(([name, value]) => {
+      const row = document.createElement("div");
+      const term = document.createElement("dt");
+      const fact = document.createElement("dd");
+      term.textContent = name;
+      fact.textContent = value;
+      row.append(term, fact);
+      return row;
+    }));
+  };
+
+  const focusToken = (span, by) => {
+    const pane = panes.find((one) => one.spans.includes(span));
+    pane.spans[pane.spans.indexOf(span) + by]?.focus();
+  };
+
+  // ----- choices -----
+
+  const options = (select, entries) => {
+    select.replaceChildren(...entries.map(([value, text]) => {
+      const option = document.createElement("option");
+      option.value = value;
+      option.textContent = text;
+      return option;
+    }));
+  };
+
+  const shortened = (text) => (text.length > 72 ? `${text.slice(0, 70)}…` : text);
+
+  const fillSamples = () => {
+    const problem = Number(byId("problem").value);
+    const chosen = panes.map((pane) => task().runs[pane.run.value]).filter(Boolean);
+    const found = chosen.flatMap((run) => run.samples.filter((one) => one.problem === problem).map((one) => one.sample));
+    const verdict = (run, index) => {
+      const sample = run.samples.find((one) => one.problem === problem && one.sample === index);
+      return `${run.label} ${sample ? (sample.correct ? "✓" : "✗") : "–"}`;
+    };
+    const before = byId("sample").value;
+    const samples = [...new Set(found)].sort((a, b) => a - b);
+    options(byId("sample"), samples.map((index) => [index, `${index}: ${chosen.map((run) => verdict(run, index)).join(", ")}`]));
+    if (samples.includes(Number(before)) && before !== "") byId("sample").value = before;
+    showSample();
+  };
+
+  const fillTask = () => {
+    const {problems, runs} = task();
+    options(byId("problem"), problems.map((problem, i) => [i, shortened(`${problem.id}: ${problem.question}`)]));
+    const labels = runs.map((run, i) => [i, run.label]);
+    options(panes[0].run, labels);
+    options(panes[1].run, [["", "nothing"], ...labels]);
+    panes[1].run.value = runs.length > 1 ? 1 : "";
+    fillSamples();
+  };
+
+  // ----- what the user does -----
+
+  byId("task").addEventListener("change", fillTask);
+  byId("problem").addEventListener("change", fillSamples);
+  byId("sample").addEventListener("change", showSample);
+  for (const pane of panes) pane.run.addEventListener("change", fillSamples);
+  for (const radio of viewer.querySelectorAll("input[name=colour]")) {
+    radio.addEventListener("change", () => {
+      showScale();
+      goTo(clock);
+    });
+  }
+  byId("start").addEventListener("click", () => jump(0));
+  byId("back").addEventListener("click", () => jump(clock - 1));
+  byId("play").addEventListener("click", playOrPause);
+  byId("forward").addEventListener("click", () => jump(clock + 1));
+  byId("end").addEventListener("click", () => jump(last));
+  byId("clock").addEventListener("input", () => jump(Number(byId("clock").value)));
+  byId("speed").addEventListener("change", () => timer !== null && play());
+
+  viewer.addEventListener("keydown", (event) => {
+    const {target, key} = event;
+    const own = target.closest("select, input[type=radio], summary");
+    if (own || event.ctrlKey || event.metaKey || event.altKey || (key === " " && target.closest("button"))) return;
+    const token = target.closest(".pane .token");
+    const actions = {
+      " ": playOrPause,
+      ArrowLeft: () => jump(clock - 1),
+      ArrowRight: () => jump(clock + 1),
+      Home: () => jump(0),
+      End: () => jump(last),
+      ...(token && {ArrowUp: () => focusToken(token, -1), ArrowDown: () => focusToken(token, 1)}),
+    };
+    if (!(key in actions)) return;
+    event.preventDefault();
+    actions[key]();
+  });
+
+  options(byId("task"), DATA.tasks.map((one, i) => [i, one.name]));
+  viewer.hidden = false;
+  fillTask();
+})();
