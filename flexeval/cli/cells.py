@@ -55,8 +55,8 @@ def make_runs(
 
 def label(config: RunConfig) -> str:
     """A run in a few words."""
-    sampling = config.sampling
-    return f"{config.task} {config.order} T={sampling.temperature:g} block={sampling.block}"
+    sampling, model = config.sampling, Path(config.model).name
+    return f"{model} {config.task} {config.order} T={sampling.temperature:g} block={sampling.block}"
 
 
 def _load_task(args: argparse.Namespace, spec: str) -> Task:
@@ -129,7 +129,7 @@ class _Lines:
         self._work = dict(work)
         self._finished = 0.0
         self._total = sum(work.values())
-        self._begun = time.monotonic()
+        self._begun: float | None = None
         self._number = 0
 
     def begin(self, cell: Cell) -> Callable[[Progress], None]:
@@ -142,7 +142,8 @@ class _Lines:
             nonlocal stored
             done = all_work * progress.done / progress.total
             if stored is None:
-                # What was there before this call took no time of it.
+                # What was there before this call took no time of it; nor does the first model's loading say anything.
+                self._begun = self._begun or time.monotonic()
                 stored = done
                 self._total -= stored
                 self._opened(name, progress)
@@ -157,7 +158,7 @@ class _Lines:
 
     def left(self) -> str:
         """The time left, by the speed so far."""
-        elapsed = time.monotonic() - self._begun
+        elapsed = time.monotonic() - (self._begun or time.monotonic())
         if not self._finished or elapsed < 1:
             return "time left unknown"
         minutes = elapsed * (self._total - self._finished) / self._finished / 60

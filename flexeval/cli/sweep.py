@@ -131,17 +131,17 @@ def _table(runs: RunSet) -> Table:
     table = Table()
     for name in columns:
         table.add_column(name, justify="left" if name in ("order", "task", "model") else "right")
-    for name in ("pass@1", f"pass@{max(run.config.num_samples for run in runs)}", "NFE per sample"):
+    ks = sorted({1, runs[0].config.num_samples})
+    for name in (*(f"pass@{k}" for k in ks), "NFE per sample"):
         table.add_column(name, justify="right")
     for run, (_, values) in zip(runs, settings.iterrows(), strict=True):
-        table.add_row(*(str(values[name]) for name in columns), *_numbers(run))
+        table.add_row(*(str(values[name]) for name in columns), *_numbers(run, ks))
     return table
 
 
-def _numbers(run: Run) -> list[str]:
+def _numbers(run: Run, ks: Sequence[int]) -> list[str]:
     from flexeval import stats
 
-    ks = sorted({1, run.config.num_samples})
     at = stats.interval(stats.pass_at_k_table(run.counts(), ks))
-    shown = [f"{100 * at[k].estimate:.1f} [{100 * at[k].low:.1f}, {100 * at[k].high:.1f}]" for k in (ks[0], ks[-1])]
+    shown = [f"{100 * at[k].estimate:.1f} [{100 * at[k].low:.1f}, {100 * at[k].high:.1f}]" for k in ks]
     return [*shown, f"{run.samples['nfe'].mean():.1f}"]

@@ -1,0 +1,279 @@
+"""Runs with a planted truth get the planted verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from planted import run_of, solved, write_run
+
+from flexeval.claims import CLAIMS, examine, findings_frame, findings_markdown
+from flexeval.claims.blocks import slope_weights
+from flexeval.claims.selection import groups
+from flexeval.runs.store import RunSet
+
+
+def examined(name, *runs):
+    """The one finding of a claim."""
+    (finding,) = CLAIMS.get(name)().examine(RunSet(tuple(runs)))
+    return finding
+
+
+def drawn(chance, *, problems=100, samples=16, seed=0):
+    """Every sample correct with this chance, or with its problem's."""
+    rng = np.random.default_rng(seed)
+    return rng.random((problems, samples)) < np.broadcast_to(np.reshape(chance, (-1, 1)), (problems, samples))
+
+
+# ----- arbitrary order against AR order -----
+
+
+@pytest.mark.parametrize(
+    ("ar", "confidence", "expected"), [(0.4, 0.6, "holds"), (0.6, 0.4, "does not hold"), (0.5, 0.46, "unresolved")]
+)
+def test_not_worse_at_one(ar, confidence, expected):
+    finding = examined(
+        "arbitrary-order-not-worse-at-1", run_of(drawn(ar), "ar"), run_of(drawn(confidence, seed=1), "confidence")
+    )
+    assert finding.verdict == expected
+    assert finding.low <= finding.estimate <= finding.high
+    assert abs(finding.estimate - (confidence - ar)) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("ar", "confidence", "expected"),
+    [(range(80), range(60), "holds"), (range(60), range(80), "does not hold"), (range(70), range(70), "unresolved")],
+)
+def test_better_at_the_largest_k(ar, confidence, expected):
+    finding = examined("ar-better-at-largest-k", run_of(solved(ar), "ar"), run_of(solved(confidence), "confidence"))
+    assert finding.verdict == expected
+    assert finding.estimate == pytest.approx((len(ar) - len(confidence)) / 100)
+
+
+@pytest.mark.parametrize(
+    ("ar", "confidence", "expected"),
+    [
+        (range(100), range(90), "holds"),
+        (range(60), range(30, 90), "does not hold"),
+        (range(20), range(15), "unresolved"),
+    ],
+)
+def test_nearly_a_subset(ar, confidence, expected):
+    finding = examined("nearly-a-subset", run_of(solved(ar), "ar"), run_of(solved(confidence), "confidence"))
+    assert finding.verdict == expected
+    assert finding.estimate == pytest.approx(len(set(ar) & set(confidence)) / len(confidence))
+
+
+def test_nothing_solved_is_unresolved():
+    none = run_of(solved([]), "confidence")
+    assert examined("nearly-a-subset", run_of(solved(range(50)), "ar"), none).verdict == "unresolved"
+
+
+# ----- blocks -----
+
+
+def blocks(chances, **settings):
+    return [run_of(drawn(chance, seed=9), "confidence", block=block, **settings) for block, chance in chances.items()]
+
+
+def test_the_slope_is_that_of_a_line():
+    lengths = [1, 2, 8, 32]
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=4)
+    assert slope_weights(lengths) @ values == pytest.approx(np.polyfit(np.log2(lengths), values, 1)[0])
+
+
+@pytest.mark.parametrize(
+    ("chances", "falls", "early"),
+    [
+        ({1: 0.2, 8: 0.05, 16: 0.05, 32: 0.05}, "holds", "holds"),
+        ({1: 0.2, 8: 0.2, 16: 0.05, 32: 0.02}, "holds", "does not hold"),
+        ({1: 0.02, 8: 0.05, 16: 0.1, 32: 0.2}, "does not hold", "does not hold"),
+        ({1: 0.1, 8: 0.1, 16: 0.1, 32: 0.1}, "unresolved", "unresolved"),
+    ],
+)
+def test_loss_by_block_length(chances, falls, early):
+    runs = blocks(chances)
+    assert examined("falls-with-block-length", *runs).verdict == falls
+    assert examined("loss-between-block-1-and-8", *runs).verdict == early
+
+
+def test_ar_order_stands_for_block_one():
+    runs = blocks({8: 0.05, 32: 0.05})
+    assert examined("falls-with-block-length", *runs).verdict == "not measured"
+    assert examined("falls-with-block-length", *runs, run_of(drawn(0.2), "ar")).verdict == "holds"
+
+
+# ----- the critics -----
+
+
+@pytest.mark.parametrize(
+    ("top_prob", "expected"), [(range(100), "holds"), (range(60), "does not hold"), (range(93), "unresolved")]
+)
+def test_top_prob_recovers(top_prob, expected):
+    ar = run_of(solved(range(95)), "ar")
+    assert examined("top-prob-recovers", ar, run_of(solved(top_prob), "top_prob")).verdict == expected
+
+
+def test_agreement_on_few_problems_shows_no_equality():
+    for problems, expected in ((40, "unresolved"), (150, "holds")):
+        runs = [run_of(solved(range(problems), problems=problems), order) for order in ("ar", "top_prob")]
+        assert examined("top-prob-recovers", *runs).verdict == expected
+
+
+def test_egi_exceeds():
+    ar = run_of(solved(range(50)), "ar")
+    assert examined("egi-exceeds-ar", ar, run_of(solved(range(80)), "egi")).verdict == "holds"
+    assert examined("egi-exceeds-ar", ar, run_of(solved(range(20)), "egi")).verdict == "does not hold"
+
+
+# ----- constraint tasks -----
+
+
+def test_sudoku_is_examined_apart():
+    runs = [
+        run_of(solved(range(count)), order, task=task)
+        for order, count in (("ar", 20), ("confidence", 70))
+        for task in ("word-problems", "sudoku4:givens=5")
+    ]
+    by_claim = {finding.claim: finding for finding in examine(RunSet(tuple(runs))) if finding.verdict != "not measured"}
+    assert by_claim["order-freedom-helps-sudoku"].task == "sudoku4:givens=5"
+    assert by_claim["order-freedom-helps-sudoku"].verdict == "holds"
+    assert by_claim["arbitrary-order-not-worse-at-1"].task == "word-problems"
+
+
+# ----- claims about tokens -----
+
+PIECES = ["So", " he", " has", ".", " Then", " she", " has", " more", "."]
+CONNECTOR_AT = [0, 4]
+
+
+def measured_with(*, connector, other, name="entropy_G"):
+    """Means of a quantity at connectors and elsewhere; entropies vary by a tenth."""
+
+    def arrays(rng, pieces):
+        mean_G = np.full(len(pieces), other, dtype=float)
+        mean_G[CONNECTOR_AT] = connector
+        if name != "entropy_G":
+            return {name: rng.random(len(pieces)) < mean_G}
+        return {name: mean_G + rng.normal(0, 0.1, size=len(pieces))}
+
+    return arrays
+
+
+@pytest.mark.parametrize(
+    ("connector", "other", "expected"),
+    [(0.6, 0.9, "holds"), (1.5, 0.5, "does not hold"), (0.6, 0.3, "does not hold"), (1.2, 0.55, "unresolved")],
+)
+def test_connector_entropy(tmp_path, connector, other, expected):
+    """Under AR order 1.2 at connectors, 0.5 elsewhere: lower there and not lower over all must both hold."""
+    ar = write_run(tmp_path / "ar", "ar", [PIECES], measured=measured_with(connector=1.2, other=0.5))
+    confidence = write_run(
+        tmp_path / "c", "confidence", [PIECES], measured=measured_with(connector=connector, other=other)
+    )
+    finding = examined("connector-entropy-lower", ar, confidence)
+    assert finding.verdict == expected
+    assert finding.estimate == pytest.approx(connector - 1.2, abs=0.05)
+
+
+@pytest.mark.parametrize(("connector", "expected"), [(0.9, "holds"), (0.1, "does not hold"), (0.5, "unresolved")])
+def test_connectors_bypassed(tmp_path, connector, expected):
+    """Every other sample begins with a connector where the rest have another word, bypassed half of the time."""
+
+    def measured(rng, pieces):
+        rates = [connector if piece == "So" else 0.5 for piece in pieces]
+        return {"passes_G": rng.random(len(pieces)) < rates}
+
+    texts = [["So", " he", " has", "."], ["he", " has", " it", "."]]
+    run = write_run(tmp_path / "c", "confidence", texts, samples=12, problems=40, measured=measured)
+    finding = examined("connectors-bypassed", run)
+    assert finding.verdict == expected
+    assert finding.estimate == pytest.approx(connector - 0.5, abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("by_temperature", "expected"),
+    [
+        ({0.6: 0.0, 1.0: 0.01}, "holds"),
+        ({0.6: 0.0, 1.0: 0.3}, "does not hold"),
+        ({0.6: 0.0, 1.0: 0.05}, "unresolved"),
+        ({0.6: 0.0}, "not measured"),
+    ],
+)
+def test_commits_top_tokens(tmp_path, by_temperature, expected):
+    runs = [
+        write_run(
+            tmp_path / f"{temperature}",
+            "confidence",
+            [PIECES],
+            problems=40,
+            temperature=temperature,
+            measured=measured_with(connector=rate, other=rate, name="rank_G"),
+        )
+        for temperature, rate in by_temperature.items()
+    ]
+    finding = examined("confidence-commits-top-tokens", *runs)
+    assert finding.verdict == expected
+    if expected != "not measured":
+        assert finding.estimate == pytest.approx(max(by_temperature.values()), abs=0.03)
+
+
+# ----- which runs are taken -----
+
+
+def test_runs_are_cut_to_what_all_have():
+    ar = run_of(solved(range(90), problems=100, samples=32), "ar")
+    confidence = run_of(solved(range(30), problems=60, samples=16), "confidence")
+    finding = examined("ar-better-at-largest-k", ar, confidence)
+    assert "60 problems, n = 16" in finding.measured
+    assert finding.estimate == pytest.approx(0.5)
+
+
+def test_other_settings_are_left_out():
+    ar, confidence = run_of(solved(range(80)), "ar"), run_of(solved(range(50)), "confidence")
+    others = [
+        run_of(solved(range(100)), "confidence", temperature=1.0),
+        run_of(solved(range(100)), "confidence", top_p=0.9),
+        run_of(solved(range(100)), "confidence", tokens_per_step=2),
+        run_of(solved(range(100)), "confidence", block=8),
+    ]
+    alone = examined("ar-better-at-largest-k", ar, confidence)
+    assert examined("ar-better-at-largest-k", *others, ar, confidence) == alone
+    assert {run.config.sampling.top_p for group in groups(RunSet(tuple(others))) for run in group.runs} == {1.0}
+
+
+def test_what_is_missing_is_said():
+    finding = examined("top-prob-recovers", run_of(solved(range(50)), "ar"))
+    assert finding.verdict == "not measured"
+    assert finding.measured == "needs a run of top_prob at T = 0.6, block 32"
+    assert finding.estimate is None
+
+
+def test_an_incomplete_run_is_no_evidence():
+    whole = run_of(solved(range(80)), "ar")
+    part = dataclasses.replace(whole, samples=whole.samples.iloc[:-1])
+    finding = examined("ar-better-at-largest-k", part, run_of(solved(range(50)), "confidence"))
+    assert finding.verdict == "not measured"
+
+
+def test_every_claim_has_a_line_without_runs():
+    findings = examine(RunSet(()))
+    assert [finding.claim for finding in findings] == list(CLAIMS)
+    assert {finding.verdict for finding in findings} == {"not measured"}
+    assert len(findings_frame(findings)) == len(findings)
+
+
+def test_markdown_keeps_its_columns():
+    ar, confidence = run_of(solved(range(80)), "ar"), run_of(solved(range(50)), "confidence")
+    lines = findings_markdown(examine(RunSet((ar, confidence)))).splitlines()
+    assert len(lines) == 2 + len(list(CLAIMS))
+    assert {line.count(" | ") for line in lines} == {5}
+
+
+def test_claims_state_what_they_decide():
+    for name in CLAIMS:
+        claim = CLAIMS.get(name)
+        assert claim.name == name
+        assert "Holds when" in " ".join(claim.__doc__.split()), f"{name} does not say its rule"
+        assert claim.sentence.endswith(".")
