@@ -1,0 +1,59 @@
+"""The verb grpo: a training from the command line, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from flexeval.cli.main import main
+from flexeval.grpo.log import read_metrics
+
+SMALL = ("--task", "countdown", "--gen-length", "3", "--problems-per-step", "2", "--group-size", "2", "--cpu")
+
+
+def test_a_training_can_be_continued_and_evaluated(in_tmp, llada_folder, capsys):
+    model = ("--model", str(llada_folder))
+    assert main(["grpo", *model, *SMALL, "--steps", "1", "--out", "run"]) == 0
+    first = capsys.readouterr()
+    assert "checkpoint: run/checkpoints/step-000001" in first.out
+    assert "countdown:split=train" in first.err
+    assert main(["grpo", *model, *SMALL, "--steps", "2", "--out", "run"]) == 0
+    assert [row["step"] for row in read_metrics(in_tmp / "run")] == [0, 1]
+    stored = json.loads((in_tmp / "run/config.json").read_text())
+    assert stored["grpo"]["task"] == "countdown:split=train"
+    capsys.readouterr()
+
+    checkpoint = "run/checkpoints/step-000002"
+    evaluate = ["passk", "--model", checkpoint, "--task", "countdown", "--gen-length", "3", "--limit", "1"]
+    assert main([*evaluate, "--num-samples", "1", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == checkpoint
+
+
+def test_options_override_a_file_of_settings(in_tmp, llada_folder, capsys):
+    settings = {"model": str(llada_folder), "steps": 3, "seed": 5, "group_size": 2, "problems_per_step": 2}
+    (in_tmp / "mine.yaml").write_text(json.dumps({**settings, "gen_length": 3, "task": "countdown"}))
+    assert main(["grpo", "--config", "mine.yaml", "--steps", "1", "--cpu"]) == 0
+    (out,) = (in_tmp / "runs/grpo").iterdir()
+    stored = json.loads((out / "config.json").read_text())["grpo"]
+    assert (stored["steps"], stored["seed"], stored["gen_length"]) == (1, 5, 3)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rollout-order", "confidence"], "order 'confidence' cannot be trained: it draws a token at every"),
+        (["--rollout-order", "threshold"], "order 'threshold' cannot be trained"),
+        (["--task", "math500"], "task 'math500' has no training problems"),
+        (["--task", "word-problems:split=test"], "leave out split=test"),
+        (["--config", "tinny"], "Did you mean 'tiny'"),
+        (["--group-size", "one"], "--group-size must be a whole number, not 'one'"),
+        (["--loss-positions", "some"], "unknown value of --loss-positions: 'some'"),
+        (["--tokens-per-step", "0"], "tokens_per_step must be at least 1"),
+        (["--model", "tinny", "--cpu"], "unknown model: 'tinny'"),
+    ],
+)
+def test_bad_input_is_one_line(in_tmp, refused, arguments, message):
+    assert message in refused("grpo", *arguments)
+    assert not list(in_tmp.iterdir())
