@@ -114,4 +114,6 @@ def _load(config: GRPOConfig, device: Any) -> Any:
     """The model. What is trained is float32; weights that adapters leave alone may keep the checkpoint's type."""
     import flexeval
 
+    # accelerate numbers the processor, too.
+    device = "cpu" if device.type == "cpu" else device
     return flexeval.load_model(config.model, device=device, dtype="auto" if config.lora_rank else "float32")
