@@ -14,7 +14,21 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import flexeval
-from flexeval.cli import bypass, compare, coverage, entropy, grade, grpo, lm_eval, ls, passk, reproduce, sample, sweep
+from flexeval.cli import (
+    bypass,
+    compare,
+    coverage,
+    entropy,
+    grade,
+    grpo,
+    lm_eval,
+    ls,
+    passk,
+    report,
+    reproduce,
+    sample,
+    sweep,
+)
 from flexeval.errors import InputError, did_you_mean
 
 VERBS = {
@@ -26,6 +40,7 @@ VERBS = {
     "coverage": coverage,
     "entropy": entropy,
     "bypass": bypass,
+    "report": report,
     "grade": grade,
     "grpo": grpo,
     "ls": ls,
