@@ -5,15 +5,19 @@ from flexeval.stats.bands import difference_band, pass_at_k_band
 from flexeval.stats.bootstrap import Difference, Interval, interval, paired_difference
 from flexeval.stats.budget import default_budgets, pass_at_nfe, pass_at_nfe_table
 from flexeval.stats.bypass import bypass_table, most_bypassed, wilson
+from flexeval.stats.collapse_band import collapse_band
 from flexeval.stats.comparison import comparison
 from flexeval.stats.connectors import CONNECTORS
+from flexeval.stats.correlation import accuracy_correlation, accuracy_pairs
 from flexeval.stats.coverage import Coverage, coverage, coverage_frame
 from flexeval.stats.crossing import Crossing, crossing_point
 from flexeval.stats.diversity import collapse_curve, diversity, diversity_table, self_bleu
 from flexeval.stats.enrichment import Enrichment, enrichment
 from flexeval.stats.entropy import connector_entropy, entropy_difference, entropy_table, highest_entropy_words
 from flexeval.stats.extrapolation import BetaBinomial, extrapolate
+from flexeval.stats.matched import Match, OutOfReach, match_entropy, matched_pass_at_k
 from flexeval.stats.order import commit_step_map, global_ar_ness, local_ar_ness, order_distance
+from flexeval.stats.pace import tokens_per_step
 from flexeval.stats.pass_at_k import default_ks, pass_at_k, pass_at_k_table
 from flexeval.stats.ranks import non_top_rate, proposal_against_commit, rank_by_step
 from flexeval.stats.resampling import bootstrap_means
@@ -34,9 +38,14 @@ __all__ = [
     "Difference",
     "Enrichment",
     "Interval",
+    "Match",
+    "OutOfReach",
     "RunSummary",
+    "accuracy_correlation",
+    "accuracy_pairs",
     "bootstrap_means",
     "bypass_table",
+    "collapse_band",
     "collapse_curve",
     "commit_step_map",
     "comparison",
@@ -59,6 +68,8 @@ __all__ = [
     "highest_entropy_words",
     "interval",
     "local_ar_ness",
+    "match_entropy",
+    "matched_pass_at_k",
     "most_bypassed",
     "non_top_rate",
     "order_distance",
@@ -75,6 +86,7 @@ __all__ = [
     "self_bleu",
     "summarize",
     "summary_frame",
+    "tokens_per_step",
     "wilson",
     "words",
 ]

@@ -1,0 +1,32 @@
+"""Runs -> figures: the paper's and ours, as PNG, PDF and the CSV behind them.
+
+A figure is a file here and a line below. Statistics are in `flexeval.stats`, drawing is in `flexeval.plots`; what is
+here decides which runs belong into a figure, and what it says.
+"""
+
+from flexeval.figures.figure import Figure, Unavailable
+from flexeval.registry import Registry
+
+FIGURES: Registry[type[Figure]] = Registry("figure")
+for _name, _target, _summary in [
+    ("pass-at-k", "pass_at_k:PassAtK", "Pass@k, AR order against arbitrary order (paper, Figures 1 and 3)"),
+    ("difference", "difference:DifferenceToAR", "Pass@k minus that of AR order, paired by problem"),
+    ("coverage", "coverage:Coverage", "problems that each order solves (paper, Figures 2 and 4)"),
+    ("block-length", "block_length:BlockLength", "Pass@k over the block length (paper, Figure 5)"),
+    ("bypassed-words", "bypassed_words:BypassedWords", "most bypassed words (paper, Figure 6)"),
+    ("connector-entropy", "connector_entropy:ConnectorEntropy", "entropy of connectors at commit (paper, Figure 7)"),
+    ("tokens-per-step", "tokens_per_step:TokensPerStep", "accuracy over tokens per step (paper, Figure 8)"),
+    ("temperature", "temperature:Temperature", "Pass@k over the temperature (paper, Figure 10)"),
+    ("samplers", "samplers:Samplers", "Pass@k of every order (paper, Figure 11a)"),
+    ("correlation", "correlation:Correlation", "accuracy problem by problem against AR (paper, Figure 11b)"),
+    ("order-map", "order_map:OrderMap", "when each position is committed"),
+    ("collapse", "collapse:Collapse", "distinct canvases among a problem's samples, step by step"),
+    ("non-top-rate", "non_top_rate:NonTopRate", "commits of tokens that are not the likeliest"),
+    ("rank-map", "rank_map:RankMap", "rank of the committed token by step"),
+    ("entropy-closure", "entropy_closure:EntropyClosure", "entropy that bypassed words lose"),
+    ("pass-at-nfe", "pass_at_nfe:PassAtNFE", "orders at equal cost"),
+    ("matched-entropy", "matched_entropy:MatchedEntropy", "Pass@k where orders have AR's mean entropy"),
+]:
+    FIGURES.register(_name, f"flexeval.figures.{_target}", summary=_summary)
+
+__all__ = ["FIGURES", "Figure", "Unavailable"]

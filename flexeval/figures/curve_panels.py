@@ -1,0 +1,79 @@
+"""Curves in panels: what most figures share. Knows columns, not which figure they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from flexeval.figures.settings import MEASURED
+from flexeval.plots.curves import curve, published
+from flexeval.plots.layout import panels
+from flexeval.plots.style import looks
+
+Panel = tuple[Axes, pd.DataFrame]
+"""Axes, and the rows that are drawn in them."""
+
+
+def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> tuple[list[str], list[pd.DataFrame]]:
+    """(the titles, the rows) of the panels: one for each combination of these columns, in order of appearance.
+
+    A title names what differs between panels; the task where nothing does. Numbers come with their column's name.
+    """
+    groups = list(data.groupby(list(columns), sort=False, observed=True))
+    named = [name for name in columns if data[name].nunique() > 1] or ["task"]
+    titles = [
+        " · ".join(
+            value if isinstance(value, str) else f"{name} = {value:g}"
+            for name, value in zip(columns, key, strict=True)
+            if name in named
+        )
+        for key, _ in groups
+    ]
+    return titles, [rows for _, rows in groups]
+
+
+def curve_panels(
+    data: pd.DataFrame,
+    *,
+    x: str,
+    by: Sequence[str] = ("model", "task"),
+    series: str = "order",
+    height: float = 2.0,
+    share_y: bool = False,
+) -> tuple[Drawing, list[Panel]]:
+    """One panel for each combination of the columns `by`, one curve for each value of `series`.
+
+    Args:
+        data: columns `x`, estimate, low, high and those named; with a column `source`, rows of other sources than
+            the runs are drawn as published numbers.
+        x: the horizontal column.
+        by, series: see above.
+        height: of a panel, inches.
+        share_y: one vertical scale for all panels.
+    """
+    look = looks(data[series].astype(str))
+    titles, groups = by_panel(data, by)
+    figure, axes = panels(titles, height=height, share_y=share_y)
+    for panel, rows in zip(axes, groups, strict=True):
+        for label, source, points in _series(rows, series):
+            if source == MEASURED:
+                curve(panel, points, x, look[label], label=label, crowd=len(look))
+            else:
+                published(panel, points, x, look[label], label=f"{label}, published")
+    return figure, list(zip(axes, groups, strict=True))
+
+
+def sources(data: pd.DataFrame) -> str:
+    """The sentence that names the publications among the rows; empty where there are none."""
+    cited = [source for source in data["source"].unique() if source != MEASURED]
+    return f" Published: {'; '.join(cited)}." if cited else ""
+
+
+def _series(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """(label, source, points) of each curve."""
+    source = rows["source"] if "source" in rows else pd.Series(MEASURED, index=rows.index, name="source")
+    for (label, origin), points in rows.groupby([rows[column].astype(str), source], sort=False):
+        yield label, origin, points

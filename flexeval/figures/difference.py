@@ -1,0 +1,51 @@
+"""Pass@k of every order minus that of AR order, paired by problem: which differences are resolved."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from flexeval import stats
+from flexeval.figures.curve_panels import curve_panels
+from flexeval.figures.figure import Figure
+from flexeval.figures.pass_at_k import BAND_NOTE, pass_at_k_axes
+from flexeval.figures.selection import against_ar, common_ks, largest_groups
+from flexeval.figures.settings import foot, stated
+from flexeval.plots.layout import finish
+from flexeval.plots.style import INK
+from flexeval.runs.store import RunSet
+
+
+class DifferenceToAR(Figure):
+    """One row an order and k; positive where the order is better than AR."""
+
+    name = "difference"
+    title = "Pass@k minus that of AR order"
+    source = "ours"
+
+    def data(self, runs: RunSet) -> pd.DataFrame:
+        """See `Figure.data`."""
+        groups = largest_groups(
+            runs,
+            free={"order"},
+            usable=against_ar,
+            missing="figure 'difference' needs a run of order ar and one of another order, alike in all else",
+        )
+        return pd.concat([_group(group) for group in groups], ignore_index=True)
+
+    def drawing(self, data: pd.DataFrame) -> Drawing:
+        """See `Figure.drawing`."""
+        figure, drawn = curve_panels(data, x="k", height=2.2)
+        pass_at_k_axes(drawn, label="difference, points")
+        for panel, _ in drawn:
+            panel.axhline(0, color=INK, linewidth=0.7, zorder=1)
+        note = f"Paired by problem. {BAND_NOTE}"
+        return finish(figure, title=self.title, foot=foot(data, note))
+
+
+def _group(group: RunSet) -> pd.DataFrame:
+    ar, *others = group
+    ks = common_ks(group)
+    return pd.concat(
+        [stated(stats.difference_band(run.counts(), ar.counts(), ks), run) for run in others], ignore_index=True
+    )

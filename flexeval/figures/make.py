@@ -1,0 +1,70 @@
+"""Runs -> files: each figure as PNG and PDF, and the CSV of everything that is drawn in it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flexeval.errors import InputError
+from flexeval.figures import FIGURES, Figure, Unavailable
+from flexeval.plots.render import rendered
+from flexeval.runs.files import replace_file
+from flexeval.runs.store import RunSet
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def make_figures(
+    runs: RunSet, out: Path, names: Sequence[str] | None = None, *, say: Callable[[str], None] = _to_stderr
+) -> list[Path]:
+    """Write NAME.png, NAME.pdf and NAME.csv of each figure; the same runs give the same bytes.
+
+    Args:
+        runs: finished ones.
+        out: a folder; made if it is not there.
+        names: which figures; None for all that the runs suffice for.
+        say: told, in one line each, which figures are left out and why.
+
+    Returns:
+        The files, figure by figure.
+
+    Raises:
+        InputError: an unknown name, or a run that lacks samples.
+        Unavailable: the runs lack what a figure that was asked for needs, or do not suffice for any.
+        OSError: a file cannot be written; those before it are whole.
+    """
+    wanted = [FIGURES.get(name)() for name in (FIGURES if names is None else dict.fromkeys(names))]
+    for run in runs:
+        if not run.complete:
+            raise InputError(
+                f"run {run.folder} has {len(run.samples)} of {len(run.problems) * run.config.num_samples} samples; "
+                "let `flexeval passk` finish it, or leave it out"
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for figure in wanted:
+        try:
+            written += _write(figure, runs, out)
+        except Unavailable as reason:
+            if names is not None:
+                raise
+            say(f"left out: {reason}")
+    if not written:
+        raise Unavailable(f"these {len(runs)} runs do not suffice for any figure; see the reasons above")
+    return written
+
+
+def _write(figure: Figure, runs: RunSet, out: Path) -> list[Path]:
+    data = figure.data(runs)
+    drawing = figure.draw(data)
+    contents = {
+        out / f"{figure.name}.png": rendered(drawing, "png"),
+        out / f"{figure.name}.pdf": rendered(drawing, "pdf"),
+        out / f"{figure.name}.csv": data.to_csv(index=False).encode(),
+    }
+    for path, content in contents.items():
+        replace_file(path, content)
+    return list(contents)

@@ -1,0 +1,71 @@
+"""The settings that every figure states: beside each number in its data, and in words at its foot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from flexeval.runs.store import Run
+
+MEASURED = "measured"
+"""The `source` of rows that come from the runs; others name the publication that they come from."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
+STATED = ("model", "task", "order", "temperature", "gen_length", "block_length", "num_samples", "problems", "seed")
+"""The columns that say which run a row is of."""
+
+
+def stated(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """The rows with the settings of their run before them."""
+    sampling = run.config.sampling
+    values = {
+        "model": run.config.model,
+        "task": run.config.task,
+        "order": run.config.order,
+        "temperature": sampling.temperature,
+        "gen_length": sampling.gen_length,
+        "block_length": sampling.block,
+        "num_samples": run.config.num_samples,
+        "problems": len(run.problems),
+        "seed": sampling.seed,
+    }
+    return rows.reset_index(drop=True).pipe(
+        lambda frame: pd.concat([pd.DataFrame(values, index=frame.index, columns=list(STATED)), frame], axis=1)
+    )
+
+
+def foot(data: pd.DataFrame, note: str) -> str:
+    """The small print: the settings of the measured rows, then what intervals and marks mean.
+
+    A setting with several values is given as a list, or as a range when it is long. The block length of AR order is
+    left out beside other orders, since it changes nothing there.
+    """
+    rows = data[data["source"] == MEASURED] if "source" in data else data
+    others = rows[rows["order"] != "ar"]
+    blocks = others if len(others) else rows
+    parts = [
+        f"model {_values(rows['model'], str)}",
+        f"task {_values(rows['task'], str)}",
+        f"n = {_values(rows['num_samples'])}",
+        f"{_values(rows['problems'])} problems",
+        f"T = {_values(rows['temperature'])}",
+        f"block {_values(blocks['block_length'])}",
+        f"length {_values(rows['gen_length'])}",
+        f"seed {_values(rows['seed'])}",
+    ]
+    # No line breaks inside a part, nor between a number and its unit.
+    stated_parts = ", ".join(part.replace(" ", NO_BREAK) for part in parts)
+    return f"{stated_parts}.\n{note.replace(' %', NO_BREAK + '%')}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}"
+
+
+def _values(column: pd.Series[Any], write: Callable[[Any], str] = _number) -> str:
+    values = sorted(column.unique())
+    if len(values) > 6 and write is _number:
+        return f"{write(values[0])} to {write(values[-1])}"
+    *before, last = map(write, values)
+    return f"{', '.join(before)} and {last}" if before else last

@@ -1,0 +1,47 @@
+"""Markers with their intervals, one line a name: for quantities of words, orders or tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from flexeval.plots.style import FAINT, Look
+
+
+def name_lines(axes: Axes, names: Sequence[str]) -> None:
+    """A line for each name, the first at the top."""
+    axes.set_yticks(range(len(names)), list(names))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+
+
+def dots(
+    axes: Axes, data: pd.DataFrame, lines: Sequence[float], look: Look, *, label: str, hollow: bool = False
+) -> Line2D:
+    """A marker at each estimate, and a bar from low to high where they are known.
+
+    Args:
+        axes: where.
+        data: columns estimate, low, high; one row a marker.
+        lines: the height of each marker, in lines of `name_lines`.
+        look: of the markers.
+        label: for the legend.
+        hollow: markers without a filling.
+    """
+    known = data[["low", "high"]].notna().all(axis=1).to_numpy()
+    heights = pd.Series(list(lines), dtype=float)
+    axes.hlines(heights[known], data["low"][known], data["high"][known], color=look.colour, linewidth=0.9)
+    (markers,) = axes.plot(
+        data["estimate"], heights, linestyle="none", marker=look.marker, color=look.colour, label=label,
+        markerfacecolor="white" if hollow else look.colour, markeredgewidth=0.9,
+    )  # fmt: skip
+    return markers
+
+
+def join(axes: Axes, starts: pd.Series[float], ends: pd.Series[float]) -> None:
+    """A thin line from one value to the other on each line of `name_lines`."""
+    axes.hlines(range(len(starts)), starts, ends, color=FAINT, linewidth=0.6, linestyle=":", zorder=1)

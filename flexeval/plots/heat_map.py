@@ -1,0 +1,53 @@
+"""Shares over two axes as shades: darker is more, also in greyscale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+SHADES = "YlGnBu"
+"""Its lightness falls all the way."""
+
+
+def heat_map(axes: Axes, cells: pd.DataFrame, x: str, y: str) -> QuadMesh:
+    """Draw the cells of a grid; cells that are not there, or 0, stay white.
+
+    Args:
+        axes: where.
+        cells: columns `x`, `y` (numbers or labels, each value once in a row or column) and share, a fraction.
+        x: the name of the horizontal column; its values are drawn in ascending order.
+        y: the name of the vertical column; in the order of its categories, or ascending, from below.
+    """
+    table = cells.pivot_table(index=y, columns=x, values="share", aggfunc="sum", observed=False)
+    shares = np.ma.masked_invalid(table.where(table > 0).to_numpy())
+    mesh = axes.pcolormesh(
+        _edges(table.columns), _edges(table.index), shares, cmap=SHADES, norm=PowerNorm(0.5, 0, 1), rasterized=True
+    )
+    axes.grid(visible=False)
+    if isinstance(table.index, pd.CategoricalIndex):
+        axes.set_yticks(range(len(table.index)), list(table.index))
+    return mesh
+
+
+def shade_key(figure: Figure, mesh: QuadMesh, axes: Sequence[Axes], *, label: str) -> None:
+    """What the shades mean, at the right of the panels."""
+    bar = figure.colorbar(mesh, ax=list(axes), ticks=[0, 0.05, 0.25, 0.5, 1], fraction=0.05, pad=0.02, aspect=18)
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=""))
+    bar.outline.set_linewidth(0.5)  # type: ignore[operator] # the stub takes the outline for a method
+    bar.set_label(label)
+
+
+def _edges(values: pd.Index) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Where the cells of these values begin and end; labels are one unit wide."""
+    if isinstance(values, pd.CategoricalIndex) or len(values) == 1:
+        return np.arange(len(values) + 1) - 0.5
+    starts = values.to_numpy(dtype=np.float64)
+    width = np.diff(starts).min()
+    return np.append(starts, starts[-1] + width) - width / 2

@@ -1,0 +1,155 @@
+"""A figure's frame: panels in a grid, a title above, one legend for all panels, and the small print at the foot.
+
+Everything is placed in inches, so that a figure is exactly as wide as it says and nothing lies on anything else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.legend import Legend
+
+from flexeval.plots.style import COLUMN_WIDTH, FAINT, PAGE_WIDTH
+
+_MARGIN = 0.05
+_AXIS_LABELS = 0.42
+"""Inches beside a panel that its title cannot use."""
+
+
+class _Type(NamedTuple):
+    size: float
+    weight: str = "normal"
+
+
+_TITLE, _PANEL_TITLE, _FOOT = _Type(8.5, "bold"), _Type(7.5), _Type(5.8)
+_LINE = 1.3
+"""Line height over type size."""
+
+
+def panels(
+    titles: Sequence[str], *, height: float = 2.0, wide: bool | None = None, columns: int = 3, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel for each title, row by row.
+
+    Args:
+        titles: of the panels.
+        height: of a row of panels, inches; `finish` adds what title, legend and foot need.
+        wide: two paper columns instead of one; None for two columns when there is more than one panel.
+        columns: panels in a row of a wide figure at most; fewer where titles are long. A narrow one has one.
+        share_y: one vertical scale for all panels.
+    """
+    wide = len(titles) > 1 if wide is None else wide
+    columns = _columns(titles, columns) if wide else 1
+    rows = math.ceil(len(titles) / columns)
+    figure = Figure(figsize=(PAGE_WIDTH if wide else COLUMN_WIDTH, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
+    axes = list(grid.flat)
+    for panel, title in zip(axes, titles, strict=False):
+        panel.set_title(title)
+    for empty in axes[len(titles) :]:
+        empty.remove()
+    return figure, axes[: len(titles)]
+
+
+def finish(figure: Figure, *, title: str, foot: str) -> Figure:
+    """Add the title, one legend for the whole figure and the small print; the figure grows to hold them.
+
+    Args:
+        figure: as `panels` made it, everything drawn. What has a label is in the legend, once.
+        title: wrapped to the figure's width.
+        foot: what the figure is about; wrapped like the title, a no-break space holds words together.
+    """
+    width, height = figure.get_size_inches()
+
+    # How much each needs.
+    inside = width - 2 * _MARGIN
+    title_lines, foot_lines = _wrapped(title, inside, _TITLE), _wrapped(foot, inside, _FOOT)
+    key = _legend(figure, width)
+    key_height = key.get_window_extent().height / figure.dpi + 0.07 if key else 0.0
+    top = _MARGIN + _height(title_lines, _TITLE) + key_height + 0.06
+    bottom = _MARGIN + _height(foot_lines, _FOOT) + 0.05
+    total = height + top + bottom
+
+    # Place it.
+    figure.set_size_inches(width, total)
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(  # type: ignore[call-arg] # the stub knows only the base class
+        rect=(0, bottom / total, 1, height / total), w_pad=_MARGIN, h_pad=0.02, wspace=0.05, hspace=0.06
+    )
+    left, above, below = _MARGIN / width, 1 - _MARGIN / total, _MARGIN / total
+    figure.text(
+        left, above, "\n".join(title_lines), fontsize=_TITLE.size, weight=_TITLE.weight, va="top", linespacing=_LINE
+    )
+    figure.text(left, below, "\n".join(foot_lines), fontsize=_FOOT.size, color=FAINT, va="bottom", linespacing=_LINE)
+    if key:
+        key.set_bbox_to_anchor((left, above - (_height(title_lines, _TITLE) + 0.07) / total), figure.transFigure)
+    return figure
+
+
+def _columns(titles: Sequence[str], most: int) -> int:
+    """As many as the titles leave room for; three rather than four when that leaves no hole in the last row."""
+    widest = max(_width(line, _PANEL_TITLE) for title in titles for line in title.split("\n"))
+    fitting = [n for n in range(min(most, len(titles)), 1, -1) if widest <= PAGE_WIDTH / n - _AXIS_LABELS]
+    return min(fitting, key=lambda n: (math.ceil(len(titles) / n), -len(titles) % n), default=1)
+
+
+def _legend(figure: Figure, width: float) -> Legend | None:
+    """As many entries in a row as the figure's width holds; None when nothing has a label."""
+    entries: dict[str, Artist] = {}
+    for panel in figure.axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    for columns in range(len(entries), 0, -1):
+        # matplotlib fills column by column; we read row by row.
+        by_column = [label for column in range(columns) for label in list(entries)[column::columns]]
+        key = figure.legend(
+            [entries[label] for label in by_column], by_column, loc="upper left", ncols=columns, bbox_to_anchor=(0, 1)
+        )
+        key.set_in_layout(False)
+        if columns == 1 or key.get_window_extent().width / figure.dpi <= width - 2 * _MARGIN:
+            return key
+        key.remove()
+    return None
+
+
+def _wrapped(text: str, width: float, kind: _Type) -> list[str]:
+    """The lines that a text takes in this width (inches); it is broken at spaces and line breaks only."""
+    lines = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            longer = f"{line} {word}" if line else word
+            if line and _width(longer, kind) > width:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    return lines
+
+
+def _width(text: str, kind: _Type) -> float:
+    """Inches."""
+    renderer = _renderer()
+    font = FontProperties(family="DejaVu Sans", size=kind.size, weight=kind.weight)
+    return float(renderer.get_text_width_height_descent(text, font, False)[0]) / renderer.dpi
+
+
+@cache
+def _renderer() -> RendererAgg:
+    """Measures text; draws nothing. Fine enough that hinting does not round."""
+    return RendererAgg(1, 1, 600)
+
+
+def _height(lines: Sequence[str], kind: _Type) -> float:
+    """Inches."""
+    return len(lines) * kind.size * _LINE / 72
