@@ -135,7 +135,7 @@ class Scorer:
         """(index, whether it is the greedy AR text): each is followed until its first token that is not."""
         step, alive = 0, group
         while alive:
-            links = (_link(i, continuations[i], step) for i in alive)
+            links = [_link(i, continuations[i], step) for i in alive]
             step += 1
             verdicts = [(i, greedy) for i, _, greedy in self._read(continuations, links)]
             alive = [i for i, greedy in verdicts if greedy and step < len(continuations[i].token_ids)]
