@@ -39,9 +39,8 @@ def comparison(
     Raises:
         InputError: what `paired_difference` refuses.
     """
-    settings = {"tasks": tasks, "level": level, "replicates": replicates, "seed": seed}
-    paired = paired_difference(table_a, table_b, **settings)
-    joint = band(differences(table_a, table_b), **settings)
+    paired = paired_difference(table_a, table_b, tasks=tasks, level=level, replicates=replicates, seed=seed)
+    joint = band(differences(table_a, table_b), tasks=tasks, level=level, replicates=replicates, seed=seed)
     return pd.DataFrame(
         {
             table_a.columns.name or "measure": list(table_a.columns),

@@ -1,0 +1,100 @@
+"""Intervals and bands hold a known truth as often as they say. The full simulation: analyses/interval_coverage.py.
+
+Asked are 93 to 97 %, give or take three binomial standard errors of so many simulations. One seed, so that what passes
+once passes always.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flexeval.stats import crossing_point, default_ks, interval, paired_difference, pass_at_k
+from flexeval.stats.bands import band
+from flexeval.stats.resampling import differences
+    crossing_point,
+    default_ks,
+    difference_band,
+    interval,
+    paired_difference,
+    pass_at_k,
+    pass_at_k_band,
+)
+
+ALPHA, BETA = 0.6, 1.2
+SIMULATIONS, CURVES, REPLICATES = 300, 100, 400
+
+
+def truth(ks):
+    """The mean of 1 - (1 - p)^k for p ~ Beta(ALPHA, BETA)."""
+    return np.array([1 - math.prod((BETA + i) / (ALPHA + BETA + i) for i in range(k)) for k in ks])
+
+
+def assert_nominal(held, simulations):
+    slack = 3 * math.sqrt(0.95 * 0.05 / simulations)
+    assert 0.93 - slack <= np.mean(held) <= 0.97 + slack
+
+
+def correct(rng, n, problems):
+    """Correct samples of each problem under two orders; the second never solves 30 % of them."""
+    p = rng.beta(ALPHA, BETA, size=problems)
+    solvable = rng.random(problems) < 0.7
+    return rng.binomial(n, p), rng.binomial(n, np.where(solvable, p, 0.0))
+
+
+@pytest.mark.parametrize("n", [16, 64])
+@pytest.mark.parametrize("problems", [50, 500])
+def test_intervals_at_single_k(n, problems):
+    rng, ks = np.random.default_rng([n, problems]), [1, 4, n]
+    of_count_CK = pass_at_k(n, np.arange(n + 1)[:, None], np.array(ks))
+    drawn = [correct(rng, n, problems) for _ in range(SIMULATIONS)]
+    # The simulations share their resamples of rows, so that one call does them all.
+    a, b = (pd.DataFrame(np.concatenate([of_count_CK[c[i]] for c in drawn], axis=1)) for i in (0, 1))
+    for found, true_K in (
+        (interval(a, replicates=REPLICATES), truth(ks)),
+        (paired_difference(a, b, replicates=REPLICATES), 0.3 * truth(ks)),
+    ):
+        low, high = (
+            np.array([getattr(at, end) for at in found.values()]).reshape(SIMULATIONS, -1) for end in ("low", "high")
+        )
+        held_SK = (low <= true_K) & (true_K <= high)
+        for held_S in held_SK.T:
+            assert_nominal(held_S, SIMULATIONS)
+
+
+def tables(of_count_CK, ks, *correct_P):
+    return [pd.DataFrame(of_count_CK[c_P], columns=pd.Index(ks, name="k")) for c_P in correct_P]
+
+
+@pytest.mark.parametrize(("n", "problems"), [(16, 50), (64, 50), (16, 500)])
+def test_bands_hold_the_whole_curve(n, problems):
+    rng, ks = np.random.default_rng([1, n, problems]), default_ks(n)
+    of_count_CK, true_K = pass_at_k(n, np.arange(n + 1)[:, None], np.array(ks)), truth(ks)
+    settings = {"tasks": None, "level": 0.95, "replicates": REPLICATES, "seed": 0}
+    held = {"mean": [], "difference": []}
+    for _ in range(CURVES):
+        a, b = tables(of_count_CK, ks, *correct(rng, n, problems))
+        mean, difference = band(a, **settings), band(differences(a, b), **settings)
+        held["mean"].append(((mean["low"] <= true_K) & (true_K <= mean["high"])).all())
+        held["difference"].append(((difference["low"] <= 0.3 * true_K) & (0.3 * true_K <= difference["high"])).all())
+    for held_S in held.values():
+        assert_nominal(held_S, CURVES)
+
+
+def test_the_interval_of_the_crossing_point():
+    # a solves half of the problems always; b solves each with chance p: they meet where E[1 - (1 - p)^k] = 1/2.
+    rng, n, problems, ks = np.random.default_rng(2), 8, 200, [1, 2, 3, 4, 6, 8]
+    curve_K = truth(ks)
+    i = int(np.argmax(curve_K >= 0.5)) - 1
+    k_star = ks[i] * (ks[i + 1] / ks[i]) ** ((0.5 - curve_K[i]) / (curve_K[i + 1] - curve_K[i]))
+    held = []
+    for _ in range(CURVES):
+        b = rng.binomial(n, rng.beta(ALPHA, BETA, size=problems))
+        a = np.where(rng.random(problems) < 0.5, n, 0)
+        counts_a, counts_b = (pd.DataFrame({"problem_id": range(problems), "n": n, "c": c}) for c in (a, b))
+        found = crossing_point(counts_a, counts_b, ks, replicates=REPLICATES)
+        held.append(found.k_star is not None and found.low <= k_star <= found.high)
+    assert_nominal(held, CURVES)
