@@ -15,14 +15,6 @@ import pytest
 from flexeval.stats import crossing_point, default_ks, interval, paired_difference, pass_at_k
 from flexeval.stats.bands import band
 from flexeval.stats.resampling import differences
-    crossing_point,
-    default_ks,
-    difference_band,
-    interval,
-    paired_difference,
-    pass_at_k,
-    pass_at_k_band,
-)
 
 ALPHA, BETA = 0.6, 1.2
 SIMULATIONS, CURVES, REPLICATES = 300, 100, 400
