@@ -1,4 +1,4 @@
-"""`flexeval ls`: the names of orders, models and tasks."""
+"""`flexeval ls`: the names of orders, models, tasks and figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flexeval.errors import did_you_mean
 if TYPE_CHECKING:
     from flexeval.registry import Registry
 
-KINDS = ("orders", "models", "tasks")
+KINDS = ("orders", "models", "tasks", "figures")
 
 _EPILOG = """\
 examples:
@@ -25,8 +25,8 @@ def add_parser(verbs: Any) -> None:
     """Register the verb."""
     verbs.add_parser(
         "ls",
-        help="list decoding orders, models and tasks",
-        description="List what can be named: decoding orders, models and tasks.",
+        help="list decoding orders, models, tasks and figures",
+        description="List what can be named: decoding orders, models, tasks and figures.",
         epilog=_EPILOG,
         declare=_declare,
     )
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.kind is None:
         sections = [_section(kind, with_parameters=kind == "orders") for kind in KINDS]
     elif args.kind in KINDS:
-        sections = [_section(args.kind, with_parameters=args.kind != "models")]
+        sections = [_section(args.kind, with_parameters=args.kind in ("orders", "tasks"))]
     else:
         raise did_you_mean("kind of name", args.kind, KINDS)
     print("\n\n".join(sections))
@@ -73,6 +73,10 @@ def _registry(kind: str) -> Registry[Any]:
         from flexeval.models import MODELS
 
         return MODELS
+    if kind == "figures":
+        from flexeval.figures import FIGURES
+
+        return FIGURES
     from flexeval.tasks import TASKS
 
     return TASKS

@@ -1,11 +1,26 @@
 """Runs -> figures: the paper's and ours, as PNG, PDF and the CSV behind them.
 
 A figure is a file here and a line below. Statistics are in `flexeval.stats`, drawing is in `flexeval.plots`; what is
-here decides which runs belong into a figure, and what it says.
+here decides which runs belong into a figure, and what it says. Listing the names imports nothing of weight.
 """
 
-from flexeval.figures.figure import Figure, Unavailable
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from flexeval.registry import Registry
+
+if TYPE_CHECKING:
+    from flexeval.figures.figure import Figure as Figure
+    from flexeval.figures.figure import Unavailable as Unavailable
+    from flexeval.figures.make import make_figures as make_figures
+
+_LAZY = {
+    "Figure": "flexeval.figures.figure",
+    "Unavailable": "flexeval.figures.figure",
+    "make_figures": "flexeval.figures.make",
+}
 
 FIGURES: Registry[type[Figure]] = Registry("figure")
 for _name, _target, _summary in [
@@ -29,4 +44,10 @@ for _name, _target, _summary in [
 ]:
     FIGURES.register(_name, f"flexeval.figures.{_target}", summary=_summary)
 
-__all__ = ["FIGURES", "Figure", "Unavailable"]
+__all__ = ["FIGURES", "Figure", "Unavailable", "make_figures"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'flexeval.figures' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

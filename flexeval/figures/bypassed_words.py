@@ -50,7 +50,7 @@ class BypassedWords(Figure):
         figure, axes = panels(titles, height=0.5 + 0.125 * lines)
         for panel, rows in zip(axes, groups, strict=True):
             words = rows[rows["kind"] == "word"].reset_index(drop=True)
-            name_lines(panel, words["word"])
+            name_lines(panel, words["word"], room=lines)
             for connector, look in _LOOKS.items():
                 of_kind = words[words["connector"] == connector]
                 dots(

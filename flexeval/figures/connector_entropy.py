@@ -52,7 +52,7 @@ class ConnectorEntropy(Figure):
         figure, axes = panels(titles, height=0.5 + 0.19 * lines)
         for panel, rows in zip(axes, groups, strict=True):
             names = [name for name in rows["group"].unique() if name != "all tokens"]
-            name_lines(panel, names)
+            name_lines(panel, names, room=lines)
             for order, shift in zip(PAIR, (-0.16, 0.16), strict=True):
                 own = rows[rows["order"] == order]
                 marked = own[own["group"] != "all tokens"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
@@ -40,7 +42,7 @@ class Correlation(Figure):
         titles, groups = by_panel(data, ("model", "task", "order"))
         correlations = [rows[rows["kind"] == "correlation"].iloc[0] for rows in groups]
         titles = [
-            f"{title}\nr = {row['estimate']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+            f"{title}\n{_said(row['estimate'], row['low'], row['high'])}"
             for title, row in zip(titles, correlations, strict=True)
         ]
         figure, axes = panels(titles, height=1.95, columns=4)
@@ -53,6 +55,10 @@ class Correlation(Figure):
             panel.set_ylabel(f"{order}, %")
         note = "One mark a problem; r with 95 % bootstrap interval over problems. Chance in n samples lowers r."
         return finish(figure, title=self.title, foot=foot(data, note))
+
+
+def _said(r: float, low: float, high: float) -> str:
+    return "r undefined: equal accuracies" if math.isnan(r) else f"r = {r:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _rows(run: Run, ar: Run) -> pd.DataFrame:

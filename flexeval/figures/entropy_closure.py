@@ -46,7 +46,7 @@ class EntropyClosure(Figure):
         for panel, rows in zip(axes, groups, strict=True):
             table = rows.set_index(["order", "group", "quantity"])
             names = list(dict.fromkeys(zip(rows["order"], rows["group"], strict=True)))
-            name_lines(panel, [f"{order}, {group}" for order, group in names])
+            name_lines(panel, [f"{order}, {group}" for order, group in names], room=lines)
             at = {quantity: table.xs(quantity, level="quantity").loc[names] for quantity in _LOOKS}
             join(panel, at["frontier_entropy"]["estimate"], at["entropy"]["estimate"])
             for quantity, (look, label) in _LOOKS.items():

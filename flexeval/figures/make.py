@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flexeval.errors import InputError
-from flexeval.figures import FIGURES, Figure, Unavailable
+from flexeval.figures import FIGURES
+from flexeval.figures.figure import Figure, Unavailable
 from flexeval.plots.render import rendered
 from flexeval.runs.files import replace_file
 from flexeval.runs.store import RunSet

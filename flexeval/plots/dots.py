@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 from flexeval.plots.style import FAINT, Look
 
 
-def name_lines(axes: Axes, names: Sequence[str]) -> None:
-    """A line for each name, the first at the top."""
+def name_lines(axes: Axes, names: Sequence[str], *, room: int | None = None) -> None:
+    """A line for each name, the first at the top; `room` for so many lines, so that panels have equal ones."""
     axes.set_yticks(range(len(names)), list(names))
-    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_ylim((room or len(names)) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
 
@@ -37,7 +37,7 @@ def dots(
     axes.hlines(heights[known], data["low"][known], data["high"][known], color=look.colour, linewidth=0.9)
     (markers,) = axes.plot(
         data["estimate"], heights, linestyle="none", marker=look.marker, color=look.colour, label=label,
-        markerfacecolor="white" if hollow else look.colour, markeredgewidth=0.9,
+        markerfacecolor="white" if hollow else look.colour, markeredgewidth=0.9, clip_on=False, zorder=3,
     )  # fmt: skip
     return markers
 

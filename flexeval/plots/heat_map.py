@@ -37,8 +37,12 @@ def heat_map(axes: Axes, cells: pd.DataFrame, x: str, y: str) -> QuadMesh:
 
 
 def shade_key(figure: Figure, mesh: QuadMesh, axes: Sequence[Axes], *, label: str) -> None:
-    """What the shades mean, at the right of the panels."""
-    bar = figure.colorbar(mesh, ax=list(axes), ticks=[0, 0.05, 0.25, 0.5, 1], fraction=0.05, pad=0.02, aspect=18)
+    """What the shades mean, at the right of the first row of panels."""
+    rows = len({panel.get_position().y0 for panel in axes})
+    bar = figure.colorbar(
+        mesh, ax=list(axes), ticks=[0, 0.05, 0.25, 0.5, 1], fraction=0.05, pad=0.02, shrink=max(1 / rows, 0.3),
+        anchor=(0.0, 1.0), aspect=14,
+    )  # fmt: skip
     bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=""))
     bar.outline.set_linewidth(0.5)  # type: ignore[operator] # the stub takes the outline for a method
     bar.set_label(label)

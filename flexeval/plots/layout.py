@@ -71,7 +71,7 @@ def finish(figure: Figure, *, title: str, foot: str) -> Figure:
     width, height = figure.get_size_inches()
 
     # How much each needs.
-    inside = width - 2 * _MARGIN
+    inside = 0.98 * (width - 2 * _MARGIN)  # hinting widens text a little
     title_lines, foot_lines = _wrapped(title, inside, _TITLE), _wrapped(foot, inside, _FOOT)
     key = _legend(figure, width)
     key_height = key.get_window_extent().height / figure.dpi + 0.07 if key else 0.0

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from flexeval.cli.main import main
+from flexeval.figures import FIGURES
 from flexeval.models import MODELS
 from flexeval.orders import ORDERS
 from flexeval.registry import Registry
 from flexeval.tasks import TASKS
 
 
-@pytest.mark.parametrize(("kind", "registry"), [("orders", ORDERS), ("models", MODELS), ("tasks", TASKS)])
+@pytest.mark.parametrize(
+    ("kind", "registry"), [("orders", ORDERS), ("models", MODELS), ("tasks", TASKS), ("figures", FIGURES)]
+)
 def test_every_name_has_a_line_with_its_aliases_and_summary(
     capsys: pytest.CaptureFixture[str], kind: str, registry: Registry[Any]
 ) -> None:
@@ -39,7 +42,7 @@ def test_parameters_come_with_their_defaults(capsys: pytest.CaptureFixture[str])
 def test_without_a_kind_all_names_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls"]) == 0
     first_words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
-    assert first_words == ["orders", *ORDERS, "models", *MODELS, "tasks", *TASKS]
+    assert first_words == ["orders", *ORDERS, "models", *MODELS, "tasks", *TASKS, "figures", *FIGURES]
 
 
 def test_unknown_kind(refused: Callable[..., str]) -> None:
