@@ -12,7 +12,7 @@ LARGEST = 400_000
 """Bytes. A figure of more marks than that is for `flexeval figures`."""
 
 _SECTIONS = {
-    "pass-at-k": ("pass-at-k",),
+    "pass-at-k": ("pass-at-k", "difference"),
     "coverage": ("coverage",),
     "entropy": ("connector-entropy", "entropy-closure"),
     "bypass": ("bypassed-words",),

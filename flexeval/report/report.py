@@ -8,14 +8,15 @@ from pathlib import Path
 from flexeval import claims
 from flexeval.errors import InputError
 from flexeval.report.certainty import bypass_section, entropy_section, measure
-from flexeval.report.decodes import Decodes, decodes
+from flexeval.report.decodes import decodes
 from flexeval.report.groups import TaskRuns, by_task
 from flexeval.report.illustrations import Illustrations
-from flexeval.report.markup import Markup, element, join, note
-from flexeval.report.page import Section, asset, make_page
+from flexeval.report.markup import Markup
+from flexeval.report.page import Section, make_page
 from flexeval.report.reach import coverage_section, pass_at_k_section
 from flexeval.report.settings import settings_section
 from flexeval.report.verdicts import claims_section
+from flexeval.report.viewer import viewer_section
 from flexeval.runs.files import replace_file
 from flexeval.runs.store import RunSet
 
@@ -54,7 +55,7 @@ def render(runs: RunSet) -> str:
         entropy_section(measured, figures.of("entropy")),
         bypass_section(measured, figures.of("bypass")),
         claims_section(claims.examine(runs)),
-        Section(name="decodes", title="Decode viewer", body=_viewer(played)),
+        viewer_section(played),
         Section(name="figures", title="More figures", body=figures.others()),
     ]
     page = make_page(
@@ -66,13 +67,6 @@ def render(runs: RunSet) -> str:
     if len(page) > LARGEST_PAGE:
         raise InputError(f"a page of {len(runs)} runs has {len(page)} bytes, more than {LARGEST_PAGE}; give fewer runs")
     return page
-
-
-def _viewer(played: Decodes | None) -> Markup:
-    if played is None:
-        return note("There is no decode to show: no run has a sample that fits on the page.")
-    about = "How an answer came about: each token where it was committed, step by step, under one order or two."
-    return join([element("p", about), *(note(sentence) for sentence in played.scope), asset("viewer.html")])
 
 
 def _title(runs: RunSet) -> str:

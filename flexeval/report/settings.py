@@ -63,7 +63,7 @@ def _facts(run: Run) -> dict[str, str]:
         **{name: _written(value) for name, value in settings.items() if name not in ("steps", "tokens_per_step")},
         "device": f"{environment.get('device')}, {environment.get('dtype')}",
         "isolation of programs": _isolation(run.record.get("isolation")),
-        "prompt": "the task's own" if run.record.get("prompt_template") is None else str(run.record["prompt_template"]),
+        "prompt": _prompt(run.record.get("prompt_template")),
         "versions": ", ".join(
             f"{name.replace('_', ' ')} {value}"
             for name, value in environment.items()
@@ -76,6 +76,13 @@ def _pace(steps: int | None, tokens_per_step: int | None) -> str:
     if steps is not None:
         return f"{steps} steps"
     return f"{tokens_per_step or 1} a step, unless the order decides"
+
+
+def _prompt(template: dict[str, str] | None) -> str:
+    """The wording around each question."""
+    if template is None:
+        return "the task's own"
+    return "\n".join(f"{turn}: {text}" for turn, text in template.items() if text)
 
 
 def _isolation(record: dict[str, Any] | None) -> str:

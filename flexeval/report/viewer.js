@@ -117,21 +117,29 @@
     return span;
   };
 
-  const showVerdict = (pane, run, sample, target) => {
+  /** A text in line, or folded away where it is a program or as long as one. */
+  const said = (name, text) => {
+    const long = text.length > 60 || text.includes("\n");
+    const shown = document.createElement(long ? "pre" : "bdi");
+    shown.textContent = text;
+    if (!long) return [` · ${name} `, shown];
+    const folded = document.createElement("details");
+    const summary = document.createElement("summary");
+    summary.textContent = name;
+    folded.append(summary, shown);
+    return [folded];
+  };
+
+  const showVerdict = (pane, sample, target) => {
     const mark = document.createElement("strong");
     mark.className = sample.correct ? "correct" : "wrong";
     mark.textContent = sample.correct ? "✓ correct" : "✗ wrong";
-    const said = (name, text) => {
-      const value = document.createElement("bdi");
-      value.textContent = text;
-      return [` · ${name} `, value];
-    };
-    pane.verdict.replaceChildren(
-      mark,
+    const parts = [mark, ` · NFE ${sample.nfe}`,
       ...(sample.extracted === null ? [" · no answer found"] : said("answer", sample.extracted)),
       ...said("target", target),
-      ...(sample.error === null ? [] : said("error", sample.error)),
-      ` · NFE ${sample.nfe}`);
+      ...(sample.error === null ? [] : said("error", sample.error))];
+    const folded = (part) => part instanceof Element && part.tagName === "DETAILS";
+    pane.verdict.replaceChildren(...parts.filter((part) => !folded(part)), ...parts.filter(folded));
   };
 
   const showPane = (pane) => {
@@ -155,12 +163,13 @@
     const never = run.gen_length - pane.tokens.length;
     pane.rest.textContent = `${sample.length} tokens in the text of ${run.gen_length} positions, blocks of ${run.block_length}`
       + (never > 0 ? `; the last ${never} were never decided` : "");
-    showVerdict(pane, run, sample, problems[problem].target);
+    showVerdict(pane, sample, problems[problem].target);
   };
 
   const showSample = () => {
     const problem = task().problems[byId("problem").value];
     byId("question").textContent = problem.question;
+    byId("question").classList.toggle("program", /\n\s{2,}\S/.test(problem.question));
     for (const pane of panes) showPane(pane);
     last = Math.max(...panes.flatMap((pane) => pane.tokens.filter(Boolean).map((token) => token.step + 1)), 0);
     byId("clock").max = last;
@@ -297,6 +306,7 @@
     options(panes[0].run, labels);
     options(panes[1].run, [["", "nothing"], ...labels]);
     panes[1].run.value = runs.length > 1 ? 1 : "";
+    panes[1].pane.hidden = runs.length < 2;
     fillSamples();
   };
 

@@ -1,0 +1,23 @@
+"""`flexeval report`: a page for good runs, one line for what cannot be one."""
+
+from __future__ import annotations
+
+from flexeval.cli.main import main
+
+
+def test_it_writes_one_file_and_says_where(bigram, in_tmp, capsys):
+    assert main(["passk", "--order", "ar", "--limit", "2", "--num-samples", "2", "--gen-length", "12"]) == 0
+    capsys.readouterr()
+    assert main(["report", "runs", "-o", "page.html"]) == 0
+    assert capsys.readouterr().out == "page.html\n"
+    page = (in_tmp / "page.html").read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>") and page.endswith("</html>\n") and "word-problems" in page
+    assert sorted(path.name for path in in_tmp.iterdir()) == ["page.html", "runs"]
+
+
+def test_what_cannot_be_reported_is_refused_in_one_line(in_tmp, refused):
+    (in_tmp / "empty").mkdir()
+    assert "no run in 'empty'" in refused("report", "empty")
+    assert "no folder 'missing'" in refused("report", "empty", "-o", "missing/page.html")
+    assert "--help" in refused("report")
+    assert list(in_tmp.iterdir()) == [in_tmp / "empty"]

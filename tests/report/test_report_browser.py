@@ -1,0 +1,222 @@
+"""The page in a headless Chromium: it opens without a complaint or a request, and its viewer does what the data says.
+
+Needs a Chromium on PATH, or named in FLEXEVAL_CHROMIUM.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from chromium import Browser, find_chromium
+from report_runs import HOSTILE, PIECES, run_set, write_run
+
+from flexeval.report.decodes import decodes
+from flexeval.report.page import make_page
+from flexeval.report.viewer import viewer_section
+
+TOKENS = "[...document.querySelectorAll('.pane')[{pane}].querySelectorAll('.answer .token')]"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = find_chromium()
+    if program is None:
+        pytest.skip("needs a Chromium: install one, or name it in FLEXEVAL_CHROMIUM")
+    browser = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+def viewer_page(folder, runs):
+    played = decodes(runs, budget=10**7)
+    path = folder / "page.html"
+    path.write_text(make_page("Decodes", "", [viewer_section(played)], played.island), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_orders(tmp_path_factory):
+    """AR order, which commits token i at step i, beside an order that commits the odd positions first."""
+    folder = tmp_path_factory.mktemp("two")
+    runs = run_set(write_run(folder / "ar"), write_run(folder / "confidence", order="confidence"))
+    return viewer_page(folder, runs), runs
+
+
+@pytest.fixture
+def opened(browser, two_orders):
+    browser.open(two_orders[0])
+    yield browser
+    assert_quiet(browser)
+
+
+def assert_quiet(browser):
+    assert browser.complaints == []
+    assert len(browser.requests) == 1 and browser.requests[0].startswith("file:"), browser.requests
+
+
+def masked(browser, pane):
+    return browser.value(TOKENS.format(pane=pane) + ".map((token) => token.classList.contains('mask'))")
+
+
+def texts(browser, pane):
+    return browser.value(TOKENS.format(pane=pane) + ".map((token) => token.textContent)")
+
+
+def steps_of(run):
+    rows = run.tokens(["problem_id", "sample_index", "commit_step", "passes", "entropy"])
+    first = run.samples.iloc[0]
+    return rows[(rows["problem_id"] == first["problem_id"]) & (rows["sample_index"] == first["sample_index"])]
+
+
+def assert_shows(browser, runs, clock):
+    """Both panes show what was committed before the clock, and masks elsewhere."""
+    assert browser.value("document.querySelector('#viewer').dataset.clock") == str(clock)
+    for pane, run in enumerate(runs):
+        committed = (steps_of(run)["commit_step"] < clock).tolist()
+        assert masked(browser, pane) == [not shown for shown in committed]
+        for text, shown, piece in zip(texts(browser, pane), committed, [*PIECES, ""], strict=True):
+            assert text == piece if shown else "░" in text and set(text) <= {"░", " "}
+
+
+def test_it_opens_with_two_finished_answers_and_their_verdicts(opened, two_orders):
+    assert_shows(opened, two_orders[1], len(PIECES) + 1)
+    assert "".join(texts(opened, 0)) == "".join(PIECES)
+    for pane, run in enumerate(two_orders[1]):
+        said = opened.value(f"document.querySelectorAll('.verdict')[{pane}].textContent")
+        sample = run.samples.iloc[0]
+        assert said.startswith("✓ correct" if sample["correct"] else "✗ wrong")
+        assert f"answer {sample['extracted']}" in said and f"target {run.problems['target'][0]}" in said
+        label = opened.value(f"document.querySelectorAll('.run')[{pane}].selectedOptions[0].textContent")
+        assert label == run.config.order
+
+
+def test_the_buttons_step_both_orders_by_one_clock(opened, two_orders):
+    opened.click("#start")
+    assert_shows(opened, two_orders[1], 0)
+    for clock in (1, 2, 3):
+        opened.click("#forward")
+        assert_shows(opened, two_orders[1], clock)
+    opened.click("#back")
+    assert_shows(opened, two_orders[1], 2)
+    opened.click("#end")
+    assert_shows(opened, two_orders[1], len(PIECES) + 1)
+
+
+def test_the_keys_step_and_move_the_focus(opened, two_orders):
+    opened.click(".answer .token")
+    opened.press("Home")
+    assert_shows(opened, two_orders[1], 0)
+    for _ in range(5):
+        opened.press("ArrowRight")
+    opened.press("ArrowLeft")
+    assert_shows(opened, two_orders[1], 4)
+    opened.press("ArrowDown")
+    opened.press("ArrowDown")
+    opened.press("ArrowUp")
+    assert opened.value("document.activeElement.dataset.position") == "1"
+    opened.press("End")
+    assert_shows(opened, two_orders[1], len(PIECES) + 1)
+
+
+def test_it_plays_to_the_end_and_pauses(opened):
+    opened.choose("#speed", "40")
+    opened.click(".answer .token")
+    opened.press(" ")
+    playing = "document.querySelector('#play').getAttribute('aria-label') === 'Pause'"
+    assert opened.value(playing)
+    opened.press(" ")
+    assert not opened.value(playing)
+    paused_at = opened.value("document.querySelector('#viewer').dataset.clock")
+    assert int(paused_at) < len(PIECES) + 1
+    opened.press(" ")
+    opened.wait(lambda: not opened.value(playing))
+    assert opened.value("document.querySelector('#time').textContent") == f"step {len(PIECES) + 1} of {len(PIECES) + 1}"
+
+
+def test_the_slider_jumps(opened, two_orders):
+    opened.value(
+        "{const slider = document.querySelector('#clock'); slider.value = 7; slider.dispatchEvent(new Event('input'));}"
+    )
+    assert_shows(opened, two_orders[1], 7)
+
+
+@pytest.mark.parametrize("by", ["step", "entropy"])
+def test_colours_are_those_of_the_scale(opened, two_orders, by):
+    opened.click(f"input[value={by}]")
+    stops = opened.value("document.querySelector('#ramp').style.backgroundImage").split("rgb")[1:]
+    stops = [stop.strip("(), ") for stop in stops]
+    column = {"step": "commit_step", "entropy": "entropy"}[by]
+    rows = [steps_of(run)[column].to_numpy() for run in two_orders[1]]
+    high = max(values.max() for values in rows)
+    said = opened.value("document.querySelector('#high').textContent")
+    assert said == (str(high) if by == "step" else f"{high:.2f} nats")
+    for pane, values in enumerate(rows):
+        colours = opened.value(TOKENS.format(pane=pane) + ".map((token) => token.style.backgroundColor)")
+        for value, colour in zip(values, colours, strict=True):
+            place = value / high * (len(stops) - 1)
+            if abs(place - round(place)) < 1e-6:
+                assert colour == f"rgb({stops[round(place)]})"
+        order = sorted(range(len(values)), key=lambda i: values[i])
+        light = [sum(weight * int(part) for weight, part in zip((3, 6, 1), colour[4:-1].split(","), strict=True))
+                 for colour in colours]  # fmt: skip
+        assert [light[i] for i in order] == sorted(light)
+
+
+def test_bypassed_tokens_are_marked_by_more_than_colour(opened, two_orders):
+    for pane, run in enumerate(two_orders[1]):
+        lines = opened.value(TOKENS.format(pane=pane) + ".map((token) => getComputedStyle(token).textDecorationStyle)")
+        assert [line == "dotted" for line in lines] == (steps_of(run)["passes"] > 0).tolist()
+    assert (steps_of(two_orders[1][1])["passes"] > 0).any()
+
+
+def test_pointer_and_focus_show_the_record_of_a_token(opened, two_orders):
+    row = two_orders[1][1].tokens().iloc[2]
+    for act in (opened.hover, opened.click):
+        act(".pane:nth-child(2) .token:nth-child(3)")
+        shown = dict(
+            opened.value(
+                "[...document.querySelectorAll('#facts div')].map((row) => [...row.children].map((c) => c.textContent))"
+            )
+        )
+        assert shown["Position"] == "2" and shown["Token"] == json.dumps(PIECES[2])
+        assert shown["Commit step"] == str(row["commit_step"])
+        assert shown["Entropy at commit"] == f"{row['entropy']:.3f} nats"
+        assert shown["Probability"] == f"{row['prob']:.4f}"
+        assert shown["Passed over"].startswith(str(row["passes"]))
+        assert shown["Rank"].startswith(str(row["rank"]))
+
+
+def test_hostile_texts_are_shown_and_do_nothing(browser, tmp_path):
+    runs = run_set(
+        write_run(tmp_path / "ar", pieces=HOSTILE, question=HOSTILE[0] + HOSTILE[1], task=f"word-problems{HOSTILE[1]}",
+                  grade={"extracted": HOSTILE[0], "error": HOSTILE[1]}, problems=1, samples=1),
+    )  # fmt: skip
+    browser.open(viewer_page(tmp_path, runs))
+    assert "".join(texts(browser, 0)) == "".join(HOSTILE)
+    assert browser.value("document.querySelector('#question').textContent") == HOSTILE[0] + HOSTILE[1] + " 0"
+    said = browser.value("document.querySelector('.verdict').textContent")
+    assert HOSTILE[0] in said and HOSTILE[1] in said
+    for position in range(len(HOSTILE) - 1):
+        browser.press("ArrowDown") if position else browser.click(".answer .token")
+    assert browser.value("document.title") == "Decodes"
+    assert browser.value("document.querySelectorAll('img').length") == 0
+    assert browser.value("document.querySelectorAll('script').length") == 2
+    assert_quiet(browser)
+
+
+def test_the_policy_stops_what_would_slip_through(browser, two_orders, tmp_path):
+    """The same page with a script and an image put in by force: the policy blocks both, so it is in force."""
+    page = two_orders[0].read_text("utf-8")
+    forced = "<script>document.title = 'taken'</script><img src='https://example.invalid/x.png'>"
+    path = tmp_path / "forced.html"
+    path.write_text(page.replace("</main>", f"{forced}</main>"), "utf-8")
+    browser.open(path)
+    assert browser.value("document.title") == "Decodes"
+    assert any("Content Security Policy" in complaint for complaint in browser.complaints)
+
+
+def test_it_fits_a_phone(browser, two_orders):
+    browser.open(two_orders[0], width=390, height=844, dark=True)
+    assert browser.value("document.documentElement.scrollWidth") <= 390
+    assert_quiet(browser)

@@ -1,0 +1,119 @@
+"""What the viewer is given equals the token table, for problems and samples that are chosen by a rule."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_runs import HOSTILE, run_set, with_verdicts, write_run
+
+from flexeval.report.decodes import CERTAIN, NAT, decodes
+
+PLENTY = 10**9
+SPARSE = ("rank", "passes", "frontier_step", "frontier_entropy")
+
+
+def data_of(found) -> dict:
+    return json.loads(
+        found.island.removeprefix('<script type="application/json" id="decode-data">')[: -len("</script>")]
+    )
+
+
+def rows_of(task: dict, run: dict) -> pd.DataFrame:
+    """The token table that the viewer's data describes."""
+    rows = []
+    for sample in run["samples"]:
+        sparse = {name: dict(zip(sample[name][::2], sample[name][1::2], strict=True)) for name in SPARSE}
+        for position, step in enumerate(sample["step"]):
+            if step < 0:
+                continue
+            eligible = sample["eligible_entropy"][position]
+            rows.append(
+                {
+                    "problem_id": task["problems"][sample["problem"]]["id"],
+                    "sample_index": sample["sample"],
+                    "position": position,
+                    "piece": run["pieces"][sample["piece"][position]],
+                    "in_text": position < sample["length"],
+                    "commit_step": step,
+                    "entropy": sample["entropy"][position] / NAT,
+                    "prob": sample["prob"][position] / CERTAIN,
+                    "eligible_entropy": np.nan if eligible is None else eligible / NAT,
+                    "rank": sparse["rank"].get(position, 0),
+                    "passes": sparse["passes"].get(position, 0),
+                    "frontier_step": sparse["frontier_step"].get(position, -1),
+                    "frontier_entropy": sparse["frontier_entropy"].get(position, np.nan * NAT) / NAT,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("pieces", [("Since", " 2", " +", ".", " yes"), HOSTILE], ids=["plain", "hostile"])
+@pytest.mark.parametrize("order", ["ar", "confidence"])
+def test_the_data_is_the_token_table(tmp_path, order, pieces):
+    runs = run_set(write_run(tmp_path / "run", order=order, pieces=pieces, gen_length=24))
+    (task,) = data_of(decodes(runs, budget=PLENTY))["tasks"]
+    (run,) = task["runs"]
+    told = rows_of(task, run)
+    kept = runs[0].tokens(list(told.columns)).astype({"problem_id": object, "piece": object})
+    for name, unit in (("entropy", NAT), ("eligible_entropy", NAT), ("frontier_entropy", NAT), ("prob", CERTAIN)):
+        np.testing.assert_allclose(told.pop(name), kept.pop(name), rtol=0, atol=0.5001 / unit)
+    pd.testing.assert_frame_equal(told, kept, check_dtype=False)
+
+
+def test_verdicts_and_problems_are_those_of_the_run(tmp_path):
+    runs = run_set(write_run(tmp_path / "run", problems=4, samples=3))
+    (task,) = data_of(decodes(runs, budget=PLENTY))["tasks"]
+    stored = runs[0].problems.rename(columns={"problem_id": "id"})[["id", "question", "target"]]
+    assert task["problems"] == stored.to_dict("records")
+    for told, row in zip(task["runs"][0]["samples"], runs[0].samples.itertuples(), strict=True):
+        assert task["problems"][told["problem"]]["id"] == row.problem_id
+        for name in ("correct", "extracted", "error", "nfe", "length"):
+            assert told[name] == getattr(row, name)
+
+
+def test_runs_of_a_task_carry_the_same_problems_and_samples(tmp_path):
+    whole = write_run(tmp_path / "whole", problems=40, samples=6)
+    begun = write_run(tmp_path / "begun", order="confidence", problems=40, samples=6, finished=20)
+    other = write_run(tmp_path / "other", task="sudoku4")
+    words, sudoku = data_of(decodes(run_set(whole, begun, other), budget=PLENTY))["tasks"]
+    assert [words["name"], sudoku["name"]] == ["word-problems", "sudoku4"]
+    # Twenty samples are those of problems 0 to 3: only these can be set side by side.
+    assert [one["id"] for one in words["problems"]] == [f"word-problems/{i}" for i in range(4)]
+    carried = [{(one["problem"], one["sample"]) for one in run["samples"]} for run in words["runs"]]
+    assert carried[0] == {(i, j) for i in range(4) for j in range(4)}
+    assert carried[1] == {(i, j) for i, j in carried[0] if 6 * i + j < 20}
+
+
+def test_problems_are_spread_over_the_task_and_what_is_left_out_is_said(tmp_path):
+    found = decodes(run_set(write_run(tmp_path / "run", problems=47, samples=6)), budget=PLENTY)
+    (task,) = data_of(found)["tasks"]
+    places = [int(one["id"].rpartition("/")[2]) for one in task["problems"]]
+    assert places == list(range(0, 47, 2))
+    (scope,) = found.scope
+    assert "24 of 47 problems" in scope and "first 4 of 6 samples" in scope
+
+
+def test_the_budget_holds_and_more_budget_never_carries_less(tmp_path):
+    runs = run_set(write_run(tmp_path / "run", problems=30, samples=4))
+    before = 0
+    for budget in (0, 2_000, 4_000, 10_000, 30_000, PLENTY):
+        found = decodes(runs, budget=budget)
+        carried = 0 if found is None else len(data_of(found)["tasks"][0]["runs"][0]["samples"])
+        assert found is None or len(found.island.encode()) <= budget
+        assert carried >= before
+        before = carried
+    assert before == 24 * 4
+
+
+def test_nothing_to_show_is_none(tmp_path):
+    assert decodes(run_set(write_run(tmp_path / "run", finished=0)), budget=PLENTY) is None
+
+
+def test_texts_that_no_file_holds_survive(tmp_path):
+    hostile = "\ud800 </script> \x00"
+    runs = with_verdicts(run_set(write_run(tmp_path / "run")), extracted=hostile, error=hostile)
+    (task,) = data_of(decodes(runs, budget=PLENTY))["tasks"]
+    assert {(one["extracted"], one["error"]) for one in task["runs"][0]["samples"]} == {(hostile, hostile)}
