@@ -22,7 +22,7 @@ def pass_at_k_gap(task: str, *, k: int, first: str, second: str) -> str | None:
 def coverage(task: str) -> str | None:
     """Problems that arbitrary order alone, and AR order alone, solves, of all problems."""
     words = {
-        row.benchmark: f"{row.confidence_only_percent:g} % alone (AR alone {row.ar_only_percent:g} %)"
+        str(row.benchmark): f"{row.confidence_only_percent:g} % alone (AR alone {row.ar_only_percent:g} %)"
         for row in _numbers("coverage.csv").itertuples()
     }
     return _joined(task, words, "k = 1024")

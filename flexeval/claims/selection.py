@@ -90,10 +90,11 @@ def groups(runs: RunSet) -> list[Group]:
         if _is_plain(sampling):
             of_task = sets.setdefault((run.config.model, run.config.task), {})
             of_task.setdefault((sampling.gen_length, sampling.seed), []).append(run)
-    return [
-        Group(model=model, task=task, runs=RunSet(tuple(max(alike.values(), key=len))))
-        for (model, task), alike in sets.items()
-    ]
+    found = []
+    for (model, task), by_canvas in sets.items():
+        largest = max(by_canvas.values(), key=len)
+        found.append(Group(model=model, task=task, runs=RunSet(tuple(largest))))
+    return found
 
 
 def is_constraint_task(task: str) -> bool:

@@ -128,8 +128,8 @@ def _show_estimate(console: Console, plan: Plan, machine: Machine, args: argpars
     if plan.description:
         console.print(plan.description, soft_wrap=True)
     table = Table()
-    for name in ("run", "model", "problems", "n", "samples", "NFE at most", "GPU-hours at most", "stored"):
-        table.add_column(name, justify="left" if name in ("run", "model", "stored") else "right")
+    for name in ("run", "problems", "n", "samples", "NFE at most", "GPU-hours", "stored"):
+        table.add_column(name, justify="left" if name in ("run", "stored") else "right")
     costs, missing = [], []
     for config in plan.configs:
         problems = count_problems(config, get_task(config.task, data_dir=args.data_dir))
@@ -139,7 +139,7 @@ def _show_estimate(console: Console, plan: Plan, machine: Machine, args: argpars
         costs.append(cost)
         missing += [] if stored else [cost]
         table.add_row(
-            label(config), config.model, str(problems), str(config.num_samples), f"{cost.samples:,}",
+            label(config), str(problems), str(config.num_samples), f"{cost.samples:,}",
             f"{cost.evaluations:,}", _hours(cost.gpu_hours), "yes" if stored else "",
         )  # fmt: skip
     table.add_section()
@@ -147,7 +147,7 @@ def _show_estimate(console: Console, plan: Plan, machine: Machine, args: argpars
         known = [cost.gpu_hours for cost in some if cost.gpu_hours is not None]
         hours = _hours(sum(known)) + ("" if len(known) == len(some) else " and unknown sizes")
         samples, evaluations = sum(cost.samples for cost in some), sum(cost.evaluations for cost in some)
-        table.add_row(name, "", "", "", f"{samples:,}", f"{evaluations:,}", hours, "")
+        table.add_row(name, "", "", f"{samples:,}", f"{evaluations:,}", hours, "")
     console.print(table)
     console.print(
         f"GPU-hours: NFE x 2 x parameters x (gen_length + {machine.prompt_tokens} prompt tokens) operations, at "
