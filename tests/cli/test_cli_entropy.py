@@ -1,0 +1,123 @@
+"""`flexeval entropy` and `flexeval bypass` on runs of a model of a few words: what is printed is what the runs hold."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flexeval import stats
+from flexeval.cli import options
+from flexeval.cli.main import main
+from flexeval.runs.store import RunSet, read_runs
+
+ORDERS = ("ar", "confidence")
+
+
+@pytest.fixture
+def loaded(bigram: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that were loaded: the bigram model, saying "So" where it says "The"."""
+    model = type(options.load_model(argparse.Namespace(), "tiny"))
+    plain = model.pieces
+
+    def pieces(self: Any, token_ids: Sequence[int]) -> list[str]:
+        return [" So" if piece == " The" else piece for piece in plain(self, token_ids)]
+
+    monkeypatch.setattr(model, "pieces", pieces)
+    bigram.clear()
+    return bigram
+
+
+@pytest.fixture
+def runs(in_tmp: Path, loaded: list[str], capsys: pytest.CaptureFixture[str]) -> RunSet:
+    """A stored run of each order."""
+    small = ["--limit", "6", "--num-samples", "6", "--gen-length", "12", "--block-length", "3", "--temperature", "1"]
+    assert main(["passk", *small, *(word for order in ORDERS for word in ("--order", order))]) == 0
+    capsys.readouterr()
+    loaded.clear()
+    return read_runs([Path("runs")])
+
+
+def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
+    assert main([*argv, "--json", "-"]) == 0
+    content: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return content
+
+
+def test_entropies_are_those_of_the_runs(runs: RunSet, loaded: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    content = printed(capsys, "entropy", "runs", "--min-count", "2")
+    assert [row["run"] for row in content["runs"]] == list(ORDERS)
+    for run in runs:
+        tokens = run.tokens()
+        words = stats.words(tokens)
+        for group, rows in (("all tokens", tokens[tokens["in_text"]]), ("connectors", words[words["connector"]])):
+            (found,) = (
+                row
+                for row in content["entropy_nats"]
+                if (row["run"], row["group"], row["quantity"]) == (run.config.order, group, "entropy")
+            )
+            assert found["count"] == len(rows) > 0
+            assert found["estimate"] == pytest.approx(rows["entropy"].mean(), rel=1e-6)
+        ranked = [row["word"] for row in content["highest_entropy_words"] if row["run"] == run.config.order]
+        assert ranked == list(stats.highest_entropy_words(words, tokens, top=10, min_count=2)["word"])
+    assert {(row["first"], row["second"], row["group"]) for row in content["differences_nats"]} == {
+        ("confidence", "ar", "all tokens"),
+        ("confidence", "ar", "connectors"),
+    }
+    assert loaded == []
+
+
+def test_the_counterfactual_is_computed_once_and_equals_ar(
+    runs: RunSet, loaded: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = printed(capsys, "entropy", "runs", "--counterfactual")
+    assert loaded == ["tiny"]
+    estimates = {
+        (row["run"], row["quantity"]): row["estimate"]
+        for row in content["entropy_nats"]
+        if row["group"] == "all tokens"
+    }
+    assert estimates["ar", "ar_gap"] == pytest.approx(0, abs=1e-5)
+    assert estimates["ar", "ar_entropy"] == pytest.approx(estimates["ar", "entropy"], abs=1e-5)
+    assert abs(estimates["confidence", "ar_gap"]) > 0.01
+    assert printed(capsys, "entropy", "runs", "--counterfactual") == content
+    assert printed(capsys, "entropy", "runs") == content
+    assert loaded == ["tiny"]
+
+
+def test_bypass_rates_are_those_of_the_runs(runs: RunSet, capsys: pytest.CaptureFixture[str]) -> None:
+    content = printed(capsys, "bypass", "runs", "--min-count", "1", "--csv", "bypass.csv")
+    lines = list(csv.DictReader(Path("bypass.csv").read_text().splitlines()))
+    for run in runs:
+        expected = stats.bypass_table(stats.words(run.tokens())).set_index("word")
+        rows = [row for row in lines if row["run"] == run.config.order]
+        assert {row["word"]: int(row["bypassed"]) for row in rows} == expected["bypassed"].to_dict()
+    assert {row["run"] for row in content["most_bypassed"]} == {"confidence"}, "AR bypasses nothing"
+    (enriched,) = (row for row in content["enrichment"] if row["run"] == "confidence")
+    words = stats.words(runs.where(order="confidence")[0].tokens())
+    again = stats.enrichment(words, 3)
+    assert (enriched["rate"], enriched["p_value"]) == pytest.approx((again.rate, again.p_value))
+
+
+def test_tables_say_what_they_are_about(runs: RunSet, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["entropy", "runs"]) == 0
+    entropy = capsys.readouterr().out
+    for words in ("all tokens", "connectors", "So", "at the frontier", "confidence − ar", "model tiny", "T = 1"):
+        assert words in entropy
+    assert main(["bypass", "runs"]) == 0
+    bypass = capsys.readouterr().out
+    for words in ("others, matched", "delay", "block_length 3", "6 problems, 36 samples"):
+        assert words in bypass
+
+
+@pytest.mark.parametrize("verb", ["entropy", "bypass"])
+def test_bad_input_is_one_line(in_tmp: Path, refused: Callable[..., str], verb: str) -> None:
+    assert "there is no run in 'nowhere'" in refused(verb, "nowhere")
+    assert "--top must be at least 1, not 0" in refused(verb, "runs", "--top", "0")
+    assert "there is no folder 'missing'" in refused(verb, "runs", "--json", "missing/a.json")
+    assert "RUN" in refused(verb)
