@@ -1,0 +1,89 @@
+"""The paper's Table 1: greedy accuracy of a checkpoint at several lengths, beside the published methods.
+
+    python analyses/greedy_accuracy.py --model tiny --task word-problems --gen-length 48
+    python analyses/greedy_accuracy.py --model CHECKPOINT --task gsm8k --data-dir DIR --device cuda
+
+One sample a problem at T = 0, LLaDA's low-confidence order, blocks of 32, one token per step, at gen_length 128, 256
+and 512 (arXiv:2601.15165, Table 1). Samples are stored as they finish, and the same command continues. Intervals are
+95 % percentile bootstrap intervals over problems; the published numbers have none. They are printed where the
+benchmark is the same: results/paper/paper_rl_accuracy.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from flexeval import RunConfig, SamplingConfig, get_task, load_model, stats
+from flexeval.runs.runner import run
+from flexeval.runs.store import default_folder_name
+from flexeval.tasks import task_spec
+
+PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "paper" / "paper_rl_accuracy.csv"
+LENGTHS = (128, 256, 512)
+
+
+def measured(arguments: argparse.Namespace) -> dict[int, stats.Interval]:
+    """Accuracy by gen_length, fractions."""
+    task = get_task(arguments.task, data_dir=arguments.data_dir)
+    model = load_model(arguments.model, device=arguments.device, dtype=arguments.dtype)
+    accuracy = {}
+    for gen_length in arguments.gen_length:
+        sampling = SamplingConfig(gen_length=gen_length, block_length=min(32, gen_length), temperature=0.0)
+        config = RunConfig(
+            model=arguments.model,
+            task=task_spec(task),
+            order=arguments.order,
+            sampling=sampling,
+            num_samples=1,
+            limit=arguments.limit,
+        )
+        done = run(config, out=arguments.runs / default_folder_name(config), predictor=model, task=task)
+        summary = stats.summarize(config.order, done.counts(), done.samples["nfe"], done.effort, ks=[1])
+        accuracy[gen_length] = summary.pass_at_k[1]
+    return accuracy
+
+
+def table(name: str, accuracy: dict[int, stats.Interval], published: pd.DataFrame) -> list[str]:
+    """A Markdown table, percent: one column a length, the published methods first."""
+    lengths = sorted({*accuracy, *published["gen_length"]})
+    lines = ["| | " + " | ".join(map(str, lengths)) + " |", "|---" * (len(lengths) + 1) + "|"]
+    for method, rows in published.groupby("method", sort=False):
+        by_length = dict(zip(rows["gen_length"], rows["accuracy_percent"], strict=True))
+        lines.append(f"| {method} | " + " | ".join(f"{by_length.get(n, '-')}" for n in lengths) + " |")
+    cells = [
+        f"{100 * accuracy[n].estimate:.1f} [{100 * accuracy[n].low:.1f}, {100 * accuracy[n].high:.1f}]"
+        if n in accuracy
+        else "-"
+        for n in lengths
+    ]
+    return [*lines, f"| **{name}** | " + " | ".join(cells) + " |"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="tiny", help="bundled name, short name, folder or hub id")
+    parser.add_argument("--task", default="word-problems", help="name or name:param=value,...")
+    parser.add_argument("--order", default="confidence")
+    parser.add_argument("--gen-length", type=int, nargs="+", default=LENGTHS)
+    parser.add_argument("--limit", type=int, help="only the first so many problems")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders")
+    parser.add_argument("--out", type=Path, help="also write the table here")
+    arguments = parser.parse_args()
+
+    accuracy = measured(arguments)
+    published = pd.read_csv(PUBLISHED)
+    published = published[published["benchmark"] == get_task(arguments.task).name]
+    lines = table(arguments.model, accuracy, published)
+    print("\n".join(lines))
+    if arguments.out is not None:
+        arguments.out.write_text("# Greedy accuracy, percent\n\n" + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
