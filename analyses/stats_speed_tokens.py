@@ -3,8 +3,8 @@
     python analyses/stats_speed_tokens.py [RUN] [--rows 1000000] [--out results/stats/token_speed.md]
 
 RUN is a run folder whose texts are repeated under new problem and sample names until there are enough rows. Without
-one, texts are made up: 2000 words by Zipf's law, some of several pieces, a connector at every tenth token. What is timed is the
-process's CPU seconds, once, after the imports; reading the rows from disk is not part of it.
+one, texts are made up: 2000 words by Zipf's law, some of several pieces, a connector at every tenth token. What is
+timed is the process's CPU seconds, once, after the imports; reading the rows from disk is not part of it.
 """
 
 from __future__ import annotations
