@@ -1,8 +1,8 @@
 """Simultaneous bands over a curve of k: the whole true curve lies inside with the stated probability.
 
-A band is made of BCa bounds, each column's at the same, wider score: the one at which the stated share of bootstrap
-curves stays between the percentiles of that score at every k. Columns that move together cost little width, and one
-without variance costs none. Bounds are percentiles of resampled means, so they never leave the range of the values.
+A band has the bounds of `flexeval.stats.resampling` at one wider score for all columns: the one that holds the stated
+share of bootstrap curves at every k. Columns that move together cost little width, and one without variance none. A
+band of means consists of percentiles of resampled means, so it never leaves the range of the values.
 
 Knows counts, not what an order is.
 """
@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, differences, resample
+from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, Resampled, differences, resample
 
 
 def pass_at_k_band(
@@ -72,7 +72,8 @@ def difference_band(
         InputError: other problems, a problem with fewer than max(ks) samples, and what `interval` refuses.
     """
     table = differences(pass_at_k_table(counts_a, ks), pass_at_k_table(counts_b, ks))
-    return band(table, tasks=tasks, level=level, replicates=replicates, seed=seed)
+    found = band_of_differences(table, tasks=tasks, level=level, replicates=replicates, seed=seed)
+    return found.assign(low=found["low"].clip(lower=-1), high=found["high"].clip(upper=1))
 
 
 def band(
@@ -84,7 +85,19 @@ def band(
         One row a column: its label under the name of the column index, estimate, low, high.
     """
     resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
-    low_K, high_K = resampled.bounds(_joint_score(resampled.replicates_RK, level))
+    return _frame(table, resampled, resampled.bounds(_joint_score(resampled.replicates_RK, level)))
+
+
+def band_of_differences(
+    table: pd.DataFrame, *, tasks: Sequence[Hashable] | None, level: float, replicates: int, seed: int
+) -> pd.DataFrame:
+    """As `band`, for a table that `differences` gave: symmetric about the means."""
+    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
+    return _frame(table, resampled, resampled.symmetric_bounds(_joint_deviation(resampled, level)))
+
+
+def _frame(table: pd.DataFrame, resampled: Resampled, bounds: tuple[Floats, Floats]) -> pd.DataFrame:
+    low_K, high_K = bounds
     columns = {table.columns.name: table.columns, "estimate": resampled.means_K, "low": low_K, "high": high_K}
     return pd.DataFrame(columns)
 
@@ -98,3 +111,11 @@ def _joint_score(replicates_RK: Floats, level: float) -> float:
         at_least_R = len(ordered_R) - np.searchsorted(ordered_R, replicates_R, side="left")
         tail_R = np.minimum(tail_R, np.minimum(at_most_R, at_least_R) / len(ordered_R))
     return float(stats.norm.isf(np.quantile(tail_R, 1 - level)))
+
+
+def _joint_deviation(resampled: Resampled, level: float) -> float:
+    """How many standard errors `level` of the replicate curves keep within at every column."""
+    error_K = resampled.replicates_RK.std(axis=0)
+    varies_K = error_K > 1e-12
+    deviation_RK = np.abs(resampled.replicates_RK - resampled.means_K) / np.where(varies_K, error_K, np.inf)
+    return float(np.quantile(deviation_RK.max(axis=1), level))

@@ -7,13 +7,22 @@ Knows tables of numbers, one row a problem. It does not know what the numbers ar
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
-from flexeval.stats.resampling import LEVEL, REPLICATES, bootstrap_means, differences, normal_score, resample
+from flexeval.stats.resampling import (
+    LEVEL,
+    REPLICATES,
+    Floats,
+    Resampled,
+    bootstrap_means,
+    differences,
+    normal_score,
+    resample,
+)
 
 __all__ = [
     "LEVEL",
@@ -80,10 +89,11 @@ def interval(
     Raises:
         InputError: an empty table, NaN in it, or a level or number of replicates out of range.
     """
-    bounds = _bounds(table, tasks, replicates, level, seed)
+    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
+    bounds = resampled.bounds(normal_score(level))
     return {
         column: Interval(estimate=mean, low=low, high=high, level=level, problems=len(table))
-        for column, (mean, low, high) in zip(table.columns, bounds, strict=True)
+        for column, mean, low, high in _columns(table, resampled, bounds)
     }
 
 
@@ -107,17 +117,19 @@ def paired_difference(
     Raises:
         InputError: other problems or columns in `second`, a problem given twice, and what `interval` refuses.
     """
-    bounds = _bounds(differences(first, second), tasks, replicates, level, seed)
+    table = differences(first, second)
+    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
+    bounds = resampled.symmetric_bounds(normal_score(level))
     return {
         column: Difference(estimate=mean, low=low, high=high, level=level, problems=len(first))
-        for column, (mean, low, high) in zip(first.columns, bounds, strict=True)
+        for column, mean, low, high in _columns(table, resampled, bounds)
     }
 
 
-def _bounds(
-    table: pd.DataFrame, tasks: Sequence[Hashable] | None, replicates: int, level: float, seed: int
-) -> list[tuple[float, float, float]]:
-    """(mean, low, high) of each column."""
-    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
-    low_K, high_K = resampled.bounds(normal_score(level))
-    return [(float(m), float(lo), float(hi)) for m, lo, hi in zip(resampled.means_K, low_K, high_K, strict=True)]
+def _columns(
+    table: pd.DataFrame, resampled: Resampled, bounds: tuple[Floats, Floats]
+) -> Iterator[tuple[Hashable, float, float, float]]:
+    """(label, mean, low, high) of each column."""
+    low_K, high_K = bounds
+    numbers = (resampled.means_K.tolist(), low_K.tolist(), high_K.tolist())
+    return zip(table.columns, *numbers, strict=True)

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 
 import pandas as pd
 
-from flexeval.stats.bands import band
+from flexeval.stats.bands import band_of_differences
 from flexeval.stats.bootstrap import paired_difference
 from flexeval.stats.resampling import LEVEL, REPLICATES, differences
 
@@ -40,7 +40,9 @@ def comparison(
         InputError: what `paired_difference` refuses.
     """
     paired = paired_difference(table_a, table_b, tasks=tasks, level=level, replicates=replicates, seed=seed)
-    joint = band(differences(table_a, table_b), tasks=tasks, level=level, replicates=replicates, seed=seed)
+    joint = band_of_differences(
+        differences(table_a, table_b), tasks=tasks, level=level, replicates=replicates, seed=seed
+    )
     return pd.DataFrame(
         {
             table_a.columns.name or "measure": list(table_a.columns),

@@ -3,10 +3,11 @@
 The problem is the unit: its samples are never resampled, since problems vary far more than the samples of one
 do. With several tasks, problems are resampled within their task, and the tasks count equally whatever their sizes.
 
-Bounds are BCa (bias-corrected and accelerated: Efron, Better Bootstrap Confidence Intervals, JASA 1987, section 3),
-with tails widened from the normal's to Student's as in the expanded percentile interval of Hesterberg (What Teachers
-Should Know About the Bootstrap, The American Statistician 2015, section 5.3). Plain percentiles are too narrow for
-some tens of problems, and lie on the wrong side of a mean near 0 or 1: results/stats/coverage.md has the numbers.
+Bounds of a mean are BCa (bias-corrected and accelerated: Efron, Better Bootstrap Confidence Intervals, JASA 1987,
+section 3): plain percentiles lie on the wrong side of a mean near 0 or 1. Bounds of a difference are symmetric, mean
+and standard error: most problems differ little and few a lot, to either side, and there BCa is too narrow. Both have
+tails widened from the normal's to Student's, as in the expanded percentile interval of Hesterberg (What Teachers
+Should Know About the Bootstrap, The American Statistician 2015, section 5.3). Numbers: results/stats/coverage.md.
 
 Knows tables of numbers, one row a problem (P), one column a quantity (K). It does not know what the numbers are.
 """
@@ -58,6 +59,11 @@ class Resampled:
             _column_quantiles(self.replicates_RK, stats.norm.cdf(_corrected(-z, bias_K, acceleration_K))),
             _column_quantiles(self.replicates_RK, stats.norm.cdf(_corrected(z, bias_K, acceleration_K))),
         )
+
+    def symmetric_bounds(self, score: float) -> tuple[Floats, Floats]:
+        """The mean of each column, less and plus so many bootstrap standard errors; `score` as for `bounds`."""
+        reach_K = self.widened(score) * self.replicates_RK.std(axis=0)
+        return self.means_K - reach_K, self.means_K + reach_K
 
     def widened(self, score: float) -> float:
         """The normal score whose bootstrap tail stands for Student's: sqrt(P / df) t_df, df = problems - tasks."""

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from flexeval.stats import crossing_point, default_ks, interval, paired_difference, pass_at_k
-from flexeval.stats.bands import band
+from flexeval.stats.bands import band, band_of_differences
 from flexeval.stats.resampling import differences
 
 ALPHA, BETA = 0.6, 1.2
@@ -69,7 +69,7 @@ def test_bands_hold_the_whole_curve(n, problems):
     held = {"mean": [], "difference": []}
     for _ in range(CURVES):
         a, b = tables(of_count_CK, ks, *correct(rng, n, problems))
-        mean, difference = band(a, **settings), band(differences(a, b), **settings)
+        mean, difference = band(a, **settings), band_of_differences(differences(a, b), **settings)
         held["mean"].append(((mean["low"] <= true_K) & (true_K <= mean["high"])).all())
         held["difference"].append(((difference["low"] <= 0.3 * true_K) & (0.3 * true_K <= difference["high"])).all())
     for held_S in held.values():
