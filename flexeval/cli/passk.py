@@ -28,7 +28,7 @@ examples:
 
 `flexeval ls` lists the names of orders, models and tasks. Samples are stored as they finish: the same
 command continues after a stop, and a larger --num-samples or --limit draws only what is missing.
-Intervals are 95 % percentile bootstrap intervals over problems.
+Intervals are 95 % bootstrap intervals over problems.
 """
 
 
