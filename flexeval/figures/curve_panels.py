@@ -58,8 +58,8 @@ def curve_panels(
     titles, groups = by_panel(data, by)
     figure, axes = panels(titles, height=height, share_y=share_y)
     for panel, rows in zip(axes, groups, strict=True):
-        for label, source, points in _series(rows, series):
-            if source == MEASURED:
+        for label, measured, points in _series(rows, series):
+            if measured:
                 curve(panel, points, x, look[label], label=label, crowd=len(look))
             else:
                 published(panel, points, x, look[label], label=f"{label}, published")
@@ -72,8 +72,9 @@ def sources(data: pd.DataFrame) -> str:
     return f" Published: {'; '.join(cited)}." if cited else ""
 
 
-def _series(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """(label, source, points) of each curve."""
-    source = rows["source"] if "source" in rows else pd.Series(MEASURED, index=rows.index, name="source")
-    for (label, origin), points in rows.groupby([rows[column].astype(str), source], sort=False):
-        yield label, origin, points
+def _series(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, bool, pd.DataFrame]]:
+    """(label, whether it was measured, points) of each curve."""
+    for label, own in rows.groupby(rows[column].astype(str), sort=False):
+        measured = own["source"] == MEASURED if "source" in own else pd.Series(True, index=own.index)
+        for of_runs, points in own.groupby(measured, sort=False):
+            yield str(label), bool(of_runs), points

@@ -16,6 +16,7 @@ from flexeval.figures.settings import stated
 from flexeval.registry import parse_spec
 from flexeval.runs.store import Run
 
+PAPER = "arXiv:2601.15165"
 _WITHOUT_BLOCK = {"ar", "random"}
 """Orders whose published block length does not decide whether a number is overlaid: it changes nothing for AR order,
 and is not stated for the random one."""
@@ -26,7 +27,8 @@ def published_pass_at_k(run: Run) -> pd.DataFrame:
 
     Returns:
         The stated settings, source, k, estimate (a fraction), low and high (NaN: no paper gives them). No rows where
-        nothing is published. A table's number is preferred to one that was read off a plot.
+        nothing is published. A table's number is preferred to one that was read off a plot, and "The Flexibility
+        Trap" to papers that repeat its setting.
     """
     sampling = run.config.sampling
     rows = _of_run(_table("pass_at_k"), run)
@@ -34,6 +36,8 @@ def published_pass_at_k(run: Run) -> pd.DataFrame:
     if run.config.order not in _WITHOUT_BLOCK:
         same &= rows["block_length"] == sampling.block
     rows = rows[same]
+    of_paper = rows["source"].str.startswith(PAPER)
+    rows = rows[of_paper] if of_paper.any() else rows
     tables_first = rows.assign(read_off=rows["source"].str.contains("read off")).sort_values("read_off", kind="stable")
     rows = tables_first.drop_duplicates("k").sort_values("k")
     estimates = rows[["source", "k"]].assign(estimate=rows["pass_at_k_percent"] / 100, low=float("nan"))

@@ -1,0 +1,248 @@
+"""What holds for every figure: its data is what the statistics give, its drawing holds its data, its text fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection, QuadMesh
+from matplotlib.figure import Figure as Drawing
+from matplotlib.patches import Rectangle
+
+from flexeval import stats
+from flexeval.figures import FIGURES, Unavailable
+from flexeval.figures.settings import STATED
+from flexeval.plots.style import COLUMN_WIDTH, PAGE_WIDTH
+from flexeval.runs.store import Run, RunSet
+
+CURVES = {
+    "pass-at-k": "k", "difference": "k", "block-length": "block", "tokens-per-step": "tokens_per_step",
+    "temperature": "temperature", "samplers": "k", "collapse": "step", "non-top-rate": "temperature",
+    "pass-at-nfe": "nfe", "matched-entropy": "k",
+}  # fmt: skip
+"""Figure -> its horizontal column."""
+DOTS = {"coverage": "share", "bypassed-words": "rate", "connector-entropy": "estimate", "entropy-closure": "estimate"}
+MAPS = {"order-map": "share", "rank-map": "share"}
+
+
+@pytest.fixture(scope="module")
+def made(enough: RunSet) -> Callable[[str], tuple[pd.DataFrame, Drawing]]:
+    """Data and drawing of a figure, made once."""
+
+    @cache
+    def make(name: str) -> tuple[pd.DataFrame, Drawing]:
+        figure = FIGURES.get(name)()
+        data = figure.data(enough)
+        return data, figure.draw(data)
+
+    return make
+
+
+def lines(drawing: Drawing) -> list[Any]:
+    return [line for axes in drawing.axes for line in axes.lines if len(line.get_xdata())]
+
+
+def drawn_pairs(drawing: Drawing) -> set[tuple[float, float]]:
+    return {
+        (round(float(x), 9), round(float(y), 9))
+        for line in lines(drawing)
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    }
+
+
+def drawn_bars(drawing: Drawing) -> set[tuple[float, float]]:
+    """(low, high) of each horizontal bar."""
+    return {
+        (round(float(a), 9), round(float(b), 9))
+        for axes in drawing.axes
+        for bars in axes.collections
+        if isinstance(bars, LineCollection)
+        for (a, _), (b, _) in bars.get_segments()
+    }
+
+
+def test_every_figure_is_tested_here():
+    assert {*CURVES, *DOTS, *MAPS, "correlation"} == set(FIGURES)
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_a_figure_says_what_it_is_about_and_keeps_to_its_width(name, made):
+    data, drawing = made(name)
+    assert list(data.columns[: len(STATED)]) == list(STATED)
+    title, foot = (text.get_text() for text in drawing.texts)
+    assert title.replace("\n", " ") == FIGURES.get(name).title
+    words = foot.replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
+    for stated in ("model ", "task word-problems", "n = 8", "6 problems", "T = ", "block ", "length 12", "seed 0"):
+        assert stated in words
+    assert drawing.get_size_inches()[0] in (COLUMN_WIDTH, PAGE_WIDTH)
+
+    # No text lies beyond the edge, and no two texts of the frame on each other.
+    drawing.draw_without_rendering()
+    width, height = drawing.get_size_inches() * drawing.dpi
+    for artist in [*drawing.texts, *drawing.legends, *drawing.axes]:
+        box = artist.get_tightbbox()
+        assert box is not None
+        assert box.x0 > -1 and box.x1 < width + 1 and box.y0 > -1 and box.y1 < height + 1, artist
+    stack = [drawing.texts[0], *drawing.legends, *drawing.axes[:1], drawing.texts[1]]
+    boxes = [artist.get_tightbbox() for artist in stack]
+    assert all(above.y0 >= below.y1 - 1 for above, below in zip(boxes, boxes[1:], strict=False))
+
+
+@pytest.mark.parametrize("name", list(CURVES))
+def test_curves_hold_the_data(name, made):
+    data, drawing = made(name)
+    rows = data[data["quantity"] == "pass@k"] if "quantity" in data else data
+    points = {
+        (round(float(x), 9), round(float(y), 9)) for x, y in zip(rows[CURVES[name]], rows["estimate"], strict=True)
+    }
+    assert points <= drawn_pairs(drawing)
+
+    # Bands: each bound is a corner of a filled area.
+    corners = {
+        (round(float(x), 9), round(float(y), 9))
+        for axes in drawing.axes
+        for area in axes.collections
+        for path in area.get_paths()
+        for x, y in path.vertices
+    }
+    for bound in ("low", "high"):
+        at = {(round(float(x), 9), round(float(y), 9)) for x, y in zip(rows[CURVES[name]], rows[bound], strict=True)}
+        assert at <= corners
+
+
+@pytest.mark.parametrize("name", list(DOTS))
+def test_dots_hold_the_data(name, made):
+    data, drawing = made(name)
+    rows = {
+        "coverage": data[data["part"].isin(["ar_only", "confidence_only"])] if "part" in data else data,
+        "bypassed-words": data[data["kind"] == "word"] if "kind" in data else data,
+        "connector-entropy": data[data["group"] != "all tokens"] if "group" in data else data,
+        "entropy-closure": data[data["quantity"] != "closure"] if "quantity" in data else data,
+    }[name]
+    values = {x for x, _ in drawn_pairs(drawing)}
+    assert {round(float(value), 9) for value in rows[DOTS[name]]} <= values
+    bounds = {(round(float(a), 9), round(float(b), 9)) for a, b in zip(rows["low"], rows["high"], strict=True)}
+    assert bounds <= drawn_bars(drawing)
+
+
+@pytest.mark.parametrize("name", list(MAPS))
+def test_heat_maps_hold_the_data(name, made):
+    data, drawing = made(name)
+    meshes = [mesh for axes in drawing.axes for mesh in axes.collections if isinstance(mesh, QuadMesh)]
+    for mesh, (_, rows) in zip(meshes, data.groupby("order", sort=False), strict=False):
+        shown = np.sort(mesh.get_array().compressed())
+        assert shown == pytest.approx(np.sort(rows.loc[rows["share"] > 0, "share"].to_numpy()))
+
+
+def test_the_bars_of_coverage_hold_all_parts(made):
+    data, drawing = made("coverage")
+    widths = [patch.get_width() for patch in drawing.axes[0].patches if isinstance(patch, Rectangle)]
+    assert sorted(widths) == pytest.approx(sorted(data["share"]))
+    assert sum(widths) == pytest.approx(1)
+
+
+def test_the_points_of_correlation_are_the_problems(made, enough):
+    data, drawing = made("correlation")
+    points = data[data["kind"] == "problem"]
+    assert set(zip(points["ar_accuracy"].round(9), points["accuracy"].round(9), strict=True)) <= drawn_pairs(drawing)
+    ar, other = enough.where(order="ar")[0], enough.where(order="top_prob")[0]
+    mine = data[(data["kind"] == "correlation") & (data["order"] == "top_prob")]["estimate"].item()
+    accuracy = [run.counts().eval("c / n") for run in (ar, other)]
+    assert mine == pytest.approx(np.corrcoef(*accuracy)[0, 1])
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_no_two_series_share_dash_and_marker(name, made):
+    """Then a print without colour tells them apart."""
+    _, drawing = made(name)
+    for axes in drawing.axes:
+        named = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+        marks = [
+            (str(line._dash_pattern), line.get_marker(), line.get_markerfacecolor() == "white")
+            for line in named.values()
+        ]
+        assert len(set(marks)) == len(marks)
+
+
+def one(runs: RunSet, **settings: Any) -> Run:
+    (run,) = runs.where(**{"block_length": 12, "temperature": 0.6, **settings})
+    return run
+
+
+def columns(data: pd.DataFrame, *names: str, **rows: Any) -> pd.DataFrame:
+    for column, value in rows.items():
+        data = data[data[column] == value]
+    return data[list(names)].reset_index(drop=True)
+
+
+def test_pass_at_k_is_the_band_of_the_statistics(made, enough):
+    data, _ = made("pass-at-k")
+    for order in ("ar", "confidence"):
+        expected = stats.pass_at_k_band(one(enough, order=order).counts(), [1, 2, 4, 8])
+        mine = columns(data, "k", "estimate", "low", "high", order=order, quantity="pass@k")
+        pd.testing.assert_frame_equal(mine, expected, check_dtype=False)
+
+
+def test_difference_is_paired(made, enough):
+    data, _ = made("difference")
+    expected = stats.difference_band(
+        one(enough, order="top_prob").counts(), one(enough, order="ar").counts(), [1, 2, 4, 8]
+    )
+    mine = columns(data, "k", "estimate", "low", "high", order="top_prob")
+    pd.testing.assert_frame_equal(mine, expected, check_dtype=False)
+
+
+def test_coverage_counts_the_problems(made, enough):
+    data, _ = made("coverage")
+    ar, other = (one(enough, order=order).counts()["c"] > 0 for order in ("ar", "confidence"))
+    expected = {"ar_only": ar & ~other, "confidence_only": other & ~ar, "both": ar & other, "neither": ~ar & ~other}
+    assert dict(zip(data["part"], data["solved"], strict=True)) == {part: who.sum() for part, who in expected.items()}
+
+
+def test_block_lengths_come_from_their_runs(made, enough):
+    data, _ = made("block-length")
+    assert set(data["block"]) == {1, 4, 12}
+    for block in (1, 4, 12):
+        counts = one(enough, order="confidence", block_length=block).counts()
+        mine = data[(data["block"] == block) & (data["k"] == 8)]["estimate"].item()
+        assert mine == pytest.approx((counts["c"] > 0).mean())
+
+
+def test_tokens_per_step_are_positions_over_evaluations(made):
+    data, _ = made("tokens-per-step")
+    paces = data.groupby("order")["tokens_per_step"].first()
+    assert paces["eb:gamma=1.0"] == 2
+    assert paces["eb:gamma=3.0"] == 4
+    assert set(data["model"]) == {"a", "b"}
+
+
+def test_matched_entropy_lies_between_sampled_temperatures(made, enough):
+    data, _ = made("matched-entropy")
+    target = one(enough, order="ar").tokens()["entropy"].mean()
+    assert data["entropy"].to_numpy() == pytest.approx(target)
+    arbitrary = data[data["order"] == "confidence"].iloc[0]
+    assert (arbitrary["lower"], arbitrary["upper"]) == (0.6, 1.5)
+    assert 0.6 < arbitrary["temperature"] < 1.5
+
+
+def test_closure_is_the_difference_of_the_two_entropies(made):
+    data, _ = made("entropy-closure")
+    table = data.pivot_table(index=["order", "group"], columns="quantity", values="estimate")
+    assert table["closure"].to_numpy() == pytest.approx(table["frontier_entropy"] - table["entropy"])
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_runs_that_lack_what_it_needs_are_refused_in_one_line(name, made_up):
+    too_little = RunSet((made_up("margin", samples=1),))
+    with pytest.raises(Unavailable) as refused:
+        figure = FIGURES.get(name)()
+        if name in ("order-map", "entropy-closure"):
+            too_little = RunSet((made_up("eb:gamma=1", samples=1),))
+        figure.data(too_little)
+    message = str(refused.value)
+    assert message.startswith(f"figure '{name}' needs ")
+    assert "\n" not in message

@@ -1,0 +1,78 @@
+"""The files of figures are whole, the same every time, and left out with a reason."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import matplotlib
+import pandas as pd
+import pytest
+
+from flexeval.errors import InputError
+from flexeval.figures import FIGURES, Unavailable, make_figures
+from flexeval.plots.style import house_style
+from flexeval.runs.store import RunSet
+
+
+def test_the_same_runs_give_the_same_bytes_whatever_the_callers_style(enough, tmp_path):
+    first = make_figures(enough, tmp_path / "a", ["coverage", "rank-map"])
+    with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "savefig.dpi": 10}):
+        second = make_figures(enough, tmp_path / "b", ["coverage", "rank-map"])
+    assert [path.name for path in first] == [
+        f"{n}.{s}" for n in ("coverage", "rank-map") for s in ("png", "pdf", "csv")
+    ]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(path.name for path in first)
+    for path in first:
+        content = path.read_bytes()
+        assert content.startswith({".png": b"\x89PNG", ".pdf": b"%PDF", ".csv": b"model,task"}[path.suffix])
+        assert not re.search(rb"CreationDate|Matplotlib v", content)
+    assert first[0].read_bytes().rstrip().endswith(b"IEND\xaeB`\x82")
+    assert first[1].read_bytes().rstrip().endswith(b"%%EOF")
+
+
+def test_a_figure_can_be_drawn_again_from_its_csv(enough, tmp_path):
+    figure = FIGURES.get("coverage")()
+    _, _, table = make_figures(enough, tmp_path, ["coverage"])
+    data = pd.read_csv(table)
+    pd.testing.assert_frame_equal(data, figure.data(enough), check_dtype=False)
+    assert figure.draw(data).axes
+
+
+def test_what_runs_do_not_suffice_for_is_left_out_with_its_reason(made_up, tmp_path):
+    said: list[str] = []
+    written = make_figures(RunSet((made_up("random"),)), tmp_path, say=said.append)
+    made = {path.stem for path in written}
+    assert made == {"order-map", "collapse", "entropy-closure"}
+    assert len(said) == len(list(FIGURES)) - len(made)
+    assert all(line.startswith("left out: figure ") for line in said)
+
+
+def test_a_figure_that_was_asked_for_is_refused(made_up, tmp_path):
+    with pytest.raises(Unavailable, match="figure 'pass-at-k' needs a run of order ar and one of order confidence"):
+        make_figures(RunSet((made_up(),)), tmp_path, ["pass-at-k"])
+
+
+def test_runs_that_suffice_for_nothing_are_refused(made_up, tmp_path):
+    with pytest.raises(Unavailable, match="do not suffice for any figure"):
+        make_figures(RunSet((made_up("eb:gamma=1", samples=1),)), tmp_path, say=lambda line: None)
+
+
+def test_unfinished_runs_and_unknown_names_are_refused(made_up, tmp_path):
+    with pytest.raises(InputError, match="has 47 of 48 samples"):
+        make_figures(RunSet((made_up(missing=1),)), tmp_path)
+    with pytest.raises(InputError, match="Did you mean 'coverage'"):
+        make_figures(RunSet((made_up(),)), tmp_path, ["covrage"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_warns_and_the_callers_style_stays(enough):
+    before = dict(matplotlib.rcParams)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = FIGURES.get("pass-at-k")()
+        figure.draw(figure.data(enough))
+    assert dict(matplotlib.rcParams) == before
+    with house_style():
+        assert not matplotlib.rcParams["text.parse_math"]

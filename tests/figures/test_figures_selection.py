@@ -1,0 +1,67 @@
+"""Which runs are compared: those that differ in nothing but what the figure compares."""
+
+from __future__ import annotations
+
+import pytest
+
+from flexeval.figures import Unavailable
+from flexeval.figures.selection import common_ks, comparable, largest_groups, several_temperatures
+from flexeval.runs.store import RunSet
+
+
+def orders(runs: RunSet) -> list[str]:
+    return [run.config.order for run in runs]
+
+
+def test_ar_order_is_in_every_group_that_differs_in_its_block_length_only(made_up):
+    ar = made_up("ar", block_length=1)
+    others = [made_up("confidence", block_length=block) for block in (4, 12)]
+    groups = comparable(RunSet((ar, *others)), free={"order"})
+    assert [orders(group) for group in groups] == [["ar"], ["ar", "confidence"], ["ar", "confidence"]]
+    assert [group[-1].config.sampling.block for group in groups] == [1, 4, 12]
+
+
+def test_a_group_keeps_its_own_ar_run(made_up):
+    runs = RunSet((made_up("ar", block_length=1), made_up("ar"), made_up("confidence")))
+    group = comparable(runs, free={"order"})[1]
+    assert [run.config.sampling.block for run in group if run.config.order == "ar"] == [12]
+
+
+def test_ar_order_of_another_temperature_or_seed_is_not_compared(made_up):
+    runs = RunSet((made_up("ar", temperature=1.0), made_up("ar", seed=1), made_up("confidence")))
+    assert [len(group) for group in comparable(runs, free={"order"})] == [1, 1, 1]
+
+
+def test_of_equal_runs_the_larger_is_kept(made_up):
+    runs = RunSet((made_up("ar", samples=2), made_up("ar", samples=8), made_up("ar", samples=4)))
+    (group,) = comparable(runs, free={"order"})
+    assert [run.config.num_samples for run in group] == [8]
+
+
+def test_the_largest_group_of_each_task_is_chosen(made_up):
+    small = [made_up(order, temperature=0.3) for order in ("ar", "confidence")]
+    large = [made_up(order) for order in ("ar", "confidence", "random")]
+    elsewhere = [made_up(order, task="sudoku4") for order in ("ar", "confidence")]
+    groups = largest_groups(
+        RunSet((*small, *large, *elsewhere)), free={"order"}, usable=lambda group: group[:2], missing="nothing"
+    )
+    # Two usable runs each: the group with more runs around them is the main setting.
+    assert [(group[0].config.task, group[0].config.sampling.temperature) for group in groups] == [
+        ("word-problems", 0.6),
+        ("sudoku4", 0.6),
+    ]
+
+
+def test_nothing_usable_is_unavailable(made_up):
+    with pytest.raises(Unavailable, match="^what is missing$"):
+        largest_groups(RunSet((made_up(),)), free=(), usable=lambda group: RunSet(()), missing="what is missing")
+
+
+def test_temperatures_count_above_zero_only(made_up):
+    warm = [made_up("ar", temperature=temperature) for temperature in (0.3, 0.6)]
+    cold = [made_up("random", temperature=temperature) for temperature in (0.0, 0.6)]
+    assert orders(several_temperatures(RunSet((*warm, *cold)))) == ["ar", "ar"]
+
+
+def test_common_ks_end_at_the_smallest_n(made_up):
+    assert common_ks(RunSet((made_up(samples=6), made_up("random", samples=8)))) == [1, 2, 4, 6]

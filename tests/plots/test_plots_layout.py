@@ -1,0 +1,71 @@
+"""The frame: widths in inches, texts inside it, nothing on anything else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from flexeval.plots.layout import finish, panels
+from flexeval.plots.style import COLUMN_WIDTH, PAGE_WIDTH, house_style
+
+
+def boxes(figure):
+    figure.draw_without_rendering()
+    return [artist.get_tightbbox() for artist in [figure.texts[0], *figure.legends, figure.axes[0], figure.texts[1]]]
+
+
+@pytest.mark.parametrize("series", [1, 5, 14])
+@pytest.mark.parametrize("wide", [False, True])
+def test_title_legend_panels_and_foot_do_not_overlap(series, wide):
+    with house_style():
+        figure, (axes,) = panels(["a panel"], wide=wide)
+        for i in range(series):
+            axes.plot([0, 1], [i, i], label=f"a series with a name {i}")
+        finish(figure, title="A title of many words that goes on and on " * 2, foot="small print 0123456789 " * 12)
+        stack = boxes(figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert width == pytest.approx((PAGE_WIDTH if wide else COLUMN_WIDTH) * figure.dpi)
+    assert all(above.y0 >= below.y1 for above, below in zip(stack, stack[1:], strict=False))
+    assert all(box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height for box in stack)
+
+
+def test_the_legend_reads_row_by_row():
+    with house_style():
+        figure, (axes,) = panels(["a panel"])
+        names = [f"name number {i}" for i in range(5)]
+        for i, name in enumerate(names):
+            axes.plot([0], [i], label=name)
+        finish(figure, title="t", foot="f")
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        at = {text.get_text(): text.get_window_extent() for text in legend.get_texts()}
+    assert sorted(names, key=lambda name: (-round(at[name].y0), at[name].x0)) == names
+
+
+def test_long_titles_get_fewer_panels_in_a_row():
+    with house_style():
+        _, short = panels(["a"] * 4, columns=4)
+        _, long = panels(["a title that takes a third of the page"] * 4, columns=4)
+    assert short[0].get_gridspec().ncols == 4
+    assert long[0].get_gridspec().ncols == 2
+
+
+def test_a_no_break_space_holds_words_together():
+    held = "T\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.6"
+    with house_style():
+        figure, _ = panels(["a panel"])
+        finish(figure, title="t", foot=" ".join([held] * 40))
+    assert all(part == held for line in figure.texts[1].get_text().split("\n") for part in line.split(" "))
+
+
+def test_pyplot_stays_out_of_it():
+    code = (
+        "import sys, flexeval.plots.layout, flexeval.plots.render, flexeval.plots.heat_map, flexeval.plots.curves\n"
+        "assert not sys.modules.keys() & {'matplotlib.pyplot', 'torch'}\n"
+        "import flexeval.figures\n"
+        "assert list(flexeval.figures.FIGURES)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
