@@ -9,7 +9,7 @@ import pandas as pd
 
 from flexeval import stats
 from flexeval.errors import InputError
-from flexeval.report.groups import TaskRuns, bounds, for_each_task, p_value, percent
+from flexeval.report.groups import TaskRuns, bounds, p_value, percent, under_tasks
 from flexeval.report.markup import Markup, element, join, note, table
 from flexeval.report.page import Section
 from flexeval.runs.store import Run
@@ -43,7 +43,7 @@ class Measured:
 class MeasuredTask:
     """The runs of a task that have text, and the names of those that have none."""
 
-    group: TaskRuns
+    task: str
     measured: Sequence[Measured]
     empty: Sequence[str]
 
@@ -56,7 +56,7 @@ def measure(group: TaskRuns) -> MeasuredTask:
             measured.append(_measure(label, run))
         else:
             empty.append(label)
-    return MeasuredTask(group=group, measured=measured, empty=empty)
+    return MeasuredTask(task=group.task, measured=measured, empty=empty)
 
 
 def _measure(label: str, run: Run) -> Measured:
@@ -84,7 +84,7 @@ def entropy_section(tasks: Sequence[MeasuredTask], figures: Markup) -> Section:
         "position became eligible, and when it became the frontier. Closure is the last minus the first. A word counts "
         "at its first token; connectors are the 26 of the paper's list, at the start of a clause.",
     )
-    body = for_each_task([task.group for task in tasks], lambda group: _entropy(_of(tasks, group)))
+    body = under_tasks([(task.task, _entropy(task)) for task in tasks])
     return Section(name="entropy", title="Entropy", body=join([about, figures, body]))
 
 
@@ -96,12 +96,8 @@ def bypass_section(tasks: Sequence[MeasuredTask], figures: Markup) -> Section:
         "was committed. Matched compares connectors with the other words of the same problem at the same position in "
         "the block; p is of a permutation test.",
     )
-    body = for_each_task([task.group for task in tasks], lambda group: _bypass(_of(tasks, group)))
+    body = under_tasks([(task.task, _bypass(task)) for task in tasks])
     return Section(name="bypass", title="Bypass", body=join([about, figures, body]))
-
-
-def _of(tasks: Sequence[MeasuredTask], group: TaskRuns) -> MeasuredTask:
-    return next(task for task in tasks if task.group is group)
 
 
 def _notes(task: MeasuredTask) -> list[Markup]:
@@ -111,11 +107,11 @@ def _notes(task: MeasuredTask) -> list[Markup]:
 def _entropy(task: MeasuredTask) -> Markup:
     rows = []
     for run in task.measured:
-        cells = run.entropy.set_index(["group", "quantity"])
+        cells = run.entropy.set_index(["group", "quantity"])[["estimate", "low", "high", "count"]].T.to_dict("list")
         for group in ("all tokens", "connectors", "other words"):
-            count = cells["count"].get((group, "entropy"), 0)
+            *_, count = cells[group, "entropy"]
             if count:
-                values = [_nats(cells.loc[(group, name)]) for name in _QUANTITIES]
+                values = [bounds(*cells[group, name][:3], ".2f") for name in _QUANTITIES]
                 rows.append([run.label, group, *values, str(int(count))])
     columns = ["run", "of", *_QUANTITIES.values(), "count"]
     caption = "Mean entropy, nats"
@@ -123,13 +119,9 @@ def _entropy(task: MeasuredTask) -> Markup:
     return join([*parts, _highest(task), *_notes(task)])
 
 
-def _nats(row: pd.Series) -> str:
-    return bounds(row["estimate"], row["low"], row["high"], ".2f")
-
-
 def _highest(task: MeasuredTask) -> Markup:
     found = [
-        [run.label, ", ".join(f"{row.word} {row.estimate:.2f}" for row in run.highest.itertuples(index=False))]
+        [run.label, ", ".join(f"{row['word']} {row['estimate']:.2f}" for row in run.highest.to_dict("records"))]
         for run in task.measured
         if len(run.highest)
     ]
@@ -164,15 +156,15 @@ def _most(task: MeasuredTask) -> Markup:
     found = [
         [
             run.label,
-            row.word,
-            "yes" if row.connector else "",
-            f"{row.bypassed} of {row.occurrences}",
-            _rate(row.rate, row.low, row.high),
-            f"{row.delay:.1f}",
+            row["word"],
+            "yes" if row["connector"] else "",
+            f"{row['bypassed']} of {row['occurrences']}",
+            _rate(row["rate"], row["low"], row["high"]),
+            f"{row['delay']:.1f}",
         ]
         for run in task.measured
-        for row in run.most.itertuples(index=False)
-        if row.bypassed
+        for row in run.most.to_dict("records")
+        if row["bypassed"]
     ]
     if not found:
         return note("No word with 20 occurrences or more was bypassed.")

@@ -104,16 +104,12 @@ def _run(run: Run, label: str, problem_ids: Sequence[str], samples: int) -> dict
         "pieces": pieces,
         "samples": [
             {
-                "problem": place[sample.problem_id],
-                "sample": sample.sample_index,
-                "length": sample.length,
-                "nfe": sample.nfe,
-                "correct": sample.correct,
-                "extracted": sample.extracted,
-                "error": sample.error,
-                **_positions(by_sample[sample.problem_id, sample.sample_index]),
+                "problem": place[sample["problem_id"]],
+                "sample": sample["sample_index"],
+                **{name: sample[name] for name in ("length", "nfe", "correct", "extracted", "error")},
+                **_positions(by_sample[sample["problem_id"], sample["sample_index"]]),
             }
-            for sample in part.samples.itertuples(index=False)
+            for sample in part.samples.to_dict("records")
         ],
     }
 

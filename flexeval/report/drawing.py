@@ -5,13 +5,12 @@ The page's policy forbids `style` attributes and elements that it does not know;
 
 from __future__ import annotations
 
-import io
 import re
 from xml.etree import ElementTree
 
-import matplotlib
 from matplotlib.figure import Figure as Drawing
 
+from flexeval.plots.render import rendered
 from flexeval.report.markup import Markup
 
 _LONG_DECIMAL = re.compile(r"-?\d+\.\d{3,}")
@@ -21,19 +20,17 @@ def inline_svg(drawing: Drawing, name: str, label: str) -> Markup:
     """The drawing as an element.
 
     Args:
-        drawing: made without pyplot or with it.
+        drawing: as a figure of `flexeval.figures` drew it.
         name: unique in the page; its ids begin with it.
         label: what it shows, for those who do not see it.
     """
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
-        drawing.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight")
-    root = ElementTree.fromstring(buffer.getvalue())
+    text = rendered(drawing, "svg").decode()
+    root = ElementTree.fromstring(text)
     for parent in list(root.iter()):
         for child in list(parent):
             if _local(child.tag) in ("metadata", "style"):
                 parent.remove(child)
-    used = set(re.findall(r"#([\w.-]+)", buffer.getvalue()))
+    used = set(re.findall(r"#([\w.-]+)", text))
     for part in root.iter():
         part.tag = _local(part.tag)
         part.attrib = {key: _referring(text, name) for key, text in _attributes(part.attrib).items()}
@@ -55,6 +52,9 @@ def _attributes(given: dict[str, str]) -> dict[str, str]:
         key, colon, text = declaration.partition(":")
         if colon:
             attributes[key.strip()] = text.strip()
+    if "font-family" in attributes:
+        # For readers without the font that the drawing was measured with: one as wide, then any.
+        attributes["font-family"] += ", Verdana, sans-serif"
     if "d" in attributes:
         attributes["d"] = _LONG_DECIMAL.sub(lambda number: f"{float(number[0]):.2f}", attributes["d"])
     return attributes

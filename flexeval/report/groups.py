@@ -32,10 +32,11 @@ def by_task(runs: RunSet) -> list[TaskRuns]:
     return [TaskRuns(task=task, runs=group, labels=_unique(group.labels())) for task, group in groups]
 
 
-def for_each_task(groups: Sequence[TaskRuns], body: Callable[[TaskRuns], Markup]) -> Markup:
-    """The bodies below each other, under the names of their tasks when there are several."""
-    heads = [element("h3", group.task) if len(groups) > 1 else Markup("") for group in groups]
-    return join(part for head, group in zip(heads, groups, strict=True) for part in (head, body(group)))
+def under_tasks(bodies: Sequence[tuple[str, Markup]]) -> Markup:
+    """Task and body: the bodies below each other, under the names of their tasks when there are several."""
+    if len(bodies) == 1:
+        return bodies[0][1]
+    return join(part for task, body in bodies for part in (element("h3", task), body))
 
 
 def or_reason(make: Callable[[], Markup]) -> Markup:

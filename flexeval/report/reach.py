@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flexeval import stats
 from flexeval.errors import InputError
-from flexeval.report.groups import TaskRuns, for_each_task, or_reason, p_value, percent
+from flexeval.report.groups import TaskRuns, or_reason, p_value, percent, under_tasks
 from flexeval.report.markup import Markup, element, join, note, table
 from flexeval.report.page import Section
 from flexeval.runs.store import Run
@@ -19,7 +19,7 @@ def pass_at_k_section(groups: Sequence[TaskRuns], figures: Markup) -> Section:
         "The chance that at least one of k samples of a problem is correct, by the unbiased estimator, in percent, "
         "with 95 % intervals over problems.",
     )
-    body = for_each_task(groups, lambda group: join([_pass_table(group), _difference_table(group)]))
+    body = under_tasks([(group.task, join([_pass_table(group), _difference_table(group)])) for group in groups])
     return Section(name="pass-at-k", title="Pass@k", body=join([about, figures, body]))
 
 
@@ -30,7 +30,7 @@ def coverage_section(groups: Sequence[TaskRuns], figures: Markup) -> Section:
         "Which problems an order solves at least once in all its samples. p is of the exact McNemar test: are the "
         "problems that one order alone solves a fair split?",
     )
-    body = for_each_task(groups, lambda group: _coverage(group) if len(group.runs) > 1 else _one_run())
+    body = under_tasks([(group.task, _coverage(group)) for group in groups])
     return Section(name="coverage", title="Coverage", body=join([about, figures, body]))
 
 
@@ -72,6 +72,8 @@ def _difference_table(group: TaskRuns) -> Markup:
 
 def _coverage(group: TaskRuns) -> Markup:
     (first_label, first), *others = group.named
+    if not others:
+        return note("Not available: coverage compares two runs of a task, and here is one.")
     rows, reasons = [], []
     for label, run in others:
         try:
@@ -83,7 +85,3 @@ def _coverage(group: TaskRuns) -> Markup:
         rows.append([f"{first_label} (A), {label} (B)", *map(str, numbers), str(found.n), p_value(found.p_value)])
     columns = ["orders", "only A", "only B", "both", "neither", "n", "p"]
     return join([table(columns, rows, caption="Problems solved at n samples") if rows else Markup(""), *reasons])
-
-
-def _one_run() -> Markup:
-    return note("Not available: coverage compares two runs of a task, and here is one.")

@@ -55,7 +55,7 @@ def _facts(run: Run) -> dict[str, str]:
     """Everything that decides or describes a run, as text, in the order of the page."""
     sampling = run.config.sampling
     environment: dict[str, Any] = run.record.get("environment", {})
-    settings = RunSet((run,)).settings().iloc[0].to_dict()
+    settings = {str(name): value for name, value in RunSet((run,)).settings().iloc[0].items()}
     first = ("model", "task", "order")
     return {
         **{name: str(settings.pop(name)) for name in first},

@@ -19,7 +19,7 @@ def claims_section(findings: Sequence[Finding]) -> Section:
         "A claim holds or does not hold when the whole 95 % interval lies on one side of its bound, and is unresolved "
         "otherwise.",
     )
-    count = Counter(finding.verdict for finding in findings)
+    count: Counter[str] = Counter(finding.verdict for finding in findings)
     total = element("p", ", ".join(f"{count[verdict]} {verdict}" for verdict in _MARKS if count[verdict]) + ".")
     measured = [finding for finding in findings if finding.verdict != "not measured"]
     missing = [finding for finding in findings if finding.verdict == "not measured"]

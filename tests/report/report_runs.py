@@ -12,7 +12,7 @@ import pandas as pd
 from flexeval.records import Grade, RunConfig, SamplingConfig, SamplingEffort, Trajectory
 from flexeval.runs.store import GradedSample, Run, RunSet, StoredProblem, open_run, read_runs
 
-PIECES = ("Since", " 2", " +", " 2", " =", " 4", ",", " the", " answer", " is", " 4", ".")
+PIECES = ("Since", " she", " has", " 2", ",", " then", " 3", " more", ",", " that", " makes", " 5", " in", " all", ".")
 ENVIRONMENT = {"flexeval": "0.1.0", "git_revision": None, "python": "3.11", "device": "cpu", "dtype": "float32"}
 HOSTILE = (
     "</script><script>document.title = 'taken'</script>",
