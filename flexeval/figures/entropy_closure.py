@@ -44,10 +44,10 @@ class EntropyClosure(Figure):
         lines = max(len(rows) for rows in groups) // 3
         figure, axes = panels(titles, height=0.55 + 0.19 * lines)
         for panel, rows in zip(axes, groups, strict=True):
-            table = rows.set_index(["order", "group", "quantity"])
+            table = rows.set_index(["quantity", "order", "group"])
             names = list(dict.fromkeys(zip(rows["order"], rows["group"], strict=True)))
             name_lines(panel, [f"{order}, {group}" for order, group in names], room=lines)
-            at = {quantity: table.xs(quantity, level="quantity").loc[names] for quantity in _LOOKS}
+            at = {quantity: table.loc[[(quantity, *name) for name in names]] for quantity in _LOOKS}
             join(panel, at["frontier_entropy"]["estimate"], at["entropy"]["estimate"])
             for quantity, (look, label) in _LOOKS.items():
                 dots(panel, at[quantity], range(len(names)), look, label=label, hollow=quantity != "entropy")

@@ -6,7 +6,8 @@ Between two sampled temperatures everything is interpolated; beyond them nothing
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
@@ -52,12 +53,14 @@ class MatchedEntropy(Figure):
         figure, drawn = curve_panels(data.assign(series=labels), x="k", series="series", height=2.2)
         pass_at_k_axes(drawn)
         matched = data.drop_duplicates(["model", "task", "order"])
-        where = "; ".join(
-            f"{row.task}, {row.order}: {row.entropy:.3f} nats at T = {row.temperature:.2f}"
-            + ("" if row.lower == row.upper else f" (between {row.lower:g} and {row.upper:g})")
-            for row in matched.itertuples()
-        )
+        where = "; ".join(map(_said, matched.to_dict("records")))
         return finish(figure, title=self.title, foot=foot(data, f"{where}. {BAND_NOTE}"))
+
+
+def _said(row: dict[Hashable, Any]) -> str:
+    """Where an order was matched, for the small print."""
+    between = "" if row["lower"] == row["upper"] else f" (between {row['lower']:g} and {row['upper']:g})"
+    return f"{row['task']}, {row['order']}: {row['entropy']:.3f} nats at T = {row['temperature']:.2f}{between}"
 
 
 def _with_ar(group: RunSet) -> RunSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable
 
 import pandas as pd
 
@@ -125,11 +125,11 @@ def token_rows(run: Run, *columns: str) -> pd.DataFrame:
 def _without_duplicates(runs: RunSet) -> RunSet:
     settings = runs.settings()
     best: dict[Hashable, Run] = {}
-    for run, key in zip(runs, _keys(settings, [name for name in settings if name not in _EXTENT]), strict=True):
+    for run, key in zip(runs, _keys(settings, settings.columns.difference(list(_EXTENT))), strict=True):
         if key not in best or len(run.samples) > len(best[key].samples):
             best[key] = run
     return RunSet(tuple(best.values()))
 
 
-def _keys(settings: pd.DataFrame, names: Collection[str]) -> list[Hashable]:
+def _keys(settings: pd.DataFrame, names: Iterable[str]) -> list[Hashable]:
     return [tuple(map(repr, row)) for row in settings[list(names)].itertuples(index=False)]

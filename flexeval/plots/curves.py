@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -48,7 +47,7 @@ def published(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str)
     return line
 
 
-def powers_of_two(axes: Axes, values: Sequence[Any]) -> None:
+def powers_of_two(axes: Axes, values: Iterable[float]) -> None:
     """A logarithmic horizontal axis that names the values themselves, every other one where there are many."""
     ticks = sorted(set(values))
     shown = ticks if len(ticks) <= 9 else ticks[len(ticks) % 2 - 1 :: 2]

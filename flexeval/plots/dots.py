@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,10 +11,11 @@ from matplotlib.lines import Line2D
 from flexeval.plots.style import FAINT, Look
 
 
-def name_lines(axes: Axes, names: Sequence[str], *, room: int | None = None) -> None:
+def name_lines(axes: Axes, names: Iterable[str], *, room: int | None = None) -> None:
     """A line for each name, the first at the top; `room` for so many lines, so that panels have equal ones."""
-    axes.set_yticks(range(len(names)), list(names))
-    axes.set_ylim((room or len(names)) - 0.4, -0.6)
+    labels = list(names)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim((room or len(labels)) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
 

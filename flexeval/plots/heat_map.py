@@ -11,6 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 
 SHADES = "YlGnBu"
 """Its lightness falls all the way."""
@@ -44,14 +45,15 @@ def shade_key(figure: Figure, mesh: QuadMesh, axes: Sequence[Axes], *, label: st
         anchor=(0.0, 1.0), aspect=14,
     )  # fmt: skip
     bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=""))
-    bar.outline.set_linewidth(0.5)  # type: ignore[operator] # the stub takes the outline for a method
+    bar.outline.set_linewidth(0.5)
     bar.set_label(label)
 
 
-def _edges(values: pd.Index) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _edges(values: pd.Index) -> NDArray[np.float64]:
     """Where the cells of these values begin and end; labels are one unit wide."""
     if isinstance(values, pd.CategoricalIndex) or len(values) == 1:
-        return np.arange(len(values) + 1) - 0.5
+        return np.arange(len(values) + 1, dtype=np.float64) - 0.5
     starts = values.to_numpy(dtype=np.float64)
-    width = np.diff(starts).min()
-    return np.append(starts, starts[-1] + width) - width / 2
+    width = float(np.diff(starts).min())
+    edges: NDArray[np.float64] = np.append(starts, starts[-1] + width) - width / 2
+    return edges

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
+from matplotlib.textpath import TextToPath
 
 from flexeval.plots.style import COLUMN_WIDTH, FAINT, PAGE_WIDTH
 
 _MARGIN = 0.05
 _AXIS_LABELS = 0.42
 """Inches beside a panel that its title cannot use."""
+
+
+_MEASURE = TextToPath()
 
 
 class _Type(NamedTuple):
@@ -139,15 +142,8 @@ def _wrapped(text: str, width: float, kind: _Type) -> list[str]:
 
 def _width(text: str, kind: _Type) -> float:
     """Inches."""
-    renderer = _renderer()
     font = FontProperties(family="DejaVu Sans", size=kind.size, weight=kind.weight)
-    return float(renderer.get_text_width_height_descent(text, font, False)[0]) / renderer.dpi
-
-
-@cache
-def _renderer() -> RendererAgg:
-    """Measures text; draws nothing. Fine enough that hinting does not round."""
-    return RendererAgg(1, 1, 600)
+    return _MEASURE.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
 def _height(lines: Sequence[str], kind: _Type) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from flexeval.errors import InputError
@@ -30,5 +31,6 @@ def tokens_per_step(
     if not nfe.sum():
         raise InputError("there is no evaluation to count positions by; sample at least one")
     committed = tokens["problem_id"].value_counts().reindex(nfe.index, fill_value=0)
-    pooled = Pooled(sums_PK=committed.to_numpy(float)[:, None], counts_PK=nfe.to_numpy(float)[:, None])
+    committed_P, nfe_P = (np.asarray(column, dtype=np.float64) for column in (committed, nfe))
+    pooled = Pooled(sums_PK=committed_P[:, None], counts_PK=nfe_P[:, None])
     return pooled_interval(pooled, replicates=replicates, level=level, seed=seed)

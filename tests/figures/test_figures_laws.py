@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,23 +47,20 @@ def lines(drawing: Drawing) -> list[Any]:
     return [line for axes in drawing.axes for line in axes.lines if len(line.get_xdata())]
 
 
+def rounded(first: Iterable[float], second: Iterable[float]) -> set[tuple[float, float]]:
+    """Pairs of numbers, apart from what arithmetic rounds."""
+    return {(round(float(a), 9), round(float(b), 9)) for a, b in zip(first, second, strict=True)}
+
+
 def drawn_pairs(drawing: Drawing) -> set[tuple[float, float]]:
-    return {
-        (round(float(x), 9), round(float(y), 9))
-        for line in lines(drawing)
-        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
-    }
+    """(x, y) of each point of a line."""
+    return set().union(*(rounded(line.get_xdata(), line.get_ydata()) for line in lines(drawing)))
 
 
 def drawn_bars(drawing: Drawing) -> set[tuple[float, float]]:
     """(low, high) of each horizontal bar."""
-    return {
-        (round(float(a), 9), round(float(b), 9))
-        for axes in drawing.axes
-        for bars in axes.collections
-        if isinstance(bars, LineCollection)
-        for (a, _), (b, _) in bars.get_segments()
-    }
+    collections = [bars for axes in drawing.axes for bars in axes.collections if isinstance(bars, LineCollection)]
+    return {pair for bars in collections for (a, _), (b, _) in bars.get_segments() for pair in rounded([a], [b])}
 
 
 def test_every_figure_is_tested_here():
@@ -89,29 +87,20 @@ def test_a_figure_says_what_it_is_about_and_keeps_to_its_width(name, made):
         assert box.x0 > -1 and box.x1 < width + 1 and box.y0 > -1 and box.y1 < height + 1, artist
     stack = [drawing.texts[0], *drawing.legends, *drawing.axes[:1], drawing.texts[1]]
     boxes = [artist.get_tightbbox() for artist in stack]
-    assert all(above.y0 >= below.y1 - 1 for above, below in zip(boxes, boxes[1:], strict=False))
+    assert all(above.y0 >= below.y1 - 1 for above, below in pairwise(boxes))
 
 
 @pytest.mark.parametrize("name", list(CURVES))
 def test_curves_hold_the_data(name, made):
     data, drawing = made(name)
     rows = data[data["quantity"] == "pass@k"] if "quantity" in data else data
-    points = {
-        (round(float(x), 9), round(float(y), 9)) for x, y in zip(rows[CURVES[name]], rows["estimate"], strict=True)
-    }
-    assert points <= drawn_pairs(drawing)
+    assert rounded(rows[CURVES[name]], rows["estimate"]) <= drawn_pairs(drawing)
 
     # Bands: each bound is a corner of a filled area.
-    corners = {
-        (round(float(x), 9), round(float(y), 9))
-        for axes in drawing.axes
-        for area in axes.collections
-        for path in area.get_paths()
-        for x, y in path.vertices
-    }
+    areas = [area for axes in drawing.axes for area in axes.collections]
+    corners = set().union(*(rounded(*path.vertices.T) for area in areas for path in area.get_paths()))
     for bound in ("low", "high"):
-        at = {(round(float(x), 9), round(float(y), 9)) for x, y in zip(rows[CURVES[name]], rows[bound], strict=True)}
-        assert at <= corners
+        assert rounded(rows[CURVES[name]], rows[bound]) <= corners
 
 
 @pytest.mark.parametrize("name", list(DOTS))
@@ -125,8 +114,7 @@ def test_dots_hold_the_data(name, made):
     }[name]
     values = {x for x, _ in drawn_pairs(drawing)}
     assert {round(float(value), 9) for value in rows[DOTS[name]]} <= values
-    bounds = {(round(float(a), 9), round(float(b), 9)) for a, b in zip(rows["low"], rows["high"], strict=True)}
-    assert bounds <= drawn_bars(drawing)
+    assert rounded(rows["low"], rows["high"]) <= drawn_bars(drawing)
 
 
 @pytest.mark.parametrize("name", list(MAPS))
@@ -148,7 +136,7 @@ def test_the_bars_of_coverage_hold_all_parts(made):
 def test_the_points_of_correlation_are_the_problems(made, enough):
     data, drawing = made("correlation")
     points = data[data["kind"] == "problem"]
-    assert set(zip(points["ar_accuracy"].round(9), points["accuracy"].round(9), strict=True)) <= drawn_pairs(drawing)
+    assert rounded(points["ar_accuracy"], points["accuracy"]) <= drawn_pairs(drawing)
     ar, other = enough.where(order="ar")[0], enough.where(order="top_prob")[0]
     mine = data[(data["kind"] == "correlation") & (data["order"] == "top_prob")]["estimate"].item()
     accuracy = [run.counts().eval("c / n") for run in (ar, other)]

@@ -28,8 +28,14 @@ def test_a_table_is_preferred_to_a_plot(made_up):
 
 @pytest.mark.parametrize(
     "other",
-    [{"model": "tiny"}, {"task": "word-problems"}, {"temperature": 1.0}, {"block_length": 64}, {"task": "humaneval", "temperature": 0.3}],
-)  # fmt: skip
+    [
+        {"model": "tiny"},
+        {"task": "word-problems"},
+        {"temperature": 1.0},
+        {"block_length": 64},
+        {"task": "humaneval", "temperature": 0.3},
+    ],
+)
 def test_another_setting_gets_nothing(made_up, other):
     assert published_pass_at_k(made_up("confidence", **{**LLADA, **other})).empty
 

@@ -53,7 +53,7 @@ def test_the_largest_group_of_each_task_is_chosen(made_up):
 
 
 def test_nothing_usable_is_unavailable(made_up):
-    with pytest.raises(Unavailable, match="^what is missing$"):
+    with pytest.raises(Unavailable, match=r"^what is missing$"):
         largest_groups(RunSet((made_up(),)), free=(), usable=lambda group: RunSet(()), missing="what is missing")
 
 

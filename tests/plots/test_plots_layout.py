@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_title_legend_panels_and_foot_do_not_overlap(series, wide):
         stack = boxes(figure)
     width, height = figure.get_size_inches() * figure.dpi
     assert width == pytest.approx((PAGE_WIDTH if wide else COLUMN_WIDTH) * figure.dpi)
-    assert all(above.y0 >= below.y1 for above, below in zip(stack, stack[1:], strict=False))
+    assert all(above.y0 >= below.y1 for above, below in pairwise(stack))
     assert all(box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height for box in stack)
 
 
