@@ -54,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
     runs = pair.read_pair(args.runs)
     ks, budgets = _ks(args.k, runs), _budgets(args.nfe, runs)
 
-    counts = [run.counts() for run in runs]
+    a, b = (run.counts() for run in runs)
     report = compare_report.Comparison(
         ks=ks,
-        pass_at_k=stats.comparison(*(stats.pass_at_k_table(of_run, ks) for of_run in counts)),
-        crossing=stats.crossing_point(*counts, ks) if len(ks) > 1 else None,
-        area=stats.comparison(*(stats.coverage_auc(of_run, ks) for of_run in counts)),
+        pass_at_k=stats.comparison(stats.pass_at_k_table(a, ks), stats.pass_at_k_table(b, ks)),
+        crossing=stats.crossing_point(a, b, ks) if len(ks) > 1 else None,
+        area=stats.comparison(stats.coverage_auc(a, ks), stats.coverage_auc(b, ks)),
         pass_at_nfe=stats.comparison(*(stats.pass_at_nfe_table(run.samples, budgets) for run in runs)),
     )
 
