@@ -105,7 +105,12 @@ def _watch(cells: Sequence[Cell], parameters: Mapping[str, float]) -> Iterator[_
     if not missing or not console.is_terminal:
         yield _Lines(console, work)
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]}"))
+    # The longest comes last: it is what a narrow terminal cuts.
+    columns = (
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.description}", markup=False),
+    )
     with Bars(*columns, console=console) as bars:
         yield _Bar(console, work, bars)
 
