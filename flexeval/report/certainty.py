@@ -107,12 +107,12 @@ def _notes(task: MeasuredTask) -> list[Markup]:
 def _entropy(task: MeasuredTask) -> Markup:
     rows = []
     for run in task.measured:
-        cells = run.entropy.set_index(["group", "quantity"])[["estimate", "low", "high", "count"]].T.to_dict("list")
+        measured = run.entropy.set_index(["group", "quantity"]).to_dict("index")
         for group in ("all tokens", "connectors", "other words"):
-            *_, count = cells[group, "entropy"]
-            if count:
-                values = [bounds(*cells[group, name][:3], ".2f") for name in _QUANTITIES]
-                rows.append([run.label, group, *values, str(int(count))])
+            cells = [measured[group, name] for name in _QUANTITIES]
+            if cells[0]["count"]:
+                means = [bounds(cell["estimate"], cell["low"], cell["high"], ".2f") for cell in cells]
+                rows.append([run.label, group, *means, str(int(cells[0]["count"]))])
     columns = ["run", "of", *_QUANTITIES.values(), "count"]
     caption = "Mean entropy, nats"
     parts = [table(columns, rows, caption=caption, labels=2)] if rows else []

@@ -13,6 +13,9 @@ from matplotlib.figure import Figure as Drawing
 from flexeval.plots.render import rendered
 from flexeval.report.markup import Markup
 
+_ENLARGED = 1.5
+_COLUMN = 300.0
+"""Points that a figure for one column of a paper stays below."""
 _LONG_DECIMAL = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -36,6 +39,10 @@ def inline_svg(drawing: Drawing, name: str, label: str) -> Markup:
         part.attrib = {key: _referring(text, name) for key, text in _attributes(part.attrib).items()}
         if (own := part.attrib.pop("id", None)) in used:
             part.set("id", f"{name}-{own}")
+    # On a screen the type of a paper's column is small; the height follows from the width.
+    width = float(root.attrib.pop("width").removesuffix("pt"))
+    root.attrib.pop("height")
+    root.attrib |= {"width": f"{_ENLARGED * width:g}pt", "class": "wide" if width > _COLUMN else "narrow"}
     # What the removed style sheet said of everything.
     root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt", "role": "img", "aria-label": label}
     return Markup(ElementTree.tostring(root, encoding="unicode"))

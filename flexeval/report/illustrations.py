@@ -43,7 +43,7 @@ class Illustrations:
     def of(self, section: str) -> Markup:
         """The figures of a section, with the reason where one cannot be drawn."""
         return join(
-            self._drawn.get(name) or note(f"No figure: {self._missing[name]}.")
+            self._drawn.get(name) or note(f"No figure {name}: {self._missing[name]}.")
             for name in _SECTIONS[section]
             if name in self._drawn or name in self._missing
         )

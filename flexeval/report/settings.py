@@ -75,7 +75,7 @@ def _facts(run: Run) -> dict[str, str]:
 def _pace(steps: int | None, tokens_per_step: int | None) -> str:
     if steps is not None:
         return f"{steps} steps"
-    return f"{tokens_per_step or 1} a step, unless the order decides"
+    return f"commits {tokens_per_step or 1} a step unless the order decides"
 
 
 def _prompt(template: dict[str, str] | None) -> str:

@@ -349,6 +349,7 @@
   });
 
   options(byId("task"), DATA.tasks.map((one, i) => [i, one.name]));
+  byId("task").parentElement.hidden = DATA.tasks.length < 2;
   viewer.hidden = false;
   fillTask();
 })();
