@@ -119,7 +119,11 @@ def _work(cell: Cell, parameters: Mapping[str, float]) -> float:
     """Operations that a run takes, up to a factor."""
     from flexeval.reproduce.estimate import Machine, count_parameters, count_problems, estimate
 
-    size = count_parameters(cell.config.model, parameters) or 1.0
+    try:
+        size = count_parameters(cell.config.model, parameters) or 1.0
+    except InputError:
+        # Loading this model will say what is wrong, and must not stop the runs of others.
+        size = 1.0
     cost = estimate(
         cell.config, problems=count_problems(cell.config, cell.task), parameters=size, machine=Machine(prompt_tokens=0)
     )

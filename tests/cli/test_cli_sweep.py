@@ -121,6 +121,8 @@ def test_a_run_that_fails_does_not_lose_the_others(
         return load(args, spec)  # type: ignore[arg-type]
 
     monkeypatch.setattr(options, "load_model", load_or_fail)
+    # A folder without weights: neither its size nor its model can be had.
+    Path("broken").mkdir()
     argv = ["sweep", "--over", "model=broken,tiny", "--order", "ar", "--order", "random", *SMALL]
     assert main(argv) == 1
     captured = capsys.readouterr()
