@@ -186,7 +186,8 @@ def as_markdown(rows: pd.DataFrame, command: str) -> str:
     notes = (
         "Nominal 95 %, simulated with known truth; the script says how. Bands count only when they hold the curve at "
         "every k. k* counts among the data sets whose curves cross. A band is fitted to its own "
-        "replicates, so that few of them make it narrow: with the default of 10,000 bands hold about a point more than here."
+        "replicates, so that few of them make it narrow: with the default of 10,000 bands hold about a point more "
+        "than here."
     )
     return f"# Coverage of the intervals\n\n`{command}`\n\n{notes}\n\n" + "\n".join(lines) + "\n"
 
