@@ -1,17 +1,16 @@
 """lm-eval's model `flexeval`: its three questions answered by the sampler and by the chain of a mask predictor.
 
-    lm-eval's request -> Generation + SampleRequest -> Sampler -> text, cut at `until`
-    lm-eval's request -> Continuation -> Scorer -> log-probability and greedy flag
+    generate_until         request -> Wanted -> Generator -> text
+    loglikelihood          request -> Continuation -> Scorer -> log-probability and greedy flag
+    loglikelihood_rolling  request -> its windows, each a Continuation -> Scorer -> the sum
 
-What the model and a request say are read in `arguments.py`; how an answer is computed stands in `sampling` and
-`likelihood.py`.
+It knows lm-eval's requests and the tokenizer; how an answer is computed stands in `generation.py` and `likelihood.py`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -22,8 +21,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from flexeval.errors import InputError
-from flexeval.lm_harness.arguments import Generation, read_fields, read_generation, read_order, read_value
-from flexeval.lm_harness.cache import SampleCache, sample_cache_key
+from flexeval.lm_harness.arguments import read_fields, read_generation, read_order, read_value
+from flexeval.lm_harness.cache import SampleCache
+from flexeval.lm_harness.generation import Generator, Wanted
 from flexeval.lm_harness.instance import SampleInstance
 from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelihood, Scorer
 from flexeval.lm_harness.parallel import Processes
@@ -31,9 +31,8 @@ from flexeval.models import load_model
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.predictor import MaskPredictor
 from flexeval.models.text import TextCodec
-from flexeval.orders import get_order
 from flexeval.records import RunConfig, SamplingConfig
-from flexeval.sampling import Sampler, SampleRequest
+from flexeval.sampling import SampleRequest
 from flexeval.sampling.threads import side_by_side
 
 
@@ -63,7 +62,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
             device: None and "auto" take what there is; under `accelerate launch`, this process's share of it.
             dtype: of the weights, as for `flexeval.load_model`.
             batch_size: samples in flight, and canvases scored at a time; "auto" chooses. Changes no answer.
-            max_batch_size: what "auto" may choose at most.
+            max_batch_size: what "auto" stands for, where it is given.
             trust_remote_code: as for `flexeval.load_model`.
             add_bos_token: begin plain texts with BOS also where the tokenizer by itself does not.
             mc_num: score texts by LLaDA's Monte Carlo bound with so many draws, from `seed`; None by the exact chain.
@@ -78,7 +77,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         super().__init__()
         self._order = read_order(order)
         self._sampling = read_fields(sampling, what="model argument")
-        self._batch_size = _batch_size(batch_size, max_batch_size)
+        batch = _batch_size(batch_size, max_batch_size)
         self._score_positions = _optional(loglikelihood_gen_length, "loglikelihood_gen_length")
         self._mc_num = _optional(mc_num, "mc_num")
         self._add_bos = read_value(add_bos_token, bool, what="model argument 'add_bos_token'")
@@ -97,15 +96,15 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         self._codec = _codec(self._predictor)
         self.tokenizer = self._codec.tokenizer
         self.max_length = self._predictor.max_length
-        self._workers = side_by_side(self._predictor)
+        workers = side_by_side(self._predictor)
+        self._generator = Generator(self._predictor, batch_size=batch, workers=workers)
         self._scorer = Scorer(
             self._predictor,
             SamplingConfig(**{name: value for name, value in self._sampling.items() if name in SCORING_FIELDS}),
             mc_num=self._mc_num,
-            batch_size=self._batch_size,
-            workers=self._workers,
+            batch_size=batch,
+            workers=workers,
         )
-        self._cache = SampleCache(None)
 
     @classmethod
     def create_from_arg_obj(
@@ -168,28 +167,9 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         Raises:
             InputError: a generation argument that is unknown or refused, or a prompt that does not fit.
         """
-        self._cache.expect(requests)
-        wanted = self._sample_requests(requests)
-        texts: list[str | None] = [None] * len(requests)
-        with self._bar(len(requests), "generate_until", disable_tqdm) as bar:
-
-            def answer(numbers: list[int], text: str) -> None:
-                for number in numbers:
-                    texts[number] = _cut(text, wanted[number][0].until)
-                    bar.update()
-
-            # One sampler for all requests that are drawn alike. What differs in `until` only is drawn alike.
-            alike = defaultdict(list)
-            for number, (request, (generation, _)) in enumerate(zip(requests, wanted, strict=True)):
-                alike[request.task_name, dataclasses.replace(generation, until=())].append(number)
-            for (_, generation), numbers in alike.items():
-                self._generate(generation, [(number, wanted[number][1]) for number in numbers], answer)
-        return [text for text in texts if text is not None]
-
-    def _sample_requests(self, requests: list[Instance]) -> list[tuple[Generation, SampleRequest]]:
-        """How each request is answered, and with which sample."""
+        self._generator.cache.expect(requests)
         seen: Counter[str] = Counter()
-        wanted: list[tuple[Generation, SampleRequest]] = []
+        wanted: list[Wanted] = []
         for request in requests:
             context, asked = request.args
             gen_length = None
@@ -203,47 +183,15 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 seen[problem_id] += 1
                 prompt_ids = self.tok_encode(context)
             generation = read_generation(asked, order=self._order, sampling=self._sampling, gen_length=gen_length)
-            wanted.append((generation, SampleRequest(problem_id=problem_id, sample_index=index, prompt_ids=prompt_ids)))
-        return wanted
-
-    def _generate(
-        self,
-        generation: Generation,
-        numbered: list[tuple[int, SampleRequest]],
-        answer: Callable[[list[int], str], None],
-    ) -> None:
-        """Answer requests that are drawn alike: from the cache, or by sampling."""
-        # The same sample may be asked for twice: lm-eval fills up the shorter of several processes' lists so.
-        numbers: dict[tuple[str, int], list[int]] = defaultdict(list)
-        missing: dict[tuple[str, int], SampleRequest] = {}
-        for number, request in numbered:
-            key = (request.problem_id, request.sample_index)
-            numbers[key].append(number)
-            missing[key] = request
-        cache_keys = {key: sample_cache_key(self._predictor, generation, request) for key, request in missing.items()}
-        for key, cache_key in cache_keys.items():
-            text = self._cache.get(cache_key)
-            if text is not None:
-                del missing[key]
-                answer(numbers[key], text)
-
-        sampler = Sampler(
-            self._predictor,
-            get_order(generation.order),
-            generation.sampling,
-            batch_size=self._batch_size,
-            workers=self._workers,
-        )
-        for trajectory in sampler.run(missing.values()):
-            key = (trajectory.problem_id, trajectory.sample_index)
-            text = self._predictor.decode(trajectory.token_ids_G[: trajectory.length].tolist())
-            self._cache.put(cache_keys[key], text)
-            answer(numbers[key], text)
+            sample = SampleRequest(problem_id=problem_id, sample_index=index, prompt_ids=prompt_ids)
+            wanted.append(Wanted(task=request.task_name, generation=generation, request=sample))
+        with self._bar(len(wanted), "generate_until", disable_tqdm) as bar:
+            return self._generator.texts(wanted, bar.update)
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
         """Called by lm-eval when it opens its cache of answers."""
         super().set_cache_hook(cache_hook)
-        self._cache = SampleCache(cache_hook.dbdict)
+        self._generator.cache = SampleCache(cache_hook.dbdict)
 
     # ----- loglikelihood -----
 
@@ -360,8 +308,3 @@ def _optional(value: Any, name: str) -> int | None:
     if number is not None and number < 1:
         raise InputError(f"model argument {name!r} must be at least 1, not {number}")
     return number
-
-
-def _cut(text: str, until: Sequence[str]) -> str:
-    """The text before the first of some strings."""
-    return text[: min((place for place in map(text.find, until) if place >= 0), default=len(text))]
