@@ -102,6 +102,10 @@ class Trainer:
             weight_decay=config.weight_decay,
         )
         self.policy, self.optimizer = accelerator.prepare(policy, optimizer)
+        if accelerator.num_processes > 1:
+            # Sharded weights want their first forward to be one of the whole policy; a rollout goes past it.
+            with torch.no_grad():
+                self.policy(idle_batch(mask_id=predictor.mask_id))
 
     # ----- one step -----
 

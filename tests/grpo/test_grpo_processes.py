@@ -52,6 +52,12 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
 
 
 @pytest.mark.slow
+def test_sharded_weights_sample_and_train_as_whole_ones(tmp_path, llada_folder):
+    done = launch(str(TESTS / "grpo/sharded_processes.py"), str(llada_folder), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_the_command_runs_in_two_processes(tmp_path, llada_folder):
     settings = ["--model", str(llada_folder), "--task", "countdown", "--gen-length", "3", "--problems-per-step", "2",
                 "--group-size", "2", "--steps", "1", "--out", "run", "--cpu"]  # fmt: skip
