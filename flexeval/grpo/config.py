@@ -70,7 +70,7 @@ class GRPOConfig:
     clip: float = 0.2
     """The ratio counts within 1 - clip and 1 + clip."""
     kl: float = 0.0
-    """Weight of the KL divergence to the model before training; 0 computes none."""
+    """Weight of the KL divergence to the model before training, where samples have advantages; 0 computes none."""
     loss_positions: Literal["answer", "all"] = "answer"
     """`answer`: up to and including the first end of the text. `all`: every generated position, as in the released
     code."""
@@ -78,7 +78,7 @@ class GRPOConfig:
     fast: bool = False
     """Score only the positions of highest entropy at rollout (the paper's JustGRPO-Fast). Approximate."""
     fast_share: float = 0.25
-    """The share of each sample's positions that `fast` scores."""
+    """The share of each sample's positions that `fast` scores; each counts as much as it does among all of them."""
     recompute_old: bool = False
     """Compute the log-probabilities before the update anew, without autograd, instead of taking the recorded ones;
     always so for tokens that were drawn at a temperature other than 1."""

@@ -43,7 +43,7 @@ class Update:
     """As many as in the process that has most."""
     advantage_M: FloatArray
     weight_M: FloatArray
-    """Of each reading in the loss; over all processes they add up to 1."""
+    """Of each reading in the loss: one over the samples of all processes, times its share of its own sample."""
     old_log_prob_M: Tensor
     reference_log_prob_M: Tensor | None
 
@@ -64,7 +64,7 @@ class Trainer:
 
         Raises:
             InputError: an order that cannot be trained, settings that exclude each other, fewer problems than a step
-                needs, or more processes than problems.
+                needs, or a number of them that the processes cannot share evenly.
         """
         self.config = config
         self.task = task
