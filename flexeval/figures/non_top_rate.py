@@ -38,9 +38,9 @@ class NonTopRate(Figure):
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
         figure, drawn = curve_panels(data, x="temperature")
-        for panel, _ in drawn:
-            panel.set_ylim(bottom=0)
-            panel.set_xticks(sorted(data["temperature"].unique()))
+        for panel, rows in drawn:
+            panel.set_ylim(bottom=-0.04 * panel.get_ylim()[1])  # room for the markers at 0
+            panel.set_xticks(sorted(rows["temperature"].unique()))
             percent(panel)
             panel.set_xlabel("temperature")
             panel.set_ylabel("not the likeliest, %")

@@ -40,7 +40,7 @@ class Temperature(Figure):
         figure, drawn = curve_panels(data, x="temperature", by=("model", "task", "k"))
         for panel, rows in drawn:
             ring(panel, rows[rows["best"]], "temperature")
-            panel.set_xticks(sorted(data["temperature"].unique()))
+            panel.set_xticks(sorted(rows["temperature"].unique()))
             percent(panel)
             panel.set_xlabel("temperature")
             panel.set_ylabel(f"Pass@{rows['k'].iloc[0]}, %")

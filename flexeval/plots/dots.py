@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from flexeval.plots.style import FAINT, Look
 
@@ -22,7 +21,7 @@ def name_lines(axes: Axes, names: Iterable[str], *, room: int | None = None) -> 
 
 def dots(
     axes: Axes, data: pd.DataFrame, lines: Sequence[float], look: Look, *, label: str, hollow: bool = False
-) -> Line2D:
+) -> None:
     """A marker at each estimate, and a bar from low to high where they are known.
 
     Args:
@@ -33,14 +32,15 @@ def dots(
         label: for the legend.
         hollow: markers without a filling.
     """
+    if data.empty:
+        return  # an empty line that is not clipped would count as lying in the figure's corner
     known = data[["low", "high"]].notna().all(axis=1).to_numpy()
     heights = pd.Series(list(lines), dtype=float)
     axes.hlines(heights[known], data["low"][known], data["high"][known], color=look.colour, linewidth=0.9)
-    (markers,) = axes.plot(
+    axes.plot(
         data["estimate"], heights, linestyle="none", marker=look.marker, color=look.colour, label=label,
         markerfacecolor="white" if hollow else look.colour, markeredgewidth=0.9, clip_on=False, zorder=3,
     )  # fmt: skip
-    return markers
 
 
 def join(axes: Axes, starts: pd.Series[float], ends: pd.Series[float]) -> None:
