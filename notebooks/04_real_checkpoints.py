@@ -1,0 +1,72 @@
+# %% [markdown]
+# # Real checkpoints
+#
+# Everything that runs on the bundled model runs on LLaDA and Dream. `FLEXEVAL_MODEL` names one: a short name, a folder
+# or a hub id. Without it this notebook stays with the bundled model, and shows the calls.
+#
+# In a shell:
+#
+#     flexeval ls models
+#     FLEXEVAL_MODEL=llada-8b-instruct FLEXEVAL_TASK=gsm8k jupyter lab
+
+# %%
+import os
+from pathlib import Path
+
+import flexeval
+from flexeval.models import MODELS
+from flexeval.records import RunConfig, SamplingConfig
+from flexeval.reproduce.estimate import Machine, estimate
+from flexeval.reproduce.plan import read_preset
+from flexeval.runs.runner import run
+from flexeval.stats import pass_at_k_band
+from flexeval.tasks import get_task
+
+name = os.environ.get("FLEXEVAL_MODEL", "tiny")
+task_name = os.environ.get("FLEXEVAL_TASK", "sudoku4")
+list(MODELS)
+
+# %% [markdown]
+# Loading looks at the checkpoint's layout, not at its name, takes weights from safetensors only, and runs two short
+# forwards to see that attention goes both ways and that padding changes nothing. Code that a checkpoint brings along
+# runs only with `trust_remote_code=True`.
+
+# %%
+model = flexeval.load_model(name)
+print(f"{model.name}: {model.vocab_size} tokens, canvases up to {model.max_length}, {model.dtype} on {model.device}")
+
+# %% [markdown]
+# What the model sees: the task's wording, through the checkpoint's own chat template.
+
+# %%
+task = get_task(task_name, data_dir=Path(os.environ.get("FLEXEVAL_DATA", "data")))
+problem = task.problems()[0]
+prompt_ids = model.encode(task.prompt(problem))
+print(len(prompt_ids), "tokens:", problem.question)
+
+# %% [markdown]
+# A few samples with LLaDA's settings for short answers. On a GPU give `num_samples=128` and no limit; the run folder
+# resumes, so it may as well be stopped.
+
+# %%
+sampling = SamplingConfig(gen_length=task.gen_length, temperature=0.6)
+config = RunConfig(model=name, task=task_name, order="confidence", sampling=sampling, num_samples=4, limit=8)
+result = run(config, out=Path("runs") / "real" / name.replace("/", "-"), predictor=model, task=task)
+pass_at_k_band(result.counts(), [1, 2, 4]).round(3)
+
+# %%
+print(result.samples["text"].iloc[0])
+
+# %% [markdown]
+# Before the long run: what would the paper's whole grid cost? These are upper bounds: samples leave at their end of
+# text, and equal canvases are evaluated once. The same table comes from `flexeval reproduce --preset llada --dry-run`,
+# and without `--dry-run` the runs, the figures, the claims and the report.
+
+# %%
+plan = read_preset("llada", quick=False)
+machine = Machine()
+hours = {}
+for cell in plan.configs:
+    cost = estimate(cell, problems=cell.limit or 0, parameters=plan.parameters.get(cell.model), machine=machine)
+    hours[cell.task] = hours.get(cell.task, 0.0) + (cost.gpu_hours or 0.0)
+{name: round(value) for name, value in hours.items()}

@@ -1,0 +1,48 @@
+"""The notebooks: each is its script, runs from top to bottom on the bundled model, and shows its figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+NAMES = ["01_pass_at_k", "02_entropy_degradation", "03_your_own_order", "04_real_checkpoints"]
+FIGURES = {"01_pass_at_k": 1, "02_entropy_degradation": 1, "03_your_own_order": 0, "04_real_checkpoints": 0}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all, as for a reader who goes through them: the second finds the runs of the first."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+def test_no_notebook_is_forgotten() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
+    assert sorted(path.stem for path in FOLDER.glob("*.py")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_its_script(name: str) -> None:
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    script = jupytext.read(FOLDER / f"{name}.py")
+    assert [(cell.cell_type, cell.source) for cell in notebook.cells] == [
+        (cell.cell_type, cell.source) for cell in script.cells
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_and_shows_its_figures(name: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("FLEXEVAL_MODEL", "FLEXEVAL_TASK", "FLEXEVAL_DATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("IPYTHONDIR", str(workplace / "ipython"))
+    notebook = jupytext.read(FOLDER / f"{name}.py")
+    resources = {"metadata": {"path": str(workplace)}}
+    NotebookClient(notebook, kernel_name="python3", timeout=280, resources=resources).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == FIGURES[name]
