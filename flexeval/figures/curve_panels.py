@@ -42,7 +42,6 @@ def curve_panels(
     by: Sequence[str] = ("model", "task"),
     series: str = "order",
     height: float = 2.0,
-    share_y: bool = False,
 ) -> tuple[Drawing, list[Panel]]:
     """One panel for each combination of the columns `by`, one curve for each value of `series`.
 
@@ -52,11 +51,10 @@ def curve_panels(
         x: the horizontal column.
         by, series: see above.
         height: of a panel, inches.
-        share_y: one vertical scale for all panels.
     """
     look = looks(data[series].astype(str))
     titles, groups = by_panel(data, by)
-    figure, axes = panels(titles, height=height, share_y=share_y)
+    figure, axes = panels(titles, height=height)
     for panel, rows in zip(axes, groups, strict=True):
         for label, measured, points in _series(rows, series):
             if measured:

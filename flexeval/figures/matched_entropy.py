@@ -52,15 +52,15 @@ class MatchedEntropy(Figure):
         labels = data["order"] if several else at
         figure, drawn = curve_panels(data.assign(series=labels), x="k", series="series", height=2.2)
         pass_at_k_axes(drawn)
-        matched = data.drop_duplicates(["model", "task", "order"])
-        where = "; ".join(map(_said, matched.to_dict("records")))
+        matched = data.drop_duplicates(["model", "task", "order"]).groupby(["model", "task"], sort=False)
+        where = ". ".join(_said(*rows.to_dict("records")) for _, rows in matched)
         return finish(figure, title=self.title, foot=foot(data, f"{where}. {BAND_NOTE}"))
 
 
-def _said(row: dict[Hashable, Any]) -> str:
-    """Where an order was matched, for the small print."""
-    between = "" if row["lower"] == row["upper"] else f" (between {row['lower']:g} and {row['upper']:g})"
-    return f"{row['task']}, {row['order']}: {row['entropy']:.3f} nats at T = {row['temperature']:.2f}{between}"
+def _said(ar: dict[Hashable, Any], *others: dict[Hashable, Any]) -> str:
+    """Where the orders of a panel were matched, for the small print."""
+    places = [f"{row['order']} {row['temperature']:.2f} ({row['lower']:g} to {row['upper']:g})" for row in others]
+    return f"{ar['task']}: {ar['entropy']:.3f} nats at temperatures ar {ar['temperature']:g}, {', '.join(places)}"
 
 
 def _with_ar(group: RunSet) -> RunSet:

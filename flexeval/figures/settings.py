@@ -30,9 +30,8 @@ def stated(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
         "problems": len(run.problems),
         "seed": sampling.seed,
     }
-    return rows.reset_index(drop=True).pipe(
-        lambda frame: pd.concat([pd.DataFrame(values, index=frame.index, columns=list(STATED)), frame], axis=1)
-    )
+    rows = rows.reset_index(drop=True)
+    return pd.concat([pd.DataFrame(values, index=rows.index, columns=list(STATED)), rows], axis=1)
 
 
 def foot(data: pd.DataFrame, note: str) -> str:
@@ -44,9 +43,8 @@ def foot(data: pd.DataFrame, note: str) -> str:
     rows = data[data["source"] == MEASURED] if "source" in data else data
     others = rows[rows["order"] != "ar"]
     blocks = others if len(others) else rows
-    parts = [
-        f"model {_values(rows['model'], str)}",
-        f"task {_values(rows['task'], str)}",
+    names = f"model {_values(rows['model'], str)}, task {_values(rows['task'], str)}"
+    numbers = [
         f"n = {_values(rows['num_samples'])}",
         f"{_values(rows['problems'])} problems",
         f"T = {_values(rows['temperature'])}",
@@ -54,18 +52,18 @@ def foot(data: pd.DataFrame, note: str) -> str:
         f"length {_values(rows['gen_length'])}",
         f"seed {_values(rows['seed'])}",
     ]
-    # No line breaks inside a part, nor between a number and its unit.
-    stated_parts = ", ".join(part.replace(" ", NO_BREAK) for part in parts)
-    return f"{stated_parts}.\n{note.replace(' %', NO_BREAK + '%')}"
+    # No line break inside a number's part, nor between a number and its unit.
+    held = ", ".join(part.replace(" ", NO_BREAK) for part in numbers)
+    return f"{names}, {held}.\n{note.replace(' %', NO_BREAK + '%')}"
 
 
 def _number(value: Any) -> str:
-    return f"{value:g}"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _values(column: pd.Series[Any], write: Callable[[Any], str] = _number) -> str:
-    values = sorted(column.unique())
+    values = list(dict.fromkeys(write(value) for value in sorted(column.unique())))
     if len(values) > 6 and write is _number:
-        return f"{write(values[0])} to {write(values[-1])}"
-    *before, last = map(write, values)
+        return f"{values[0]} to {values[-1]}"
+    *before, last = values
     return f"{', '.join(before)} and {last}" if before else last

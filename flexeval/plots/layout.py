@@ -38,7 +38,7 @@ _LINE = 1.3
 
 
 def panels(
-    titles: Sequence[str], *, height: float = 2.0, wide: bool | None = None, columns: int = 3, share_y: bool = False
+    titles: Sequence[str], *, height: float = 2.0, wide: bool | None = None, columns: int = 3
 ) -> tuple[Figure, list[Axes]]:
     """A figure with one panel for each title, row by row.
 
@@ -47,14 +47,13 @@ def panels(
         height: of a row of panels, inches; `finish` adds what title, legend and foot need.
         wide: two paper columns instead of one; None for two columns when there is more than one panel.
         columns: panels in a row of a wide figure at most; fewer where titles are long. A narrow one has one.
-        share_y: one vertical scale for all panels.
     """
     wide = len(titles) > 1 if wide is None else wide
     columns = _columns(titles, columns) if wide else 1
     rows = math.ceil(len(titles) / columns)
     figure = Figure(figsize=(PAGE_WIDTH if wide else COLUMN_WIDTH, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
+    grid = figure.subplots(rows, columns, squeeze=False)
     axes = list(grid.flat)
     for panel, title in zip(axes, titles, strict=False):
         panel.set_title(title)
@@ -126,7 +125,7 @@ def _legend(figure: Figure, width: float) -> Legend | None:
 
 
 def _wrapped(text: str, width: float, kind: _Type) -> list[str]:
-    """The lines that a text takes in this width (inches); it is broken at spaces and line breaks only."""
+    """The lines that a text takes in this width (inches): broken at spaces, inside a word only if it is too long."""
     lines = []
     for paragraph in text.split("\n"):
         line = ""
@@ -135,6 +134,10 @@ def _wrapped(text: str, width: float, kind: _Type) -> list[str]:
             if line and _width(longer, kind) > width:
                 lines.append(line)
                 longer = word
+            while _width(longer, kind) > width:
+                fitting = next(end for end in range(len(longer) - 1, 0, -1) if _width(longer[:end], kind) <= width)
+                lines.append(longer[:fitting])
+                longer = longer[fitting:]
             line = longer
         lines.append(line)
     return lines

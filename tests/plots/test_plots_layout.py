@@ -61,6 +61,16 @@ def test_a_no_break_space_holds_words_together():
     assert all(part == held for line in figure.texts[1].get_text().split("\n") for part in line.split(" "))
 
 
+def test_a_word_that_is_too_long_is_broken():
+    word = "/a/path/that/goes/on" * 12
+    with house_style():
+        figure, _ = panels(["a panel"])
+        finish(figure, title="t", foot=f"model {word}, task x")
+        *_, foot = boxes(figure)
+    assert foot.x1 <= figure.get_size_inches()[0] * figure.dpi
+    assert word in figure.texts[1].get_text().replace("\n", "")
+
+
 def test_pyplot_stays_out_of_it():
     code = (
         "import sys, flexeval.plots.layout, flexeval.plots.render, flexeval.plots.heat_map, flexeval.plots.curves\n"
