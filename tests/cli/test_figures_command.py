@@ -26,7 +26,7 @@ def test_files_of_the_figures_that_were_asked_for(
 
 def test_bad_input_is_one_line(bigram: list[str], in_tmp: Path, refused: Callable[..., str]) -> None:
     assert "there is no run in 'nowhere'" in refused("figures", "nowhere")
-    assert "Did you mean 'pass-at-k'?" in refused("figures", "nowhere", "--only", "pass_at_k")
+    assert "Did you mean 'pass-at-k'" in refused("figures", "nowhere", "--only", "pass_at_k")
     (in_tmp / "taken").write_text("")
     assert "it is a file; give a folder" in refused("figures", "nowhere", "-o", "taken")
 
