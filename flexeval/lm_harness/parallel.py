@@ -21,10 +21,16 @@ class Processes:
 
     def __init__(self) -> None:
         self.state: PartialState | None = None
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        if launched > 1:
             from accelerate import PartialState
+            from accelerate.utils import parse_flag_from_env
 
-            self.state = PartialState()
+            # Left to itself, accelerate takes processes that share a CPU for so many single ones.
+            cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+            self.state = PartialState(cpu=cpu)
+            if self.state.num_processes != launched:
+                raise RuntimeError(f"{launched} processes were launched, but accelerate knows {self.size}")
 
     @property
     def rank(self) -> int:
@@ -39,7 +45,10 @@ class Processes:
     @property
     def device(self) -> str:
         """Where this one's model goes unless the user says otherwise."""
-        return "auto" if self.state is None else str(self.state.device)
+        if self.state is None:
+            return "auto"
+        # accelerate numbers CPUs too.
+        return "cpu" if self.state.device.type == "cpu" else str(self.state.device)
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Everybody's tensors, one after the other, at every process."""

@@ -21,8 +21,9 @@ ROWS = [
     {"question": "A bus has 10 children. It takes on 2. How many are there?", "choices": ["8", "20", "12"], "gold": 2},
 ]
 
-ACCELERATE = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
               "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
+"""What starts several processes; with --cpu it starts one. ACCELERATE_USE_CPU keeps them off a GPU."""
 
 
 def local_tasks(folder: Path) -> None:
@@ -47,6 +48,7 @@ def run(folder: Path, *launcher: str, out: str) -> dict[str, dict[str, object]]:
         *("--output_path", out, "--log_samples"),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
+    environment["ACCELERATE_USE_CPU"] = "true"
     done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("flexeval_word_problems|") == 1
@@ -62,6 +64,9 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     local_tasks(tmp_path)
     one = {task: pytest.approx(numbers) for task, numbers in run(tmp_path, out="one").items()}
     assert run(tmp_path, *ACCELERATE, out="two") == one
+    assert {path.name for path in tmp_path.glob("cache-*")} == {
+        *("cache-one_rank0.db", "cache-two_rank0.db", "cache-two_rank1.db")
+    }
     # Again, from the cache.
     (next((tmp_path / "one").rglob("results_*.json"))).unlink()
     assert run(tmp_path, out="one") == one
