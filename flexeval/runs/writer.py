@@ -189,9 +189,12 @@ def _repair(folder: Path, problems: Sequence[StoredProblem]) -> set[Pair]:
     drop_temporaries(folder / TOKENS)
     drop_half_line(folder / SAMPLES)
     drop_half_line(folder / EFFORT)
-    done = set(read_samples(folder))
+    samples = read_samples(folder)
+    done = set(samples)
     require_known(done, problems, folder=folder)
-    without_tokens = done - drop_orphans(folder / TOKENS, done)
+    with_tokens = drop_orphans(folder / TOKENS, done)
+    # A sample that drew the mask token everywhere (`logits_mask_inf=False`) has no text, and no rows to lose.
+    without_tokens = {pair for pair in done - with_tokens if samples[pair]["text"]}
     if without_tokens:
         raise InputError(
             f"run folder {folder} has lost the token rows of {len(without_tokens)} samples, the first "

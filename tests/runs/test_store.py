@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, make, trajectory
+from runs_fakes import CONFIG, MASK, FakePredictor, FakeSampler, FakeTask, extended, make, trajectory
 
 from flexeval.errors import InputError
 from flexeval.records import Grade, SamplingConfig, SamplingEffort
@@ -176,8 +177,26 @@ def test_other_damage_is_named_not_repaired(run, change, message):
 
 def test_lost_tokens_are_named(run):
     (run.folder / "tokens" / "part-00000.parquet").unlink()
-    with pytest.raises(InputError, match="has lost the token rows of 12 samples"):
+    with_text = (run.samples["text"] != "").sum()
+    with pytest.raises(InputError, match=f"has lost the token rows of {with_text} samples"):
         make(CONFIG, run.folder)
+
+
+def test_a_sample_that_committed_nothing_has_no_tokens_to_lose(tmp_path):
+    class Masks(FakeSampler):
+        """Every third sample draws the mask token everywhere, as it may with logits_mask_inf=False."""
+
+        def run(self, requests):
+            for drawn in super().run(requests):
+                if drawn.sample_index == 0:
+                    steps_G, tokens_G = np.full(8, -1, dtype=np.int32), np.full(8, MASK, dtype=np.int32)
+                    drawn = dataclasses.replace(drawn, commit_step_G=steps_G, token_ids_G=tokens_G, length=0)
+                yield drawn
+
+    small = make(extended(num_samples=2), tmp_path / "run", make_sampler=Masks)
+    assert (small.tokens().groupby("sample_index").size() > 0).to_dict() == {1: True}
+    larger = make(CONFIG, tmp_path / "run", make_sampler=Masks)
+    assert larger.complete and len(larger.samples) == 12
 
 
 # Refusals
