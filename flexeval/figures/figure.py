@@ -41,7 +41,13 @@ class Figure(ABC):
         """
 
     def draw(self, data: pd.DataFrame) -> Drawing:
-        """The drawing of `data`, in the house style whatever the caller's settings of matplotlib are."""
+        """The drawing of `data`, in the house style whatever the caller's settings of matplotlib are.
+
+        Raises:
+            Unavailable: there is nothing in `data`, as when no sample has any text.
+        """
+        if data.empty:
+            raise Unavailable(f"figure {self.name!r} has nothing to show: no sample of these runs holds what it counts")
         with house_style():
             return self.drawing(data)
 

@@ -59,6 +59,13 @@ def test_runs_that_suffice_for_nothing_are_refused(made_up, tmp_path):
         make_figures(RunSet((made_up("eb:gamma=1", samples=1),)), tmp_path, say=lambda line: None)
 
 
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_nothing_to_show_is_said_and_not_drawn(name):
+    figure = FIGURES.get(name)()
+    with pytest.raises(Unavailable, match=f"figure '{name}' has nothing to show"):
+        figure.draw(pd.DataFrame())
+
+
 def test_unfinished_runs_and_unknown_names_are_refused(made_up, tmp_path):
     with pytest.raises(InputError, match="has 47 of 48 samples"):
         make_figures(RunSet((made_up(missing=1),)), tmp_path)
