@@ -60,7 +60,7 @@ class Sudoku4:
     name: ClassVar[str] = "sudoku4"
     gen_length: ClassVar[int] = 24
 
-    givens: int = 7
+    givens: int = 4
     """Cells that are filled in; fewer leave more completions, of which any one counts."""
     split: Split = "test"
     """`test`, or `train` for puzzles of the kind that the bundled model was trained on."""

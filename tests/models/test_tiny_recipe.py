@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import operator
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,8 +24,10 @@ from flexeval.models.tiny.export import export
 from flexeval.models.tiny.muon import orthogonalise
 from flexeval.models.tiny.network import build_network
 from flexeval.models.tiny.objective import SMALLEST_RATIO, draw_masking, masked_loss
+from flexeval.models.tiny.problems import SUDOKU_CANVAS, WORDS, WORDS_CANVAS
+from flexeval.models.tiny.sums import draw_sums
 from flexeval.models.tiny.tokenizer import prompt_text, train_tokenizer
-from flexeval.tasks.drawing import split_of
+from flexeval.tasks.drawing import Draw, split_of
 from flexeval.tasks.sudoku4 import Sudoku4
 from flexeval.tasks.word_problems import WordProblems
 
@@ -103,6 +107,40 @@ def test_a_batch_holds_prompt_answer_and_end_of_sequence() -> None:
         )
 
 
+def test_sums_are_right_and_answered_in_any_order() -> None:
+    orders, seen = set(), set()
+    for index in range(3000):
+        question, answer = draw_sums(Draw(f"test/{index}"))
+        asked = question.removeprefix("What is ").removesuffix("?").split(", ")
+        answered = re.findall(r"Calculate ((\d+) ([-+*]) (\d+)) = (\d+)\.", answer)
+        assert len(answer.split()) == 6 * len(answered)
+        assert sorted(asked) == sorted(calculation for calculation, *_ in answered)
+        for _, left, sign, right, result in answered:
+            value = {"+": operator.add, "-": operator.sub, "*": operator.mul}[sign](int(left), int(right))
+            assert value == int(result)
+            assert max(value, int(left)) <= (25 if sign == "*" else WORDS.max_total)
+            seen.add((sign, int(left), int(right)))
+        if len(set(asked)) == len(asked) == 3:
+            orders.add(tuple(asked.index(calculation) for calculation, *_ in answered))
+    assert len(orders) == 6
+    # Every sum of a total and a single change is practised.
+    small = range(1, WORDS.max_change + 1)
+    assert {("+", left, right) for right in small for left in range(WORDS.max_total - right + 1)} <= seen
+
+
+def test_a_canvas_of_word_problems_is_as_long_as_its_answers_need_or_a_little_longer() -> None:
+    examples = Examples(TOKENIZER, seed=0)
+    for step in range(data.LONG_CANVAS_EVERY):
+        words, sudokus, _ = examples.batches(step)
+        spare = (words.weight_BG == data.PAD_WEIGHT).sum(1).min()
+        if step == data.LONG_CANVAS_EVERY - 1:
+            assert words.weight_BG.shape[1] == 2 * WORDS_CANVAS
+            assert sudokus.weight_BG.shape[1] == 2 * SUDOKU_CANVAS
+        else:
+            assert 0 <= spare < data.LONGEST_TAIL
+            assert sudokus.weight_BG.shape[1] == SUDOKU_CANVAS
+
+
 # Objective
 
 
@@ -172,6 +210,7 @@ def small_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """The recipe on a few problems at a time."""
     monkeypatch.setattr(data, "WORDS_PER_BATCH", 2)
     monkeypatch.setattr(data, "SUDOKUS_PER_BATCH", 2)
+    monkeypatch.setattr(data, "SUMS_PER_BATCH", 2)
     monkeypatch.setattr(data, "POOL", 2)
     monkeypatch.setattr(validation, "PROBLEMS", 2)
     monkeypatch.setattr(train, "WARMUP_STEPS", 2)

@@ -52,7 +52,7 @@ def test_a_parameter_goes_to_the_orders_that_have_it():
         "parallel-2",
         "parallel-4",
     ]
-    assert [config.task for config in expand({"task.facts": ["2", "3"]})] == ["word-problems", "word-problems:facts=3"]
+    assert [config.task for config in expand({"task.facts": ["2", "3"]})] == ["word-problems:facts=2", "word-problems"]
 
 
 def test_aliases_and_defaults_are_the_same_run():

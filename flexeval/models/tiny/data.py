@@ -1,7 +1,8 @@
 """Training examples of the bundled model, generated on the fly: batch n is the same in every run.
 
-Problems come from the `train` split of both tasks, so no test problem is ever seen. Word problems of a pool
-are sorted by prompt length before they are cut into batches, which keeps padding small.
+Word problems and Sudokus come from the `train` split of both tasks, so no test problem is ever seen; with them
+come sums to practise. Word problems of a pool are sorted by prompt length before they are cut into batches,
+which keeps padding small.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from flexeval.models.tiny.problems import FACTS, FACTS_WEIGHTS, GIVENS, SUDOKU, SUDOKU_CANVAS, WORDS, WORDS_CANVAS
+from flexeval.models.tiny.sums import draw_sums
 from flexeval.models.tiny.tokenizer import prompt_text
 from flexeval.records import Problem
 from flexeval.tasks.drawing import Draw, Split
 
-WORDS_PER_BATCH, SUDOKUS_PER_BATCH = 16, 8
+WORDS_PER_BATCH, SUDOKUS_PER_BATCH, SUMS_PER_BATCH = 16, 6, 12
 LONG_CANVAS_EVERY = 16
 """One batch in so many has a canvas of twice the length, so that the model knows that a tail may be longer."""
+LONGEST_TAIL = 12
+"""All other canvases of word problems end 1 to so many tokens after the batch's longest answer."""
 POOL = 16
 """Batches of word problems that are sorted by prompt length together."""
 PAD_WEIGHT = 0.1
@@ -58,12 +62,19 @@ class Examples:
         self._pool = lru_cache(maxsize=2)(self._make_pool)
 
     def batches(self, step: int) -> list[Batch]:
-        """The word problems and the Sudokus of one training step."""
-        stretch = 2 if step % LONG_CANVAS_EVERY == LONG_CANVAS_EVERY - 1 else 1
+        """The word problems, the Sudokus and the sums of one training step."""
+        words = self._pool(step // POOL)[step % POOL]
         sudokus = [self.sudoku(step * SUDOKUS_PER_BATCH + i) for i in range(SUDOKUS_PER_BATCH)]
+        sums = [self.sums(step * SUMS_PER_BATCH + i) for i in range(SUMS_PER_BATCH)]
+        tail = Draw(f"{self._key}/tail/{step}").between(1, LONGEST_TAIL)
+        if step % LONG_CANVAS_EVERY == LONG_CANVAS_EVERY - 1:
+            words_canvas, sudoku_canvas = 2 * WORDS_CANVAS, 2 * SUDOKU_CANVAS
+        else:
+            words_canvas, sudoku_canvas = _longest(words) + tail, SUDOKU_CANVAS
         return [
-            self.batch(self._pool(step // POOL)[step % POOL], stretch * WORDS_CANVAS),
-            self.batch(sudokus, stretch * SUDOKU_CANVAS),
+            self.batch(words, words_canvas),
+            self.batch(sudokus, sudoku_canvas),
+            self.batch(sums, _longest(sums) + 1),
         ]
 
     def word_problem(self, index: int) -> Example:
@@ -81,6 +92,11 @@ class Examples:
         """The index-th Sudoku."""
         key = f"{self._key}/sudoku/{index}"
         return self._encode(*self._sudokus[Draw(f"{key}/givens").pick(GIVENS)].draw(key))
+
+    def sums(self, index: int) -> Example:
+        """The index-th few sums."""
+        question, answer = draw_sums(Draw(f"{self._key}/sums/{index}"))
+        return Example(self._ids(prompt_text(question)), self._ids(answer))
 
     def batch(self, examples: list[Example], gen_length: int) -> Batch:
         """Canvases of `gen_length` answer positions; what the answer leaves over is end of sequence."""
@@ -108,3 +124,7 @@ class Examples:
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+
+def _longest(examples: list[Example]) -> int:
+    return max(len(example.answer) for example in examples)

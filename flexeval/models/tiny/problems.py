@@ -6,7 +6,7 @@ from flexeval.tasks.sudoku4 import Sudoku4
 from flexeval.tasks.word_problems import WordProblems
 
 WORDS = WordProblems(split="train", max_start=10, max_change=6, max_total=20, products=True)
-FACTS, FACTS_WEIGHTS = (2, 3, 4), (0.25, 0.5, 0.25)
+FACTS, FACTS_WEIGHTS = (1, 2, 3), (0.25, 0.4, 0.35)
 """Changes of a word problem, and how often."""
 
 SUDOKU = Sudoku4(split="train", givens=5)

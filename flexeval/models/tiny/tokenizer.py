@@ -15,6 +15,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedTokenizerFast
 
 from flexeval.models.tiny.problems import FACTS, SUDOKU, WORDS
+from flexeval.models.tiny.sums import draw_sums
+from flexeval.tasks.drawing import Draw
 
 BOS, EOS, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"
 END_OF_TURN = "<|eot_id|>"
@@ -84,6 +86,7 @@ def _corpus() -> Iterator[str]:
     for _ in range(100):
         yield problem.question
         yield solution
+        yield from draw_sums(Draw("tokenizer"))
         yield "".join(f" {number}" for number in range(101))
         yield ",".join(str(number) for number in range(101))
 

@@ -31,8 +31,8 @@ from flexeval.models.tiny.objective import draw_masking, masked_loss
 from flexeval.models.tiny.tokenizer import train_tokenizer
 from flexeval.models.tiny.validation import Validation
 
-STEPS = 5200
-MUON_LEARNING_RATE, ADAMW_LEARNING_RATE, WEIGHT_DECAY = 0.02, 3e-3, 0.01
+STEPS = 6600
+MUON_LEARNING_RATE, ADAMW_LEARNING_RATE, WEIGHT_DECAY = 0.01, 3e-3, 0.01
 WARMUP_STEPS, CLIP_NORM, AVERAGE_DECAY = 100, 1.0, 0.999
 LOG_EVERY, VALIDATE_EVERY, CHECKPOINT_EVERY = 25, 500, 100
 
@@ -110,7 +110,7 @@ def _optimizers(network: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
 
 def _update(state: State, examples: Examples, mask_id: int, *, steps: int, seed: int) -> float:
     """One step. Returns the loss: nats per weighted answer token."""
-    # Gradients of the word problems and the Sudokus, added up.
+    # Gradients of the three kinds of problems, added up.
     batches = examples.batches(state.step)
     weight = 2 * sum(float(batch.weight_BG.sum()) for batch in batches)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + state.step)

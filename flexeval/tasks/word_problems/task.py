@@ -29,11 +29,11 @@ class WordProblems:
     name: ClassVar[str] = "word-problems"
     gen_length: ClassVar[int] = 48
 
-    facts: int = 2
+    facts: int = 3
     """Changes (gains and losses) after the start."""
-    max_start: int = 10
+    max_start: int = 12
     """Largest number at the start; the smallest is 2."""
-    max_change: int = 6
+    max_change: int = 7
     """Largest single gain or loss; the smallest is 1."""
     max_total: int = 20
     """No total on any way to the answer exceeds this."""
