@@ -5,7 +5,7 @@
 
 One sample a problem at T = 0, LLaDA's low-confidence order, blocks of 32, one token per step, at gen_length 128, 256
 and 512 (arXiv:2601.15165, Table 1). Samples are stored as they finish, and the same command continues. Intervals are
-95 % percentile bootstrap intervals over problems; the published numbers have none. They are printed where the
+95 % bootstrap intervals over problems; the published numbers have none. They are printed where the
 benchmark is the same: results/paper/paper_rl_accuracy.csv.
 """
 

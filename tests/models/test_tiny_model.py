@@ -41,7 +41,7 @@ def test_numbers_and_common_words_are_single_tokens(tiny):
         assert len(with_word) == len(without) + 1, word
 
 
-@pytest.mark.parametrize(("task", "more_than"), [("word-problems", 0.10), ("sudoku4", 0.50)])
+@pytest.mark.parametrize(("task", "more_than"), [("word-problems", 0.35), ("sudoku4", 0.60)])
 def test_it_solves_more_than_chance(tiny, task, more_than):
     """At temperature 0, on 30 held-out problems. Guessing solves about 6 % of the word problems and no Sudoku."""
     task = flexeval.get_task(task)

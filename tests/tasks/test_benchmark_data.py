@@ -42,7 +42,7 @@ def test_plain_and_compressed_files_are_the_same_source(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     (tmp_path / "packed").mkdir()
     (tmp_path / "plain" / "test.jsonl").write_text(TEXT, encoding="utf-8")
-    (tmp_path / "packed" / "toy_test.jsonl.gz").write_bytes(gzip.compress(TEXT.encode()))
+    (tmp_path / "packed" / "toy_test.jsonl.gz").write_bytes(gzip.compress(TEXT.encode(), mtime=0))
     plain = read_benchmark(BENCHMARK, tmp_path / "plain")
     packed = read_benchmark(BENCHMARK, tmp_path / "packed")
     assert [dict(row.values) for row in plain.rows] == [dict(row.values) for row in packed.rows] == ROWS
@@ -85,7 +85,9 @@ def test_a_faulty_file_is_named_with_its_line(tmp_path: Path, content: bytes, pa
     assert all(part in message for part in ["test.jsonl", *parts])
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(TEXT.encode())[:-9], gzip.compress(b"x" * 999)[:20]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(TEXT.encode(), mtime=0)[:-9], gzip.compress(b"x" * 999)[:20]]
+)
 def test_a_damaged_archive_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "test.jsonl.gz").write_bytes(content)
     assert "cannot read" in refusal(tmp_path)
