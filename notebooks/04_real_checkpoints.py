@@ -70,3 +70,21 @@ for cell in plan.configs:
     cost = estimate(cell, problems=cell.limit or 0, parameters=plan.parameters.get(cell.model), machine=machine)
     hours[cell.task] = hours.get(cell.task, 0.0) + (cost.gpu_hours or 0.0)
 {name: round(value) for name, value in hours.items()}
+
+# %% [markdown]
+# The same model inside lm-eval, which may be where your other numbers come from. Pass@k is that of `run` above to the
+# last sample, for equal settings and seed.
+
+# %%
+import lm_eval
+from lm_eval.utils import make_table
+
+from flexeval.lm_harness import FlexevalLM, task_manager
+
+results = lm_eval.simple_evaluate(
+    FlexevalLM(model, order="confidence", temperature=0.6, batch_size=8),
+    tasks=["flexeval_word_problems"],
+    limit=4,
+    task_manager=task_manager(include_defaults=False, metadata={"repeats": 4}),
+)
+print(make_table(results))
