@@ -88,6 +88,7 @@ class Evaluator:
         self.counters = Counters()
         self._config = config
         self._forward_batch = forward_batch
+        self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self._removed = [predictor.mask_id] if config.logits_mask_inf else []
         self._removed += [predictor.eos_id] if config.logits_eos_inf else []
@@ -125,8 +126,10 @@ class Evaluator:
     def _forward(self, tokens_UL: IntArray, attended_UL: BoolArray) -> Tensor:
         """Hidden states in batches that fit."""
         while True:
-            cuts = range(self._forward_batch, len(tokens_UL), self._forward_batch)
-            batches = (np.split(tokens_UL, cuts), np.split(attended_UL, cuts))
+            # Of equal size, and as many for each worker, so that none waits for another.
+            batch_count = -(-len(tokens_UL) // (self._forward_batch * self._workers)) * self._workers
+            batch_count = min(batch_count, len(tokens_UL))
+            batches = (np.array_split(tokens_UL, batch_count), np.array_split(attended_UL, batch_count))
             try:
                 run = map if self._pool is None else self._pool.map
                 return torch.cat(list(run(self._forward_once, *batches)))
