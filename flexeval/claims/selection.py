@@ -88,7 +88,7 @@ def groups(runs: RunSet) -> list[Group]:
     for run in runs:
         sampling = run.config.sampling
         if _is_plain(sampling):
-            of_task = sets.setdefault((run.config.model, run.config.task), {})
+            of_task = sets.setdefault((run.model, run.config.task), {})
             of_task.setdefault((sampling.gen_length, sampling.seed), []).append(run)
     found = []
     for (model, task), by_canvas in sets.items():

@@ -125,7 +125,7 @@ def _setting(run: Run, summary: RunSummary) -> str:
     ]
     return ", ".join(
         [
-            f"model {run.config.model}",
+            f"model {run.model}",
             f"task {run.config.task}",
             f"{summary.problems} problems",
             f"n = {run.config.num_samples}",

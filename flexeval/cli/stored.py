@@ -34,7 +34,7 @@ def about(labels: Sequence[str], runs: Sequence[Run]) -> list[dict[str, Any]]:
         {
             "run": label,
             "folder": str(run.folder),
-            "model": run.config.model,
+            "model": run.model,
             "task": run.config.task,
             "order": run.config.order,
             "temperature": run.config.sampling.temperature,

@@ -20,7 +20,7 @@ def stated(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
     """The rows with the settings of their run before them."""
     sampling = run.config.sampling
     values = {
-        "model": run.config.model,
+        "model": run.model,
         "task": run.config.task,
         "order": run.config.order,
         "temperature": sampling.temperature,

@@ -54,8 +54,8 @@ class TokensPerStep(Figure):
 def _several_gammas(group: RunSet) -> RunSet:
     """The runs of the entropy-bounded order of the models that have two or more."""
     eb = [run for run in group if parse_spec(run.config.order)[0] == "eb"]
-    models = [run.config.model for run in eb]
-    return RunSet(tuple(run for run in eb if models.count(run.config.model) > 1))
+    models = [run.model for run in eb]
+    return RunSet(tuple(run for run in eb if models.count(run.model) > 1))
 
 
 def _row(run: Run) -> pd.DataFrame:

@@ -21,7 +21,9 @@ from flexeval.errors import InputError
 from flexeval.grpo.adapters import fold_adapters
 from flexeval.models.families import family_of
 from flexeval.models.files import DATA_FILES, Checkpoint, read_json, weight_files
+from flexeval.models.lineage import LINEAGE, Lineage
 from flexeval.models.weights import list_tensors
+from flexeval.runs.files import to_json
 
 _MAX_FILE = "5GB"
 _INDEX = "model.safetensors.index.json"
@@ -36,13 +38,14 @@ def check_trainable(checkpoint: Checkpoint) -> None:
         )
 
 
-def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint) -> None:
+def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, lineage: Lineage) -> None:
     """Write a model folder.
 
     Args:
         folder: must not exist; its parent must.
         weights: of the trained network, under transformers' names, with or without adapters; their type is kept.
         source: where the model was loaded from.
+        lineage: how it was trained.
 
     Raises:
         OSError: the folder cannot be written.
@@ -69,6 +72,7 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint) ->
             (partial / "chat_template.jinja").unlink(missing_ok=True)
             if (partial / "tokenizer_config.json").exists():
                 _edit(partial / "tokenizer_config.json", chat_template=None)
+        (partial / LINEAGE).write_text(to_json(lineage.as_dict(), indent=2) + "\n", encoding="utf-8")
         save_torch_state_dict(published, partial, max_shard_size=_MAX_FILE)
 
 

@@ -23,11 +23,12 @@ from accelerate import Accelerator
 from flexeval.errors import InputError
 from flexeval.grpo.checkpoint import check_trainable, finished_steps, save_state, step_folder, write_model
 from flexeval.grpo.config import GRPOConfig, require_same_training
-from flexeval.grpo.log import MetricsLog
+from flexeval.grpo.log import MetricsLog, read_metrics
 from flexeval.grpo.metrics import StepMetrics
 from flexeval.grpo.policy import Trainable
 from flexeval.grpo.trainer import Trainer
 from flexeval.models.files import Checkpoint
+from flexeval.models.lineage import Lineage
 from flexeval.runs.environment import environment
 from flexeval.runs.files import locked, read_object, replace_file, to_json
 from flexeval.tasks import Task
@@ -116,6 +117,20 @@ def _open(out: Path, config: GRPOConfig, accelerator: Accelerator, predictor: Tr
     replace_file(out / CONFIG, (to_json(record, indent=2) + "\n").encode())
 
 
+def lineage(out: Path, config: GRPOConfig, steps: int) -> Lineage:
+    """Where the weights after so many steps come from, by the log of these steps."""
+    logged = [row for row in read_metrics(out) if row["step"] < steps]
+    return Lineage(
+        base=config.model,
+        training=out.resolve().name,
+        rollout_order=config.rollout_order,
+        fast=config.fast,
+        step=steps,
+        samples=sum(row["samples"] for row in logged),
+        seconds=round(sum(row[f"{part}_seconds"] for row in logged for part in ("rollout", "reward", "update")), 1),
+    )
+
+
 def _save(out: Path, steps: int, trainer: Trainer, source: Checkpoint) -> None:
     """The model folder first: a state without its checkpoint would never get one."""
     weights: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.policy)
@@ -124,5 +139,6 @@ def _save(out: Path, steps: int, trainer: Trainer, source: Checkpoint) -> None:
         if folder.exists():
             # From a call that was stopped between the two; the weights are the same.
             shutil.rmtree(folder)
-        write_model(folder, {name.removeprefix("module."): value for name, value in weights.items()}, source)
+        plain = {name.removeprefix("module."): value for name, value in weights.items()}
+        write_model(folder, plain, source, lineage(out, trainer.config, steps))
     save_state(trainer.accelerator, out / STATE, steps)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from flexeval.errors import InputError
+from flexeval.models.lineage import Lineage
 from flexeval.models.special import SpecialIds
 from flexeval.models.text import TextCodec
 from flexeval.records import Prompt
@@ -26,6 +27,7 @@ class CheckpointPredictor:
         max_length: int,
         device: torch.device,
         dtype: torch.dtype,
+        lineage: Lineage | None = None,
     ) -> None:
         """
         Args:
@@ -37,6 +39,7 @@ class CheckpointPredictor:
             max_length: longest canvas.
             device: of the parameters.
             dtype: of the parameters.
+            lineage: of the checkpoint, when flexeval trained it.
         """
         self.module = module
         self.name = name
@@ -47,6 +50,7 @@ class CheckpointPredictor:
         self.max_length = max_length
         self.device = device
         self.dtype = dtype
+        self.lineage = lineage
         self._codec = codec
 
     def encode(self, prompt: Prompt) -> list[int]:

@@ -19,6 +19,7 @@ from flexeval.models import selftest
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.families import Blueprint, Family
 from flexeval.models.files import Checkpoint, one_line, weight_files
+from flexeval.models.lineage import read_lineage
 from flexeval.models.special import find_special_ids
 from flexeval.models.text import TextCodec, load_tokenizer
 from flexeval.models.weights import check_tensors, fill, list_tensors, stored_dtype
@@ -116,6 +117,7 @@ def load_native(
         max_length=blueprint.max_length,
         device=device,
         dtype=dtype,
+        lineage=read_lineage(checkpoint.folder),
     )
     findings = selftest.examine(predictor)
     if not (findings.bidirectional and findings.padding_ignored):

@@ -70,7 +70,7 @@ def render(runs: RunSet) -> str:
 
 
 def _title(runs: RunSet) -> str:
-    models = dict.fromkeys(run.config.model for run in runs)
+    models = dict.fromkeys(run.model for run in runs)
     tasks = dict.fromkeys(run.config.task for run in runs)
     return f"{', '.join(models)} on {', '.join(tasks)}"
 

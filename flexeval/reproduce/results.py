@@ -93,7 +93,7 @@ def _changed(runs: RunSet) -> list[str]:
 def _said(run: Run, changed: Sequence[str]) -> dict[str, Any]:
     sampling = run.config.sampling
     return {
-        "model": run.config.model,
+        "model": run.model,
         "task": run.config.task,
         "order": run.config.order,
         **{name: sampling.block if name == "block_length" else getattr(sampling, name) for name in _EVERY_RUN},

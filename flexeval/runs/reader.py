@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from flexeval.models.lineage import Lineage
 from flexeval.records import RunConfig, SamplingEffort
 from flexeval.runs.config import canonical_config, require_same_run
 from flexeval.runs.layout import (
@@ -34,7 +35,7 @@ class Run:
     config: RunConfig
     """Canonical; `num_samples` and `limit` are those of this view of the folder."""
     record: Mapping[str, Any]
-    """What else config.json says: environment, task_source, isolation, prompt_template, first_prompt."""
+    """What else config.json says: environment, task_source, isolation, prompt_template, first_prompt, lineage."""
     problems: pd.DataFrame
     """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash."""
     samples: pd.DataFrame
@@ -42,6 +43,17 @@ class Run:
     correct, error, nfe, length. `length` counts the tokens of the text; a text that is missing is None."""
     effort: SamplingEffort
     """Totals of the whole folder; a view of part of it has the same."""
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """How flexeval trained the model; None when it did not. Raises InputError for a record that is none."""
+        values = self.record.get("lineage")
+        return Lineage.from_dict(values, where=str(self.folder / CONFIG)) if values else None
+
+    @property
+    def model(self) -> str:
+        """What tables and figures call the model: its lineage's label, or else how it was asked for."""
+        return self.lineage.label if self.lineage else self.config.model
 
     @property
     def complete(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, overload
 import pandas as pd
 
 from flexeval.errors import InputError, did_you_mean
-from flexeval.runs.layout import CONFIG
+from flexeval.runs.layout import PROBLEMS
 from flexeval.runs.reader import Run, read_run
 
 
@@ -73,7 +73,7 @@ def read_runs(folders: Sequence[Path]) -> RunSet:
     """
     found: list[Path] = []
     for folder in folders:
-        inside = [folder] if (folder / CONFIG).exists() else sorted(path.parent for path in folder.rglob(CONFIG))
+        inside = [folder] if (folder / PROBLEMS).exists() else sorted(path.parent for path in folder.rglob(PROBLEMS))
         if not inside:
             raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
         found += [path for path in inside if path not in found]
@@ -84,7 +84,7 @@ def _settings(run: Run) -> dict[str, Any]:
     config = run.config
     sampling = {field.name: getattr(config.sampling, field.name) for field in dataclasses.fields(config.sampling)}
     return {
-        "model": config.model,
+        "model": run.model,
         "task": config.task,
         "order": config.order,
         **sampling,

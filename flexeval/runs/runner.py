@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from flexeval.errors import InputError
+from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import Order, get_order
 from flexeval.records import Grade, Problem, RunConfig, SamplingConfig, SamplingEffort, Trajectory
@@ -90,6 +91,13 @@ class HasSource(Protocol):
     def source(self) -> Mapping[str, Any]:
         """For the record, JSON values: file and checksum, or hub id and revision."""
         ...
+
+
+@runtime_checkable
+class HasLineage(Protocol):
+    """A model that can say how flexeval trained it."""
+
+    lineage: Lineage | None
 
 
 def run(
@@ -249,4 +257,5 @@ def _record(predictor: MaskPredictor, task: Task, first: Problem) -> dict[str, A
         "isolation": task.isolation().as_dict() if isinstance(task, RunsPrograms) else None,
         "prompt_template": dataclasses.asdict(task.prompt_template) if isinstance(task, HasTemplate) else None,
         "first_prompt": dataclasses.asdict(prompt),
+        "lineage": predictor.lineage.as_dict() if isinstance(predictor, HasLineage) and predictor.lineage else None,
     }

@@ -14,7 +14,9 @@ from flexeval.errors import InputError
 from flexeval.grpo.adapters import add_adapters, fold_adapters
 from flexeval.grpo.checkpoint import check_trainable, write_model
 from flexeval.models.files import find_checkpoint
+from flexeval.models.lineage import Lineage, read_lineage
 
+LINEAGE = Lineage(base="llada", training="first", rollout_order="ar", fast=False, step=3, samples=24, seconds=1.5)
 LAYOUTS = {
     "llada": write_llada,
     "llada-tied": lambda folder: write_llada(folder, weight_tying=True),
@@ -42,7 +44,7 @@ def test_a_layout_is_written_as_it_was_read(tmp_path, write):
     with torch.no_grad():
         for weight in model.module.parameters():
             weight.mul_(1.1)
-    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(source)))
+    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(source)), LINEAGE)
 
     again = load_model(tmp_path / "trained", device="cpu")
     assert torch.equal(logits_of(again), logits_of(model))
@@ -50,6 +52,7 @@ def test_a_layout_is_written_as_it_was_read(tmp_path, write):
     assert names_in(tmp_path / "trained") == names_in(source)
     assert json.loads((tmp_path / "trained/config.json").read_text())["torch_dtype"] == "float32"
     assert not list(tmp_path.glob("*.partial"))
+    assert (again.lineage, model.lineage, read_lineage(source)) == (LINEAGE, None, None)
 
 
 def test_the_tokenizer_comes_along(tmp_path):
@@ -57,7 +60,7 @@ def test_the_tokenizer_comes_along(tmp_path):
 
     source = write_llada(tmp_path / "source")
     model = load_model(source, device="cpu")
-    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(source)))
+    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(source)), LINEAGE)
     prompt = Prompt(user="How many?", system="Count.", prefill="There are")
     assert load_model(tmp_path / "trained", device="cpu").encode(prompt) == model.encode(prompt)
 
@@ -70,7 +73,7 @@ def test_a_base_model_keeps_being_asked_without_a_chat_template(tmp_path):
     source = write_llada(tmp_path / "source")
     write_tokenizer(source)
     base = dataclasses.replace(find_checkpoint(str(source)), chat=False)
-    write_model(tmp_path / "trained", load_model(source, device="cpu").module.state_dict(), base)
+    write_model(tmp_path / "trained", load_model(source, device="cpu").module.state_dict(), base, LINEAGE)
     ids = load_model(tmp_path / "trained", device="cpu").encode(Prompt(user="x"))
     assert len(ids) == 2  # the token that begins a text, and one byte
 
@@ -85,7 +88,7 @@ def test_adapters_are_folded_into_the_weights(tmp_path, llada_folder):
         for name, weight in model.module.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=0.2, generator=torch.manual_seed(1))
-    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(llada_folder)))
+    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(llada_folder)), LINEAGE)
     again = load_model(tmp_path / "trained", device="cpu")
     assert names_in(tmp_path / "trained") == names_in(llada_folder)
     torch.testing.assert_close(logits_of(again), logits_of(model), rtol=1e-4, atol=1e-4)
@@ -99,7 +102,7 @@ def test_a_failed_write_leaves_no_model_folder(tmp_path, llada_folder, monkeypat
     monkeypatch.setattr("huggingface_hub.save_torch_state_dict", fail)
     model = load_model(llada_folder, device="cpu")
     with pytest.raises(OSError, match="No space left"):
-        write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(llada_folder)))
+        write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(llada_folder)), LINEAGE)
     assert not (tmp_path / "trained").exists()
 
 

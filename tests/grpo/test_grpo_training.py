@@ -15,6 +15,7 @@ from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.log import read_metrics
 from flexeval.grpo.training import train
 from flexeval.models.files import find_checkpoint
+from flexeval.models.lineage import read_lineage
 
 TASK = ToyTask(right=lambda problem, text: sum(text.encode()) % 2 == 1)
 CONFIG = GRPOConfig(model="llada", task="toy", group_size=4, problems_per_step=2, gen_length=3, learning_rate=1e-3,
@@ -79,6 +80,17 @@ def test_a_checkpoint_is_the_model_that_was_trained(tmp_path, run, llada_folder)
         not torch.equal(ours, theirs)
         for ours, theirs in zip(trained.module.parameters(), before.module.parameters(), strict=True)
     )
+
+
+def test_a_checkpoint_says_how_it_was_trained(tmp_path, run):
+    folder = run(tmp_path / "run")
+    lines = read_metrics(tmp_path / "run")
+    for steps in (2, 4):
+        lineage = read_lineage(folder.with_name(f"step-{steps:06d}"))
+        assert (lineage.base, lineage.training, lineage.step) == (CONFIG.model, "run", steps)
+        assert lineage.samples == sum(line["samples"] for line in lines[:steps])
+        parts = ("rollout_seconds", "reward_seconds", "update_seconds")
+        assert lineage.seconds == pytest.approx(sum(line[part] for line in lines[:steps] for part in parts), abs=0.1)
 
 
 def test_more_steps_go_on_from_the_last(tmp_path, run):

@@ -9,9 +9,10 @@ from oracles import RandomOracle
 from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, make, trajectory
 
 from flexeval.errors import InputError
+from flexeval.models.lineage import Lineage
 from flexeval.records import Problem
 from flexeval.runs import runner
-from flexeval.runs.store import read_run
+from flexeval.runs.store import RunSet, read_run, read_runs
 from flexeval.sampling import Sampler
 
 
@@ -43,6 +44,26 @@ def test_the_record_says_where_the_run_came_from(tmp_path):
     assert record["task_source"] == {"generator": "fake", "size": 6}
     assert record["first_prompt"] == {"system": "", "user": "find 0", "prefill": ""}
     assert record["environment"]["device"] == "cpu" and record["environment"]["dtype"] == "float32"
+
+
+def test_a_trained_model_is_called_by_its_lineage(tmp_path):
+    lineage = Lineage(base="tiny", training="first", rollout_order="ar", fast=False, step=3, samples=24, seconds=1.5)
+    predictor = FakePredictor()
+    assert make(CONFIG, tmp_path / "before", predictor=predictor).model == CONFIG.model
+    predictor.lineage = lineage
+    after = make(CONFIG, tmp_path / "after", predictor=predictor)
+    assert (after.lineage, after.model) == (lineage, lineage.label)
+    assert RunSet((after,)).where(model=lineage.label)
+
+
+def test_other_folders_with_a_config_are_no_runs(tmp_path):
+    make(CONFIG, tmp_path / "a" / "run")
+    (tmp_path / "training/checkpoints").mkdir(parents=True)
+    for folder in ("training", "training/checkpoints"):
+        (tmp_path / folder / "config.json").write_text('{"grpo": {}}')
+    assert [run.folder for run in read_runs([tmp_path])] == [tmp_path / "a" / "run"]
+    with pytest.raises(InputError, match="there is no run in"):
+        read_runs([tmp_path / "training"])
 
 
 def test_the_summary_counts_the_samples(tmp_path):

@@ -1,0 +1,64 @@
+"""Where the weights of a checkpoint come from, when flexeval trained them: a small file beside them.
+
+Checkpoints from elsewhere have none, and nothing is guessed from their names. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from flexeval.errors import InputError
+
+LINEAGE = "lineage.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """A training, and how far it was."""
+
+    base: str
+    """The model before it, as it was asked for."""
+    training: str
+    """The name of the training's folder."""
+    rollout_order: str
+    fast: bool
+    """Whether only the positions of highest entropy were scored."""
+    step: int
+    """Steps made."""
+    samples: int
+    """Rollouts drawn in these steps."""
+    seconds: float
+    """Wall-clock time of these steps: rollouts, rewards and updates; checkpoints are not counted."""
+
+    @property
+    def label(self) -> str:
+        """A short name: base, training and step."""
+        return f"{self.base}+{self.training}@{self.step}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, where: str) -> Self:
+        """The inverse of `as_dict`. Raises InputError for other fields than a lineage has."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if values.keys() != known:
+            raise InputError(f"{where}: a lineage has the fields {', '.join(sorted(known))}; restore the file")
+        return cls(**values)
+
+
+def read_lineage(folder: Path) -> Lineage | None:
+    """The lineage of a model folder; None for one that flexeval did not train. Raises InputError for a broken file."""
+    path = folder / LINEAGE
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); restore the file") from None
+    return Lineage.from_dict(values if isinstance(values, dict) else {}, where=str(path))
