@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     report = results.write_report(runs, out)
 
     _show_claims(console, findings)
-    console.print(f"{len(figures)} figure files, {results.PASS_AT_K} and {results.CLAIMS}.md are in {out}")
+    console.print(f"{len(figures)} figure files, {results.PASS_AT_K}.md and {results.CLAIMS}.md are in {out}")
     console.print(f"report: {report}")
     return cells.report_failures(outcomes)
 

@@ -72,7 +72,13 @@ def test_a_plan_becomes_runs_tables_and_verdicts(
 
     # Run folders apart from results; every claim has its line, in the files and on the terminal.
     out = Path("results/words")
-    assert sorted(path.name for path in out.iterdir()) == ["claims.csv", "claims.json", "claims.md", "pass_at_k.csv"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "claims.csv",
+        "claims.json",
+        "claims.md",
+        "pass_at_k.csv",
+        "pass_at_k.md",
+    ]
     findings = json.loads((out / "claims.json").read_text())["claims"]
     assert [finding["claim"] for finding in findings] == list(CLAIMS)
     assert pd.read_csv(out / "claims.csv")["verdict"].tolist() == [finding["verdict"] for finding in findings]

@@ -1,0 +1,50 @@
+"""The Markdown table says what the frame says."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from flexeval.reproduce.tables import pass_at_k_markdown
+
+
+def frame() -> pd.DataFrame:
+    rows = [
+        {
+            "model": "tiny", "task": task, "order": order, "gen_length": 48, "block_length": block, "temperature": 0.6,
+            "seed": 0, "k": k, "pass_percent": 10.0 * k + block, "low_percent": 1.0 * k, "high_percent": 20.0 * k,
+            "level": 0.95, "problems": 5, "num_samples": n, "nfe": 40.25, "saved_percent": None,
+            "samples_per_second": 3.0,
+        }
+        for task, order, block, n in [("a", "ar", 8, 2), ("a", "confidence", 8, 4), ("a", "confidence", 4, 4),
+                                      ("b", "ar", 2, 2)]
+        for k in (1, 2, 4) if k <= n
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_every_number_stands_in_its_row_and_column():
+    tables = dict(zip("ab", pass_at_k_markdown(frame()).split("\n## tiny, b"), strict=True))
+    for task, table in tables.items():
+        lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line[:1] == "|"]
+        heading, _, *body = lines
+        rows = frame()[frame()["task"] == task]
+        assert len(body) == rows.groupby(["order", "block_length"]).ngroups
+        for row in rows.itertuples():
+            (line,) = (
+                dict(zip(heading, cells, strict=True))
+                for cells in body
+                if cells[0] == row.order and (task == "b" or cells[1] == str(row.block_length))
+            )
+            assert line[f"@{row.k}"] == f"{row.pass_percent:.1f} [{row.low_percent:.1f}, {row.high_percent:.1f}]"
+            assert (line["n"], line["NFE"], line["saved"]) == (str(row.num_samples), "40.2", "")
+
+
+def test_only_settings_that_differ_are_told():
+    first, second = pass_at_k_markdown(frame()).split("\n## tiny, b")
+    assert "block_length" in first and "block_length" not in second
+    assert "seed" not in first + second and "level" not in first + second
+
+
+def test_a_k_beyond_a_runs_samples_is_blank():
+    line = next(line for line in pass_at_k_markdown(frame()).splitlines() if line.startswith("| ar | 8"))
+    assert [cell.strip() for cell in line.split("|")[5:8]] == ["18.0 [1.0, 20.0]", "28.0 [2.0, 40.0]", ""]
