@@ -22,6 +22,11 @@ for _name, _target in [
     ("confidence-commits-top-tokens", "critics:CommitsTopTokens"),
     ("egi-exceeds-ar", "critics:EgiExceedsAr"),
     ("order-freedom-helps-sudoku", "constraints:OrderFreedomHelps"),
+    ("grpo-raises-accuracy", "training:GrpoRaisesAccuracy"),
+    ("gain-survives-parallel-decoding", "training:GainSurvivesParallelDecoding"),
+    ("ceiling-does-not-rise", "training:CeilingDoesNotRise"),
+    ("ar-rollouts-train-better", "training:ArRolloutsTrainBetter"),
+    ("fast-at-equal-time", "training:FastAtEqualTime"),
 ]:
     CLAIMS.register(_name, f"flexeval.claims.{_target}")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flexeval import stats
 from flexeval.claims import paper
 from flexeval.claims.claim import Claim, Measured
-from flexeval.claims.selection import Group, alike, largest_k
+from flexeval.claims.selection import Group, largest_k
 from flexeval.claims.verdict import verdict, widened
 from flexeval.claims.wording import percent, points, setting
-from flexeval.runs.store import Run
+from flexeval.runs.store import Run, alike
 from flexeval.stats import Interval
 
 NOT_WORSE = 0.03

@@ -7,11 +7,11 @@ import pandas as pd
 
 from flexeval import stats
 from flexeval.claims.claim import Claim, Measured
-from flexeval.claims.selection import Group, alike, largest_k
+from flexeval.claims.selection import Group, largest_k
 from flexeval.claims.verdict import all_of, verdict, widened
 from flexeval.claims.wording import points, setting
 from flexeval.errors import InputError
-from flexeval.runs.store import Run
+from flexeval.runs.store import Run, alike
 
 EARLY = 8
 """The block length by which the loss is said to have appeared."""

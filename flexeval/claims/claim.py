@@ -59,8 +59,12 @@ class Claim(ABC):
     sentence: ClassVar[str]
     source: ClassVar[str]
     unit: ClassVar[str] = "fraction"
-    about_constraints: ClassVar[bool] = False
-    """Whether the claim is about constraint problems (`flexeval.claims.selection`) rather than general reasoning."""
+    lacking: ClassVar[str] = "no plain run of a reasoning task"
+    """What to say when it concerns none of the runs."""
+
+    def concerns(self, group: Group) -> bool:
+        """Whether the claim is about runs like these: about reasoning tasks, unless it says otherwise."""
+        return not is_constraint_task(group.task)
 
     @abstractmethod
     def measure(self, group: Group) -> Measured:
@@ -76,10 +80,9 @@ class Claim(ABC):
 
     def examine(self, runs: RunSet) -> list[Finding]:
         """A finding for each model and task that the claim is about."""
-        concerned = [group for group in groups(runs) if is_constraint_task(group.task) == self.about_constraints]
+        concerned = [group for group in groups(runs) if self.concerns(group)]
         if not concerned:
-            kind = "a constraint task, such as sudoku4" if self.about_constraints else "a reasoning task"
-            return [self._finding("", "", f"no plain run of {kind}", None)]
+            return [self._finding("", "", self.lacking, None)]
         return [self._examined(group) for group in concerned]
 
     def _examined(self, group: Group) -> Finding:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from flexeval import stats
 from flexeval.claims.claim import Claim, Measured
-from flexeval.claims.selection import Group, alike
+from flexeval.claims.selection import Group
 from flexeval.claims.verdict import all_of, verdict
 from flexeval.claims.wording import nats, points, setting
 from flexeval.errors import InputError
+from flexeval.runs.store import alike
 
 PERMUTATION_LEVEL = 0.05
 GLOBAL_MARGIN = 0.1

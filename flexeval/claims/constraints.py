@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flexeval.claims.arbitrary_order import pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
-from flexeval.claims.selection import Group, alike, largest_k
+from flexeval.claims.selection import Group, is_constraint_task, largest_k
 from flexeval.claims.verdict import verdict
 from flexeval.claims.wording import points, setting
+from flexeval.runs.store import alike
 
 
 class OrderFreedomHelps(Claim):
@@ -17,7 +18,11 @@ class OrderFreedomHelps(Claim):
     name = "order-freedom-helps-sudoku"
     sentence = "On Sudoku, order freedom helps: arbitrary order solves more at one try than AR order."
     source = "arXiv:2502.06768"
-    about_constraints = True
+    lacking = "no plain run of a constraint task, such as sudoku4"
+
+    def concerns(self, group: Group) -> bool:
+        """Constraint tasks."""
+        return is_constraint_task(group.task)
 
     def measure(self, group: Group) -> Measured:
         """See the class."""

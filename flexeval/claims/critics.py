@@ -5,10 +5,11 @@ from __future__ import annotations
 from flexeval import stats
 from flexeval.claims.arbitrary_order import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
-from flexeval.claims.selection import Group, alike, largest_k
+from flexeval.claims.selection import Group, largest_k
 from flexeval.claims.verdict import all_of, verdict
 from flexeval.claims.wording import percent, points, setting
 from flexeval.errors import InputError
+from flexeval.runs.store import alike
 
 ALMOST_ONLY = 0.05
 """Below this share of tokens an order commits almost only top tokens."""

@@ -11,9 +11,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from flexeval.errors import InputError
+from flexeval.models.lineage import Lineage
 from flexeval.records import SamplingConfig
 from flexeval.registry import parse_spec
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.store import Run, RunSet, on_their_own
 
 TEMPERATURE = 0.6
 BLOCK = 32
@@ -34,6 +35,8 @@ class Group:
     model: str
     task: str
     runs: RunSet
+    trained: tuple[Checkpoint, ...] = ()
+    """What the model became in trainings, at the same canvas and seed."""
 
     @property
     def block(self) -> int:
@@ -52,13 +55,19 @@ class Group:
             InputError: there is none, or it is not complete.
         """
         block = self.block if block is None else block
-        for run in self.runs:
-            sampling = run.config.sampling
-            fits = order == "ar" or sampling.block == block
-            if run.config.order == order and sampling.temperature == temperature and fits:
+        run = self.lookup(order, temperature=temperature, block=block)
+        if run is None:
+            at_block = "" if order == "ar" else f", block {block}"
+            raise InputError(f"needs a run of {order} at T = {temperature:g}{at_block}")
+        return run
+
+    def lookup(self, order: str, *, temperature: float = TEMPERATURE, block: int | None = None) -> Run | None:
+        """As `find`, None where there is no run. Raises InputError for one that is not complete."""
+        block = self.block if block is None else block
+        for run in self.runs.where(order=order, temperature=temperature):
+            if order == "ar" or run.config.sampling.block == block:
                 return _complete(run)
-        at_block = "" if order == "ar" else f", block {block}"
-        raise InputError(f"needs a run of {order} at T = {temperature:g}{at_block}")
+        return None
 
     def by_block(self, order: str) -> dict[int, Run]:
         """Block length -> run at the paper's temperature, ascending. At block 1 `confidence` is AR order: where the
@@ -82,19 +91,45 @@ class Group:
         return dict(sorted(found.items()))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Group):
+    """Runs of a trained model."""
+
+    lineage: Lineage
+
+
 def groups(runs: RunSet) -> list[Group]:
-    """For each model and task, in the order in which they appear, the largest set of comparable plain runs."""
+    """For each model and task, in the order in which they appear, the largest set of comparable plain runs.
+
+    A trained model whose base is there, too, belongs to the group of its base; without it, it has a group of its own.
+    """
+    plain = RunSet(tuple(run for run in runs if _is_plain(run.config.sampling)))
     sets: dict[tuple[str, str], dict[Hashable, list[Run]]] = {}
-    for run in runs:
-        sampling = run.config.sampling
-        if _is_plain(sampling):
-            of_task = sets.setdefault((run.model, run.config.task), {})
-            of_task.setdefault((sampling.gen_length, sampling.seed), []).append(run)
+    for run in on_their_own(plain):
+        sets.setdefault((run.model, run.config.task), {}).setdefault(_canvas(run), []).append(run)
     found = []
     for (model, task), by_canvas in sets.items():
         largest = max(by_canvas.values(), key=len)
-        found.append(Group(model=model, task=task, runs=RunSet(tuple(largest))))
+        beside = [run for run in plain if run.config.task == task and _canvas(run) == _canvas(largest[0])]
+        found.append(
+            Group(model=model, task=task, runs=RunSet(tuple(largest)), trained=_checkpoints(beside, base=model))
+        )
     return found
+
+
+def _checkpoints(runs: list[Run], *, base: str) -> tuple[Checkpoint, ...]:
+    by_lineage: dict[Lineage, list[Run]] = {}
+    for run in runs:
+        if run.lineage and run.lineage.base == base:
+            by_lineage.setdefault(run.lineage, []).append(run)
+    return tuple(
+        Checkpoint(model=lineage.label, task=own[0].config.task, runs=RunSet(tuple(own)), lineage=lineage)
+        for lineage, own in by_lineage.items()
+    )
+
+
+def _canvas(run: Run) -> Hashable:
+    return run.config.sampling.gen_length, run.config.sampling.seed
 
 
 def is_constraint_task(task: str) -> bool:
@@ -102,24 +137,9 @@ def is_constraint_task(task: str) -> bool:
     return parse_spec(task)[0] in CONSTRAINT_TASKS
 
 
-def alike(*runs: Run) -> list[Run]:
-    """The same runs, cut to the problems and the number of samples that all of them have.
-
-    Raises:
-        InputError: runs on different problems.
-    """
-    problems = min(len(run.problems) for run in runs)
-    num_samples = min(_samples(run) for run in runs)
-    cut = [run.part(num_samples=num_samples, limit=problems) for run in runs]
-    ids = [tuple(run.problems["problem_id"]) for run in cut]
-    if len(set(ids)) > 1:
-        raise InputError("needs runs on the same problems")
-    return cut
-
-
 def largest_k(*runs: Run) -> int:
     """The number of samples of runs that have been made alike. Raises InputError when it is below `LEAST_K`."""
-    k = min(_samples(run) for run in runs)
+    k = min(int(run.counts()["n"].min()) for run in runs)
     if k < LEAST_K:
         raise InputError(f"needs runs with at least {LEAST_K} samples of each problem, not {k}")
     return k
@@ -128,10 +148,6 @@ def largest_k(*runs: Run) -> int:
 def _is_plain(sampling: SamplingConfig) -> bool:
     one_a_step = sampling.tokens_per_step in (None, 1) and sampling.steps in (None, sampling.gen_length)
     return one_a_step and all(getattr(sampling, name) == value for name, value in _PLAIN.items())
-
-
-def _samples(run: Run) -> int:
-    return int(run.counts()["n"].min())
 
 
 def _complete(run: Run) -> Run:

@@ -94,6 +94,30 @@ def _settings(run: Run) -> dict[str, Any]:
     }
 
 
+def alike(*runs: Run) -> list[Run]:
+    """The same runs, cut to the problems and the number of samples that all of them have.
+
+    Raises:
+        InputError: runs on different problems.
+    """
+    problems = min(len(run.problems) for run in runs)
+    num_samples = min(int(run.counts()["n"].min()) for run in runs)
+    cut = [run.part(num_samples=num_samples, limit=problems) for run in runs]
+    if len({tuple(run.problems["problem_id"]) for run in cut}) > 1:
+        raise InputError("needs runs on the same problems")
+    return cut
+
+
+def on_their_own(runs: RunSet) -> RunSet:
+    """The runs, less those of trained models whose base was run on the same task, too.
+
+    These are there to be compared with their base, before and after; where orders are compared they would only repeat
+    it, once for each checkpoint.
+    """
+    bases = {(run.config.model, run.config.task) for run in runs if run.lineage is None}
+    return RunSet(tuple(run for run in runs if not run.lineage or (run.lineage.base, run.config.task) not in bases))
+
+
 _SHORT = {"temperature": "T", "block_length": "block", "num_samples": "n"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,18 @@ from flexeval.runs.store import GradedSample, Run, StoredProblem, open_run, read
 GEN_LENGTH = 32
 
 
-def config(order="ar", *, task="word-problems", temperature=0.6, block=32, samples=16, **sampling):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PacedRun(Run):
+    """A run in memory whose token rows say no more than how many positions were committed."""
+
+    def tokens(self, columns=None):
+        return self.samples[["problem_id"]].loc[self.samples.index.repeat(GEN_LENGTH)]
+
+
+def config(order="ar", *, model="tiny", task="word-problems", temperature=0.6, block=32, samples=16, **sampling):
     return canonical_config(
         RunConfig(
+            model=model,
             task=task,
             order=order,
             num_samples=samples,
@@ -25,21 +35,28 @@ def config(order="ar", *, task="word-problems", temperature=0.6, block=32, sampl
     )
 
 
-def run_of(correct_PS, order="ar", **settings):
-    """A run in memory, without token rows: problem i, sample j is correct where the array says so."""
+def run_of(correct_PS, order="ar", *, lineage=None, pace=None, **settings):
+    """A run in memory: problem i, sample j is correct where the array says so.
+
+    Args:
+        lineage: of its model, if it was trained.
+        pace: positions committed at a step; None for a run without token rows.
+    """
     correct_PS = np.asarray(correct_PS, dtype=bool)
     problems, samples = correct_PS.shape
     ids = [f"p{i}" for i in range(problems)]
-    return Run(
+    kind = PacedRun if pace else Run
+    return kind(
         folder=Path("planted"),
         config=config(order, samples=samples, **settings),
-        record={},
+        record={"lineage": lineage.as_dict()} if lineage else {},
         problems=pd.DataFrame({"problem_id": ids}),
         samples=pd.DataFrame(
             {
                 "problem_id": np.repeat(ids, samples),
                 "sample_index": np.tile(np.arange(samples), problems),
                 "correct": correct_PS.ravel(),
+                "nfe": GEN_LENGTH // (pace or 1),
             }
         ),
         effort=SamplingEffort(),
