@@ -57,7 +57,10 @@ def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -
         )
     wanted = None if columns is None else list(dict.fromkeys([*KEYS, *columns]))
     tokens = run.tokens(wanted)
-    rows["problem_id"] = rows["problem_id"].cat.set_categories(tokens["problem_id"].cat.categories)
+    problems = tokens["problem_id"].cat.categories
+    # A view of part of the folder has fewer problems than are stored.
+    rows = rows[rows["problem_id"].isin(problems)]
+    rows = rows.assign(problem_id=rows["problem_id"].cat.set_categories(problems))
     return tokens.merge(rows, on=KEYS, how="left", validate="one_to_one")
 
 

@@ -53,10 +53,10 @@ def match_entropy(entropies: Mapping[float, float], target: float) -> Match:
         OutOfReach: no two neighbouring temperatures have the target between them: nothing is extrapolated.
     """
     by_temperature = sorted(entropies.items())
-    for temperature, entropy in by_temperature:
-        if entropy == target:
-            return Match(lower=temperature, upper=temperature, weight=0.0)
-    for (lower, below), (upper, above) in pairwise(by_temperature):
+    # The last temperature has no neighbour above, but may be the target itself.
+    for (lower, below), (upper, above) in pairwise([*by_temperature, *by_temperature[-1:]]):
+        if below == target:
+            return Match(lower=lower, upper=lower, weight=0.0)
         if min(below, above) < target < max(below, above):
             return Match(lower=lower, upper=upper, weight=(target - below) / (above - below))
     reached = ", ".join(f"{entropy:.3f} at T = {temperature:g}" for temperature, entropy in by_temperature)

@@ -93,6 +93,16 @@ def test_the_rows_are_those_of_the_token_table(tmp_path):
     assert list(some.columns) == ["problem_id", "sample_index", "position", "entropy", "ar_entropy"]
 
 
+def test_a_view_of_part_of_the_run_has_its_part_of_the_rows(tmp_path):
+    run = sampled(tmp_path, "confidence")
+    whole = computed(tmp_path).astype({"problem_id": object})
+    part = run.part(num_samples=2, limit=2)
+    rows = tokens_with_counterfactual(part).astype({"problem_id": object})
+    inside = whole["problem_id"].isin(part.problems["problem_id"]) & (whole["sample_index"] < 2)
+    assert 0 < inside.sum() < len(whole)
+    np.testing.assert_array_equal(rows["ar_entropy"], whole.loc[inside, "ar_entropy"])
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_each_prefix_of_a_problem_is_evaluated_once(tmp_path, batch_size):
     run = sampled(tmp_path, "confidence")

@@ -26,6 +26,13 @@ def test_neighbours_decide_and_the_lowest_of_several_places_counts():
     assert (match.lower, match.upper) == (0.5, 1.0)
 
 
+def test_a_lower_crossing_comes_before_a_temperature_that_meets_the_target():
+    match = stats.match_entropy({0.3: 0.5, 0.6: 1.2, 0.9: 0.8, 1.2: 0.9}, 0.9)
+    assert match.temperature == pytest.approx(0.3 + 0.3 * 0.4 / 0.7)
+    met = stats.match_entropy({0.3: 0.9, 0.6: 1.2, 0.9: 0.9}, 0.9)
+    assert (met.lower, met.upper) == (0.3, 0.3)
+
+
 @pytest.mark.parametrize("target", [0.19, 0.61])
 def test_nothing_is_extrapolated(target):
     with pytest.raises(stats.OutOfReach, match="lies outside what was sampled") as refused:
