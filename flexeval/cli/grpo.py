@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flexeval.cli import options
-
-if TYPE_CHECKING:
-    from flexeval.grpo.config import GRPOConfig
 
 _EPILOG = """\
 examples:
@@ -67,53 +63,21 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, and say where the checkpoints are."""
     from flexeval.cli import output
+    from flexeval.cli.trainings import make_training
     from flexeval.grpo.config import GRPOConfig, default_folder_name, read_settings
-    from flexeval.grpo.problems import training_task
-    from flexeval.tasks import task_spec
+    from flexeval.grpo.problems import canonical_training
 
     # Everything that can be refused without the model, before the model is loaded.
     settings = read_settings(args.config) if args.config is not None else {}
     config = GRPOConfig(**{**settings, **options.given(args, GRPOConfig)})
-    task = training_task(options.load_task(args, config.task), config.task)
-    config = dataclasses.replace(config, task=task_spec(task), rollout_order=config.order.spec)
-    config.sampling(task)
+    config, task = canonical_training(config, options.load_task(args, config.task))
     out = args.out or Path("runs", "grpo", default_folder_name(config))
+    checkpoint = make_training(config, task=task, out=out, device="cpu" if args.cpu else "auto")
 
-    from accelerate import Accelerator
+    from accelerate import PartialState
 
-    from flexeval.cli.training_progress import training_report
-    from flexeval.grpo.checkpoint import check_trainable
-    from flexeval.grpo.training import train
-    from flexeval.models.files import find_checkpoint
-
-    accelerator = Accelerator(cpu=args.cpu, mixed_precision="bf16" if config.bf16 else "no")
-    source = find_checkpoint(config.model)
-    check_trainable(source)
-    if accelerator.is_main_process:
-        output.announce_isolation(task)
-    predictor = _load(config, accelerator.device)
-    with training_report(config, out, accelerator) as report:
-        checkpoint = train(
-            config,
-            out=out,
-            predictor=predictor,
-            source=source,
-            task=task,
-            accelerator=accelerator,
-            report=report,
-            workers=1 if config.bf16 else options.side_by_side(predictor),
-        )
-    if accelerator.is_main_process:
+    if PartialState().is_main_process:
         console = output.console()
         console.print(f"checkpoint: {checkpoint}", soft_wrap=True)
         console.print(f"evaluate it: flexeval passk --model {checkpoint} --task {task.name} --order ar", soft_wrap=True)
     return 0
-
-
-def _load(config: GRPOConfig, device: Any) -> Any:
-    """The model. What is trained is float32; weights that adapters leave alone may keep the checkpoint's type."""
-    import flexeval
-
-    # accelerate numbers the processor, too.
-    device = "cpu" if device.type == "cpu" else device
-    return flexeval.load_model(config.model, device=device, dtype="auto" if config.lora_rank else "float32")

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from flexeval.errors import InputError
 from flexeval.grpo.adapters import fold_adapters
+from flexeval.grpo.layout import finished_steps, step_folder
 from flexeval.models.families import family_of
 from flexeval.models.files import DATA_FILES, Checkpoint, read_json, weight_files
 from flexeval.models.lineage import LINEAGE, Lineage
@@ -94,17 +95,6 @@ def _made_whole(folder: Path) -> Iterator[Path]:
 
 
 # ----- training state -----
-
-
-def step_folder(parent: Path, steps: int) -> Path:
-    """Where what belongs to the state after so many steps lies."""
-    return parent / f"step-{steps:06d}"
-
-
-def finished_steps(parent: Path) -> list[int]:
-    """The numbers of steps after which something whole lies in a folder, ascending."""
-    folders = parent.glob("step-*") if parent.is_dir() else []
-    return sorted(int(folder.name.removeprefix("step-")) for folder in folders if folder.suffix != ".partial")
 
 
 def save_state(accelerator: Any, parent: Path, steps: int) -> None:

@@ -16,11 +16,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.orders import Order, get_order
-from flexeval.records import SamplingConfig
+from flexeval.records import DecodingState, FloatArray, SamplingConfig
 from flexeval.registry import convert, parse_spec
 from flexeval.tasks import Task
 
@@ -73,7 +74,8 @@ class GRPOConfig:
     """Weight of the KL divergence to the model before training, where samples have advantages; 0 computes none."""
     loss_positions: Literal["answer", "all"] = "answer"
     """`answer`: up to and including the first end of the text. `all`: every generated position, as in the released
-    code."""
+    code. Under orders other than `ar`, tokens beyond the end may have conditioned the text; there `all` alone is the
+    exact gradient, and `answer` that of the text's own tokens."""
 
     fast: bool = False
     """Score only the positions of highest entropy at rollout (the paper's JustGRPO-Fast). Approximate."""
@@ -119,7 +121,7 @@ class GRPOConfig:
         """The rollout order.
 
         Raises:
-            InputError: an unknown order, or one of the kind *propose, then select*.
+            InputError: an unknown order, one of the kind *propose, then select*, or one that draws at temperature 0.
         """
         order = get_order(self.rollout_order)
         if order.draw == "propose":
@@ -128,18 +130,48 @@ class GRPOConfig:
                 "most confident, so the probability of what it commits is not the model's at that position; use an "
                 "order that selects before it draws, such as ar, top_prob, egi or random"
             )
+        if not _temperatures(order, self.temperature).all():
+            raise InputError(
+                f"order {order.spec!r} cannot be trained: it draws at temperature 0, which leaves nothing to chance "
+                "and so has no likelihood with a gradient; give it a temperature above 0"
+            )
         return order
+
+    @property
+    def checkpoint_steps(self) -> list[int]:
+        """The numbers of steps after which a checkpoint is written, ascending."""
+        return sorted({*range(self.save_every, self.steps, self.save_every), self.steps})
 
     def sampling(self, task: Task) -> SamplingConfig:
         """How rollouts are drawn. Raises InputError for lengths that exclude each other."""
         return SamplingConfig(
-            gen_length=self.gen_length or task.gen_length,
+            gen_length=task.gen_length if self.gen_length is None else self.gen_length,
             block_length=self.block_length,
             tokens_per_step=self.tokens_per_step,
             temperature=self.temperature,
             seed=self.seed,
             stop_at_eos=self.loss_positions == "answer",
         )
+
+
+def _temperatures(order: Order, default: float) -> FloatArray:
+    """At which an order draws on an empty canvas, and on one that holds a token."""
+    eligible_BG = np.array([[True, True], [False, True]])
+    blank_BG = np.full(eligible_BG.shape, np.nan, dtype=np.float32)
+    state = DecodingState(
+        eligible_BG=eligible_BG,
+        frontier_B=np.array([0, 1]),
+        budget_B=np.ones(2, dtype=np.int64),
+        step_B=np.array([0, 1]),
+        committed_B=np.array([0, 1]),
+        top_prob_BG=blank_BG,
+        margin_BG=blank_BG,
+        entropy_BG=blank_BG,
+        proposal_BG=np.full(eligible_BG.shape, -1),
+        confidence_BG=blank_BG,
+        uniform_BG=blank_BG,
+    )
+    return order.temperature(state, default)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -187,10 +219,11 @@ def read_settings(name: str) -> dict[str, Any]:
         raise InputError(f"cannot read {name!r}: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
         raise InputError(f"cannot read {name!r}: it holds no settings; write lines such as 'steps: 100'")
-    return {str(key): _setting(str(key), value, where=name) for key, value in content.items()}
+    return {str(key): typed_setting(str(key), value, where=name) for key, value in content.items()}
 
 
-def _setting(key: str, value: Any, *, where: str) -> Any:
+def typed_setting(key: str, value: Any, *, where: str) -> Any:
+    """A value, as YAML reads it, of its field's type. Raises InputError, which says `where` it stands."""
     hints = typing.get_type_hints(GRPOConfig)
     if key not in hints:
         raise did_you_mean(f"setting in {where}", key, hints)
@@ -208,5 +241,5 @@ def require_same_training(stored: Mapping[str, Any], wanted: GRPOConfig, *, fold
         if name not in EXTENT and stored.get(name) != value:
             raise InputError(
                 f"{folder} was trained with {name} {stored.get(name)!r}, not {value!r}; "
-                "use another --out, or the folder's setting"
+                "use another folder, or this one's setting"
             )

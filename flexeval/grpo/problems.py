@@ -1,4 +1,4 @@
-"""Which problems a training sees: the training split of a task, so many at each step."""
+"""Which problems a training sees: the training split of its task, so many at each step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,26 @@ from typing import Any
 import numpy as np
 
 from flexeval.errors import InputError
+from flexeval.grpo.config import GRPOConfig
 from flexeval.records import Problem
 from flexeval.registry import parse_spec
-from flexeval.tasks import Task
+from flexeval.tasks import Task, task_spec
+
+
+def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]:
+    """The same training with aliases resolved, so that equal ones compare equal; and the task in its training split.
+
+    Args:
+        config: the settings.
+        task: that `config.task` stands for.
+
+    Raises:
+        InputError: a task without training problems, an order that cannot be trained, lengths that exclude each other.
+    """
+    task = training_task(task, config.task)
+    config = dataclasses.replace(config, task=task_spec(task), rollout_order=config.order.spec)
+    config.sampling(task)
+    return config, task
 
 
 def training_task(task: Any, spec: str) -> Task:

@@ -21,8 +21,9 @@ from typing import Any
 from accelerate import Accelerator
 
 from flexeval.errors import InputError
-from flexeval.grpo.checkpoint import check_trainable, finished_steps, save_state, step_folder, write_model
+from flexeval.grpo.checkpoint import check_trainable, save_state, write_model
 from flexeval.grpo.config import GRPOConfig, require_same_training
+from flexeval.grpo.layout import CHECKPOINTS, CONFIG, STATE, checkpoint_folder, finished_steps, step_folder
 from flexeval.grpo.log import MetricsLog, read_metrics
 from flexeval.grpo.metrics import StepMetrics
 from flexeval.grpo.policy import Trainable
@@ -32,8 +33,6 @@ from flexeval.models.lineage import Lineage
 from flexeval.runs.environment import environment
 from flexeval.runs.files import locked, read_object, replace_file, to_json
 from flexeval.tasks import Task
-
-CONFIG, CHECKPOINTS, STATE = "config.json", "checkpoints", "state"
 
 
 def train(
@@ -92,9 +91,9 @@ def train(
                 log.add(metrics)
                 if report is not None:
                     report(metrics)
-            if (number + 1) % config.save_every == 0 or number + 1 == config.steps:
+            if number + 1 in config.checkpoint_steps:
                 _save(out, number + 1, trainer, source)
-    return step_folder(out / CHECKPOINTS, config.steps)
+    return checkpoint_folder(out, config.steps)
 
 
 def _open(out: Path, config: GRPOConfig, accelerator: Accelerator, predictor: Trainable) -> None:
@@ -135,7 +134,7 @@ def _save(out: Path, steps: int, trainer: Trainer, source: Checkpoint) -> None:
     """The model folder first: a state without its checkpoint would never get one."""
     weights: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.policy)
     if trainer.accelerator.is_main_process:
-        folder = step_folder(out / CHECKPOINTS, steps)
+        folder = checkpoint_folder(out, steps)
         if folder.exists():
             # From a call that was stopped between the two; the weights are the same.
             shutil.rmtree(folder)

@@ -9,7 +9,7 @@ import pytest
 from flexeval import get_task
 from flexeval.errors import InputError
 from flexeval.grpo.config import EXTENT, GRPOConfig, default_folder_name, read_settings, shipped_configs
-from flexeval.grpo.problems import training_task
+from flexeval.grpo.problems import canonical_training, training_task
 
 
 def test_defaults_are_the_papers():
@@ -84,6 +84,24 @@ def test_training_never_sees_test_problems():
         training_task(get_task("sudoku4:split=test"), "sudoku4:split=test")
     with pytest.raises(InputError, match="'humaneval' has no training problems"):
         training_task(get_task("humaneval"), "humaneval")
+
+
+def test_equal_trainings_have_equal_canonical_settings():
+    settings = [GRPOConfig(rollout_order="left_to_right", task="word-problems:split=train"), GRPOConfig()]
+    one, other = (canonical_training(config, get_task(config.task)) for config in settings)
+    assert one == other
+    config, task = one
+    assert task.split == "train"
+    assert canonical_training(config, get_task(config.task)) == one
+    with pytest.raises(InputError, match="block_length 99 is longer"):
+        canonical_training(GRPOConfig(block_length=99), get_task("word-problems"))
+
+
+@pytest.mark.parametrize("save_every", [1, 7, 10, 30, 31])
+def test_checkpoints_come_every_so_many_steps_and_at_the_end(save_every):
+    config = GRPOConfig(steps=30, save_every=save_every)
+    wanted = [step for step in range(1, 31) if step % save_every == 0 or step == 30]
+    assert config.checkpoint_steps == wanted
 
 
 def test_folders_differ_when_what_is_computed_differs():
