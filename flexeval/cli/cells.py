@@ -55,7 +55,9 @@ def make_runs(
 
 def label(config: RunConfig) -> str:
     """A run in a few words."""
-    sampling, model = config.sampling, Path(config.model).name
+    from flexeval.grpo.layout import checkpoint_name
+
+    sampling, model = config.sampling, checkpoint_name(config.model)
     return f"{model} {config.task} {config.order} T={sampling.temperature:g} block={sampling.block}"
 
 

@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flexeval.claims import Finding
-    from flexeval.reproduce.estimate import Machine
-    from flexeval.reproduce.plan import Plan
 
 _EPILOG = """\
 examples:
   flexeval reproduce --quick                          the bundled model, a few runs
   flexeval reproduce                                  the bundled model, the whole plan
+  flexeval reproduce --preset tiny-grpo               the bundled model before and after GRPO, which it trains
   flexeval reproduce --preset llada --data-dir data   the paper's models and benchmarks, on a GPU
   flexeval reproduce --preset llada --dry-run         what that would take
   flexeval reproduce --plan mine.yaml                 your own
 
-Makes the runs of a plan that are not stored, and from all of them Pass@k tables, figures, report.html and the claims
-table. Run folders, which are large, go to --runs; the results, which are small, to --out. The same command continues
-after a stop. A run that fails does not stop the others; the exit status is then 1.
+Makes the trainings and runs of a plan that are not stored, and from all runs Pass@k tables, figures, report.html and
+the claims table. Run folders, which are large, go to --runs, trainings to its folder grpo; the results, which are
+small, to --out. The same command continues after a stop. A run or training that fails does not stop the others; the
+exit status is then 1. Training on several GPUs: `accelerate launch -m flexeval grpo ... --out RUNS/grpo/NAME`, before.
 
 A plan is a YAML file; flexeval/reproduce/plan.py says what it may hold, and flexeval/reproduce/plans has the presets.
 """
@@ -62,16 +62,19 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     )
     options.add_machine(parser, batch=True)
     estimate = parser.add_argument_group("estimate")
-    estimate.add_argument("--dry-run", action="store_true", help="Print the runs and what they take, and stop.")
+    estimate.add_argument(
+        "--dry-run", action="store_true", help="Print what would be made and what it takes, and stop."
+    )
     options.add_fields(estimate, Machine)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the runs, then everything that is made of them."""
-    from flexeval.cli import cells, output
+    """Make trainings and runs, then everything that is made of them."""
+    from flexeval.cli import cells, dry_run, output, trainings
     from flexeval.reproduce.estimate import Machine
     from flexeval.reproduce.plan import PRESETS, read_plan, read_preset
+    from flexeval.reproduce.trainings import with_folders, without_failed
 
     if args.plan is not None and args.quick:
         raise InputError("--quick is for presets; leave it out, or write a smaller plan")
@@ -79,13 +82,15 @@ def run(args: argparse.Namespace) -> int:
     machine = Machine(**options.given(args, Machine))
     console = output.console()
     if args.dry_run:
-        _show_estimate(console, plan, machine, args)
+        dry_run.show(console, plan, machine, args)
         return 0
 
-    outcomes = cells.make_runs(plan.configs, args, args.runs, plan.parameters)
+    trained = trainings.make_trainings(plan.trainings, args, args.runs)
+    configs = with_folders(without_failed(plan.configs, trained), plan.trainings, args.runs)
+    outcomes = cells.make_runs(configs, args, args.runs, plan.parameters)
     made = [outcome.run for outcome in outcomes if outcome.run is not None]
     if not made:
-        return cells.report_failures(outcomes)
+        return max(trainings.report_failures(trained), cells.report_failures(outcomes))
 
     from flexeval.claims import examine
     from flexeval.reproduce import results
@@ -100,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     _show_claims(console, findings)
     console.print(f"{len(figures)} figure files, {results.PASS_AT_K}.md and {results.CLAIMS}.md are in {out}")
     console.print(f"report: {report}")
-    return cells.report_failures(outcomes)
+    return max(trainings.report_failures(trained), cells.report_failures(outcomes))
 
 
 def _show_claims(console: Console, findings: Sequence[Finding]) -> None:
@@ -113,49 +118,3 @@ def _show_claims(console: Console, findings: Sequence[Finding]) -> None:
         sentence = f"{finding.sentence}\n({finding.source})"
         table.add_row(sentence, finding.task or "-", finding.measured, finding.paper or "-", finding.verdict)
     console.print(table)
-
-
-def _show_estimate(console: Console, plan: Plan, machine: Machine, args: argparse.Namespace) -> None:
-    """The runs in order, with what each takes at most."""
-    from rich.table import Table
-
-    from flexeval.cli.cells import label
-    from flexeval.reproduce.estimate import count_parameters, count_problems, estimate
-    from flexeval.runs.store import default_folder_name, read_finished_run
-    from flexeval.tasks import get_task
-
-    console.print(f"{plan.title}: {len(plan.configs)} runs", soft_wrap=True)
-    if plan.description:
-        console.print(plan.description, soft_wrap=True)
-    table = Table()
-    for name in ("run", "problems", "n", "samples", "NFE at most", "GPU-hours", "stored"):
-        table.add_column(name, justify="left" if name in ("run", "stored") else "right")
-    costs, missing = [], []
-    for config in plan.configs:
-        problems = count_problems(config, get_task(config.task, data_dir=args.data_dir))
-        size = count_parameters(config.model, plan.parameters)
-        cost = estimate(config, problems=problems, parameters=size, machine=machine)
-        stored = read_finished_run(args.runs / default_folder_name(config), config) is not None
-        costs.append(cost)
-        missing += [] if stored else [cost]
-        table.add_row(
-            label(config), str(problems), str(config.num_samples), f"{cost.samples:,}",
-            f"{cost.evaluations:,}", _hours(cost.gpu_hours), "yes" if stored else "",
-        )  # fmt: skip
-    table.add_section()
-    for name, some in (("all", costs), ("not stored", missing)):
-        known = [cost.gpu_hours for cost in some if cost.gpu_hours is not None]
-        hours = _hours(sum(known)) + ("" if len(known) == len(some) else " and unknown sizes")
-        samples, evaluations = sum(cost.samples for cost in some), sum(cost.evaluations for cost in some)
-        table.add_row(name, "", "", f"{samples:,}", f"{evaluations:,}", hours, "")
-    console.print(table)
-    console.print(
-        f"GPU-hours: NFE x 2 x parameters x (gen_length + {machine.prompt_tokens} prompt tokens) operations, at "
-        f"{100 * machine.utilization:g} % of {machine.peak_tflops:g} TFLOP/s. At most: texts that end early, equal "
-        "canvases and orders that commit several tokens a step make it less.",
-        soft_wrap=True,
-    )
-
-
-def _hours(hours: float | None) -> str:
-    return "-" if hours is None else f"{hours:,.1f}" if hours >= 0.05 else f"{hours:.1g}"

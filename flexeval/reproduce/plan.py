@@ -1,24 +1,32 @@
-"""A plan: a YAML file that names models, tasks, orders and settings -> the runs to make, each once.
+"""A plan: a YAML file that names models, tasks, orders and settings -> the runs to make, each once, and the trainings
+whose checkpoints they sample.
 
     title: ...                    one line
     description: ...              what it is for and how long it takes
     ks: [1, 8, 64]                where Pass@k is tabulated; left out: powers of two up to n, and n
     parameters: {MODEL: 8.0e+9}   sizes of models that are not on this machine, for the estimate of GPU-hours
     defaults: {temperature: 0.6}  settings of every group that does not say otherwise
+    trainings:                    trainings to make first, each under a name
+      ar: {config: tiny, steps: 30, save_every: 10}
     runs:                         groups of runs
       - about: ...                what the group is for
         order: [ar, confidence]   a setting with one value, or with a list of them: all combinations are run
         block_length: [1, 8, whole]
+      - model: [tiny, ar@10]      a model before and after ten steps of the training `ar`
 
 Settings have the names of `RunConfig` and `SamplingConfig`; `order.gamma` or `task.facts` sets a parameter of an order
-or a task; block_length `whole` is the canvas. Models come one after the other; within one, runs come in the order of
-the file, orders changing fastest. A run that is named twice has the larger num_samples and limit of the two.
+or a task; block_length `whole` is the canvas. Those of trainings have the names of `GRPOConfig`, and `config` names a
+settings file that they override, as in `flexeval grpo --config`; `ar@10` is a checkpoint that `ar` writes.
+
+Models come one after the other; within one, runs come in the order of the file, orders changing fastest. A run that is
+named twice has the larger num_samples and limit of the two.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,12 +35,16 @@ from typing import Any
 import yaml
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.grpo.config import GRPOConfig, read_settings, typed_setting
+from flexeval.grpo.problems import canonical_training
 from flexeval.records import RunConfig
 from flexeval.reproduce.grid import expand, without_duplicates
+from flexeval.reproduce.trainings import NAME, Training, find_training
+from flexeval.tasks import get_task
 
-PRESETS = ("tiny", "llada")
+PRESETS = ("tiny", "tiny-grpo", "llada")
 QUICK = "-quick"
-_KEYS = ("title", "description", "ks", "parameters", "defaults", "runs")
+_KEYS = ("title", "description", "ks", "parameters", "defaults", "trainings", "runs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +56,9 @@ class Plan:
     title: str
     description: str
     configs: tuple[RunConfig, ...]
-    """Canonical, each run once, in the order in which to make them."""
+    """Canonical, each run once, in the order in which to make them. A model may be `NAME@STEP` of a training."""
+    trainings: tuple[Training, ...]
+    """In the order in which to make them, which is before the runs."""
     ks: tuple[int, ...]
     """Where Pass@k is tabulated, ascending; empty for the powers of two up to n, and n."""
     parameters: Mapping[str, float]
@@ -77,30 +91,72 @@ def read_plan(path: Path) -> Plan:
     if "runs" not in top:
         raise InputError(f"{path}: a plan needs runs; see `flexeval reproduce --help`")
     defaults = _settings(top["defaults"], f"{path}") if "defaults" in top else {}
+    trainings = _trainings(top["trainings"], f"{path}") if "trainings" in top else ()
     groups = _items(top["runs"], f"{path}")
     by_model: dict[str, list[RunConfig]] = {}
     for group in groups:
-        for config in _group(group, defaults, f"{path}"):
+        for config in _group(group, defaults, trainings, f"{path}"):
             by_model.setdefault(config.model, []).append(config)
     return Plan(
         name=path.stem,
         title=str(_value(top.get("title"), path.stem)),
         description=" ".join(str(_value(top.get("description"), "")).split()),
         configs=tuple(without_duplicates(list(itertools.chain.from_iterable(by_model.values())))),
+        trainings=trainings,
         ks=_ks(top.get("ks"), f"{path}"),
         parameters=_sizes(top.get("parameters"), f"{path}"),
     )
 
 
-def _group(node: yaml.Node, defaults: Mapping[str, list[str]], where: str) -> list[RunConfig]:
+def _group(
+    node: yaml.Node, defaults: Mapping[str, list[str]], trainings: Sequence[Training], where: str
+) -> list[RunConfig]:
     settings = {name: values for name, values in _settings(node, where).items() if name != "about"}
-    try:
-        return expand({**defaults, **settings})
-    except InputError as error:
-        raise InputError(f"{_place(node, where)}: {error}") from None
+    with _at(node, where):
+        configs = expand({**defaults, **settings})
+        for config in configs:
+            find_training(config.model, trainings)
+        return configs
+
+
+def _trainings(node: yaml.Node, where: str) -> tuple[Training, ...]:
+    trainings = []
+    for name, settings in _mapping(node, where).items():
+        with _at(settings, where):
+            if not NAME.fullmatch(name):
+                raise InputError(f"a training's name has letters, digits and . _ - only, not {name!r}")
+        trainings.append(_training(name, settings, where))
+    if len({training.config.bf16 for training in trainings}) > 1:
+        raise InputError(f"{_place(node, where)}: the trainings of a plan are all in bf16, or none is")
+    return tuple(trainings)
+
+
+def _training(name: str, node: yaml.Node, where: str) -> Training:
+    settings: dict[str, Any] = {}
+    nodes = _mapping(node, where)
+    if "config" in nodes:
+        file = nodes.pop("config")
+        with _at(file, where):
+            settings.update(read_settings(str(_value(file, None))))
+    for key, value in nodes.items():
+        with _at(value, where):
+            settings[key] = typed_setting(key, _value(value, None), where=f"training {name!r}")
+    with _at(node, where):
+        config = GRPOConfig(**settings)
+        config, _ = canonical_training(config, get_task(config.task))
+        return Training(name=name, config=config)
 
 
 # ----- YAML nodes, which know their lines -----
+
+
+@contextmanager
+def _at(node: yaml.Node, where: str) -> Iterator[None]:
+    """Says in which line stands what is refused."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{_place(node, where)}: {error}") from None
 
 
 def _settings(node: yaml.Node, where: str) -> dict[str, list[str]]:

@@ -9,10 +9,20 @@ import yaml
 
 from flexeval.claims.selection import BLOCK, TEMPERATURE
 from flexeval.errors import InputError
+from flexeval.grpo.config import GRPOConfig, read_settings
+from flexeval.grpo.problems import canonical_training
 from flexeval.models import MODELS
 from flexeval.reproduce.estimate import count_parameters
 from flexeval.reproduce.grid import expand
 from flexeval.reproduce.plan import PRESETS, read_plan, read_preset
+from flexeval.reproduce.trainings import Training, base_model
+from flexeval.tasks import get_task
+
+TRAININGS = """
+trainings:
+  ar: {steps: 30, save_every: 10}
+runs:
+"""
 
 
 def read(tmp_path, text):
@@ -42,6 +52,29 @@ runs:
     first = expand({"order": ["ar", "confidence"], "num_samples": ["8"], "limit": ["10"]})
     (hot,) = expand({"order": ["confidence"], "temperature": ["1.0"], "num_samples": ["4"], "limit": ["20"]})
     assert plan.configs == (first[0], dataclasses.replace(first[1], limit=20), hot)
+
+
+def test_trainings_are_what_grpo_would_make_of_the_same_settings(tmp_path):
+    (tmp_path / "mine.settings").write_text("task: sudoku4\nsteps: 7\nlearning_rate: 1e-3\n")
+    plan = read(
+        tmp_path,
+        f"""
+trainings:
+  plain: {{}}
+  changed: {{config: {tmp_path}/mine.settings, steps: 9, fast: yes, limit: null, rollout_order: left_to_right}}
+runs:
+  - {{model: [tiny, changed@9], order: ar}}
+""",
+    )
+    given = {**read_settings(f"{tmp_path}/mine.settings"), "steps": 9, "fast": True, "limit": None}
+    wanted = [GRPOConfig(), GRPOConfig(**given, rollout_order="ar")]
+    canonical = [canonical_training(config, get_task(config.task))[0] for config in wanted]
+    assert plan.trainings == (
+        Training(name="plain", config=canonical[0]),
+        Training(name="changed", config=canonical[1]),
+    )
+    assert canonical[1].task.startswith("sudoku4")
+    assert [config.model for config in plan.configs] == ["tiny", "changed@9"]
 
 
 def test_written_out_and_read_again_a_plan_is_the_same(tmp_path):
@@ -79,6 +112,21 @@ def test_models_come_one_after_the_other(tmp_path):
         ("ks: [0]\nruns:\n  - order: ar", "line 1: ks are whole numbers"),
         ("parameters: {a: b}\nruns:\n  - order: ar", "line 1: parameters are sizes"),
         ("runs:\n  - {order: ar, block_length: 99}", "line 2: block_length 99 is longer"),
+        ("runs:\n  - {order: ar, model: ar@10}", "line 2: unknown training: 'ar'. Known: none in this plan"),
+        (TRAININGS + "  - model: tiny\n  - model: ra@10", "line 6: unknown training: 'ra'. Known: ar."),
+        (TRAININGS + "  - model: ar@15", "line 5: training 'ar' has no checkpoint '15'; it has 10, 20, 30"),
+        ("trainings: [ar]\nruns:\n  - order: ar", "line 1: expected names with values"),
+        ("trainings:\n  a/b: {}\nruns:\n  - order: ar", "line 2: a training's name has letters"),
+        (
+            "trainings:\n  ar:\n    stepps: 3\nruns:\n  - order: ar",
+            "line 3: unknown setting in training 'ar': 'stepps'. Did you mean 'steps'",
+        ),
+        ("trainings:\n  ar:\n    steps: many\nruns:\n  - order: ar", "line 3: steps in training 'ar' must be a whole"),
+        ("trainings:\n  ar: {group_size: 1}\nruns:\n  - order: ar", "line 2: group_size must be at least 2"),
+        ("trainings:\n  ar: {task: math500}\nruns:\n  - order: ar", "line 2: task 'math500' has no training problems"),
+        ("trainings:\n  a: {rollout_order: confidence}\nruns:\n  - order: ar", "line 2: order 'confidence' cannot be"),
+        ("trainings:\n  a: {config: tinny}\nruns:\n  - order: ar", "line 2: unknown config: 'tinny'. Did you mean"),
+        ("trainings: {a: {bf16: true}, b: {}}\nruns:\n  - order: ar", "line 1: the trainings of a plan are all in"),
     ],
 )
 def test_mistakes_are_found_with_their_line(tmp_path, text, said):
@@ -102,9 +150,10 @@ def test_presets_can_be_run_and_estimated(preset, quick):
     plan = read_preset(preset, quick=quick)
     assert plan.title and plan.description
     for config in plan.configs:
-        assert config.model in MODELS
+        model = base_model(config.model, plan.trainings)
+        assert model in MODELS
         assert config.limit is not None
-        assert count_parameters(config.model, plan.parameters)
+        assert count_parameters(model, plan.parameters)
     assert all(k <= max(config.num_samples for config in plan.configs) for k in plan.ks)
 
 
@@ -132,3 +181,31 @@ def test_the_tiny_plan_has_the_runs_of_every_claim():
     assert {1, 8, BLOCK} <= {config.sampling.block for config in of_confidence}
     assert max(config.sampling.temperature for config in of_confidence) >= 1
     assert {"ar", "confidence"} <= {config.order for config in configs if config.task == "sudoku4"}
+
+
+def test_the_quick_training_is_the_beginning_of_the_whole_one():
+    """So that the whole plan goes on from it: the same settings, fewer steps."""
+    whole, quick = ({each.name: each.config for each in read_preset("tiny-grpo", quick=quick).trainings}
+                    for quick in (False, True))  # fmt: skip
+    for name, config in quick.items():
+        assert dataclasses.replace(config, steps=whole[name].steps) == whole[name]
+        assert set(config.checkpoint_steps) <= set(whole[name].checkpoint_steps)
+
+
+def test_the_training_plan_has_the_runs_of_its_comparisons():
+    """Before and after in two orders and with several tokens a step; at equal steps, trainings that differ by order."""
+    plan = read_preset("tiny-grpo", quick=False)
+    by_model = {}
+    for config in plan.configs:
+        by_model.setdefault(config.model, {})[config.order] = config
+    before, after = by_model["tiny"], by_model["ar@30"]
+    assert before.keys() == after.keys() >= {"ar", "confidence", "parallel-4", "eb:gamma=0.2"}
+    assert all(dataclasses.replace(after[order], model="tiny") == before[order] for order in before)
+    curves = [by_model[model]["ar"] for model in by_model]
+    assert len({(config.task, config.limit, config.sampling) for config in curves}) == 1
+    assert {config.num_samples for config in curves} == {16, 32}
+    for order in ("ar", "top_prob", "random"):
+        assert {f"{order}@{steps}" for steps in (10, 20, 30)} <= by_model.keys()
+    one, *others = (dataclasses.replace(training.config, rollout_order="ar", fast=False, steps=1)
+                    for training in plan.trainings)  # fmt: skip
+    assert all(other == one for other in others)

@@ -1,0 +1,141 @@
+"""The trainings of a plan: what its runs call their checkpoints, where these lie, and making the missing ones.
+
+It knows the order of things and what to do about errors, as `flexeval.reproduce.sweep` does for runs. It does not
+print, and imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from flexeval.errors import InputError, did_you_mean
+from flexeval.grpo.config import GRPOConfig, require_same_training
+from flexeval.grpo.layout import CONFIG, checkpoint_folder
+from flexeval.records import RunConfig
+from flexeval.runs.files import read_object
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+"""Of a training: a folder is called so, and no path looks like it."""
+_CHECKPOINT = re.compile(rf"({NAME.pattern})@(.*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A training that a plan asks for."""
+
+    name: str
+    """Unique in the plan."""
+    config: GRPOConfig
+    """Canonical."""
+
+    def folder(self, runs: Path) -> Path:
+        """Where it lies in a folder of runs."""
+        return runs / "grpo" / self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOutcome:
+    """What became of a training."""
+
+    training: Training
+    error: Exception | None
+    """Why it failed; None when all its checkpoints are there."""
+
+
+class MakeTraining(Protocol):
+    """Trains, or goes on training."""
+
+    def __call__(self, training: Training, folder: Path) -> None:
+        """Write every checkpoint that the folder lacks. Raises whatever stops it."""
+        ...
+
+
+def find_training(model: str, trainings: Sequence[Training]) -> tuple[Training, int] | None:
+    """The training and the steps that `NAME@STEP` stands for; None for any other model.
+
+    Raises:
+        InputError: there is no such training, or no checkpoint after so many steps.
+    """
+    named = _CHECKPOINT.fullmatch(model)
+    if named is None:
+        return None
+    name, steps = named.groups()
+    by_name = {training.name: training for training in trainings}
+    if name not in by_name:
+        raise did_you_mean("training", name, by_name, listed=", ".join(by_name) or "none in this plan")
+    saved = by_name[name].config.checkpoint_steps
+    if steps not in map(str, saved):
+        raise InputError(f"training {name!r} has no checkpoint {steps!r}; it has {', '.join(map(str, saved))}")
+    return by_name[name], int(steps)
+
+
+def base_model(model: str, trainings: Sequence[Training]) -> str:
+    """The model that `NAME@STEP` was trained from; any other model is its own."""
+    found = find_training(model, trainings)
+    return found[0].config.model if found else model
+
+
+def with_folders(configs: Sequence[RunConfig], trainings: Sequence[Training], runs: Path) -> list[RunConfig]:
+    """The same runs, with each `NAME@STEP` replaced by the checkpoint's folder."""
+    return [dataclasses.replace(config, model=_folder(config.model, trainings, runs)) for config in configs]
+
+
+def _folder(model: str, trainings: Sequence[Training], runs: Path) -> str:
+    found = find_training(model, trainings)
+    if found is None:
+        return model
+    training, steps = found
+    return str(checkpoint_folder(training.folder(runs), steps))
+
+
+def missing_checkpoints(training: Training, runs: Path) -> list[Path]:
+    """The model folders of a training that are not there.
+
+    Raises:
+        InputError: its folder holds another training.
+    """
+    folder = training.folder(runs)
+    if (folder / CONFIG).exists():
+        require_same_training(read_object(folder / CONFIG)["grpo"], training.config, folder=folder)
+    wanted = [checkpoint_folder(folder, steps) for steps in training.config.checkpoint_steps]
+    return [checkpoint for checkpoint in wanted if not checkpoint.is_dir()]
+
+
+def make_trainings(trainings: Sequence[Training], *, runs: Path, make: MakeTraining) -> Iterator[TrainingOutcome]:
+    """Make every training that lacks a checkpoint, in order; each outcome as soon as it is known.
+
+    An error in one training is kept in its outcome and the next training begins.
+
+    Raises:
+        OSError: nothing can be written; then the next training could not be written either.
+    """
+    for training in trainings:
+        try:
+            if missing_checkpoints(training, runs):
+                make(training, training.folder(runs))
+                _require_all(training, runs)
+        except OSError:
+            raise
+        except Exception as error:
+            yield TrainingOutcome(training=training, error=error)
+        else:
+            yield TrainingOutcome(training=training, error=None)
+
+
+def without_failed(configs: Sequence[RunConfig], outcomes: Sequence[TrainingOutcome]) -> list[RunConfig]:
+    """The runs but those on checkpoints of trainings that failed."""
+    trainings = [outcome.training for outcome in outcomes]
+    failed = {outcome.training.name for outcome in outcomes if outcome.error is not None}
+    found = [(config, find_training(config.model, trainings)) for config in configs]
+    return [config for config, checkpoint in found if checkpoint is None or checkpoint[0].name not in failed]
+
+
+def _require_all(training: Training, runs: Path) -> None:
+    missing = missing_checkpoints(training, runs)
+    if missing:
+        raise InputError(f"{missing[0]} is gone and the training is past it; to train again, delete its folder")
