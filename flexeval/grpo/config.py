@@ -16,12 +16,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import yaml
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.grpo.temperature import draws_at_zero
 from flexeval.orders import Order, get_order
-from flexeval.records import DecodingState, FloatArray, SamplingConfig
+from flexeval.records import SamplingConfig
 from flexeval.registry import convert, parse_spec
 from flexeval.tasks import Task
 
@@ -130,7 +130,7 @@ class GRPOConfig:
                 "most confident, so the probability of what it commits is not the model's at that position; use an "
                 "order that selects before it draws, such as ar, top_prob, egi or random"
             )
-        if not _temperatures(order, self.temperature).all():
+        if draws_at_zero(order, self.temperature):
             raise InputError(
                 f"order {order.spec!r} cannot be trained: it draws at temperature 0, which leaves nothing to chance "
                 "and so has no likelihood with a gradient; give it a temperature above 0"
@@ -152,26 +152,6 @@ class GRPOConfig:
             seed=self.seed,
             stop_at_eos=self.loss_positions == "answer",
         )
-
-
-def _temperatures(order: Order, default: float) -> FloatArray:
-    """At which an order draws on an empty canvas, and on one that holds a token."""
-    eligible_BG = np.array([[True, True], [False, True]])
-    blank_BG = np.full(eligible_BG.shape, np.nan, dtype=np.float32)
-    state = DecodingState(
-        eligible_BG=eligible_BG,
-        frontier_B=np.array([0, 1]),
-        budget_B=np.ones(2, dtype=np.int64),
-        step_B=np.array([0, 1]),
-        committed_B=np.array([0, 1]),
-        top_prob_BG=blank_BG,
-        margin_BG=blank_BG,
-        entropy_BG=blank_BG,
-        proposal_BG=np.full(eligible_BG.shape, -1),
-        confidence_BG=blank_BG,
-        uniform_BG=blank_BG,
-    )
-    return order.temperature(state, default)
 
 
 def _require(condition: bool, message: str) -> None:

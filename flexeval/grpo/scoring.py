@@ -6,7 +6,12 @@ token t is predicted from the prompt, the tokens before t, and masks from t on (
 any other order that selects before it draws, the product over the tokens is the likelihood of the recorded
 trajectory, up to the choice of positions. That choice is a function of the canvas, or of noise that does not depend
 on the model (`random`); where it follows the model's own scores, it is a step function of the weights, whose gradient
-is zero wherever it exists. So the tokens carry the whole gradient of the likelihood.
+is zero wherever it exists. So all tokens together carry the whole gradient of the likelihood.
+
+What lies beyond the first end of the text decides no reward. `ar` never commits there before the text is settled, so
+that leaving it out (`positions="answer"`) leaves nothing out of the likelihood. Other orders may, and tokens drawn
+later were conditioned on it: there `answer` is the gradient of a part of the trajectory, and only `positions="all"`
+that of the whole.
 
 Numpy only; knows no weights. Axis suffixes: `G` generated positions, `M` readings (one committed token each), `N` rows
 of logits, `U` distinct canvases, `L` canvas positions.
@@ -23,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexeval.grpo.rollout import RolloutSample
+from flexeval.grpo.temperature import drawing_temperatures
 from flexeval.orders import Order
-from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray, SamplingConfig, Trajectory
+from flexeval.records import BoolArray, FloatArray, IntArray, SamplingConfig, Trajectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +83,8 @@ def collect(
         samples: drawn with `order` and `sampling`.
         order: says at which temperature each token was drawn.
         sampling: lengths and temperature.
-        positions: `answer`, those up to and including the first end of the text; `all`, every committed one. Under an
-            order that commits beyond the end before the text is settled, `answer` leaves those commits out.
+        positions: `answer`, those up to and including the first end of the text; `all`, every committed one. The two
+            differ for texts that end early, see above.
         entropy_share: below 1, keep this share of each sample's positions, those of highest entropy when they were
             committed (ties to the left), at least one.
     """
@@ -91,7 +97,9 @@ def collect(
         at = np.flatnonzero(eligible_G)
         share = 1 / len(at)
         if entropy_share < 1:
-            highest = np.argsort(-trajectory.entropy_G[at], kind="stable")[: math.ceil(entropy_share * len(at))]
+            # 0.55 of 100 is 55, though the product of the two floats is a little more.
+            count = math.ceil(round(entropy_share * len(at), 9))
+            highest = np.argsort(-trajectory.entropy_G[at], kind="stable")[:count]
             at = np.sort(at[highest])
         steps = trajectory.commit_step_G[at].astype(np.int64)
         parts["sample_M"].append(np.full(len(at), index))
@@ -140,14 +148,14 @@ def batches(
     # Cut them into batches, with the rows and readings of each.
     made = []
     gen_length = len(samples[0].trajectory.token_ids_G) if samples else 0
-    for members in _packed([len(canvas_L) for canvas_L in distinct], tokens_per_forward):
+    packs = list(_packed([len(canvas_L) for canvas_L in distinct], tokens_per_forward))
+    for members, reading_M in zip(packs, _readings_of(packs, canvas_of_M), strict=True):
         longest = max(len(distinct[member]) for member in members)
         tokens_UL = np.full((len(members), longest), mask_id, dtype=np.int64)
         attended_UL = np.zeros((len(members), longest), dtype=np.bool_)
         for place, member in enumerate(members):
             tokens_UL[place, longest - len(distinct[member]) :] = distinct[member]
             attended_UL[place, longest - len(distinct[member]) :] = True
-        reading_M = np.flatnonzero(np.isin(canvas_of_M, members))
         row_ids, row_M = np.unique(row_of_M[reading_M], return_inverse=True)
         place_of = {member: place for place, member in enumerate(members)}
         made.append(
@@ -199,29 +207,28 @@ def _packed(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         yield group
 
 
-def _temperatures(order: Order, trajectory: Trajectory, steps: IntArray, sampling: SamplingConfig) -> FloatArray:
-    """The temperature of the draw at each of some steps: what the order answered then.
+def _readings_of(packs: Sequence[Sequence[int]], canvas_of_M: IntArray) -> list[IntArray]:
+    """For each group of canvases the readings of them, ascending."""
+    pack_of_canvas = np.empty(sum(map(len, packs)), dtype=np.int64)
+    for number, members in enumerate(packs):
+        pack_of_canvas[members] = number
+    pack_of_M = pack_of_canvas[canvas_of_M]
+    ends = np.cumsum(np.bincount(pack_of_M, minlength=len(packs)))
+    return np.split(np.argsort(pack_of_M, kind="stable"), ends)[: len(packs)]
 
-    The order is shown the canvas's state as far as the record tells it; what it read of the model is blank.
-    """
+
+def _temperatures(order: Order, trajectory: Trajectory, steps: IntArray, sampling: SamplingConfig) -> FloatArray:
+    """The temperature of the draw at each of some steps: what the order answered then."""
     commit_G = trajectory.commit_step_G
     committed_BG = (commit_G >= 0) & (commit_G < steps[:, None])
     # A step commits within the block that its first position is in.
     chosen_B = (commit_G == steps[:, None]).argmax(axis=1)
     block_end_B = (chosen_B // sampling.block + 1) * sampling.block
-    eligible_BG = ~committed_BG & (np.arange(len(commit_G)) < block_end_B[:, None])
-    blank_BG = np.full(eligible_BG.shape, np.nan, dtype=np.float32)
-    state = DecodingState(
-        eligible_BG=eligible_BG,
-        frontier_B=eligible_BG.argmax(axis=1),
+    return drawing_temperatures(
+        order,
+        sampling.temperature,
+        eligible_BG=~committed_BG & (np.arange(len(commit_G)) < block_end_B[:, None]),
+        committed_B=committed_BG.sum(axis=1),
         budget_B=(commit_G == steps[:, None]).sum(axis=1),
         step_B=steps,
-        committed_B=committed_BG.sum(axis=1),
-        top_prob_BG=blank_BG,
-        margin_BG=blank_BG,
-        entropy_BG=blank_BG,
-        proposal_BG=np.full(eligible_BG.shape, -1),
-        confidence_BG=blank_BG,
-        uniform_BG=blank_BG,
     )
-    return order.temperature(state, sampling.temperature)

@@ -38,6 +38,20 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
         GRPOConfig(**settings)
 
 
+@pytest.mark.parametrize("order", ["egi:first_temperature=0", "egi:first_temperature=0.0"])
+def test_an_order_that_draws_at_temperature_0_is_refused(order):
+    with pytest.raises(InputError, match="draws at temperature 0"):
+        _ = GRPOConfig(rollout_order=order).order
+    assert GRPOConfig(rollout_order="egi:first_temperature=0.1").order.draw == "select"
+
+
+def test_a_length_of_0_is_refused_and_no_length_is_the_tasks():
+    task = get_task("countdown")
+    with pytest.raises(InputError, match="gen_length must be at least 1, not 0"):
+        GRPOConfig(gen_length=0).sampling(task)
+    assert GRPOConfig().sampling(task).gen_length == task.gen_length
+
+
 @pytest.mark.parametrize("name", shipped_configs())
 def test_shipped_settings_are_valid(name):
     config = GRPOConfig(**read_settings(name))

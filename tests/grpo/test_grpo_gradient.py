@@ -13,7 +13,7 @@ from grpo_toys import ToyPredictor, ToyTask, gradients, make_trainer
 
 from flexeval.grpo.advantage import group_advantages
 from flexeval.grpo.rollout import RolloutSample
-from flexeval.grpo.scoring import batches, collect
+from flexeval.grpo.scoring import batches, canvas_at, collect
 from flexeval.records import Grade, SamplingConfig, Trajectory
 from flexeval.sampling import Sampler, SampleRequest
 
@@ -233,6 +233,32 @@ def test_fast_keeps_the_positions_of_highest_entropy():
         assert not len(left_out) or entropy_G[kept].min() >= entropy_G[left_out].max()
         # A kept position counts as much as it does among all of them.
         assert set(fast.share_M[fast.sample_M == index]) == set(exact.share_M[exact.sample_M == index])
+
+
+def test_the_share_of_fast_is_of_whole_positions():
+    """0.55 of 100 positions are 55, though 0.55 * 100 is above 55 in floats; a part of a position counts whole."""
+    predictor = ToyPredictor(words=2)
+    order = make_trainer(predictor, ToyTask()).order
+    for length, share, kept in ((100, 0.55, 55), (100, 0.07, 7), (10, 0.25, 3), (3, 0.01, 1)):
+        sample = _sample(predictor, (0,) * length, gen_length=length)
+        config = SamplingConfig(gen_length=length, temperature=1.0)
+        readings = collect([sample], order=order, sampling=config, positions="answer", entropy_share=share)
+        assert len(readings.token_M) == kept
+
+
+def test_every_reading_is_in_one_batch_which_has_its_canvas():
+    trainer = make_trainer(ToyPredictor(), ToyTask(), rollout_order="random", problems_per_step=6)
+    samples = trainer.roll_out(0).samples
+    readings = collect(samples, order=trainer.order, sampling=trainer.sampling, positions="answer")
+    made = batches(samples, readings, mask_id=5, tokens_per_forward=24)
+    assert len(made) > 5
+    assert sorted(np.concatenate([batch.reading_M for batch in made])) == list(range(len(readings.token_M)))
+    for batch in made:
+        for row, reading in zip(batch.row_M, batch.reading_M, strict=True):
+            sample = samples[readings.sample_M[reading]]
+            seen = batch.tokens_UL[batch.canvas_N[row]][batch.attended_UL[batch.canvas_N[row]]]
+            np.testing.assert_array_equal(seen, canvas_at(sample, readings.step_M[reading], mask_id=5))
+            assert batch.column_N[row] == batch.tokens_UL.shape[1] - 5 + readings.position_M[reading]
 
 
 def test_fast_with_every_position_is_exact():
