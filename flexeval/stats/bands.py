@@ -72,8 +72,7 @@ def difference_band(
         InputError: other problems, a problem with fewer than max(ks) samples, and what `interval` refuses.
     """
     table = differences(pass_at_k_table(counts_a, ks), pass_at_k_table(counts_b, ks))
-    found = band_of_differences(table, tasks=tasks, level=level, replicates=replicates, seed=seed)
-    return found.assign(low=found["low"].clip(lower=-1), high=found["high"].clip(upper=1))
+    return band_of_differences(table, tasks=tasks, largest=1.0, level=level, replicates=replicates, seed=seed)
 
 
 def band(
@@ -89,11 +88,11 @@ def band(
 
 
 def band_of_differences(
-    table: pd.DataFrame, *, tasks: Sequence[Hashable] | None, level: float, replicates: int, seed: int
+    table: pd.DataFrame, *, tasks: Sequence[Hashable] | None, largest: float, level: float, replicates: int, seed: int
 ) -> pd.DataFrame:
-    """As `band`, for a table that `differences` gave: symmetric about the means."""
+    """As `band`, for a table that `differences` gave: symmetric about the means, and at most `largest` from zero."""
     resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
-    return _frame(table, resampled, resampled.symmetric_bounds(_joint_deviation(resampled, level)))
+    return _frame(table, resampled, resampled.symmetric_bounds(_joint_deviation(resampled, level), largest))
 
 
 def _frame(table: pd.DataFrame, resampled: Resampled, bounds: tuple[Floats, Floats]) -> pd.DataFrame:

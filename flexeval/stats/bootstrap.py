@@ -7,6 +7,7 @@ Knows tables of numbers, one row a problem. It does not know what the numbers ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -102,6 +103,7 @@ def paired_difference(
     second: pd.DataFrame,
     *,
     tasks: Sequence[Hashable] | None = None,
+    largest: float = math.inf,
     replicates: int = REPLICATES,
     level: float = LEVEL,
     seed: int = 0,
@@ -112,6 +114,7 @@ def paired_difference(
         first: one row a problem, one column a quantity, indexed by problem id.
         second: the same problems in any row order, and the same columns.
         tasks: the task of each row of `first`; None when all rows are of one task.
+        largest: what no difference can exceed, to either side: 1 for fractions. Bounds end there.
         replicates, level, seed: as in `interval`.
 
     Raises:
@@ -119,7 +122,7 @@ def paired_difference(
     """
     table = differences(first, second)
     resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
-    bounds = resampled.symmetric_bounds(normal_score(level))
+    bounds = resampled.symmetric_bounds(normal_score(level), largest)
     return {
         column: Difference(estimate=mean, low=low, high=high, level=level, problems=len(first))
         for column, mean, low, high in _columns(table, resampled, bounds)

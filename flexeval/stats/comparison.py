@@ -5,6 +5,7 @@ Knows tables of numbers, one row a problem, one column a quantity. It does not k
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 
 import pandas as pd
@@ -19,6 +20,7 @@ def comparison(
     table_b: pd.DataFrame,
     *,
     tasks: Sequence[Hashable] | None = None,
+    largest: float = math.inf,
     level: float = LEVEL,
     replicates: int = REPLICATES,
     seed: int = 0,
@@ -29,6 +31,7 @@ def comparison(
         table_a: one row a problem, indexed by problem id: of `pass_at_k_table`, `pass_at_nfe_table`, `coverage_auc`.
         table_b: the same problems and columns.
         tasks: the task of each row of `table_a`; None when all rows are of one task.
+        largest: what no difference can exceed, to either side: 1 for fractions.
         level, replicates, seed: as in `interval`.
 
     Returns:
@@ -39,9 +42,11 @@ def comparison(
     Raises:
         InputError: what `paired_difference` refuses.
     """
-    paired = paired_difference(table_a, table_b, tasks=tasks, level=level, replicates=replicates, seed=seed)
+    paired = paired_difference(
+        table_a, table_b, tasks=tasks, largest=largest, level=level, replicates=replicates, seed=seed
+    )
     joint = band_of_differences(
-        differences(table_a, table_b), tasks=tasks, level=level, replicates=replicates, seed=seed
+        differences(table_a, table_b), tasks=tasks, largest=largest, level=level, replicates=replicates, seed=seed
     )
     return pd.DataFrame(
         {

@@ -94,9 +94,10 @@ def enrichment(
         for values_S in (both_S, expected_S, connectors_S)
     )
 
-    def by_problem(sums_PK: NDArray[np.float64], counts_PK: NDArray[np.float64]) -> Interval:
-        pooled = Pooled(sums_PK=sums_PK, counts_PK=counts_PK)
-        return pooled_interval(pooled, replicates=replicates, level=level, seed=seed)
+    observed, expected = (Pooled(sums_PK=sums_P, counts_PK=connectors_P) for sums_P in (observed_P, expected_P))
+    low_K, high_K = observed.differences(expected, replicates=replicates, level=level, seed=seed)
+    rate, matched_rate = float(observed.estimates_K[0]), float(expected.estimates_K[0])
+    ratio = Pooled(sums_PK=observed_P, counts_PK=expected_P)
 
     excess = float(both_S.sum() - expected_S.sum())
     shuffled = _shuffled_excess(size_S, connectors_S, bypassed_S, permutations, np.random.default_rng(seed))
@@ -105,10 +106,16 @@ def enrichment(
     return Enrichment(
         connectors=int(connectors_S.sum()),
         unmatched=unmatched,
-        rate=float(both_S.sum() / connectors_S.sum()),
-        matched_rate=float(expected_S.sum() / connectors_S.sum()),
-        difference=by_problem(observed_P - expected_P, connectors_P),
-        ratio=by_problem(observed_P, expected_P),
+        rate=rate,
+        matched_rate=matched_rate,
+        difference=Interval(
+            estimate=rate - matched_rate,
+            low=max(float(low_K[0]), -1.0),
+            high=min(float(high_K[0]), 1.0),
+            level=level,
+            problems=int(observed.problems_K[0]),
+        ),
+        ratio=pooled_interval(ratio, replicates=replicates, level=level, seed=seed),
         p_value=(1 + as_extreme) / (1 + permutations),
         permutations=permutations,
     )

@@ -8,7 +8,7 @@ Axis suffixes: `N` occurrences, `P` problems, `K` groups, `R` bootstrap replicat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,24 +57,30 @@ class Pooled:
     def intervals(
         self, *, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(low [K], high [K]) by the bootstrap over problems of `flexeval.stats.resampling`.
+        """(low [K], high [K]) by the bootstrap over problems of `flexeval.stats.resampling`: the bounds of a mean.
 
         A replicate that drew no problem with an occurrence is left out; a group without any has NaN.
         """
         bounds = [
             _bounds(
-                part.estimates_K, part.resampled(replicates, seed), part.influence_PK, part.problems_K, level
+                Resampled.bounds,
+                part.estimates_K,
+                part.resampled(replicates, seed),
+                part.influence_PK,
+                part.problems_K,
+                level,
             )
             for part in self._parts()
-        ]  # fmt: skip
+        ]
         return _joined(bounds)
 
     def differences(
         self, other: Pooled, *, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(low [K], high [K]) of this minus the other, both taken on the same resampled problems."""
+        """(low [K], high [K]) of this minus the other, both taken on the same resampled problems; symmetric."""
         bounds = [
             _bounds(
+                Resampled.symmetric_bounds,
                 mine.estimates_K - theirs.estimates_K,
                 mine.resampled(replicates, seed) - theirs.resampled(replicates, seed),
                 mine.influence_PK - theirs.influence_PK,
@@ -177,6 +183,7 @@ def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np
 
 
 def _bounds(
+    bounds_of: Callable[[Resampled, float], tuple[NDArray[np.float64], NDArray[np.float64]]],
     estimates_K: NDArray[np.float64],
     replicates_RK: NDArray[np.float64],
     influence_PK: NDArray[np.float64],
@@ -202,7 +209,7 @@ def _bounds(
                 problems=int(problems),
                 tasks=1,
             )
-            bounds_2K[:, columns] = resampled.bounds(normal_score(level))
+            bounds_2K[:, columns] = bounds_of(resampled, normal_score(level))
     return bounds_2K
 
 

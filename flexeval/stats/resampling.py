@@ -60,10 +60,16 @@ class Resampled:
             _column_quantiles(self.replicates_RK, stats.norm.cdf(_corrected(z, bias_K, acceleration_K))),
         )
 
-    def symmetric_bounds(self, score: float) -> tuple[Floats, Floats]:
-        """The mean of each column, less and plus so many bootstrap standard errors; `score` as for `bounds`."""
+    def symmetric_bounds(self, score: float, largest: float = math.inf) -> tuple[Floats, Floats]:
+        """The mean of each column, less and plus so many bootstrap standard errors.
+
+        Args:
+            score: as for `bounds`.
+            largest: no bound lies further from zero.
+        """
         reach_K = self.widened(score) * self.replicates_RK.std(axis=0)
-        return self.means_K - reach_K, self.means_K + reach_K
+        low_K, high_K = self.means_K - reach_K, self.means_K + reach_K
+        return np.maximum(low_K, -largest), np.minimum(high_K, largest)
 
     def widened(self, score: float) -> float:
         """The normal score whose bootstrap tail stands for Student's: sqrt(P / df) t_df, df = problems - tasks."""

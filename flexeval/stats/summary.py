@@ -88,7 +88,7 @@ def pass_at_k_differences(
         InputError: other problems, or a problem with fewer than max(ks) samples.
     """
     differences = paired_difference(
-        pass_at_k_table(first, ks), pass_at_k_table(second, ks), replicates=replicates, seed=seed
+        pass_at_k_table(first, ks), pass_at_k_table(second, ks), largest=1.0, replicates=replicates, seed=seed
     )
     return {k: differences[k] for k in ks}
 

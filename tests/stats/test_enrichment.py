@@ -82,6 +82,14 @@ def test_an_effect_is_found():
     assert all(one.ratio.estimate > 1 for one in found)
 
 
+def test_the_interval_of_the_difference_is_symmetric_and_stays_within_one():
+    found = enrichment(simulated(np.random.default_rng(4)), BLOCK, permutations=1, replicates=200).difference
+    assert found.low < found.estimate < found.high
+    assert found.low + found.high == pytest.approx(2 * found.estimate)
+    whole = frame(np.repeat(["p", "q"], 2), [0, 0, 0, 0], [True, False] * 2, [1, 0, 0, 0])
+    assert enrichment(whole, BLOCK, permutations=1, replicates=200).difference.high <= 1
+
+
 def test_without_a_bypass_there_is_no_difference():
     rng = np.random.default_rng(3)
     found = enrichment(simulated(rng).assign(passes=0), BLOCK, replicates=50)

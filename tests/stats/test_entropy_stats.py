@@ -18,6 +18,7 @@ from flexeval.stats import (
     entropy_table,
     highest_entropy_words,
     interval,
+    paired_difference,
     words,
 )
 
@@ -145,6 +146,16 @@ def test_differences_are_paired_by_problem():
     assert shifted.verdict == "above"
     same = entropy_difference(first, first, **FEW)["entropy"]
     assert (same.low, same.high, same.verdict) == (0, 0, "unresolved")
+
+
+def test_with_as_many_tokens_in_each_problem_a_difference_is_that_of_problem_means():
+    first, second = rows(seed=0), rows(seed=1)
+    means = [
+        frame[frame["in_text"]].groupby("problem_id", observed=True)[["entropy"]].mean() for frame in (first, second)
+    ]
+    expected = paired_difference(*means, **FEW)["entropy"]
+    found = entropy_difference(first, second, **FEW)["entropy"]
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_differences_need_the_same_problems():
