@@ -47,4 +47,4 @@ class Collapse(Figure):
 
 def _rows(run: Run, n: int) -> pd.DataFrame:
     first = run.part(num_samples=n, limit=run.config.limit)
-    return stated(stats.collapse_band(token_rows(first, "token_id", "commit_step")), first)
+    return stated(stats.collapse_band(token_rows(first, "token_id", "commit_step"), first.samples), first)

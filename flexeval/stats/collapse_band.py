@@ -5,17 +5,22 @@ from __future__ import annotations
 import pandas as pd
 
 from flexeval.stats.bands import band
-from flexeval.stats.diversity import collapse_curve
+from flexeval.stats.diversity import collapse_table
 from flexeval.stats.resampling import LEVEL, REPLICATES
 
 
 def collapse_band(
-    tokens: pd.DataFrame, *, level: float = LEVEL, replicates: int = REPLICATES, seed: int = 0
+    tokens: pd.DataFrame,
+    samples: pd.DataFrame,
+    *,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """The mean over problems of `collapse_curve`, with a band that holds the whole true curve.
+    """The mean over problems of `collapse_table`, with a band that holds the whole true curve.
 
     Args:
-        tokens: as `collapse_curve`.
+        tokens, samples: as `collapse_table`.
         level: the probability that the band holds the mean at all steps at once.
         replicates, seed: of the bootstrap over problems.
 
@@ -24,10 +29,7 @@ def collapse_band(
         share of its last step.
 
     Raises:
-        InputError: no rows, or problems with unequal numbers of samples.
+        InputError: what `collapse_table` refuses.
     """
-    whole = collapse_curve(tokens)
-    by_problem = tokens.groupby("problem_id", observed=True, sort=False)
-    curves = {problem: collapse_curve(rows).set_index("step")["distinct_share"] for problem, rows in by_problem}
-    table = pd.DataFrame(curves).reindex(whole["step"]).ffill().T.rename_axis(index="problem_id", columns="step")
+    table = collapse_table(tokens, samples)
     return band(table, tasks=None, level=level, replicates=replicates, seed=seed)

@@ -17,6 +17,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from flexeval.errors import InputError
+from flexeval.stats.pooled import problem_codes
 from flexeval.stats.resampling import LEVEL, REPLICATES, normal_score, resample
 
 _ORDERS = range(1, 5)
@@ -115,35 +116,44 @@ def self_bleu(texts: Sequence[str]) -> float:
     return float(np.mean(scores))
 
 
-def collapse_curve(tokens: pd.DataFrame) -> pd.DataFrame:
-    """The share of distinct canvases among the samples of a problem after each step, averaged over problems.
+def collapse_table(tokens: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """The share of distinct canvases among the samples of a problem after each step.
 
-    1 when all differ, 1 / n when all are the same. A sample that has left keeps its last canvas.
+    1 when all differ, 1 / n when all are the same. A sample that has left keeps its last canvas, and one that
+    committed nothing has the empty one throughout.
 
     Args:
         tokens: columns problem_id, sample_index, position, token_id, commit_step (0-based); every committed position.
+        samples: columns problem_id, sample_index: all samples, those without a row in `tokens` too.
 
     Returns:
-        One row a step: step (0-based), distinct_share (a fraction).
+        One row a problem, one column a step (0-based), fractions; `collapse_band` averages them.
 
     Raises:
-        InputError: no rows, or problems with unequal numbers of samples.
+        InputError: no sample, problems with unequal numbers of samples, or tokens of none of the samples.
     """
-    pairs = tokens[["problem_id", "sample_index"]]
-    sample_R = pairs.groupby(["problem_id", "sample_index"], observed=True).ngroup().to_numpy()
-    n = _equal_n(pairs.drop_duplicates().groupby("problem_id", observed=True).size())
+    n = _equal_n(samples.groupby("problem_id", observed=True).size())
+    problems = pd.Index(samples["problem_id"].unique())
+    number_S, number_R = (
+        problem_codes(rows["problem_id"], problems) * 2**31 + rows["sample_index"].to_numpy(np.int64)
+        for rows in (samples, tokens)
+    )
+    # Sorted, the samples of a problem are n rows that follow each other.
+    sample_R = pd.Index(np.sort(number_S)).get_indexer(pd.Index(number_R))
+    if (sample_R < 0).any():
+        raise InputError("there are token rows of samples that are not listed; give the samples of the same run")
 
     # A canvas is the sum of the hashes of its committed (position, token) pairs, so a step only adds to it.
-    steps = int(tokens["commit_step"].max()) + 1
-    canvas_ST = np.zeros((sample_R.max() + 1, steps), dtype=np.uint64)
+    step_R = tokens["commit_step"].to_numpy()
+    steps = int(step_R.max(initial=-1)) + 1
+    canvas_ST = np.zeros((len(samples), steps), dtype=np.uint64)
     key_R = (tokens["position"].to_numpy(np.uint64) << np.uint64(32)) | tokens["token_id"].to_numpy(np.uint64)
-    np.add.at(canvas_ST.reshape(-1), sample_R * steps + tokens["commit_step"].to_numpy(), _mixed(key_R))
+    np.add.at(canvas_ST.reshape(-1), sample_R * steps + step_R, _mixed(key_R))
     np.cumsum(canvas_ST, axis=1, out=canvas_ST)
 
-    # Groups are numbered problem by problem, so the samples of a problem are n rows that follow each other.
-    ordered_PNT = np.sort(canvas_ST.reshape(-1, n, steps), axis=1)
+    ordered_PNT = np.sort(canvas_ST.reshape(len(problems), n, steps), axis=1)
     distinct_PT = 1 + (np.diff(ordered_PNT, axis=1) != 0).sum(axis=1)
-    return pd.DataFrame({"step": np.arange(steps), "distinct_share": distinct_PT.mean(axis=0) / n})
+    return pd.DataFrame(distinct_PT / n, index=problems.rename("problem_id"), columns=pd.RangeIndex(steps, name="step"))
 
 
 def _equal_n(sizes: pd.Series[int]) -> int:

@@ -24,21 +24,27 @@ def tokens(problems: int, samples: int, length: int, seed: int = 0, same: bool =
     )
 
 
-def test_its_estimate_is_the_curve():
+def listed(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[["problem_id", "sample_index"]].drop_duplicates()
+
+
+def test_its_estimate_is_the_mean_over_problems():
     rows = tokens(5, 4, 6)
-    mine = stats.collapse_band(rows)
-    assert mine["estimate"].to_numpy() == pytest.approx(stats.collapse_curve(rows)["distinct_share"].to_numpy())
+    mine = stats.collapse_band(rows, listed(rows))
+    assert mine["step"].tolist() == list(range(6))
+    assert mine["estimate"].to_numpy() == pytest.approx(stats.collapse_table(rows, listed(rows)).mean().to_numpy())
     assert ((mine["low"] <= mine["estimate"]) & (mine["estimate"] <= mine["high"])).all()
 
 
 def test_a_problem_that_ends_early_keeps_its_last_share():
     long, short = tokens(1, 4, 6), tokens(1, 4, 2, seed=1).assign(problem_id="q")
     rows = pd.concat([long.astype({"problem_id": str}), short], ignore_index=True)
-    assert stats.collapse_band(rows)["estimate"].to_numpy() == pytest.approx(
-        stats.collapse_curve(rows)["distinct_share"].to_numpy()
-    )
+    alone = [stats.collapse_table(part, listed(part)).iloc[0] for part in (long, short)]
+    expected = (alone[0].to_numpy() + alone[1].reindex(range(6)).ffill().to_numpy()) / 2
+    assert stats.collapse_band(rows, listed(rows))["estimate"].to_numpy() == pytest.approx(expected)
 
 
 def test_equal_samples_are_one_in_n_without_width():
-    mine = stats.collapse_band(tokens(3, 4, 5, same=True))
+    rows = tokens(3, 4, 5, same=True)
+    mine = stats.collapse_band(rows, listed(rows))
     assert mine[["estimate", "low", "high"]].to_numpy() == pytest.approx(np.full((5, 3), 0.25))

@@ -8,7 +8,7 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from flexeval.errors import InputError
-from flexeval.stats import collapse_curve, diversity, diversity_table, self_bleu
+from flexeval.stats import collapse_table, diversity, diversity_table, self_bleu
 
 WORDS = ["so", "then", "the", "sum", "of", "two", "and", "three", "is", "five", ".", "thus", ",", "we", "add", "four"]
 
@@ -77,34 +77,45 @@ def random_tokens(seed, problems=3, n=5, positions=6):
     return pd.DataFrame(rows, columns=["problem_id", "sample_index", "position", "token_id", "commit_step"])
 
 
+def listed(tokens):
+    return tokens[["problem_id", "sample_index"]].drop_duplicates()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_collapse_counts_the_sets_of_committed_tokens(seed):
     tokens = random_tokens(seed)
-    curve = collapse_curve(tokens.sample(frac=1, random_state=seed))
-    assert curve["step"].tolist() == list(range(tokens["commit_step"].max() + 1))
-    for step, share in curve.itertuples(index=False):
-        by_problem = []
-        for _, of_problem in tokens.groupby("problem_id"):
+    table = collapse_table(tokens.sample(frac=1, random_state=seed), listed(tokens))
+    assert table.columns.tolist() == list(range(tokens["commit_step"].max() + 1))
+    for problem, of_problem in tokens.groupby("problem_id"):
+        for step, share in table.loc[problem].items():
             canvases = {
                 frozenset(rows.loc[rows["commit_step"] <= step, ["position", "token_id"]].itertuples(index=False))
                 for _, rows in of_problem.groupby("sample_index")
             }
-            by_problem.append(len(canvases) / 5)
-        assert share == pytest.approx(np.mean(by_problem))
-    assert curve["distinct_share"].iloc[0] < 1, "canvases that all differ would show nothing"
+            assert share == pytest.approx(len(canvases) / 5)
+    assert table[0].mean() < 1, "canvases that all differ would show nothing"
 
 
 def test_collapse_of_copies_and_of_strangers():
     one = random_tokens(0, problems=1, n=1)
     copies = pd.concat([one.assign(sample_index=i) for i in range(4)])
-    assert (collapse_curve(copies)["distinct_share"] == 0.25).all()
+    assert (collapse_table(copies, listed(copies)) == 0.25).all(axis=None)
     strangers = pd.concat([one.assign(sample_index=i, token_id=i) for i in range(4)])
-    assert (collapse_curve(strangers)["distinct_share"] == 1).all()
+    assert (collapse_table(strangers, listed(strangers)) == 1).all(axis=None)
 
 
-def test_collapse_compares_at_one_n_only():
+def test_samples_that_committed_nothing_share_the_empty_canvas():
+    one = random_tokens(0, problems=1, n=1)
+    samples = pd.DataFrame({"problem_id": "p0", "sample_index": range(4)})
+    assert (collapse_table(one, samples) == 2 / 4).all(axis=None)
+
+
+def test_collapse_compares_at_one_n_and_the_samples_of_one_run():
     tokens = random_tokens(0)
+    fewer = listed(tokens).iloc[1:]
     with pytest.raises(InputError, match="'p0' has 4 samples"):
-        collapse_curve(tokens[(tokens["problem_id"] != "p0") | (tokens["sample_index"] > 0)])
+        collapse_table(tokens[(tokens["problem_id"] != "p0") | (tokens["sample_index"] > 0)], fewer)
     with pytest.raises(InputError, match="no sample"):
-        collapse_curve(tokens[:0])
+        collapse_table(tokens[:0], fewer[:0])
+    with pytest.raises(InputError, match="samples that are not listed"):
+        collapse_table(tokens, listed(tokens)[lambda rows: rows["problem_id"] != "p2"])
