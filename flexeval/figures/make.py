@@ -33,8 +33,9 @@ def make_figures(
         The files, figure by figure.
 
     Raises:
-        InputError: an unknown name, or a run that lacks samples.
-        Unavailable: the runs lack what a figure that was asked for needs, or do not suffice for any.
+        InputError: an unknown name, a run that lacks samples, or runs from which a figure that was asked for cannot
+            be made.
+        Unavailable: the runs do not suffice for any figure.
         OSError: a file cannot be written; those before it are whole.
     """
     wanted = [FIGURES.get(name)() for name in (FIGURES if names is None else dict.fromkeys(names))]
@@ -49,7 +50,7 @@ def make_figures(
     for figure in wanted:
         try:
             written += _write(figure, runs, out)
-        except Unavailable as reason:
+        except InputError as reason:
             if names is not None:
                 raise
             say(f"left out: {reason}")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from flexeval.figures.figure import Unavailable
 from flexeval.orders import get_order
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.store import Run, RunSet, on_same_problems, on_their_own
 from flexeval.stats import default_ks
 
 _EXTENT = {"num_samples", "problems"}
@@ -26,6 +26,8 @@ def largest_groups(
 ) -> list[RunSet]:
     """For each model and task, the runs to compare: the largest group that agrees on every setting but the free ones.
 
+    Where models stand apart from each other, checkpoints of a training do not stand beside the model before it.
+
     Args:
         runs: all there are.
         free: the settings that may differ within a group.
@@ -34,15 +36,17 @@ def largest_groups(
         per: one group for each combination of these.
 
     Returns:
-        What `usable` made of each chosen group, in the order in which models and tasks appear. The group with the
-        most usable runs is chosen; of equal ones the one with the most runs, then the first.
+        What `usable` made of each chosen group, in the order in which models and tasks appear, cut to the problems
+        that all of its runs have. The group with the most usable runs is chosen; of equal ones the one with the most
+        runs, then the first.
 
     Raises:
         Unavailable: nothing suffices for any model and task.
+        InputError: runs of a group are on different problems.
     """
     best: dict[Hashable, RunSet] = {}
     sizes: dict[Hashable, tuple[int, int]] = {}
-    for group in comparable(runs, free=free):
+    for group in comparable(on_their_own(runs) if "model" in per else runs, free=free):
         key = tuple(group.settings().iloc[0][list(per)])
         shown = usable(group)
         size = (len(shown), len(group))
@@ -50,7 +54,7 @@ def largest_groups(
             best[key], sizes[key] = shown, size
     if not best:
         raise Unavailable(missing)
-    return list(best.values())
+    return [on_same_problems(group) for group in best.values()]
 
 
 def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from flexeval import stats
 from flexeval.errors import InputError
-from flexeval.report.groups import TaskRuns, or_reason, p_value, percent, under_tasks
+from flexeval.report.groups import TaskRuns, p_value, percent, under_tasks
 from flexeval.report.markup import Markup, element, join, note, table
 from flexeval.report.page import Section
-from flexeval.runs.store import Run
+from flexeval.runs.store import Run, alike
 
 
 def pass_at_k_section(groups: Sequence[TaskRuns], figures: Markup) -> Section:
@@ -45,29 +45,30 @@ def _pass_table(group: TaskRuns) -> Markup:
     parts = [note(f"No Pass@k of {label}: it has problems without a sample yet.") for label in lacking]
     if usable:
         ks = stats.default_ks(max(_fewest(run) for _, run in usable))
-        intervals = {
-            label: stats.interval(stats.pass_at_k_table(run.counts(), [k for k in ks if k <= _fewest(run)]))
-            for label, run in usable
-        }
-        rows = [[f"pass@{k}", *(percent(at[k]) if k in at else "–" for at in intervals.values())] for k in ks]
-        parts.append(table(["", *intervals], rows, caption="Pass@k, %"))
+        rows = []
+        for label, run in usable:
+            at = stats.interval(stats.pass_at_k_table(run.counts(), [k for k in ks if k <= _fewest(run)]))
+            rows.append([label, str(len(run.problems)), *(percent(at[k]) if k in at else "–" for k in ks)])
+        parts.append(table(["", "problems", *(f"pass@{k}" for k in ks)], rows, caption="Pass@k, %"))
     return join(parts)
 
 
 def _difference_table(group: TaskRuns) -> Markup:
-    if len(group.runs) < 2:
-        return Markup("")
+    """Each run minus the first, on the problems and samples that both have."""
     (first_label, first), *others = group.named
-
-    def compared() -> Markup:
-        ks = stats.default_ks(min(_fewest(run) for run in group.runs))
-        at = [stats.pass_at_k_differences(run.counts(), first.counts(), ks=ks) for _, run in others]
-        rows = [[f"pass@{k}", *(cell for one in at for cell in (percent(one[k], "+"), one[k].verdict))] for k in ks]
-        columns = [name for label, _ in others for name in (f"{label} − {first_label}", "verdict")]
-        caption = f"Difference to {first_label}, percentage points, paired by problem"
-        return table(["", *columns], rows, caption=caption, texts=range(2, len(columns) + 1, 2))
-
-    return or_reason(compared)
+    ks, rows, reasons = stats.default_ks(max((_fewest(run) for _, run in others), default=1)), [], []
+    for label, run in others:
+        try:
+            one, base = alike(run, first)
+            at = stats.pass_at_k_differences(one.counts(), base.counts(), ks=stats.default_ks(_fewest(one)))
+        except InputError as error:
+            reasons.append(note(f"{label} minus {first_label}: not available: {error}."))
+            continue
+        cells = (f"{percent(at[k], '+')} {at[k].verdict}" if k in at else "–" for k in ks)
+        rows.append([label, str(len(one.problems)), *cells])
+    caption = f"Difference to {first_label}, percentage points, paired by problem"
+    shown = table(["", "problems", *(f"pass@{k}" for k in ks)], rows, caption=caption) if rows else Markup("")
+    return join([shown, *reasons])
 
 
 def _coverage(group: TaskRuns) -> Markup:
@@ -77,7 +78,7 @@ def _coverage(group: TaskRuns) -> Markup:
     rows, reasons = [], []
     for label, run in others:
         try:
-            found = stats.coverage(first.counts(), run.counts())
+            found = stats.coverage(*(each.counts() for each in alike(first, run)))
         except InputError as error:
             reasons.append(note(f"{first_label} against {label}: not available: {error}."))
             continue

@@ -94,18 +94,28 @@ def _settings(run: Run) -> dict[str, Any]:
     }
 
 
+def on_same_problems(runs: Sequence[Run]) -> RunSet:
+    """The same runs, cut to the first problems, as many as all of them have.
+
+    Raises:
+        InputError: runs on different problems.
+    """
+    fewest = min((len(run.problems) for run in runs), default=0)
+    cut = [run.part(num_samples=run.config.num_samples, limit=fewest) for run in runs]
+    if len({tuple(run.problems["problem_id"]) for run in cut}) > 1:
+        raise InputError("needs runs on the same problems")
+    return RunSet(tuple(cut))
+
+
 def alike(*runs: Run) -> list[Run]:
     """The same runs, cut to the problems and the number of samples that all of them have.
 
     Raises:
         InputError: runs on different problems.
     """
-    problems = min(len(run.problems) for run in runs)
-    num_samples = min(int(run.counts()["n"].min()) for run in runs)
-    cut = [run.part(num_samples=num_samples, limit=problems) for run in runs]
-    if len({tuple(run.problems["problem_id"]) for run in cut}) > 1:
-        raise InputError("needs runs on the same problems")
-    return cut
+    cut = on_same_problems(runs)
+    num_samples = min(int(run.counts()["n"].min()) for run in cut)
+    return [run.part(num_samples=num_samples, limit=len(run.problems)) for run in cut]
 
 
 def on_their_own(runs: RunSet) -> RunSet:

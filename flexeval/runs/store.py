@@ -17,7 +17,7 @@ A folder may be killed, copied and read at any moment. What is written when, and
 from flexeval.runs.config import canonical_config, default_folder_name
 from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
 from flexeval.runs.reader import Run, read_finished_run, read_run
-from flexeval.runs.run_set import RunSet, alike, on_their_own, read_runs
+from flexeval.runs.run_set import RunSet, alike, on_same_problems, on_their_own, read_runs
 from flexeval.runs.writer import RunWriter, open_run, reopen_run
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "alike",
     "canonical_config",
     "default_folder_name",
+    "on_same_problems",
     "on_their_own",
     "open_run",
     "read_finished_run",

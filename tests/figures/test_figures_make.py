@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import warnings
 
@@ -83,3 +84,25 @@ def test_nothing_warns_and_the_callers_style_stays(enough):
     assert dict(matplotlib.rcParams) == before
     with house_style():
         assert not matplotlib.rcParams["text.parse_math"]
+
+
+def test_runs_of_unequal_extent_are_shown_on_the_problems_that_all_have(enough, tmp_path):
+    """As in a plan that spends its samples where they tell most."""
+    cut = [
+        run.part(num_samples=8 - index % 3, limit=6 - index % 2 if run.config.order == "ar" else 4)
+        for index, run in enumerate(enough)
+    ]
+    said: list[str] = []
+    written = make_figures(RunSet(tuple(cut)), tmp_path, say=said.append)
+    assert said == []
+    for path in written:
+        if path.suffix == ".csv":
+            assert (pd.read_csv(path).groupby(["model", "task"])["problems"].nunique() == 1).all(), path.name
+
+
+def test_one_figure_that_cannot_be_made_does_not_take_the_others_along(enough, tmp_path):
+    other = dataclasses.replace(enough[1], problems=enough[1].problems.assign(problem_id=[f"q{i}" for i in range(6)]))
+    said: list[str] = []
+    written = make_figures(RunSet((enough[0], other, *enough[2:])), tmp_path, say=said.append)
+    assert any("the same problems" in line for line in said)
+    assert "tokens-per-step" in {path.stem for path in written}
