@@ -202,10 +202,10 @@ def test_the_training_plan_has_the_runs_of_its_comparisons():
     assert before.keys() == after.keys() >= {"ar", "confidence", "parallel-4", "eb:gamma=0.2"}
     assert all(dataclasses.replace(after[order], model="tiny") == before[order] for order in before)
     curves = [by_model[model]["ar"] for model in by_model]
-    assert len({(config.task, config.limit, config.sampling) for config in curves}) == 1
-    assert {config.num_samples for config in curves} == {16, 32}
-    for order in ("ar", "top_prob", "random"):
-        assert {f"{order}@{steps}" for steps in (10, 20, 30)} <= by_model.keys()
+    assert len({(config.task, config.sampling) for config in curves}) == 1
+    assert {f"{order}@30" for order in ("ar", "top_prob", "random")} <= by_model.keys()
+    assert len([model for model in by_model if model.startswith("ar@")]) >= 3
+    assert len([model for model in by_model if model.startswith("ar-fast@")]) >= 3
     one, *others = (dataclasses.replace(training.config, rollout_order="ar", fast=False, steps=1)
                     for training in plan.trainings)  # fmt: skip
     assert all(other == one for other in others)
