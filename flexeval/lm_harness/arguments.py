@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,31 +49,70 @@ def read_generation(
     Raises:
         InputError: an unknown argument, a value of the wrong type, or two lengths.
     """
-    known = {"until", "do_sample", "order", *LENGTH_NAMES, *FIELDS}
-    for name in asked:
-        if name not in known:
-            raise did_you_mean("generation argument", name, known)
     given = {name: value for name, value in asked.items() if value is not None}
+    order = read_order(given.get("order", order))
+    refuse_unknown(
+        asked, {"until", "do_sample", "order", *LENGTH_NAMES, *FIELDS}, what="generation argument", order=order
+    )
 
-    lengths = [name for name in LENGTH_NAMES if name in given]
-    if len({given[name] for name in lengths}) > 1:
+    lengths = {
+        name: read_value(given[name], int, what=f"generation argument {name!r}")
+        for name in LENGTH_NAMES
+        if name in given
+    }
+    if len(set(lengths.values())) > 1:
         raise InputError(
             f"the generation arguments {' and '.join(lengths)} say different lengths; "
-            f"keep one of them (--gen_kwargs {lengths[0]}=... overrides the task's)"
+            f"keep one of them (--gen_kwargs {next(iter(lengths))}=... overrides the task's)"
         )
     fields = read_fields({name: given[name] for name in FIELDS if name in given}, what="generation argument")
     if lengths:
-        fields["gen_length"] = read_value(given[lengths[0]], int, what=f"generation argument {lengths[0]!r}")
+        fields["gen_length"] = next(iter(lengths.values()))
     if "do_sample" in given and not read_value(given["do_sample"], bool, what="generation argument 'do_sample'"):
         fields["temperature"] = 0.0
 
     of_task = {} if gen_length is None else {"gen_length": gen_length}
-    until = given.get("until", ())
     return Generation(
-        order=read_order(given.get("order", order)),
+        order=order,
         sampling=SamplingConfig(**{**of_task, **sampling, **fields}),
-        until=tuple(filter(None, (until,) if isinstance(until, str) else map(str, until))),
+        until=_read_until(given.get("until", ())),
     )
+
+
+def _read_until(value: Any) -> tuple[str, ...]:
+    """The texts that end an answer, empty ones left out."""
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise InputError(
+            f"generation argument 'until' must be a text or a list of texts, not {value!r}; "
+            'a number in quotes is one: \'{"until": ["5"]}\''
+        )
+    return tuple(filter(None, texts))
+
+
+def refuse_unknown(names: Collection[str], known: Collection[str], *, what: str, order: str) -> None:
+    """Nothing, if every name is known.
+
+    Args:
+        names: as they were written.
+        known: all that there are.
+        what: how messages call one of them.
+        order: the decoding order beside them; a parameter of it among the names has lost its order to a comma.
+
+    Raises:
+        InputError: a name that is not known.
+    """
+    parameters = {field.name for field in dataclasses.fields(get_order(order))}
+    for name in names:
+        if name in known:
+            continue
+        if name in parameters:
+            written = f"{order.replace(',', ';')}{';' if ':' in order else ':'}{name}=..."
+            raise InputError(
+                f"unknown {what}: {name!r}, which is a parameter of the order; "
+                f"separate an order's parameters by ';': 'order={written}'"
+            )
+        raise did_you_mean(what, name, known)
 
 
 def read_order(spec: Any) -> str:
@@ -95,12 +134,9 @@ def read_fields(values: Mapping[str, Any], *, what: str) -> dict[str, Any]:
         what: how messages call such a field.
 
     Raises:
-        InputError: an unknown field, or a value of the wrong type.
+        InputError: a value of the wrong type.
     """
     hints = typing.get_type_hints(SamplingConfig)
-    for name in values:
-        if name not in hints:
-            raise did_you_mean(what, name, hints)
     return {name: read_value(value, hints[name], what=f"{what} {name!r}") for name, value in values.items()}
 
 
@@ -109,3 +145,17 @@ def read_value(value: Any, hint: Any, *, what: str) -> Any:
     # lm-eval reads "-1" as -1.0.
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     return convert(text, hint, what=what)
+
+
+def read_count(value: Any, name: str) -> int | None:
+    """A model argument that is a whole number >= 1, or None. Raises InputError for anything else."""
+    number: int | None = read_value(value, int | None, what=f"model argument {name!r}")
+    if number is not None and number < 1:
+        raise InputError(f"model argument {name!r} must be at least 1, not {number}")
+    return number
+
+
+def read_batch_size(asked: int | str | None, at_most: int | None) -> int | None:
+    """lm-eval's batch size; its "auto" and "auto:N" are `at_most`, or None, the choice of the sampler."""
+    automatic = asked is None or str(asked).startswith("auto")
+    return read_count(at_most if automatic else asked, "batch_size")

@@ -1,70 +1,71 @@
-"""Samples in lm-eval's answer cache (`--use_cache`).
+"""Answers in lm-eval's cache (`--use_cache`), each stored under everything that decides it.
 
-lm-eval looks an answer up by the text of its request before the model is asked. The samples of one problem have the
-same request, so it would hand out one of them n times. Here every sample is stored under what decides it, and what
-lm-eval stored by itself for such requests is forgotten when the cache is opened again. A cache may therefore also be
-kept when the order, the seed or the model changes, and a stopped run continues where it was.
+lm-eval looks an answer up by the text of its request, before the model is asked. The samples of one problem have the
+same request, so it would hand out one of them n times; and a score would be taken from another model, or from another
+way to compute it. What lm-eval stored by itself is therefore forgotten when the cache is opened again, and the model
+looks up its own answers. So a cache may be kept when model, order, seed or bound change, and a stopped run continues
+where it was.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import hash_args
 
-from flexeval.lm_harness.arguments import Generation
-from flexeval.models.predictor import MaskPredictor
-from flexeval.sampling import SampleRequest
+from flexeval.errors import InputError
 
-WRITTEN = "flexeval: requests whose answers are samples"
+OWN = "flexeval: "
+"""How our keys begin; lm-eval's are plain hashes."""
+WRITTEN = OWN + "requests that are stored under other keys"
 """Key of the list of lm-eval's own keys for them."""
 
 
-class SampleCache:
-    """Texts of samples in a mapping that outlives the process; nothing without one."""
+class AnswerCache:
+    """Answers in a mapping that outlives the process; nothing without one."""
 
-    def __init__(self, stored: MutableMapping[str, Any] | None) -> None:
+    def __init__(self, stored: MutableMapping[str, Any] | None, *, model: str = "") -> None:
         """
         Args:
             stored: lm-eval's open cache; None when it keeps none.
+            model: fingerprint of the model, which decides every answer.
+
+        Raises:
+            InputError: a cache with answers that another model than flexeval's stored.
         """
         self._stored = stored
+        self._model = model
         if stored is None:
             return
-        for key in stored.get(WRITTEN, ()):
+        written = stored.get(WRITTEN, ())
+        for key in written:
             stored.pop(key, None)
         stored.pop(WRITTEN, None)
+        if not all(key.startswith(OWN) for key in stored):
+            raise InputError(
+                "the cache of --use_cache holds answers that flexeval did not store, and lm-eval would take them for "
+                "this model's; name another file"
+            )
 
-    def expect(self, requests: Iterable[Instance]) -> None:
-        """Note requests whose answers lm-eval is going to store as well."""
+    def expect(self, kind: str, requests: Iterable[Instance]) -> None:
+        """Note requests of a kind (`generate_until`, `loglikelihood`, ...) whose answers lm-eval will store, too."""
         if self._stored is not None:
-            keys = {hash_args("generate_until", request.args) for request in requests}
+            keys = {hash_args(kind, request.args) for request in requests}
             self._stored[WRITTEN] = sorted(keys.union(self._stored.get(WRITTEN, ())))
 
-    def get(self, key: str) -> str | None:
-        """The text of a sample; None when it is not stored."""
+    def key(self, *what: Any) -> str:
+        """The key of the model's answer that `what` decides (JSON values)."""
+        return OWN + hashlib.sha256(json.dumps([self._model, *what]).encode()).hexdigest()
+
+    def get(self, key: str) -> Any:
+        """The answer; None when it is not stored."""
         return None if self._stored is None else self._stored.get(key)
 
-    def put(self, key: str, text: str) -> None:
-        """Store the text of a sample."""
+    def put(self, key: str, answer: Any) -> None:
+        """Store an answer."""
         if self._stored is not None:
-            self._stored[key] = text
-
-
-def sample_cache_key(predictor: MaskPredictor, generation: Generation, request: SampleRequest) -> str:
-    """A hash of everything that decides a sample's text."""
-    what: Sequence[Any] = (
-        predictor.name,
-        str(predictor.dtype),
-        generation.order,
-        asdict(generation.sampling),
-        request.problem_id,
-        request.sample_index,
-        request.prompt_ids,
-    )
-    return "flexeval: " + hashlib.sha256(json.dumps(what).encode()).hexdigest()
+            self._stored[key] = answer

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from flexeval.lm_harness.arguments import Generation
-from flexeval.lm_harness.cache import SampleCache, sample_cache_key
+from flexeval.lm_harness.cache import AnswerCache
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import get_order
 from flexeval.sampling import Sampler, SampleRequest
@@ -37,7 +37,7 @@ class Generator:
             batch_size: samples in flight; None chooses for the device.
             workers: forwards side by side.
         """
-        self.cache = SampleCache(None)
+        self.cache = AnswerCache(None)
         self._predictor = predictor
         self._batch_size = batch_size
         self._workers = workers
@@ -77,7 +77,7 @@ class Generator:
             numbers[request.problem_id, request.sample_index].append(number)
         missing: dict[str, SampleRequest] = {}
         for same in numbers.values():
-            key = sample_cache_key(self._predictor, generation, requests[same[0]])
+            key = self._key(generation, requests[same[0]])
             text = self.cache.get(key)
             if text is None:
                 missing[key] = requests[same[0]]
@@ -99,6 +99,16 @@ class Generator:
             self.cache.put(keys[sample], text)
             for number in numbers[sample]:
                 answer(number, text)
+
+    def _key(self, generation: Generation, request: SampleRequest) -> str:
+        return self.cache.key(
+            "sample",
+            generation.order,
+            dataclasses.asdict(generation.sampling),
+            request.problem_id,
+            request.sample_index,
+            request.prompt_ids,
+        )
 
 
 def _cut(text: str, until: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flexeval.lm_harness.cache import AnswerCache
 from flexeval.models import check_fits
 from flexeval.models.predictor import MaskPredictor
 from flexeval.records import SamplingConfig
@@ -82,9 +83,14 @@ class Scorer:
             batch_size: canvases at a time; None chooses for the device.
             workers: forwards side by side, each in a thread of its own.
         """
+        self.cache = AnswerCache(None)
         self._predictor = predictor
         self._seed = sampling.seed
         self._mc_num = mc_num
+        # The chain draws nothing.
+        self._settings = {
+            name: getattr(sampling, name) for name in SCORING_FIELDS if name != "seed" or mc_num is not None
+        }
         device = "cpu" if predictor.device.type == "cpu" else "gpu"
         self._batch_size = batch_size or AUTO_BATCH[device]
         forward_batch = min(self._batch_size, AUTO_FORWARD[device])
@@ -98,7 +104,10 @@ class Scorer:
         The chain is sum_i log p(x_i | context, x_<i, masks from i on): what the `ar` order draws with, one evaluation
         a token. The bound is LLaDA's (arXiv:2502.09992, eq. 6): the mean over draws of T / l times the summed
         log-probabilities of l masked tokens given the others, with l uniform in 1..T and the masked tokens uniform
-        among the sets of that size; one evaluation a draw.
+        among the sets of that size; one evaluation a draw, and for the greedy flag one a token, up to the first that
+        is not greedy.
+
+        A score that the cache holds is not computed again.
 
         Args:
             continuations: what to score.
@@ -110,14 +119,36 @@ class Scorer:
         for continuation in continuations:
             check_fits(self._predictor, len(continuation.context_ids), continuation.positions)
         report = done or (lambda _index, _score: None)
+        keys = [self._key(continuation) for continuation in continuations]
+        scores: dict[int, Likelihood] = {}
+        for index, key in enumerate(keys):
+            if (stored := self.cache.get(key)) is not None:
+                log_prob, greedy = stored
+                scores[index] = Likelihood(log_prob=log_prob, greedy=greedy)
+            elif not continuations[index].token_ids:
+                scores[index] = Likelihood(log_prob=0.0, greedy=True)
+        for index, score in scores.items():
+            report(index, score)
+
         # Canvases of one shape stand together; within it, those of one context, whose canvases may be equal.
-        scores = {i: Likelihood(log_prob=0.0, greedy=True) for i, c in enumerate(continuations) if not c.token_ids}
-        order = sorted(set(range(len(continuations))) - scores.keys(), key=lambda i: _shape(continuations[i]))
+        missing = set(range(len(continuations))) - scores.keys()
+        order = sorted(missing, key=lambda i: _shape(continuations[i]))
         for _, group in groupby(order, key=lambda i: continuations[i].positions):
             for index, score in self._score_group(continuations, list(group)):
+                self.cache.put(keys[index], (score.log_prob, score.greedy))
                 scores[index] = score
                 report(index, score)
         return [scores[i] for i in range(len(continuations))]
+
+    def _key(self, continuation: Continuation) -> str:
+        return self.cache.key(
+            "score",
+            self._mc_num,
+            self._settings,
+            list(continuation.context_ids),
+            list(continuation.token_ids),
+            continuation.positions,
+        )
 
     def _score_group(self, continuations: Sequence[Continuation], group: list[int]) -> Iterator[tuple[int, Likelihood]]:
         """(index, score) of continuations with equally many generated positions."""
@@ -126,20 +157,21 @@ class Scorer:
             for index, log_prob, greedy in self._read(continuations, links):
                 yield index, Likelihood(log_prob=log_prob, greedy=greedy)
             return
+        flags = self._greedy(continuations, group)
         draws = (draw for i in group for draw in _draws(i, continuations[i], self._mc_num, self._seed))
-        bounds = {index: bound for index, bound, _ in self._read(continuations, draws)}
-        for index, greedy in self._greedy(continuations, group):
-            yield index, Likelihood(log_prob=bounds[index], greedy=greedy)
+        for index, bound, _ in self._read(continuations, draws):
+            yield index, Likelihood(log_prob=bound, greedy=flags[index])
 
-    def _greedy(self, continuations: Sequence[Continuation], group: list[int]) -> Iterator[tuple[int, bool]]:
-        """(index, whether it is the greedy AR text): each is followed until its first token that is not."""
+    def _greedy(self, continuations: Sequence[Continuation], group: list[int]) -> dict[int, bool]:
+        """Which are the greedy AR texts: each is followed until its first token that is not."""
+        flags = dict.fromkeys(group, True)
         step, alive = 0, group
         while alive:
             links = [_link(i, continuations[i], step) for i in alive]
+            flags |= {i: greedy for i, _, greedy in self._read(continuations, links)}
             step += 1
-            verdicts = [(i, greedy) for i, _, greedy in self._read(continuations, links)]
-            alive = [i for i, greedy in verdicts if greedy and step < len(continuations[i].token_ids)]
-            yield from ((i, greedy) for i, greedy in verdicts if i not in set(alive))
+            alive = [i for i in alive if flags[i] and step < len(continuations[i].token_ids)]
+        return flags
 
     def _read(
         self, continuations: Sequence[Continuation], canvases: Iterable[_Canvas]

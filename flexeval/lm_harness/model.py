@@ -9,28 +9,38 @@ It knows lm-eval's requests and the tokenizer; how an answer is computed stands 
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook, TemplateLM
 from lm_eval.api.registry import register_model
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window, simple_parse_args_string
+from lm_eval.utils import simple_parse_args_string
 from torch import Tensor
 from tqdm import tqdm
 
 from flexeval.errors import InputError
-from flexeval.lm_harness.arguments import read_fields, read_generation, read_order, read_value
-from flexeval.lm_harness.cache import SampleCache
+from flexeval.lm_harness.arguments import (
+    FIELDS,
+    read_batch_size,
+    read_count,
+    read_fields,
+    read_generation,
+    read_order,
+    read_value,
+    refuse_unknown,
+)
+from flexeval.lm_harness.cache import AnswerCache
+from flexeval.lm_harness.fingerprint import weights_fingerprint
 from flexeval.lm_harness.generation import Generator, Wanted
 from flexeval.lm_harness.instance import SampleInstance
 from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelihood, Scorer
 from flexeval.lm_harness.parallel import Processes
+from flexeval.lm_harness.windows import on_canvas, rolling
 from flexeval.models import load_model
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.predictor import MaskPredictor
-from flexeval.models.text import TextCodec
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.sampling import SampleRequest
 from flexeval.sampling.threads import side_by_side
@@ -72,14 +82,16 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
             sampling: fields of `SamplingConfig`, for requests that do not say otherwise.
 
         Raises:
-            InputError: an unknown argument or order, a value of the wrong type, or as `flexeval.load_model`.
+            InputError: an unknown argument or order, a value of the wrong type, a canvas for scores that leaves no room
+                for a context, or as `flexeval.load_model`.
         """
         super().__init__()
         self._order = read_order(order)
+        refuse_unknown(sampling, {*FIELDS, *_own_arguments()}, what="model argument", order=self._order)
         self._sampling = read_fields(sampling, what="model argument")
-        batch = _batch_size(batch_size, max_batch_size)
-        self._score_positions = _optional(loglikelihood_gen_length, "loglikelihood_gen_length")
-        self._mc_num = _optional(mc_num, "mc_num")
+        batch = read_batch_size(batch_size, max_batch_size)
+        self._score_length = read_count(loglikelihood_gen_length, "loglikelihood_gen_length")
+        self._mc_num = read_count(mc_num, "mc_num")
         self._add_bos = read_value(add_bos_token, bool, what="model argument 'add_bos_token'")
 
         self._processes = Processes()
@@ -93,9 +105,15 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 trust_remote_code=read_value(trust_remote_code, bool, what="model argument 'trust_remote_code'"),
             )
         )
-        self._codec = _codec(self._predictor)
+        checkpoint = _from_checkpoint(self._predictor)
+        self._module, self._codec = checkpoint.module, checkpoint.codec
         self.tokenizer = self._codec.tokenizer
         self.max_length = self._predictor.max_length
+        if self._score_length is not None and self._score_length >= self.max_length:
+            raise InputError(
+                f"model argument 'loglikelihood_gen_length' must leave room for a context in the {self.max_length} "
+                f"positions of {self._predictor.name!r}; use at most {self.max_length - 1}, not {self._score_length}"
+            )
         workers = side_by_side(self._predictor)
         self._generator = Generator(self._predictor, batch_size=batch, workers=workers)
         self._scorer = Scorer(
@@ -167,7 +185,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         Raises:
             InputError: a generation argument that is unknown or refused, or a prompt that does not fit.
         """
-        self._generator.cache.expect(requests)
+        self._generator.cache.expect("generate_until", requests)
         seen: Counter[str] = Counter()
         wanted: list[Wanted] = []
         for request in requests:
@@ -189,11 +207,23 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
             return self._generator.texts(wanted, bar.update)
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
-        """Called by lm-eval when it opens its cache of answers."""
+        """Called by lm-eval when it opens its cache of answers. Raises InputError for one of another model."""
         super().set_cache_hook(cache_hook)
-        self._generator.cache = SampleCache(cache_hook.dbdict)
+        if cache_hook.dbdict is not None:
+            cache = AnswerCache(cache_hook.dbdict, model=weights_fingerprint(self._module))
+            self._generator.cache = self._scorer.cache = cache
 
     # ----- loglikelihood -----
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """(log-probability in nats, greedy flag) of each continuation given its context; see `Scorer.score`.
+
+        Raises:
+            InputError: context and continuation do not fit into the model's context.
+        """
+        self._scorer.cache.expect("loglikelihood", requests)
+        scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        return scores
 
     def _loglikelihood_tokens(
         self,
@@ -201,47 +231,41 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         disable_tqdm: bool = False,
         **_: Any,
     ) -> list[tuple[float, bool]]:
-        """(log-probability in nats, greedy flag) of each continuation given its context; see `Scorer.score`."""
-        continuations = [self._continuation(context_ids, token_ids) for _, context_ids, token_ids in requests]
-        with self._bar(len(requests), "loglikelihood", disable_tqdm) as bar:
-
-            def done(index: int, score: Likelihood) -> None:
-                self.cache_hook.add_partial("loglikelihood", requests[index][0], (score.log_prob, score.greedy))
-                bar.update()
-
-            scores = self._scorer.score(continuations, done)
+        """The same of texts that are cut into tokens."""
+        continuations = [
+            on_canvas(context_ids, token_ids, gen_length=self._score_length) for _, context_ids, token_ids in requests
+        ]
+        scores = self._scores(continuations, "loglikelihood", disable_tqdm)
         return [(score.log_prob, score.greedy) for score in scores]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-probability in nats of each whole text, in windows of the model's context.
 
         Raises:
-            InputError: a model whose context is unlimited or too short for two tokens.
+            InputError: a model whose context is too short for two tokens.
         """
+        self._scorer.cache.expect("loglikelihood_rolling", requests)
         owners: list[int] = []
         windows: list[Continuation] = []
         for owner, request in enumerate(requests):
             (text,) = request.args
-            cuts = get_rolling_token_windows(
-                token_list=self.tok_encode(text, add_special_tokens=False),
-                prefix_token=self.prefix_token_id,
-                # A window holds its context and its tokens; lm-eval counts without the last one.
-                max_seq_len=self.max_length - 1,
-                context_len=1,
+            own = rolling(
+                self.tok_encode(text, add_special_tokens=False),
+                prefix_id=self.prefix_token_id,
+                max_length=self.max_length,
+                gen_length=self._score_length,
             )
-            for context_ids, token_ids in map(make_disjoint_window, cuts):
-                owners.append(owner)
-                windows.append(self._continuation(context_ids, token_ids))
-        with self._bar(len(windows), "loglikelihood_rolling", disable_tqdm) as bar:
-            scores = self._scorer.score(windows, lambda _index, _score: bar.update())
+            windows += own
+            owners += [owner] * len(own)
+        scores = self._scores(windows, "loglikelihood_rolling", disable_tqdm)
         totals = [0.0] * len(requests)
         for owner, score in zip(owners, scores, strict=True):
             totals[owner] += score.log_prob
         return totals
 
-    def _continuation(self, context_ids: Sequence[int], token_ids: Sequence[int]) -> Continuation:
-        positions = max(len(token_ids), self._score_positions or 1)
-        return Continuation(context_ids=tuple(context_ids), token_ids=tuple(token_ids), positions=positions)
+    def _scores(self, continuations: list[Continuation], what: str, disable_tqdm: bool) -> list[Likelihood]:
+        with self._bar(len(continuations), what, disable_tqdm) as bar:
+            return self._scorer.score(continuations, lambda _index, _score: bar.update())
 
     # ----- processes and records -----
 
@@ -261,8 +285,13 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         return self._predictor.device
 
     def all_gather(self, tensor: Tensor) -> Tensor:
-        """Everybody's tensors."""
-        return self._processes.gather(tensor)
+        """The length of every process's list of requests, which is all that lm-eval asks for here.
+
+        It would fill up the shorter lists with copies of a request, and tasks that score every repeat would score the
+        copies' answers as well. No forward of ours waits for other processes, so each is told that all lists are as
+        long as its own.
+        """
+        return tensor.repeat(self.world_size)
 
     def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
         """Everybody's objects, at process `dst`."""
@@ -281,7 +310,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 "order": self._order,
                 "sampling": self._sampling,
                 "mc_num": self._mc_num,
-                "loglikelihood_gen_length": self._score_positions,
+                "loglikelihood_gen_length": self._score_length,
             }
         }
 
@@ -289,22 +318,13 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         return tqdm(total=total, desc=f"Running {what} requests", disable=disable or self.rank != 0)
 
 
-def _codec(predictor: MaskPredictor) -> TextCodec:
+def _from_checkpoint(predictor: MaskPredictor) -> CheckpointPredictor:
     if not isinstance(predictor, CheckpointPredictor):
         raise TypeError(f"lm-eval needs a model with a tokenizer, from flexeval.load_model, not {predictor!r}")
-    return predictor.codec
+    return predictor
 
 
-def _batch_size(asked: int | str | None, at_most: int | None) -> int | None:
-    """lm-eval's batch size; its "auto" and "auto:N" are None, the choice of the sampler."""
-    if asked is None or str(asked).startswith("auto"):
-        asked = at_most
-    return _optional(asked, "batch_size")
-
-
-def _optional(value: Any, name: str) -> int | None:
-    """A whole number >= 1, or None. Raises InputError for anything else."""
-    number: int | None = read_value(value, int | None, what=f"model argument {name!r}")
-    if number is not None and number < 1:
-        raise InputError(f"model argument {name!r} must be at least 1, not {number}")
-    return number
+def _own_arguments() -> set[str]:
+    """The names of the model's arguments that are no sampling settings."""
+    parameters = inspect.signature(FlexevalLM.__init__).parameters.values()
+    return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self"}

@@ -7,13 +7,17 @@ needs neither accelerate nor torch.distributed.
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 if TYPE_CHECKING:
     from accelerate import PartialState
+
+PATIENCE = timedelta(weeks=52)
+"""How long a process waits for the others, which may have far longer answers to draw. Torch's own 10 minutes (30 on a
+CPU) would end the evaluation."""
 
 
 class Processes:
@@ -28,7 +32,7 @@ class Processes:
 
             # Left to itself, accelerate takes processes that share a CPU for so many single ones.
             cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-            self.state = PartialState(cpu=cpu)
+            self.state = PartialState(cpu=cpu, timeout=PATIENCE)
             if self.state.num_processes != launched:
                 raise RuntimeError(f"{launched} processes were launched, but accelerate knows {self.size}")
 
@@ -49,15 +53,6 @@ class Processes:
             return "auto"
         # accelerate numbers CPUs too.
         return "cpu" if self.state.device.type == "cpu" else str(self.state.device)
-
-    def gather(self, tensor: Tensor) -> Tensor:
-        """Everybody's tensors, one after the other, at every process."""
-        if self.state is None:
-            return tensor
-        from accelerate.utils import gather
-
-        gathered: Tensor = gather(tensor)
-        return gathered
 
     def gather_object(self, obj: Any, dst: int) -> list[Any] | None:
         """Everybody's objects at process `dst`, None at the others."""

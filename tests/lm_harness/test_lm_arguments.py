@@ -53,6 +53,10 @@ def test_every_name_of_the_length_is_the_length(name):
     assert generation({name: 12}, gen_length=48).sampling.gen_length == 12
 
 
+def test_a_length_may_be_said_twice_in_different_types():
+    assert generation({"max_gen_toks": 16, "max_tokens": "16", "gen_length": 16.0}).sampling.gen_length == 16
+
+
 def test_who_decides_the_length():
     assert generation({}).sampling.gen_length == SamplingConfig().gen_length
     assert generation({}, gen_length=48).sampling.gen_length == 48
@@ -96,6 +100,12 @@ def test_empty_stops_are_none():
         ({"num_beams": 4}, "unknown generation argument: 'num_beams'"),
         ({"temprature": 1}, "Did you mean 'temperature'"),
         ({"max_gen_toks": 5, "max_tokens": 6}, "different lengths"),
+        ({"max_gen_toks": [3]}, r"generation argument 'max_gen_toks' must be a whole number, not '\[3\]'"),
+        ({"max_gen_toks": 0}, "gen_length must be at least 1"),
+        ({"until": 5}, "generation argument 'until' must be a text or a list of texts, not 5"),
+        ({"until": [None, "x"]}, r"'until' must be a text or a list of texts, not \[None, 'x'\]"),
+        ({"order": "eb:gamma=0.2", "proxy": "margin"}, "'order=eb:gamma=0.2;proxy=...'"),
+        ({"order": "threshold", "tau": 0.5}, "'order=threshold:tau=...'"),
         ({"max_gen_toks": "many"}, "generation argument 'max_gen_toks' must be a whole number"),
         ({"do_sample": "perhaps"}, "generation argument 'do_sample' must be true or false"),
         ({"top_p": 2}, "top_p must lie in"),

@@ -154,9 +154,26 @@ def test_masked_counts_are_spread_evenly():
     oracle, length = RandomOracle(WORDS), 7
     asked = [Continuation(context_ids=(1,), token_ids=(0,) * length, positions=length)]
     Scorer(oracle, SamplingConfig(seed=3), mc_num=length, batch_size=100).score(asked)
-    hidden = sorted((oracle.evaluated[0][:, 1:] == oracle.mask_id).sum(axis=1).tolist())
+    # The greedy flag is found before.
+    hidden = sorted((oracle.evaluated[-1][:, 1:] == oracle.mask_id).sum(axis=1).tolist())
     assert hidden == list(range(1, length + 1))
     assert all(b - a == 1 for a, b in pairwise(hidden))
+
+
+@pytest.mark.parametrize("mc_num", [None, 2])
+def test_each_score_is_told_once_and_before_the_last_is_known(mc_num):
+    oracle = RandomOracle(WORDS)
+    asked = [Continuation(context_ids=(1, 2), token_ids=tokens, positions=2) for tokens in [(0, 1), (2, 0), (3, 3), ()]]
+    told, evaluated = {}, []
+
+    def done(index, score):
+        assert index not in told
+        told[index] = score
+        evaluated.append(len(oracle.evaluated))
+
+    scores = Scorer(oracle, SamplingConfig(), mc_num=mc_num, batch_size=1).score(asked, done)
+    assert [told[i] for i in range(4)] == scores
+    assert evaluated == sorted(set(evaluated)), "each as soon as its canvases are evaluated"
 
 
 def test_nothing_to_score_and_too_much():

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+from datetime import timedelta
+from types import SimpleNamespace
+
 import pytest
+import torch
 from lm_eval.api.instance import Instance
-from lm_eval.api.model import CachingLM
+from lm_eval.api.model import CachingLM, hash_args
 from lm_eval.api.registry import get_model
+from sqlitedict import SqliteDict
 
 import flexeval
 from flexeval.errors import InputError
 from flexeval.lm_harness import FlexevalLM
 from flexeval.lm_harness.instance import SampleInstance
+from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Scorer
+from flexeval.lm_harness.parallel import Processes
 from flexeval.records import Prompt, SamplingConfig
 
 LENGTH = 8
@@ -62,6 +70,10 @@ def test_it_is_registered_and_reads_both_forms_of_arguments(llada_folder):
     ("args", "line"),
     [
         ({"temprature": 1}, "unknown model argument: 'temprature'. Did you mean 'temperature'"),
+        ({"pretraned": "tiny"}, "'pretraned'. Did you mean 'pretrained'.*Known: .*device.*mc_num.*order.*temperature"),
+        ({"oder": "ar"}, "'oder'. Did you mean 'order'"),
+        ({"order": "eb:gamma=0.2", "proxy": "margin"}, "by ';': 'order=eb:gamma=0.2;proxy=...'"),
+        ({"loglikelihood_gen_length": 2000}, "leave room for a context in the [0-9]+ positions"),
         ({"order": "eb:gamma=x"}, "must be a number"),
         ({"mc_num": 0}, "model argument 'mc_num' must be at least 1"),
         ({"batch_size": "many"}, "model argument 'batch_size' must be a whole number"),
@@ -239,7 +251,118 @@ def test_a_stopped_run_continues(llada, tmp_path, monkeypatch):
     assert len(again) == 3, "three were stored before the stop"
 
 
+@pytest.fixture
+def retrained(llada_folder):
+    """The same folder with other weights."""
+    model = flexeval.load_model(llada_folder)
+    with torch.no_grad():
+        for weight in model.module.parameters():
+            weight.mul_(1.1)
+    return model
+
+
+def test_a_cache_tells_weights_apart_and_not_names(llada, retrained, tmp_path, monkeypatch):
+    requests = [generate("ab")] * 2
+    path = str(tmp_path / "cache.db")
+    wanted = CachingLM(make(llada), path).generate_until(requests)
+    assert retrained.name == llada.name
+    other = make(retrained)
+    forwards = Counting(other, monkeypatch)
+    assert CachingLM(other, path).generate_until(requests) == answers(make(retrained), requests)
+    assert forwards.calls > 0
+    monkeypatch.setattr(llada, "name", "the same folder from elsewhere")
+    forwards = Counting(make(llada), monkeypatch)
+    assert CachingLM(make(llada), path).generate_until(requests) == wanted
+    assert forwards.calls == 0
+
+
+SCORINGS = [
+    {},
+    {"mc_num": 2, "seed": 1},
+    {"mc_num": 2, "seed": 2},
+    {"mc_num": 3, "seed": 1},
+    {"cfg_scale": 1.5},
+    {"logits_eos_inf": True},
+    {"loglikelihood_gen_length": 12},
+]
+"""Ways to score, no two of which agree."""
+
+
+def _no_forward(*_):
+    raise AssertionError("everything is stored")
+
+
+def scored(lm, kind, requests):
+    found = getattr(lm, kind)(requests)
+    return [round(answer if isinstance(answer, float) else answer[0], 3) for answer in found]
+
+
+@pytest.mark.parametrize(
+    ("kind", "requests"),
+    [
+        ("loglikelihood", [score("ab ", "cdef"), score("ab ", "efgh"), score("ab ", "cdef")]),
+        ("loglikelihood_rolling", [rolling("abcdefgh")]),
+    ],
+)
+def test_a_cache_keeps_ways_to_score_apart(llada, retrained, tmp_path, monkeypatch, kind, requests):
+    path = str(tmp_path / "cache.db")
+    makers = [functools.partial(make, llada, **settings) for settings in SCORINGS]
+    makers.append(functools.partial(make, retrained))
+    wanted = [scored(maker(), kind, requests) for maker in makers]
+    assert len({tuple(scores) for scores in wanted}) == len(makers), "the test must tell them apart"
+    assert [scored(CachingLM(maker(), path), kind, requests) for maker in makers] == wanted
+    # Again: all are stored.
+    for model in (llada, retrained):
+        monkeypatch.setattr(model, "hidden", _no_forward)
+    assert [scored(CachingLM(maker(), path), kind, requests) for maker in makers] == wanted
+    # The seed decides nothing where nothing is drawn.
+    assert scored(CachingLM(make(llada, seed=9), path), kind, requests) == wanted[0]
+
+
+def test_a_cache_of_another_model_is_refused(llada, tmp_path):
+    path = str(tmp_path / "cache.db")
+    with SqliteDict(path, autocommit=True) as stored:
+        stored[hash_args("loglikelihood", ("ab ", "cd"))] = (-1.0, True)
+    with pytest.raises(InputError, match="holds answers that flexeval did not store"):
+        CachingLM(make(llada), path)
+
+
+# ----- several processes -----
+
+
+def test_lists_of_requests_are_not_filled_up(llada, monkeypatch):
+    """lm-eval adds as many copies as the longest list is longer than the own one."""
+    lm = make(llada)
+    monkeypatch.setattr(FlexevalLM, "world_size", 3)
+    assert lm.all_gather(torch.tensor(7)).tolist() == [7, 7, 7]
+
+
+def test_processes_wait_for_each_other_as_long_as_it_takes(monkeypatch):
+    asked = {}
+
+    def state(**options):
+        asked.update(options)
+        return SimpleNamespace(num_processes=2, process_index=1)
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("accelerate.PartialState", state)
+    processes = Processes()
+    assert (processes.rank, processes.size) == (1, 2)
+    assert asked["timeout"] >= timedelta(days=30)
+
+
 # ----- loglikelihood -----
+
+
+@pytest.mark.parametrize("settings", SCORINGS)
+def test_settings_reach_the_scorer(llada, settings):
+    lm = make(llada, **settings)
+    sampling = SamplingConfig(**{name: settings[name] for name in SCORING_FIELDS if name in settings})
+    scorer = Scorer(llada, sampling, mc_num=settings.get("mc_num"))
+    context, text = lm.tok_encode("ab"), lm.tok_encode("cdef", False)
+    positions = settings.get("loglikelihood_gen_length", len(text))
+    (wanted,) = scorer.score([Continuation(context_ids=context, token_ids=text, positions=positions)])
+    assert lm.loglikelihood([score("ab", "cdef")]) == [(pytest.approx(wanted.log_prob), wanted.greedy)]
 
 
 def test_scores_are_cut_and_summed_as_lm_eval_asks(llada):
@@ -283,3 +406,28 @@ def test_a_rolling_text_is_scored_in_windows_that_fit(llada, monkeypatch):
     parts = lm._loglikelihood_tokens([(("", ""), *window) for window in windows], True)
     [total] = lm.loglikelihood_rolling([rolling(text)], disable_tqdm=True)
     assert total == pytest.approx(sum(log_prob for log_prob, _ in parts))
+
+
+@pytest.mark.parametrize("positions", [3, 10, 20, 23])
+def test_a_rolling_text_on_the_samplers_canvas_is_scored_in_windows_that_fit(llada, monkeypatch, positions):
+    lm = make(llada, loglikelihood_gen_length=positions)
+    for model in (lm, llada):
+        monkeypatch.setattr(model, "max_length", 24)
+    text = "abcdefghijklmnopqrstuvwxyz" * 2
+    ids = lm.tok_encode(text, False)
+    # 23 tokens a window, and as much context as leaves its canvas within 24.
+    wanted = 0.0
+    for begin in range(0, len(ids), 23):
+        tokens = ids[begin : begin + 23]
+        room = 24 - max(len(tokens), positions)
+        context = [lm.prefix_token_id, *ids[:begin]][-room:]
+        [(log_prob, _)] = lm._loglikelihood_tokens([(("", ""), context, tokens)], True)
+        wanted += log_prob
+    assert lm.loglikelihood_rolling([rolling(text), rolling("")], disable_tqdm=True) == [pytest.approx(wanted), 0.0]
+
+
+def test_a_context_of_one_position_is_too_short_for_a_rolling_text(llada, monkeypatch):
+    lm = make(llada)
+    monkeypatch.setattr(lm, "max_length", 1)
+    with pytest.raises(InputError, match="a context of 1 positions, and a text needs 2"):
+        lm.loglikelihood_rolling([rolling("ab")])
