@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,25 +11,49 @@ from torch import Tensor, nn
 
 SCALE = 2
 """What an adapter's product is multiplied by: peft's lora_alpha / r."""
+_NAME = "default"
 _MATRICES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-_DOWN, _UP, _BASE = ".lora_A.default.weight", ".lora_B.default.weight", ".base_layer."
+_DOWN, _UP, _BASE = f".lora_A.{_NAME}.weight", f".lora_B.{_NAME}.weight", ".base_layer."
 
 
 def add_adapters(module: nn.Module, rank: int, *, seed: int) -> None:
     """Put adapters on all matrices of the blocks, in place, and freeze everything else.
 
-    The function that the network computes does not change: the second factor of each adapter starts at zero.
+    The function that the network computes does not change: the second factor of each adapter starts at zero. Adapters
+    have at least float32, whatever the type of the weights that they adapt: what an optimiser changes at a time is
+    less than half precision resolves.
     """
     import peft  # which takes seconds, and most runs train every weight
 
     settings: dict[str, Any] = {"r": rank, "lora_alpha": SCALE * rank, "lora_dropout": 0.0, "target_modules": _MATRICES}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        peft.inject_adapter_in_model(peft.LoraConfig(**settings), module)
+        peft.inject_adapter_in_model(peft.LoraConfig(**settings), module, adapter_name=_NAME)
+    for weight in module.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.to(_at_least_float32(weight.dtype))
+
+
+@contextlib.contextmanager
+def without_adapters(module: nn.Module) -> Iterator[None]:
+    """For as long as it lasts, the network computes what it did before it was given adapters."""
+    from peft.tuners.lora import LoraLayer
+
+    # At scale 0 rather than disabled, which would freeze the adapters, too.
+    layers = [layer for layer in module.modules() if isinstance(layer, LoraLayer)]
+    for layer in layers:
+        layer.set_scale(_NAME, 0)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.set_scale(_NAME, 1)
 
 
 def fold_adapters(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the network without adapters that computes the same.
+
+    Matrices that had adapters are at least float32: half precision would round most of the training away.
 
     Args:
         weights: a state dict with or without adapters.
@@ -39,7 +65,12 @@ def fold_adapters(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         plain = name.replace(_BASE, ".")
         stem = plain.removesuffix(".weight")
         if f"{stem}{_UP}" in weights:
-            product = weights[f"{stem}{_UP}"].float() @ weights[f"{stem}{_DOWN}"].float()
-            weight = (weight.float() + SCALE * product).to(weight.dtype)
+            weight = weight.to(_at_least_float32(weight.dtype))
+            product = weights[f"{stem}{_UP}"].to(weight.dtype) @ weights[f"{stem}{_DOWN}"].to(weight.dtype)
+            weight = weight + SCALE * product
         folded[plain] = weight
     return folded
+
+
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)

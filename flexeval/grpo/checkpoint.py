@@ -7,14 +7,15 @@ run continues. A folder is whole or absent.
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from flexeval.errors import InputError
@@ -24,7 +25,7 @@ from flexeval.models.families import family_of
 from flexeval.models.files import DATA_FILES, Checkpoint, read_json, weight_files
 from flexeval.models.lineage import LINEAGE, Lineage
 from flexeval.models.weights import list_tensors
-from flexeval.runs.files import to_json
+from flexeval.runs.files import replace_folder, to_json
 
 _MAX_FILE = "5GB"
 _INDEX = "model.safetensors.index.json"
@@ -44,7 +45,8 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
 
     Args:
         folder: must not exist; its parent must.
-        weights: of the trained network, under transformers' names, with or without adapters; their type is kept.
+        weights: of the trained network, under transformers' names, with or without adapters; written in their type,
+            but float32 where adapters were trained beside weights of half precision.
         source: where the model was loaded from.
         lineage: how it was trained.
 
@@ -59,15 +61,16 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
     # The names in the source's files; a head that is tied to the embedding is stored as it was there, or not at all.
     names = {name: stored.key for name, stored in list_tensors(weight_files(source.folder), family.rename).items()}
     folded = fold_adapters(weights)
-    published = {key: folded[name].contiguous() for name, key in names.items()}
+    # One type for all of them, the widest: a loader goes by one for the whole folder.
+    dtype = functools.reduce(torch.promote_types, {folded[name].dtype for name in names})
+    published = {key: folded[name].to(dtype).contiguous() for name, key in names.items()}
 
     with _made_whole(folder) as partial:
         for pattern in DATA_FILES:
             for file in source.folder.glob(pattern):
                 if file.suffix != ".safetensors" and file.name != _INDEX:
                     shutil.copyfile(file, partial / file.name)
-        dtype = str(next(iter(published.values())).dtype).removeprefix("torch.")
-        _edit(partial / "config.json", torch_dtype=dtype)
+        _edit(partial / "config.json", torch_dtype=str(dtype).removeprefix("torch."))
         if not source.chat:
             # A base model is asked without a chat template; a folder cannot say so other than by having none.
             (partial / "chat_template.jinja").unlink(missing_ok=True)
@@ -91,7 +94,7 @@ def _made_whole(folder: Path) -> Iterator[Path]:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     yield partial
-    os.replace(partial, folder)
+    replace_folder(partial, folder)
 
 
 # ----- training state -----
@@ -108,7 +111,7 @@ def save_state(accelerator: Any, parent: Path, steps: int) -> None:
     accelerator.save_state(str(partial))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        os.replace(partial, folder)
+        replace_folder(partial, folder)
         for earlier in finished_steps(parent):
             if earlier != steps:
                 shutil.rmtree(step_folder(parent, earlier))

@@ -5,8 +5,6 @@ Axis suffixes as in `scoring.py`; `V` vocabulary.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,23 +57,3 @@ def checkpoint_activations(module: Any) -> None:
     # transformers 5 renamed it on the way.
     enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
     enable({"use_reentrant": False})
-
-
-@contextlib.contextmanager
-def whole_weights(policy: nn.Module) -> Iterator[None]:
-    """Weights that are sharded over processes are gathered in each of them, so that each may sample at its own pace.
-
-    Without sharding this does nothing.
-    """
-    from torch.distributed.fsdp import FSDPModule
-
-    sharded = [module for module in policy.modules() if isinstance(module, FSDPModule)]
-    for module in sharded:
-        module.set_reshard_after_forward(False, recurse=False)
-        module.unshard()
-    try:
-        yield
-    finally:
-        for module in sharded:
-            module.reshard()
-            module.set_reshard_after_forward(True, recurse=False)

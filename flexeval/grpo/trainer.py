@@ -21,15 +21,16 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from flexeval.errors import InputError
-from flexeval.grpo.adapters import add_adapters
+from flexeval.grpo.adapters import add_adapters, without_adapters
 from flexeval.grpo.advantage import group_advantages
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.metrics import StepMetrics, Tally
 from flexeval.grpo.objective import clipped_surrogate, is_clipped, kl_estimate
-from flexeval.grpo.policy import Policy, Trainable, checkpoint_activations, whole_weights
+from flexeval.grpo.policy import Policy, Trainable, checkpoint_activations
 from flexeval.grpo.problems import step_problems
 from flexeval.grpo.rollout import Rollout, roll_out
 from flexeval.grpo.scoring import Batch, batches, collect, idle_batch
+from flexeval.grpo.sharding import sum_in_float32, whole_weights
 from flexeval.records import FloatArray, Problem
 from flexeval.sampling import Sampler
 from flexeval.tasks import Task
@@ -84,9 +85,9 @@ class Trainer:
             )
         self.sampler = Sampler(predictor, self.order, self.sampling, batch_size=config.rollout_batch, workers=workers)
 
-        # The reference is the model as it was given.
+        # The reference is the model as it was given; under adapters that is the network without them.
         self._reference: Policy | None = None
-        if config.kl > 0:
+        if config.kl > 0 and not config.lora_rank:
             self._reference = Policy(copy.deepcopy(predictor)).eval().requires_grad_(False)
         if config.lora_rank:
             add_adapters(predictor.module, config.lora_rank, seed=config.seed)
@@ -101,6 +102,7 @@ class Trainer:
             betas=(0.9, 0.999),
             weight_decay=config.weight_decay,
         )
+        sum_in_float32(accelerator)
         self.policy, self.optimizer = accelerator.prepare(policy, optimizer)
         if accelerator.num_processes > 1:
             # Sharded weights want their first forward to be one of the whole policy; a rollout goes past it.
@@ -127,7 +129,8 @@ class Trainer:
         if update is not None:
             self.policy.train()
             for _ in range(self.config.updates_per_rollout):
-                tally.add_update(self.accumulate(update), grad_norm=self._descend(number))
+                sums = self.accumulate(update)
+                tally.add_update(sums, grad_norm=self._descend(number))
         seconds = {
             "rollout_seconds": rollout.rollout_seconds,
             "reward_seconds": rollout.reward_seconds,
@@ -187,6 +190,9 @@ class Trainer:
         reference_log_prob_M = None
         if self._reference is not None:
             reference_log_prob_M = self._log_probs(self._reference, made, len(recorded_M))
+        elif config.kl > 0:
+            with without_adapters(self.policy):
+                reference_log_prob_M = self._log_probs(self.policy, made, len(recorded_M))
         return Update(
             batches=made,
             advantage_M=advantage_M,
@@ -228,10 +234,17 @@ class Trainer:
         return totals
 
     def _descend(self, number: int) -> float:
-        """One step of the optimiser with clipped gradients; the norm before clipping."""
+        """One step of the optimiser with clipped gradients; the norm before clipping.
+
+        Raises:
+            InputError: a gradient that is not finite: the settings drove the weights out of bounds.
+        """
         norm = float(self.accelerator.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm))
         if not math.isfinite(norm):
-            raise RuntimeError(f"the gradient of step {number} is not finite; lower the learning rate")
+            raise InputError(
+                f"the gradient of step {number} is not finite; train into another folder with a lower learning rate, "
+                "or without bf16"
+            )
         self.optimizer.step()
         self.optimizer.zero_grad()
         return norm

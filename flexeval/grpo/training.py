@@ -2,7 +2,8 @@
 
 The folder holds
 
-- `config.json`: the settings, package versions, git revision, device;
+- `config.json`: the settings, and the package versions, git revision and device that it was begun with; also those
+  that it was continued with, where they are others;
 - `metrics.jsonl`: one line a step;
 - `tensorboard/`: the same as TensorBoard events, where tensorboard is installed;
 - `checkpoints/step-000025/`: a model folder after so many steps, for `load_model`;
@@ -69,13 +70,14 @@ def train(
         OSError: the folder cannot be written.
     """
     check_trainable(source)
+    # Settings that are refused leave no folder behind.
+    trainer = Trainer(predictor, task, config, accelerator=accelerator, workers=workers)
     with ExitStack() as stack:
         if accelerator.is_main_process:
             out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(out / "lock", busy=f"training folder {out}"))
             _open(out, config, accelerator, predictor)
         accelerator.wait_for_everyone()
-        trainer = Trainer(predictor, task, config, accelerator=accelerator, workers=workers)
 
         # Continue from the newest state.
         done = max(finished_steps(out / STATE), default=0)
@@ -98,22 +100,33 @@ def train(
 
 def _open(out: Path, config: GRPOConfig, accelerator: Accelerator, predictor: Trainable) -> None:
     """Make the folder this training's, or check that it is."""
-    if (out / CONFIG).exists():
-        require_same_training(read_object(out / CONFIG)["grpo"], config, folder=out)
-        furthest = max(finished_steps(out / STATE), default=0)
-        if furthest > config.steps:
-            raise InputError(
-                f"{out} has made {furthest} steps already; ask for at least so many, or look into its checkpoints"
-            )
-    elif any(path.name != "lock" for path in out.iterdir()):
-        raise InputError(f"{str(out)!r} is neither empty nor a training folder; give another --out")
-    (out / CHECKPOINTS).mkdir(exist_ok=True)
-    record: dict[str, Any] = {
-        "grpo": dataclasses.asdict(config),
+    made_with = {
         "environment": environment(device=str(accelerator.device), dtype=str(predictor.dtype).removeprefix("torch.")),
         "processes": accelerator.num_processes,
     }
+    record: dict[str, Any] = {"grpo": dataclasses.asdict(config), **made_with}
+    if (out / CONFIG).exists():
+        # A folder with nothing trained in it yet is begun anew, whatever it was for.
+        if finished_steps(out / STATE) or finished_steps(out / CHECKPOINTS):
+            record = _continued(out, config, made_with)
+    elif any(path.name != "lock" for path in out.iterdir()):
+        raise InputError(f"{str(out)!r} is neither empty nor a training folder; give another --out")
+    (out / CHECKPOINTS).mkdir(exist_ok=True)
     replace_file(out / CONFIG, (to_json(record, indent=2) + "\n").encode())
+
+
+def _continued(out: Path, config: GRPOConfig, made_with: dict[str, Any]) -> dict[str, Any]:
+    """What config.json is to say of a training that goes on. Raises InputError if it cannot."""
+    stored, done = read_object(out / CONFIG), max(finished_steps(out / STATE), default=0)
+    require_same_training(stored["grpo"], config, folder=out)
+    if done > config.steps:
+        raise InputError(f"{out} has made {done} steps already; ask for at least so many, or look into its checkpoints")
+    record = {**stored, "grpo": dataclasses.asdict(config)}
+    continued = stored.get("continued", [])
+    last = (continued or [stored])[-1]
+    if any(last[name] != value for name, value in made_with.items()):
+        record["continued"] = [*continued, {"after_steps": done, **made_with}]
+    return record
 
 
 def lineage(out: Path, config: GRPOConfig, steps: int) -> Lineage:

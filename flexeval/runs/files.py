@@ -29,7 +29,21 @@ def replace_file(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    _sync(path.parent)
+
+
+def replace_folder(partial: Path, folder: Path) -> None:
+    """Give a folder that was written under another name its own. Raises OSError.
+
+    Args:
+        partial: whole; its files need not be on the disk itself yet.
+        folder: in the same place; must not exist.
+    """
+    for path in partial.rglob("*"):
+        _sync(path)
+    _sync(partial)
+    os.replace(partial, folder)
+    _sync(folder.parent)
 
 
 def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -130,8 +144,8 @@ def _write(descriptor: int, data: bytes) -> None:
     os.fsync(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    with _opened(folder, os.O_RDONLY) as descriptor:
+def _sync(path: Path) -> None:
+    with _opened(path, os.O_RDONLY) as descriptor:
         os.fsync(descriptor)
 
 

@@ -14,8 +14,9 @@ from torch import distributed
 from torch.distributed.fsdp import fully_shard
 
 from flexeval import SamplingConfig, get_order, load_model
-from flexeval.grpo.policy import Policy, whole_weights
+from flexeval.grpo.policy import Policy
 from flexeval.grpo.scoring import idle_batch
+from flexeval.grpo.sharding import whole_weights
 from flexeval.sampling import Sampler, SampleRequest
 
 

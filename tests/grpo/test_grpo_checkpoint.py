@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from flexeval import load_model
 from flexeval.errors import InputError
-from flexeval.grpo.adapters import add_adapters, fold_adapters
+from flexeval.grpo.adapters import add_adapters, fold_adapters, without_adapters
 from flexeval.grpo.checkpoint import check_trainable, write_model
 from flexeval.models.files import find_checkpoint
 from flexeval.models.lineage import Lineage, read_lineage
@@ -93,6 +93,44 @@ def test_adapters_are_folded_into_the_weights(tmp_path, llada_folder):
     assert names_in(tmp_path / "trained") == names_in(llada_folder)
     torch.testing.assert_close(logits_of(again), logits_of(model), rtol=1e-4, atol=1e-4)
     assert (logits_of(again) - logits_of(load_model(llada_folder, device="cpu"))).abs().max() > 0.1
+
+
+def test_adapters_of_a_model_in_half_precision_keep_what_they_learn(tmp_path, llada_folder):
+    """A change far below the resolution of bfloat16 is in the adapters, and in the checkpoint."""
+    model = load_model(llada_folder, device="cpu", dtype="bfloat16")
+    add_adapters(model.module, 2, seed=0)
+    trained = {name: weight for name, weight in model.module.named_parameters() if weight.requires_grad}
+    assert trained
+    assert {weight.dtype for weight in trained.values()} == {torch.float32}
+    with torch.no_grad():
+        for name, weight in trained.items():
+            if "lora_B" in name:
+                weight.fill_(1e-5)
+    write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(llada_folder)), LINEAGE)
+
+    assert json.loads((tmp_path / "trained/config.json").read_text())["torch_dtype"] == "float32"
+    again = load_model(tmp_path / "trained", device="cpu").module.state_dict()
+    weights = model.module.state_dict()
+    for name in (name for name in weights if "base_layer" in name):
+        plain, stem = weights[name].float(), name.removesuffix(".base_layer.weight")
+        learned = 2 * weights[f"{stem}.lora_B.default.weight"] @ weights[f"{stem}.lora_A.default.weight"]
+        torch.testing.assert_close(again[f"{stem}.weight"], plain + learned)
+        assert not torch.equal(again[f"{stem}.weight"], plain)
+
+
+def test_a_network_without_its_adapters_is_what_it_was(llada_folder):
+    model = load_model(llada_folder, device="cpu")
+    before = logits_of(model)
+    add_adapters(model.module, 2, seed=0)
+    for name, weight in model.module.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, generator=torch.manual_seed(1))
+    trained = logits_of(model)
+    with without_adapters(model.module):
+        assert torch.equal(logits_of(model), before)
+    assert torch.equal(logits_of(model), trained)
+    assert not torch.equal(trained, before)
+    assert all(weight.requires_grad == ("lora_" in name) for name, weight in model.module.named_parameters())
 
 
 def test_a_failed_write_leaves_no_model_folder(tmp_path, llada_folder, monkeypatch):

@@ -8,7 +8,9 @@ import torch
 from grpo_toys import ToyPredictor, ToyTask, make_trainer
 
 from flexeval.errors import InputError
+from flexeval.grpo.policy import Policy
 from flexeval.grpo.problems import step_problems
+from flexeval.grpo.scoring import collect
 
 
 def weights_of(trainer):
@@ -85,6 +87,51 @@ def test_a_strong_reference_holds_the_policy():
         trainer = make_trainer(ToyPredictor(), ToyTask(), kl=kl, problems_per_step=6, learning_rate=0.02)
         found.append([trainer.step(number).kl for number in range(6)][-1])
     assert found[0] > 2 * found[1] > 0
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.7}, {"rollout_order": "egi:first_temperature=0.5"}])
+def test_at_other_temperatures_the_ratio_of_a_first_update_is_one(settings):
+    """The record is untempered; what the ratio divides by is computed anew, by the weights that sampled."""
+    trainer = make_trainer(ToyPredictor(), ToyTask(), **settings)
+    rollout = trainer.roll_out(0)
+    update = trainer.prepare(rollout, np.tile([1.0, -1.0], (3, 3)))
+    totals = trainer.accumulate(update)
+    assert totals["readings"] > 20
+    assert totals["drift"] < 1e-12
+    # What the record holds would not do.
+    readings = collect(rollout.samples, order=trainer.order, sampling=trainer.sampling, positions="answer")
+    tempered = readings.temperature_M != 1
+    assert tempered.any()
+    difference = np.abs(readings.recorded_M - update.old_log_prob_M.numpy())
+    assert difference[tempered].max() > 0.05
+    assert not (~tempered).any() or difference[~tempered].max() < 1e-5
+
+
+def test_a_gradient_that_is_not_finite_is_one_line():
+    trainer = make_trainer(ToyPredictor(), ToyTask())
+    before = weights_of(trainer)
+    next(trainer.policy.parameters()).register_hook(lambda gradient: gradient * np.nan)
+    with pytest.raises(InputError, match="the gradient of step 0 is not finite") as caught:
+        trainer.step(0)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(weight, before[name]) for name, weight in weights_of(trainer).items())
+
+
+def test_the_reference_of_adapters_is_the_model_without_them(llada_folder):
+    """As with a copy of the model: no divergence before the first update, and the same one after it."""
+    from flexeval import load_model
+
+    task = ToyTask(right=lambda problem, text: sum(text.encode()) % 2 == 1)
+    model = load_model(llada_folder, device="cpu")
+    trainer = make_trainer(model, task, lora_rank=2, kl=0.1, gen_length=3, learning_rate=0.05)
+    assert trainer.step(0).kl < 1e-6
+    rollout = trainer.roll_out(1)
+    update = trainer.prepare(rollout, np.tile([1.0, -1.0], (3, 3)))
+    copy = Policy(load_model(llada_folder, device="cpu"))
+    for batch in update.batches:
+        expected = copy(batch).detach()
+        torch.testing.assert_close(update.reference_log_prob_M[batch.reading_M], expected)
+        assert not torch.allclose(trainer.policy(batch).detach(), expected, atol=1e-3)
 
 
 def test_the_record_counts_what_was_sampled():

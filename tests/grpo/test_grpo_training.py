@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import torch
+from checkpoints import write_llada
 from grpo_toys import ToyTask
 from safetensors.torch import load_file
 
 from flexeval import load_model
 from flexeval.errors import InputError
+from flexeval.grpo import training
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.log import read_metrics
 from flexeval.grpo.training import train
@@ -23,22 +26,30 @@ CONFIG = GRPOConfig(model="llada", task="toy", group_size=4, problems_per_step=2
 
 
 @pytest.fixture
-def run(llada_folder):
-    """Train into a folder, each time from a freshly loaded model, as a new process would."""
+def make_run():
+    """A function that trains into a folder, each time from a freshly loaded model, as a new process would."""
     from accelerate import Accelerator
 
-    def run(out, report=None, **changes):
-        return train(
-            dataclasses.replace(CONFIG, **changes),
-            out=out,
-            predictor=load_model(llada_folder, device="cpu"),
-            source=find_checkpoint(str(llada_folder)),
-            task=TASK,
-            accelerator=Accelerator(cpu=True),
-            report=report,
-        )
+    def make(source):
+        def run(out, report=None, **changes):
+            return train(
+                dataclasses.replace(CONFIG, **changes),
+                out=out,
+                predictor=load_model(source, device="cpu"),
+                source=find_checkpoint(str(source)),
+                task=TASK,
+                accelerator=Accelerator(cpu=True),
+                report=report,
+            )
 
-    return run
+        return run
+
+    return make
+
+
+@pytest.fixture
+def run(make_run, llada_folder):
+    return make_run(llada_folder)
 
 
 def without_seconds(rows):
@@ -49,8 +60,25 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"rollout_order": "random", "kl": 0.1}])
+SETTINGS = {
+    "plain": {},
+    "adapters": {"lora_rank": 2},
+    "adapters and a reference": {"lora_rank": 2, "kl": 0.1},
+    "random order and a reference": {"rollout_order": "random", "kl": 0.1},
+    "two updates a rollout": {"updates_per_rollout": 2},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
 def test_a_run_that_was_stopped_continues_bit_for_bit(tmp_path, run, settings):
+    stop_and_continue(tmp_path, run, settings)
+
+
+def test_a_run_with_a_tied_head_continues_bit_for_bit(tmp_path, make_run):
+    stop_and_continue(tmp_path, make_run(write_llada(tmp_path / "tied", weight_tying=True)), {})
+
+
+def stop_and_continue(tmp_path, run, settings):
     straight = run(tmp_path / "straight", **settings)
 
     def stop(metrics):
@@ -112,6 +140,37 @@ def test_a_folder_of_another_training_is_refused(tmp_path, run):
     with pytest.raises(InputError, match="neither empty nor a training folder"):
         run(tmp_path / "other")
     assert [path.name for path in (tmp_path / "other").iterdir() if path.name != "lock"] == ["notes.txt"]
+
+
+def test_settings_that_are_refused_leave_no_folder(tmp_path, run):
+    with pytest.raises(InputError, match="takes 99 problems"):
+        run(tmp_path / "run", problems_per_step=99)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_which_nothing_was_trained_is_begun_anew(tmp_path, run):
+    def stop(metrics):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        run(tmp_path / "run", report=stop, learning_rate=0.5)
+    run(tmp_path / "run", steps=1, save_every=1)
+    assert json.loads((tmp_path / "run/config.json").read_text())["grpo"]["learning_rate"] == CONFIG.learning_rate
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [0]
+
+
+def test_the_record_says_what_a_training_was_begun_and_continued_with(tmp_path, run, monkeypatch):
+    def stored():
+        return json.loads((tmp_path / "run/config.json").read_text())
+
+    for steps, revision in ((1, "first"), (2, "first"), (3, "second"), (4, "second")):
+        monkeypatch.setattr(training, "environment", lambda revision=revision, **about: {"git_revision": revision})
+        run(tmp_path / "run", steps=steps, save_every=1)
+        assert stored()["environment"] == {"git_revision": "first"}
+        assert stored()["grpo"]["steps"] == steps
+        if steps < 3:
+            assert "continued" not in stored()
+    assert stored()["continued"] == [{"after_steps": 2, "environment": {"git_revision": "second"}, "processes": 1}]
 
 
 def test_tensorboard_events_say_what_the_lines_say(tmp_path, run):
