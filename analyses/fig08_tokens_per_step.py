@@ -1,6 +1,6 @@
-"""Figure 8: accuracy over tokens per step under the entropy-bounded sampler.
+"""Figure 8: accuracy over tokens per step under the entropy-bounded sampler, and with k tokens a step.
 
-Give the runs of two models, before and after training, each at several gamma, to see both curves in a panel.
+Give the runs of two models, before and after training, each at several gamma or k, to see both in a panel.
 
     python analyses/fig08_tokens_per_step.py runs/tiny
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval.figures.settings import MEASURED
 from flexeval.plots.curves import curve, published
 from flexeval.plots.layout import panels
-from flexeval.plots.style import looks
+from flexeval.plots.style import Look, looks
 
 Panel = tuple[Axes, pd.DataFrame]
 """Axes, and the rows that are drawn in them."""
@@ -42,6 +42,7 @@ def curve_panels(
     by: Sequence[str] = ("model", "task"),
     series: str = "order",
     height: float = 2.0,
+    look: Mapping[str, Look] | None = None,
 ) -> tuple[Drawing, list[Panel]]:
     """One panel for each combination of the columns `by`, one curve for each value of `series`.
 
@@ -51,8 +52,9 @@ def curve_panels(
         x: the horizontal column.
         by, series: see above.
         height: of a panel, inches.
+        look: of each series; None for that of its name.
     """
-    look = looks(data[series].astype(str))
+    look = look or looks(data[series].astype(str))
     titles, groups = by_panel(data, by)
     figure, axes = panels(titles, height=height)
     for panel, rows in zip(axes, groups, strict=True):

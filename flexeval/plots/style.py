@@ -114,6 +114,10 @@ _COLOURS = (
     "#4f6d94", "#e58a5f", "#7cc3b8", "#a98bc7", "#d9b45b", "#666666", "#9a9a9a", "#dc7fb0", "#94b870", "#7fa9d6",
     "#a5cfe9", "#b97f76", "#8a8a4a",
 )  # fmt: skip
+_STROKES: tuple[tuple[str, Dash], ...] = (
+    ("#e58a5f", _DASHED), ("#0b2e59", _SOLID), ("#4fb09f", _DASH_DOT), ("#7b4fa6", _DOTTED), ("#b8860b", _LONG),
+    ("#666666", _DASH_DOT_DOT),
+)  # fmt: skip
 # 13 markers and 6 dashes have no common divisor, so walking through both meets every pair once.
 _SPARE = [
     Look(colour=_COLOURS[i % 13], dash=_DASHES[i % 6], marker=_MARKERS[i % 13])
@@ -145,6 +149,27 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
                 raise ValueError(f"{len(labels)} series are more than can be told apart in one figure")
             chosen[label] = found
     return {label: chosen[label] for label in labels}
+
+
+def crossed_looks(first: Iterable[str], second: Iterable[str]) -> dict[tuple[str, str], Look]:
+    """The look of every pair: dash and colour say the first of the two, the marker says the second.
+
+    More than six of the first are too many for that; their pairs look like so many single labels.
+
+    Raises:
+        ValueError: more pairs than there are looks (78).
+    """
+    strokes, marks = list(dict.fromkeys(first)), list(dict.fromkeys(second))
+    pairs = [(stroke, mark) for stroke in strokes for mark in marks]
+    if len(strokes) > len(_STROKES) or len(marks) > len(_MARKERS):
+        plain = looks(map(repr, pairs))
+        return {pair: plain[repr(pair)] for pair in pairs}
+    stroke_of = dict(zip(strokes, _STROKES, strict=False))
+    marker_of = dict(zip(marks, _MARKERS, strict=False))
+    return {
+        (stroke, mark): Look(colour=stroke_of[stroke][0], dash=stroke_of[stroke][1], marker=marker_of[mark])
+        for stroke, mark in pairs
+    }
 
 
 def _order_of(label: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flexeval.models.lineage import Lineage
 from flexeval.records import RunConfig, SamplingConfig, SamplingEffort
 from flexeval.runs.store import Run, RunSet
 
@@ -33,8 +34,17 @@ class MadeUpRun(Run):
         return wanted if columns is None else wanted[list(columns)]
 
 
-def made_up_run(order: str = "ar", *, missing: int = 0, samples: int = SAMPLES, **settings: Any) -> MadeUpRun:
-    """A run of `order`; `settings` are fields of RunConfig and SamplingConfig."""
+def made_up_run(
+    order: str = "ar",
+    *,
+    missing: int = 0,
+    samples: int = SAMPLES,
+    lineage: Lineage | None = None,
+    **settings: Any,
+) -> MadeUpRun:
+    """A run of `order`; `settings` are fields of RunConfig and SamplingConfig, `lineage` is of a trained model."""
+    if lineage:
+        settings = {"model": f"checkpoints/{lineage.label}", **settings}
     of_run = {name: settings.pop(name) for name in ("model", "task") if name in settings}
     sampling = SamplingConfig(**{"gen_length": LENGTH, "block_length": LENGTH, **settings})
     config = RunConfig(order=order, sampling=sampling, num_samples=samples, limit=PROBLEMS, **of_run)
@@ -55,14 +65,18 @@ def made_up_run(order: str = "ar", *, missing: int = 0, samples: int = SAMPLES, 
         }
     )
     return MadeUpRun(
-        folder=Path("made-up"), config=config, record={}, problems=problems, effort=SamplingEffort(), rows=tokens,
-        samples=listed.iloc[: len(listed) - missing],
+        folder=Path("made-up"), config=config, problems=problems, effort=SamplingEffort(), rows=tokens,
+        record={"lineage": lineage.as_dict()} if lineage else {}, samples=listed.iloc[: len(listed) - missing],
     )  # fmt: skip
 
 
 def _sample_tokens(config: RunConfig, problem: str, sample: int, rng: np.random.Generator) -> pd.DataFrame:
     """Commits from left to right, or in random order, of one position a step, or of as many as gamma says."""
-    at_once = 1 + int(float(config.order.partition("=")[2])) if config.order.startswith("eb") else 1
+    at_once = 1
+    if config.order.startswith("eb"):
+        at_once += int(float(config.order.partition("=")[2]))
+    elif config.order.startswith("parallel-"):
+        at_once = int(config.order.partition("-")[2])
     turn = np.arange(LENGTH) if config.order == "ar" else rng.permutation(LENGTH)
     commit_step = np.empty(LENGTH, dtype=int)
     commit_step[turn] = np.arange(LENGTH) // at_once
@@ -95,6 +109,19 @@ def _sample_tokens(config: RunConfig, problem: str, sample: int, rng: np.random.
     )
 
 
+def trained_in(training: str, *, order: str = "ar", step: int = 20, base: str = "tiny", fast: bool = False) -> Lineage:
+    """A training of 8 rollouts and 3 seconds a step."""
+    return Lineage(
+        base=base, training=training, rollout_order=order, fast=fast, step=step, samples=8 * step, seconds=3.0 * step
+    )
+
+
+@pytest.fixture
+def trained() -> Callable[..., Lineage]:
+    """See `trained_in`."""
+    return trained_in
+
+
 @pytest.fixture
 def made_up() -> Callable[..., MadeUpRun]:
     """See `made_up_run`."""
@@ -108,5 +135,8 @@ def enough() -> RunSet:
     runs = [made_up_run(order) for order in orders]
     runs += [made_up_run(order, temperature=1.5) for order in orders]
     runs += [made_up_run("confidence", block_length=block) for block in (1, 4)]
-    runs += [made_up_run(f"eb:gamma={gamma}", temperature=0.0, model=model) for gamma in (1.0, 3.0) for model in "ab"]
+    paced = ("eb:gamma=1.0", "eb:gamma=3.0", "parallel-2", "parallel-6")
+    runs += [made_up_run(order, temperature=0.0, model=model) for order in paced for model in "ab"]
+    trained = [trained_in("first", step=10), trained_in("first"), trained_in("second", order="random")]
+    runs += [made_up_run(order, lineage=lineage) for lineage in trained for order in ("ar", "confidence")]
     return RunSet(tuple(dataclasses.replace(run, folder=Path(f"run-{i}")) for i, run in enumerate(runs)))

@@ -23,7 +23,7 @@ from flexeval.runs.store import Run, RunSet
 CURVES = {
     "pass-at-k": "k", "difference": "k", "block-length": "block", "tokens-per-step": "tokens_per_step",
     "temperature": "temperature", "samplers": "k", "collapse": "step", "non-top-rate": "temperature",
-    "pass-at-nfe": "nfe", "matched-entropy": "k",
+    "pass-at-nfe": "nfe", "matched-entropy": "k", "trained-pass-at-k": "k", "training-time": "minutes",
 }  # fmt: skip
 """Figure -> its horizontal column."""
 DOTS = {"coverage": "share", "bypassed-words": "rate", "connector-entropy": "estimate", "entropy-closure": "estimate"}
@@ -157,7 +157,7 @@ def test_no_two_series_share_dash_and_marker(name, made):
 
 
 def one(runs: RunSet, **settings: Any) -> Run:
-    (run,) = runs.where(**{"block_length": 12, "temperature": 0.6, **settings})
+    (run,) = runs.where(**{"model": "tiny", "block_length": 12, "temperature": 0.6, **settings})
     return run
 
 
@@ -205,7 +205,73 @@ def test_tokens_per_step_are_positions_over_evaluations(made):
     paces = data.groupby("order")["tokens_per_step"].first()
     assert paces["eb:gamma=1.0"] == 2
     assert paces["eb:gamma=3.0"] == 4
-    assert set(data["model"]) == {"a", "b"}
+    assert paces["parallel-6"] == 6
+    assert set(zip(data["model"], data["family"], strict=True)) == {
+        (model, family) for model in "ab" for family in ("eb", "parallel-k")
+    }
+
+
+def test_one_family_suffices_and_confidence_is_its_first(made_up):
+    eb = [made_up(f"eb:gamma={gamma}", model=model) for gamma in (1.0, 3.0) for model in "ab"]
+    single = [made_up("confidence"), made_up("parallel-2", temperature=0.0)]
+    data = FIGURES.get("tokens-per-step")().data(RunSet((*eb, *single)))
+    assert set(data["family"]) == {"eb"}
+    parallel = [made_up(order, model="a") for order in ("confidence", "parallel-3")]
+    data = FIGURES.get("tokens-per-step")().data(RunSet((*eb, *parallel)))
+    assert columns(data, "tokens_per_step", family="parallel-k")["tokens_per_step"].tolist() == [1, 3]
+
+
+def test_before_and_after_are_bands_over_the_same_problems(made_up, trained):
+    runs = {}
+    for order, problems in (("ar", 5), ("confidence", 4)):
+        runs[order] = (
+            made_up(order, samples=16),
+            made_up(order, lineage=trained("first")).part(num_samples=8, limit=problems),
+        )
+    data = FIGURES.get("trained-pass-at-k")().data(RunSet((*runs["ar"], *runs["confidence"])))
+    for order, pair in runs.items():
+        for run in pair:
+            cut = run.part(num_samples=run.config.num_samples, limit=4)
+            mine = columns(data, "k", "estimate", "low", "high", model=run.model, order=order)
+            pd.testing.assert_frame_equal(mine, stats.pass_at_k_band(cut.counts(), [1, 2, 4, 8]), check_dtype=False)
+
+
+def test_the_last_exact_checkpoint_in_ar_order_is_the_one_after(made_up, trained):
+    lineages = [
+        trained("first"), trained("first", step=10), trained("third", fast=True, step=90), trained("x", base="other"),
+        trained("second", order="random", step=90),
+    ]  # fmt: skip
+    runs = [made_up(), *(made_up(lineage=lineage) for lineage in lineages)]
+    for arrangement in (runs, runs[::-1]):
+        data = FIGURES.get("trained-pass-at-k")().data(RunSet(tuple(arrangement)))
+        assert list(data["model"].unique()) == ["tiny", "tiny+first@20"]
+
+
+def test_every_training_begins_at_the_model_before_it(made, enough):
+    data, _ = made("training-time")
+    accuracy = one(enough, order="ar").counts().eval("c / n").mean()
+    assert list(data["training"].unique()) == ["first", "second"]
+    for _, rows in data.groupby("training"):
+        assert rows.iloc[0][["minutes", "rollouts", "estimate"]].tolist() == pytest.approx([0, 0, accuracy])
+    assert columns(data, "minutes", "rollouts", training="first").to_numpy().tolist() == [[0, 0], [0.5, 80], [1, 160]]
+
+
+def test_what_a_training_gained_is_paired_by_problem(made, enough):
+    data, _ = made("training-time")
+    before, after = one(enough, order="ar"), one(enough, order="ar", model="tiny+second@20")
+    gain = stats.pass_at_k_differences(after.counts(), before.counts(), ks=[1])[1]
+    row = data[data["model"] == "tiny+second@20"].iloc[0]
+    assert row[["gain", "gain_low", "gain_high"]].tolist() == [gain.estimate, gain.low, gain.high]
+    assert row["estimate"] == pytest.approx(after.counts().eval("c / n").mean())
+    assert row["high"] - row["low"] == pytest.approx(gain.high - gain.low)
+
+
+def test_training_time_is_drawn_over_rollouts_too(made):
+    data, drawing = made("training-time")
+    over_time, over_rollouts = drawing.axes
+    for axes, x in ((over_time, "minutes"), (over_rollouts, "rollouts")):
+        points = set().union(*(rounded(line.get_xdata(), line.get_ydata()) for line in axes.lines))
+        assert points == rounded(data[x], data["estimate"])
 
 
 def test_matched_entropy_lies_between_sampled_temperatures(made, enough):

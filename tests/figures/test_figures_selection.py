@@ -65,3 +65,18 @@ def test_temperatures_count_above_zero_only(made_up):
 
 def test_common_ks_end_at_the_smallest_n(made_up):
     assert common_ks(RunSet((made_up(samples=6), made_up("random", samples=8)))) == [1, 2, 4, 6]
+
+
+def test_checkpoints_do_not_stand_beside_the_model_before_them(made_up, trained):
+    before = [made_up(order) for order in ("ar", "confidence")]
+    after = [made_up(order, lineage=trained("first")) for order in ("ar", "confidence", "random")]
+    elsewhere = made_up("ar", task="sudoku4", lineage=trained("first"))
+
+    def chosen(*runs):
+        groups = largest_groups(RunSet(runs), free={"order"}, usable=lambda group: group, missing="nothing")
+        return [(group[0].model, group[0].config.task, len(group)) for group in groups]
+
+    assert chosen(*after, *before) == [("tiny", "word-problems", 2)]
+    assert chosen(*after) == [("tiny+first@20", "word-problems", 3)]
+    # On a task that the model before was not run on, the checkpoint is a model like any other.
+    assert chosen(*before, elsewhere) == [("tiny", "word-problems", 2), ("tiny+first@20", "sudoku4", 1)]

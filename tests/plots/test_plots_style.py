@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from flexeval.orders import ORDERS
-from flexeval.plots.style import looks
+from flexeval.plots.style import crossed_looks, looks
 
 
 def lightness(colour: str) -> float:
@@ -52,3 +52,18 @@ def test_an_order_looks_the_same_beside_any_other():
 def test_the_orders_of_the_main_figures_differ_in_lightness():
     colours = [looks([order])[order].colour for order in ("ar", "confidence", "top_prob", "random")]
     assert all(abs(lightness(a) - lightness(b)) > 0.08 for a, b in combinations(colours, 2))
+
+
+@pytest.mark.parametrize("models", [2, 6, 7])
+def test_pairs_share_no_dash_and_marker(models):
+    pairs = crossed_looks(map(str, range(models)), ("eb", "parallel-k"))
+    assert len({(look.dash, look.marker) for look in pairs.values()}) == 2 * models
+
+
+def test_a_pair_looks_like_both_its_parts():
+    pairs = crossed_looks(("before", "after"), ("eb", "parallel-k"))
+    for model in ("before", "after"):
+        strokes = {(look.colour, look.dash) for (own, _), look in pairs.items() if own == model}
+        assert len(strokes) == 1
+    for family in ("eb", "parallel-k"):
+        assert len({look.marker for (_, own), look in pairs.items() if own == family}) == 1
