@@ -12,7 +12,7 @@ from flexeval.errors import InputError
 from flexeval.grpo.config import GRPOConfig
 from flexeval.records import Problem
 from flexeval.registry import parse_spec
-from flexeval.tasks import Task, task_spec
+from flexeval.tasks import TASKS, Task, task_spec
 
 
 def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]:
@@ -41,15 +41,18 @@ def training_task(task: Any, spec: str) -> Task:
     Raises:
         InputError: the task has no training problems, or the user asked for others.
     """
-    if not any(field.name == "split" for field in dataclasses.fields(task)):
-        raise InputError(
-            f"task {task.name!r} has no training problems; train on word-problems, sudoku4, countdown or gsm8k"
-        )
+    if not _has_splits(type(task)):
+        others = ", ".join(name for name in TASKS if _has_splits(TASKS.get(name)))
+        raise InputError(f"task {task.name!r} has no training problems; these have some: {others}")
     split = parse_spec(spec)[1].get("split", "train")
     if split != "train":
         raise InputError(f"training on the {split} split of {task.name!r} would spoil it; leave out split={split}")
     trained: Task = dataclasses.replace(task, split="train")
     return trained
+
+
+def _has_splits(task_class: Any) -> bool:
+    return any(field.name == "split" for field in dataclasses.fields(task_class))
 
 
 def step_problems(problems: Sequence[Problem], *, step: int, count: int, seed: int) -> list[Problem]:

@@ -41,7 +41,7 @@ TASKS.register(
 TASKS.register(
     "mbpp",
     "flexeval.tasks.mbpp:MBPP",
-    summary="MBPP test: Python functions from a description and tests, graded in a sandbox",
+    summary="MBPP: Python functions from a description and tests, graded in a sandbox",
 )
 TASKS.register(
     "countdown",

@@ -1,7 +1,8 @@
-"""MBPP (Austin et al. 2021, arXiv:2108.07732), the 500 problems of its test split: task ids 11 to 510.
+"""MBPP (Austin et al. 2021, arXiv:2108.07732): the 500 problems of its test split, or the 374 of its training split.
 
 The upstream file is `mbpp.jsonl` of google-research/mbpp (974 problems), with the fields `task_id`, `text`,
-`code`, `test_list` and `test_setup_code`. Upstream names no function; the one to write is the function of the
+`code`, `test_list` and `test_setup_code`; which split a problem belongs to goes by its task id (ids 1 to 10 are for
+prompts, 511 to 600 for validation). Upstream names no function; the one to write is the function of the
 reference solution that the first test calls.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from flexeval.errors import InputError
 from flexeval.grading.programs import grade_program
@@ -22,16 +23,8 @@ from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, Row, read_benchmark
 from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
 
-FIRST_ID, LAST_ID = 11, 510
-
-BENCHMARK = Benchmark(
-    title="MBPP",
-    files=("mbpp.jsonl",),
-    hub_id="google-research-datasets/mbpp",
-    hub_config="full",
-    hub_split="test",
-    columns={"task_id": int, "text": str, "code": str, "test_list": list, "test_setup_code": str},
-)
+TASK_IDS = {"test": range(11, 511), "train": range(601, 975)}
+"""The task ids of each split, as the authors drew it."""
 
 WRITE_FUNCTION = PromptTemplate(
     system="You write Python. Answer with the whole function, and the imports that it needs, in one ```python block.",
@@ -49,6 +42,8 @@ class MBPP:
     name: ClassVar[str] = "mbpp"
     gen_length: ClassVar[int] = 256
 
+    split: Literal["test", "train"] = "test"
+    """Which problems."""
     template: str = "default"
     """`default` (description, signature and tests), `bare` (the description alone) or the path of a YAML file, which
     may use {question}, {signature}, {tests} and {entry_point}."""
@@ -56,13 +51,13 @@ class MBPP:
     """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
 
     def problems(self) -> Sequence[Problem]:
-        """The test split, in file order. Raises InputError when the data cannot be read."""
-        rows = read_benchmark(BENCHMARK, self.data_dir).rows
-        return [_problem(row) for row in rows if FIRST_ID <= row["task_id"] <= LAST_ID]
+        """All problems of the split, in file order. Raises InputError when the data cannot be read."""
+        rows = read_benchmark(self._benchmark, self.data_dir).rows
+        return [_problem(row) for row in rows if row["task_id"] in TASK_IDS[self.split]]
 
     def source(self) -> dict[str, Any]:
         """Where the problems came from: origin, fingerprint, rows."""
-        return asdict(read_benchmark(BENCHMARK, self.data_dir).source)
+        return asdict(read_benchmark(self._benchmark, self.data_dir).source)
 
     @cached_property
     def prompt_template(self) -> PromptTemplate:
@@ -88,6 +83,17 @@ class MBPP:
     def isolation(self) -> Isolation:
         """What confines the programs on this machine. Raises InputError where nothing would."""
         return shared_sandbox().isolation
+
+    @property
+    def _benchmark(self) -> Benchmark:
+        return Benchmark(
+            title="MBPP",
+            files=("mbpp.jsonl",),
+            hub_id="google-research-datasets/mbpp",
+            hub_config="full",
+            hub_split=self.split,
+            columns={"task_id": int, "text": str, "code": str, "test_list": list, "test_setup_code": str},
+        )
 
 
 def _problem(row: Row) -> Problem:

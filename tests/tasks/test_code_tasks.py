@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flexeval.errors import InputError
-from flexeval.tasks import Task, get_task
+from flexeval.tasks import Task, get_task, task_spec
 from flexeval.tasks.humaneval import HumanEval
 from flexeval.tasks.mbpp import MBPP
 
@@ -44,6 +44,16 @@ def test_mbpp_is_the_published_test_split(shared_dir: Path) -> None:
     by_id = {problem.id: problem for problem in problems}
     # A function that shadows a builtin, which the tests call.
     assert by_id["mbpp/126"].metadata["entry_point"] == "sum"
+
+
+def test_mbpp_has_the_published_training_split(shared_dir: Path) -> None:
+    task = get_task("mbpp:split=train", data_dir=shared_dir / "data")
+    problems = task.problems()
+    assert [problem.id for problem in problems] == [f"mbpp/{i}" for i in range(601, 975)]
+    assert not {problem.id for problem in get_task("mbpp", data_dir=shared_dir / "data").problems()} & {
+        problem.id for problem in problems
+    }
+    assert task_spec(task) == "mbpp:split=train"
 
 
 def test_bare_prompts_are_the_question(shared_dir: Path) -> None:
