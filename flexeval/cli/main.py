@@ -130,15 +130,22 @@ def main(argv: list[str] | None = None) -> int:
             place = f" ({error.filename})" if error.filename else ""
             return _fail(
                 f"no space left on the device{place}; make room and give the same command again: "
-                "it continues with the samples that are stored"
+                f"it continues {_stored(arguments)}"
             )
         if error.errno in _DENIED:
             return _fail(f"cannot use {error.filename!r}: {error.strerror}")
         raise
     except KeyboardInterrupt:
-        print("flexeval: stopped; the same command continues with the samples that are stored", file=sys.stderr)
+        print(f"flexeval: stopped; the same command continues {_stored(arguments)}", file=sys.stderr)
         return 130
     return status
+
+
+def _stored(arguments: list[str]) -> str:
+    """From where a command that was stopped goes on."""
+    if arguments[:1] == ["grpo"]:
+        return "from the last checkpoint, less than --save-every steps back"
+    return "with the samples that are stored"
 
 
 def _fail(message: str) -> int:
