@@ -12,7 +12,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
 
 
 def sum_in_float32(accelerator: Accelerator) -> None:
-    """Let sharded bfloat16 training add up gradients in float32, and return log-probabilities as such; before `prepare`.
+    """Let sharded bfloat16 training add up gradients in float32, and keep log-probabilities so; before `prepare`.
 
     accelerate's own choice is bfloat16 for all of it, in which a sum of gradients stops growing once it is 256 times
     what is added. Any other training is left as it is.
