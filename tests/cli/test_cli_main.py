@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flexeval.cli import ls
+from flexeval.cli import grpo, ls
 from flexeval.cli.main import VERBS, main
 
 HEAVY = ("torch", "transformers", "pandas", "scipy", "matplotlib", "pyarrow", "datasets", "rich", "lm_eval")
@@ -89,6 +89,22 @@ def test_interrupt_says_how_to_continue(monkeypatch: pytest.MonkeyPatch, capsys:
     assert main(["ls"]) == 130
     (line,) = capsys.readouterr().err.splitlines()
     assert "same command" in line
+
+
+def test_a_training_goes_on_from_its_last_checkpoint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error, status in ((KeyboardInterrupt(), 130), (OSError(errno.ENOSPC, "full"), 2)):
+
+        def run(args: argparse.Namespace, error: BaseException = error) -> int:
+            raise error
+
+        monkeypatch.setattr(grpo, "run", run)
+        assert main(["grpo"]) == status
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "same command" in line
+        assert "from the last checkpoint" in line
+        assert "samples" not in line
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), ValueError("x"), OSError(errno.EIO, "broken disk", "x")], ids=repr)
