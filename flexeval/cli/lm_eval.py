@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from flexeval.errors import InputError
 
 _EPILOG = """\
 examples:
@@ -45,7 +50,11 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
-    """Hand over to lm-eval, with flexeval's tasks and its choice of device and batch size where none is made."""
+    """Hand over to lm-eval, with flexeval's tasks and its choice of device and batch size where none is made.
+
+    Raises:
+        InputError: bad input, also where lm-eval itself finds it.
+    """
     if args.arguments in ([], ["-h"], ["--help"]):
         parser.print_help()
         return 0
@@ -61,7 +70,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     harness = HarnessCLI()
     asked = harness.parse_args()
     config = getattr(asked, "config", None)
-    in_file = {} if config is None else EvaluatorConfig.load_yaml_config(config)
+    with _one_line():
+        in_file = {} if config is None else EvaluatorConfig.load_yaml_config(config)
     if "include_path" in asked:
         theirs = asked.include_path or in_file.get("include_path") or []
         asked.include_path = [str(TASKS_FOLDER), *([theirs] if isinstance(theirs, str) else theirs)]
@@ -70,5 +80,30 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         for option in ("batch_size", "device"):
             if getattr(asked, option, None) is None and option not in in_file:
                 setattr(asked, option, "auto")
-    harness.execute(asked)
+    with _one_line():
+        harness.execute(asked)
     return 0
+
+
+_CHECKS = ("lm_eval.config.evaluate_config", "lm_eval.api.registry", "lm_eval.evaluator")
+"""Modules of lm-eval that look at what the user asks for, before anything is evaluated."""
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn lm-eval's own complaints about its input, which it leaves as tracebacks, into an InputError.
+
+    A complaint is a `raise` in one of the modules that check the input; what fails anywhere else, or by itself, is a
+    bug and keeps its traceback.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+        (raised,) = traceback.StackSummary.extract([(frame, line)])
+        if frame.f_globals.get("__name__") not in _CHECKS or not (raised.line or "").startswith("raise "):
+            raise
+        advice = "; `flexeval lm-eval ls tasks` lists them" if "Tasks not found" in str(error) else ""
+        raise InputError(f"lm-eval: {error}{advice}") from error

@@ -145,6 +145,8 @@ def _stored(arguments: list[str]) -> str:
     """From where a command that was stopped goes on."""
     if arguments[:1] == ["grpo"]:
         return "from the last checkpoint, less than --save-every steps back"
+    if arguments[:1] == ["lm-eval"]:
+        return "with the answers in --use_cache, and from the beginning without it"
     return "with the samples that are stored"
 
 
