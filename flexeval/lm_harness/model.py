@@ -169,6 +169,20 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         turns = chat_history if add_generation_prompt else chat_history[:-1]
         return self._codec.chat_text(turns) + begun
 
+    def chat_template(self, chat_template: bool | str = False) -> str | None:
+        """The source of the model's template, which lm-eval notes beside its results.
+
+        Raises:
+            InputError: a template that is asked for by name.
+        """
+        if isinstance(chat_template, str):
+            raise InputError(
+                f"the model flexeval has one chat template, its checkpoint's, and none by name ({chat_template!r}); "
+                "write --apply_chat_template without a name"
+            )
+        source: str | None = super().chat_template(chat_template)
+        return source
+
     @property
     def tokenizer_name(self) -> str:
         """Part of the name of lm-eval's cache of requests."""

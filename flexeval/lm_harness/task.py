@@ -6,7 +6,9 @@ request of its own, so that lm-eval neither repeats an answer nor drops all but 
 
 from __future__ import annotations
 
+import difflib
 import logging
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,14 +19,18 @@ import datasets
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
+from flexeval.errors import InputError, did_you_mean
 from flexeval.lm_harness.arguments import read_value
 from flexeval.lm_harness.instance import SampleInstance
 from flexeval.records import Prompt
 from flexeval.stats import default_ks, pass_at_k
-from flexeval.tasks import get_task
+from flexeval.tasks import get_task, with_template
 from flexeval.tasks.task import RunsPrograms
 
 SPLIT = "test"
+
+METADATA = ("repeats", "data_dir", "prompt")
+"""What the tasks read of `--metadata`."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,17 +51,24 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
         """
         Args:
             config: the task file. `metadata`, to which lm-eval adds what `--metadata` says, may hold `repeats` (samples
-                per problem) and `data_dir` (folder of local benchmark files).
+                per problem), `data_dir` (folder of local benchmark files) and `prompt` (a template of the task, or the
+                path of a YAML file, as `flexeval passk --prompt`).
 
         Raises:
-            InputError: an unknown task, data that cannot be read, or programs that nothing would confine.
+            InputError: an unknown task, template or name in `metadata`, no sample to draw, data that cannot be read, or
+                programs that nothing would confine.
         """
         settings = {name: value for name, value in config.items() if name != "class"}
-        metadata = settings["metadata"]
+        metadata = settings.get("metadata") or {}
+        _refuse_misspelt(metadata)
         if "repeats" in metadata:
-            settings["repeats"] = read_value(metadata["repeats"], int, what="metadata 'repeats'")
-        folder = metadata.get("data_dir")
-        self._task = get_task(settings["dataset_name"], data_dir=None if folder is None else Path(folder))
+            settings["repeats"] = metadata["repeats"]
+        if "repeats" in settings:
+            settings["repeats"] = _at_least_one(settings["repeats"])
+        spec, folder = settings["dataset_name"], metadata.get("data_dir")
+        if "prompt" in metadata:
+            spec = with_template(spec, str(metadata["prompt"]))
+        self._task = get_task(spec, data_dir=None if folder is None else Path(folder))
         self._problems = {problem.id: problem for problem in self._task.problems()}
         if isinstance(self._task, RunsPrograms):
             logger.info("generated programs run as %s", self._task.isolation().summary())
@@ -65,6 +78,10 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
         """The documents: id, question and target of every problem."""
         rows = [{"problem_id": p.id, "question": p.question, "target": p.target} for p in self._problems.values()]
         self.dataset = datasets.DatasetDict({SPLIT: datasets.Dataset.from_list(rows)})
+
+    def build_all_requests(self, **options: Any) -> None:
+        """The requests of this process, never from `--cache_requests`: those know neither `repeats` nor the data."""
+        super().build_all_requests(**{**options, "cache_requests": False})
 
     def fewshot_context(
         self,
@@ -107,13 +124,13 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
         ]
 
     def process_results(self, doc: Mapping[str, str], results: list[str]) -> dict[str, float]:
-        """Pass@k of one problem from the texts of its samples, in percent of 1."""
+        """Pass@k of one problem from the texts of its samples, between 0 and 1."""
         if "bypass" in self._metric_fn_list:  # --predict_only
             metrics: dict[str, float] = super().process_results(doc, results)
             return metrics
         problem = self._problems[doc["problem_id"]]
         # By threads: what takes long in a grader happens in processes of its own.
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             correct = sum(grade.correct for grade in pool.map(lambda text: self._task.grade(problem, text), results))
         return {f"pass@{k}": pass_at_k(len(results), correct, k) for k in default_ks(len(results))}
 
@@ -127,3 +144,17 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
 
     def _metrics(self) -> list[str]:
         return [f"pass@{k}" for k in default_ks(self.config.repeats)]
+
+
+def _refuse_misspelt(metadata: Mapping[str, Any]) -> None:
+    """Refuse names that are nearly ours. lm-eval adds the model's arguments, so that any other may be somebody's."""
+    for name in metadata:
+        if name not in METADATA and difflib.get_close_matches(name.lower(), METADATA, cutoff=0.75):
+            raise did_you_mean("metadata", name, METADATA)
+
+
+def _at_least_one(repeats: Any) -> int:
+    number: int = read_value(repeats, int, what="'repeats'")
+    if number < 1:
+        raise InputError(f"'repeats' must be at least 1, the samples of a problem, not {number}")
+    return number

@@ -33,7 +33,7 @@ def local_tasks(folder: Path) -> None:
     common = {**data, "test_split": "test", "doc_to_text": "question", "doc_to_target": "gold"}
     choice = {"task": "local_choice", "output_type": "multiple_choice", "doc_to_choice": "choices"}
     until = {"do_sample": False, "max_gen_toks": 8, "until": ["\n"]}
-    open_ = {"task": "local_open", "output_type": "generate_until", "generation_kwargs": until}
+    open_ = {"task": "local_open", "output_type": "generate_until", "generation_kwargs": until, "repeats": 2}
     for own in (choice, open_):
         (folder / f"{own['task']}.yaml").write_text(yaml.safe_dump({**common, **own}))
 
@@ -56,6 +56,9 @@ def run(folder: Path, *launcher: str, out: str) -> dict[str, dict[str, object]]:
     results: dict[str, dict[str, object]] = json.loads(written.read_text())["results"]
     assert {"acc,none"} < results["local_choice"].keys()
     assert {"exact_match,none"} < results["local_open"].keys()
+    (logged,) = (folder / out).rglob("samples_local_open_*.jsonl")
+    answers = [json.loads(row)["resps"] for row in logged.read_text().splitlines()]
+    assert [[len(repeats) for repeats in answer] for answer in answers] == [[2]] * 3, "no copies to even out the lists"
     assert {"pass@1,none", "pass@2,none"} < results["flexeval_word_problems"].keys()
     return results
 
@@ -68,7 +71,8 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
         *("cache-one_rank0.db", "cache-two_rank0.db", "cache-two_rank1.db")
     }
     # Again, from the cache.
-    (next((tmp_path / "one").rglob("results_*.json"))).unlink()
+    for path in [path for path in (tmp_path / "one").rglob("*") if path.is_file()]:
+        path.unlink()
     assert run(tmp_path, out="one") == one
 
 

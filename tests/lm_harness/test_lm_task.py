@@ -13,7 +13,8 @@ import yaml
 import flexeval
 from flexeval.errors import InputError
 from flexeval.lm_harness import TASKS_FOLDER, FlexevalLM, task_manager
-from flexeval.records import RunConfig, SamplingConfig
+from flexeval.lm_harness.task import FlexevalTask
+from flexeval.records import Prompt, RunConfig, SamplingConfig
 from flexeval.runs.runner import run
 from flexeval.stats import pass_at_k_table
 
@@ -131,6 +132,66 @@ def test_a_task_file_may_change_the_task(tmp_path):
         task_manager(tmp_path, include_defaults=False).load(["my_hard"])
 
 
+@pytest.mark.parametrize(
+    ("metadata", "line"),
+    [
+        ({"repeats": 0}, "'repeats' must be at least 1, the samples of a problem, not 0"),
+        ({"repeats": -1}, "'repeats' must be at least 1"),
+        ({"repeats": "many"}, "'repeats' must be a whole number"),
+        ({"repeat": 64}, "unknown metadata: 'repeat'. Did you mean 'repeats'"),
+        ({"data-dir": "data"}, "unknown metadata: 'data-dir'. Did you mean 'data_dir'"),
+        ({"prompt": "bare"}, "has one prompt only"),
+    ],
+)
+def test_bad_metadata_is_one_line(metadata, line):
+    with pytest.raises(InputError, match=line) as caught:
+        load("flexeval_word_problems", **metadata)
+    assert "\n" not in str(caught.value)
+
+
+def test_metadata_may_hold_what_others_read():
+    """lm-eval adds the model's arguments, whichever model it is."""
+    others = {"pretrained": "tiny", "order": "ar", "tokenizer": "x", "max_seq_lengths": [4], "download_dir": "y"}
+    assert load("flexeval_word_problems", **others).config.repeats == 16
+
+
+def test_a_task_needs_no_metadata():
+    settings = yaml.safe_load((TASKS_FOLDER / "flexeval_word_problems.yaml").read_text().replace("!function", ""))
+    task = FlexevalTask({name: value for name, value in settings.items() if name != "metadata"} | {"repeats": "3"})
+    assert task.config.repeats == 3
+    with pytest.raises(InputError, match="'repeats' must be at least 1"):
+        FlexevalTask(settings | {"repeats": 0})
+
+
+def test_the_wording_may_be_chosen(shared_dir, tmp_path):
+    (tmp_path / "wording.yaml").write_text("system: Be brief.\nuser: 'Now: {question}'\nprefill: 'So '\n")
+    for prompt in ("bare", str(tmp_path / "wording.yaml")):
+        task = load("flexeval_gsm8k", data_dir=str(shared_dir / "data"), prompt=prompt)
+        task.build_all_requests(limit=1)
+        own = flexeval.get_task(f"gsm8k:template={prompt}", data_dir=shared_dir / "data")
+        assert asdict(task.instances[0].prompt) == asdict(own.prompt(own.problems()[0]))
+
+
+def test_requests_are_not_taken_from_a_cache_that_knows_no_repeats(monkeypatch):
+    def load_from_cache(*, file_name, cache):
+        assert not cache, "the stored requests may be those of another number of repeats"
+
+    monkeypatch.setattr("lm_eval.api.task.load_from_cache", load_from_cache)
+    task = load("flexeval_word_problems", repeats=3)
+    task.build_all_requests(limit=2, cache_requests=True)
+    assert len(task.instances) == 6
+
+
+def test_the_group_is_the_mean_of_its_tasks(tiny, shared_dir):
+    metadata = {"repeats": 2, "data_dir": str(shared_dir / "data")}
+    results = evaluate(FlexevalLM(tiny, gen_length=24), ["flexeval"], limit=1, metadata=metadata)
+    tasks = yaml.safe_load((TASKS_FOLDER / "flexeval.yaml").read_text())["task"]
+    assert results["results"].keys() >= set(tasks)
+    each = [results["results"][name]["pass@1,none"] for name in tasks]
+    assert results["groups"]["flexeval"]["pass@1,none"] == pytest.approx(sum(each) / len(each))
+    assert all(len(sample["resps"]) == 2 for name in tasks for sample in results["samples"][name])
+
+
 def test_the_group_holds_every_task_file():
     names = {yaml.safe_load(path.read_text().replace("!function", ""))["task"] for path in _task_files()}
     group = yaml.safe_load((TASKS_FOLDER / "flexeval.yaml").read_text())
@@ -148,7 +209,7 @@ def _task_files() -> list[Path]:
 
 @pytest.fixture
 def local_tasks(tmp_path, monkeypatch):
-    """A multiple-choice task and a generation task, each with a few-shot split."""
+    """A multiple-choice task and generation tasks: greedy, of several samples, and with a begun answer."""
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     rows = [{"question": q, "choices": c, "gold": g, "answer": c[g]} for q, c, g in PROBLEMS]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -157,7 +218,10 @@ def local_tasks(tmp_path, monkeypatch):
     choice = {"output_type": "multiple_choice", "doc_to_choice": "choices", "doc_to_target": "gold"}
     until = {"do_sample": False, "max_gen_toks": 6, "until": ["."]}
     open_ = {"output_type": "generate_until", "doc_to_target": "answer", "generation_kwargs": until}
-    for name, own in (("local_choice", choice), ("local_open", open_)):
+    drawn = {**open_, "generation_kwargs": {"temperature": 3.0, "max_gen_toks": 6}, "repeats": 3}
+    begun = {**open_, "gen_prefix": "<answer>"}
+    tasks = {"local_choice": choice, "local_open": open_, "local_drawn": drawn, "local_begun": begun}
+    for name, own in tasks.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"task": name, **common, **own}))
     return tmp_path
 
@@ -196,3 +260,30 @@ def test_few_shot_chat_and_system_instruction_reach_the_model(tiny, local_tasks)
     )
     (text,) = lm.generate_until([request])
     assert sample["resps"] == [[text.split(".")[0]]]
+
+
+def test_repeats_of_lm_eval_s_own_tasks_are_different_samples(tiny, local_tasks):
+    lm = FlexevalLM(tiny)
+    results = evaluate(lm, ["local_drawn"], include=local_tasks)
+    for sample in results["samples"]["local_drawn"]:
+        ((context, asked),) = sample["arguments"]
+        request = lm_eval.api.instance.Instance(
+            "generate_until", {}, (context, asked), 0, ("local_drawn", sample["doc_id"], 3)
+        )
+        ((one, two, three),) = sample["resps"]
+        assert [one, two, three] == lm.generate_until([request] * 3)
+        assert len({one, two, three}) == 3
+        assert sample["filtered_resps"] == [one], "lm-eval's own filter"
+
+
+def test_a_begun_answer_is_continued(tiny, local_tasks):
+    lm = FlexevalLM(tiny)
+    results = evaluate(lm, ["local_begun"], include=local_tasks, limit=1, apply_chat_template=True)
+    (sample,) = results["samples"]["local_begun"]
+    ((context, _),) = sample["arguments"]
+    assert lm.tok_encode(context) == tiny.encode(Prompt(user=sample["doc"]["question"], prefill="<answer>"))
+
+
+def test_a_template_by_name_is_refused(tiny):
+    with pytest.raises(InputError, match="write --apply_chat_template without a name"):
+        FlexevalLM(tiny).chat_template("tool_use")
