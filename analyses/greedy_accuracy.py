@@ -5,8 +5,8 @@
 
 One sample a problem at T = 0, LLaDA's low-confidence order, blocks of 32, one token per step, at gen_length 128, 256
 and 512 (arXiv:2601.15165, Table 1). Samples are stored as they finish, and the same command continues. Intervals are
-95 % bootstrap intervals over problems; the published numbers have none. They are printed where the
-benchmark is the same: results/paper/paper_rl_accuracy.csv.
+95 % bootstrap intervals over problems; the published numbers have none. They are printed where the benchmark is the
+same, down to its problems: the whole test split (results/paper/paper_rl_accuracy.csv).
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ import pandas as pd
 from flexeval import RunConfig, SamplingConfig, get_task, load_model, stats
 from flexeval.runs.runner import run
 from flexeval.runs.store import default_folder_name
-from flexeval.tasks import task_spec
+from flexeval.tasks import Task, task_spec
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "paper" / "paper_rl_accuracy.csv"
 LENGTHS = (128, 256, 512)
 
 
-def measured(arguments: argparse.Namespace) -> dict[int, stats.Interval]:
+def measured(arguments: argparse.Namespace, task: Task) -> dict[int, stats.Interval]:
     """Accuracy by gen_length, fractions."""
-    task = get_task(arguments.task, data_dir=arguments.data_dir)
     model = load_model(arguments.model, device=arguments.device, dtype=arguments.dtype)
     accuracy = {}
     for gen_length in arguments.gen_length:
@@ -46,6 +45,13 @@ def measured(arguments: argparse.Namespace) -> dict[int, stats.Interval]:
     return accuracy
 
 
+def published_for(task: Task, limit: int | None) -> pd.DataFrame:
+    """The published rows for the same problems: those of the test split, all of them."""
+    published = pd.read_csv(PUBLISHED)
+    same = limit is None and getattr(task, "split", "test") == "test"
+    return published[published["benchmark"] == (task.name if same else None)]
+
+
 def table(name: str, accuracy: dict[int, stats.Interval], published: pd.DataFrame) -> list[str]:
     """A Markdown table, percent: one column a length, the published methods first."""
     lengths = sorted({*accuracy, *published["gen_length"]})
@@ -53,13 +59,24 @@ def table(name: str, accuracy: dict[int, stats.Interval], published: pd.DataFram
     for method, rows in published.groupby("method", sort=False):
         by_length = dict(zip(rows["gen_length"], rows["accuracy_percent"], strict=True))
         lines.append(f"| {method} | " + " | ".join(f"{by_length.get(n, '-')}" for n in lengths) + " |")
-    cells = [
-        f"{100 * accuracy[n].estimate:.1f} [{100 * accuracy[n].low:.1f}, {100 * accuracy[n].high:.1f}]"
-        if n in accuracy
-        else "-"
-        for n in lengths
-    ]
+    cells = [_cell(accuracy[n]) if n in accuracy else "-" for n in lengths]
     return [*lines, f"| **{name}** | " + " | ".join(cells) + " |"]
+
+
+def _cell(share: stats.Interval) -> str:
+    return f"{100 * share.estimate:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
+def caption(arguments: argparse.Namespace, task: Task, accuracy: dict[int, stats.Interval]) -> str:
+    """What the numbers are of, and the command that makes them."""
+    given = [("--model", arguments.model), ("--task", task_spec(task)), ("--order", arguments.order)]
+    given += [("--limit", str(arguments.limit))] * (arguments.limit is not None)
+    command = " ".join([*(word for option in given for word in option), "--gen-length", *map(str, accuracy)])
+    (problems,) = {share.problems for share in accuracy.values()}
+    return (
+        f"`python analyses/greedy_accuracy.py {command}`: percent of {problems} problems of {task_spec(task)} that are "
+        f"solved at T = 0 in {arguments.order} order, one token per step, by gen_length; 95 % intervals over problems."
+    )
 
 
 def main() -> None:
@@ -76,10 +93,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the table here")
     arguments = parser.parse_args()
 
-    accuracy = measured(arguments)
-    published = pd.read_csv(PUBLISHED)
-    published = published[published["benchmark"] == get_task(arguments.task).name]
-    lines = table(arguments.model, accuracy, published)
+    task = get_task(arguments.task, data_dir=arguments.data_dir)
+    accuracy = measured(arguments, task)
+    rows = table(arguments.model, accuracy, published_for(task, arguments.limit))
+    lines = [caption(arguments, task, accuracy), "", *rows]
     print("\n".join(lines))
     if arguments.out is not None:
         arguments.out.write_text("# Greedy accuracy, percent\n\n" + "\n".join(lines) + "\n")
