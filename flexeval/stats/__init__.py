@@ -11,7 +11,7 @@ from flexeval.stats.connectors import CONNECTORS
 from flexeval.stats.correlation import accuracy_correlation, accuracy_pairs
 from flexeval.stats.coverage import Coverage, coverage, coverage_frame
 from flexeval.stats.crossing import Crossing, crossing_point
-from flexeval.stats.diversity import collapse_table, diversity, diversity_table, self_bleu
+from flexeval.stats.diversity import collapse_table, diversity_table, self_bleu
 from flexeval.stats.enrichment import Enrichment, enrichment
 from flexeval.stats.entropy import connector_entropy, entropy_difference, entropy_table, highest_entropy_words
 from flexeval.stats.extrapolation import BetaBinomial, extrapolate
@@ -58,7 +58,6 @@ __all__ = [
     "default_ks",
     "difference_band",
     "difference_frame",
-    "diversity",
     "diversity_table",
     "enrichment",
     "entropy_difference",

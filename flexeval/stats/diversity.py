@@ -8,7 +8,7 @@ Knows samples and token rows as run folders hold them. It does not know what is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,39 +18,11 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from flexeval.errors import InputError
 from flexeval.stats.pooled import problem_codes
-from flexeval.stats.resampling import LEVEL, REPLICATES, normal_score, resample
 
 _ORDERS = range(1, 5)
 """Lengths of the n-grams of BLEU."""
 Ngrams = list["Counter[tuple[str, ...]]"]
 """Of one text: how often each n-gram occurs, by length."""
-
-
-def diversity(
-    samples: pd.DataFrame,
-    *,
-    tasks: Sequence[Hashable] | None = None,
-    level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Mean diversity over problems, with intervals.
-
-    Args:
-        samples: columns problem_id, extracted, text; the same number of samples of every problem.
-        tasks: the task of each problem, in the order in which the problems appear.
-        level, replicates, seed: as in `interval`.
-
-    Returns:
-        One row a measure: measure, estimate, low, high. The measures are the columns of `diversity_table`.
-
-    Raises:
-        InputError: what `diversity_table` and `interval` refuse.
-    """
-    table = diversity_table(samples)
-    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
-    low_K, high_K = resampled.bounds(normal_score(level))
-    return pd.DataFrame({"measure": table.columns, "estimate": resampled.means_K, "low": low_K, "high": high_K})
 
 
 def diversity_table(samples: pd.DataFrame) -> pd.DataFrame:
@@ -60,8 +32,9 @@ def diversity_table(samples: pd.DataFrame) -> pd.DataFrame:
         samples: columns problem_id, extracted, text; the same number of samples of every problem, at least two.
 
     Returns:
-        One row a problem: distinct_answers and distinct_texts (counts; no answer is not an answer, answers are
-        compared as extracted), self_bleu (a fraction). `interval` and `paired_difference` take it.
+        One row a problem, fractions: distinct_answers and distinct_texts (how many there are, over the number of
+        samples; no answer is not an answer, answers are compared as extracted), self_bleu. `interval` and `comparison`
+        take it.
 
     Raises:
         InputError: no sample, unequal numbers of samples, or a single one.
@@ -72,8 +45,8 @@ def diversity_table(samples: pd.DataFrame) -> pd.DataFrame:
         raise InputError("diversity needs at least 2 samples of every problem; sample more")
     return pd.DataFrame(
         {
-            "distinct_answers": by_problem["extracted"].nunique(),
-            "distinct_texts": by_problem["text"].nunique(),
+            "distinct_answers": by_problem["extracted"].nunique() / n,
+            "distinct_texts": by_problem["text"].nunique() / n,
             "self_bleu": by_problem["text"].agg(lambda texts: self_bleu([text or "" for text in texts])),
         }
     )

@@ -8,7 +8,7 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from flexeval.errors import InputError
-from flexeval.stats import collapse_table, diversity, diversity_table, self_bleu
+from flexeval.stats import collapse_table, diversity_table, interval, self_bleu
 
 WORDS = ["so", "then", "the", "sum", "of", "two", "and", "three", "is", "five", ".", "thus", ",", "we", "add", "four"]
 
@@ -35,7 +35,7 @@ def samples(rows):
     return pd.DataFrame(rows, columns=["problem_id", "extracted", "text"], dtype=object)
 
 
-def test_counts_distinct_answers_and_texts_of_each_problem():
+def test_shares_of_distinct_answers_and_texts_of_each_problem():
     table = diversity_table(
         samples(
             [("q", "7", "it is 7"), ("q", "7", "7 it is"), ("q", None, "it"), ("q", "8", "it")]
@@ -43,17 +43,15 @@ def test_counts_distinct_answers_and_texts_of_each_problem():
         )
     )
     assert table.index.tolist() == ["q", "p"]
-    assert table["distinct_answers"].tolist() == [2, 0]
-    assert table["distinct_texts"].tolist() == [3, 1]
+    assert table["distinct_answers"].tolist() == [2 / 4, 0]
+    assert table["distinct_texts"].tolist() == [3 / 4, 1 / 4]
     assert table["self_bleu"].iloc[1] == pytest.approx(1)
 
 
 def test_means_come_with_intervals():
     rows = [(f"p{i}", str(j % (1 + i % 3)), text) for i in range(9) for j, text in enumerate(random_texts(i, 4))]
-    frame = diversity(samples(rows))
-    assert list(frame.columns) == ["measure", "estimate", "low", "high"]
-    answers = frame.set_index("measure").loc["distinct_answers"]
-    assert answers["estimate"] == pytest.approx(2) and 1 < answers["low"] < 2 < answers["high"] < 3
+    answers = interval(diversity_table(samples(rows)))["distinct_answers"]
+    assert answers.estimate == pytest.approx(2 / 4) and 1 / 4 < answers.low < 2 / 4 < answers.high < 3 / 4
 
 
 def test_compares_at_one_n_only():
