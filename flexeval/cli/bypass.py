@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options, stored
+from flexeval.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     from flexeval import stats
     from flexeval.cli import output
+    from flexeval.cli.units import with_units
     from flexeval.runs.store import read_runs
 
     top = options.whole_number(args.top, least=1, what="--top")
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     runs = read_runs(args.runs)
     labels = runs.labels()
 
-    enrichments: dict[str, Enrichment | None] = {}
+    enrichments: dict[str, Enrichment | InputError] = {}
     tables, most = [], []
     for label, run in zip(labels, runs, strict=True):
         words = stats.words(run.tokens(_COLUMNS))
@@ -75,19 +77,22 @@ def run(args: argparse.Namespace) -> int:
     console = output.console(stdout_taken=args.json == "-")
     console.print("Bypass rate of connectors and of other words at the same place, percent", soft_wrap=True)
     console.print(_enrichment_table(enrichments))
+    for label, found in enrichments.items():
+        if isinstance(found, InputError):
+            console.print(f"{label}: {found}", soft_wrap=True)
     console.print("Most bypassed words: rate in percent with Wilson intervals, delay in steps", soft_wrap=True)
     console.print(_word_table(most_bypassed))
     for line in stored.introduction(labels, runs):
         console.print(line, soft_wrap=True)
-    found = [{"run": label, **dataclasses.asdict(made)} for label, made in enrichments.items() if made is not None]
+    by_word = {"percent": ["rate", "low", "high"], "steps": ["delay"]}
     content = {
         "runs": stored.about(labels, runs),
-        "enrichment": stored.records(pd.json_normalize(found, sep="_")),
-        "most_bypassed": stored.records(most_bypassed),
-        "words": stored.records(every_word),
+        "enrichment": [_enrichment_row(label, found) for label, found in enrichments.items()],
+        "most_bypassed": stored.records(with_units(most_bypassed, **by_word)),
+        "words": stored.records(with_units(every_word, **by_word)),
     }
     output.write_json(args.json, content)
-    output.write_csv(args.csv, every_word)
+    output.write_csv(args.csv, with_units(every_word, **by_word))
     return 0
 
 
@@ -96,24 +101,38 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _enrichment(words: pd.DataFrame, run: Run) -> Enrichment | None:
-    """None where no connector has another word at its place."""
+def _enrichment(words: pd.DataFrame, run: Run) -> Enrichment | InputError:
+    """Or why there is none."""
     from flexeval import stats
 
-    place = words["position"] % run.config.sampling.block
-    matched = words.groupby([words["problem_id"], place], observed=True)["connector"].nunique() > 1
-    return stats.enrichment(words, run.config.sampling.block) if matched.any() else None
+    try:
+        return stats.enrichment(words, run.config.sampling.block)
+    except InputError as error:
+        return error
+
+
+def _enrichment_row(label: str, found: Enrichment | InputError) -> dict[str, Any]:
+    """As JSON values: the numbers, or the reason why there are none."""
+    import pandas as pd
+
+    from flexeval.cli.units import with_units
+
+    if isinstance(found, InputError):
+        return {"run": label, "missing": str(found)}
+    row = pd.json_normalize({"run": label, **dataclasses.asdict(found)}, sep="_")
+    differences = ["difference_estimate", "difference_low", "difference_high"]
+    return stored.records(with_units(row, percent=["rate", "matched_rate"], points=differences))[0]
 
 
 # ----- tables -----
 
 
-def _enrichment_table(enrichments: dict[str, Enrichment | None]) -> Table:
+def _enrichment_table(enrichments: dict[str, Enrichment | InputError]) -> Table:
     from rich.table import Table
 
     table = Table("", "connectors", "rate", "others, matched", "difference", "ratio", "p")
     for label, found in enrichments.items():
-        if found is None:
+        if isinstance(found, InputError):
             table.add_row(label, *["-"] * 6)
             continue
         table.add_row(

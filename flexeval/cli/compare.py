@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options, pair, stored
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from flexeval.runs.store import RunSet
 
 _EPILOG = """\
 examples:
-  flexeval compare runs/tiny/word-problems/ar-* runs/tiny/word-problems/confidence-*
+  flexeval compare RUN RUN
+  flexeval compare RUN RUN --limit 100 --num-samples 16
   flexeval compare RUN RUN --k 1,4,16,64 --nfe 64,256,1024 --json compare.json
+  flexeval compare RUN RUN --diversity --extrapolate 1024
 
 Differences are the first run minus the second, paired by problem, with 95 % intervals over problems; the band
 holds the differences at all k at once. The curves cross where the run that leads at the smallest k falls behind
-for good. CoverageAUC is the mean of Pass@k over the grid of k, each weighted by its stretch of log k. pass@NFE
-is the chance to have solved a problem within a total budget of mask-predictor evaluations.
+for good. CoverageAUC is the mean of Pass@k over the grid of k, each weighted by its stretch of log k. Potential@k
+is the share of failing single samples that k samples turn into a success. pass@NFE is the chance to have solved a
+problem within a total budget of mask-predictor evaluations.
 """
 
 
@@ -27,7 +34,7 @@ def add_parser(verbs: Any) -> None:
     """Register the verb."""
     verbs.add_parser(
         "compare",
-        help="two runs: differences in Pass@k, where they cross, CoverageAUC, pass@NFE",
+        help="two runs: differences in Pass@k, where they cross, CoverageAUC, Potential@k, pass@NFE, diversity",
         description="Paired differences between two runs on the same problems, with intervals and verdicts.",
         epilog=_EPILOG,
         declare=_declare,
@@ -40,7 +47,17 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nfe", metavar="N,N,...", help="Budgets of pass@NFE. [default: powers of two that both runs can pay]"
     )
-    stored.add_output(parser, rows="one row a measure and k or budget")
+    parser.add_argument(
+        "--diversity",
+        action="store_true",
+        help="Also compare how different the samples of a problem are: distinct answers, distinct texts, self-BLEU.",
+    )
+    parser.add_argument(
+        "--extrapolate",
+        metavar="K",
+        help="Also fit a beta-binomial model to each run and read Pass@k off it, from n to K. A fit, no measurement.",
+    )
+    stored.add_output(parser, rows="one row a difference: its measure, and its k or budget")
     parser.set_defaults(run=run)
 
 
@@ -51,16 +68,20 @@ def run(args: argparse.Namespace) -> int:
 
     for target in (args.json, args.csv):
         output.check_target(target)
-    runs = pair.read_pair(args.runs)
-    ks, budgets = _ks(args.k, runs), _budgets(args.nfe, runs)
+    runs = pair.read_pair(args)
+    ks, budgets, far = _ks(args.k, runs), _budgets(args.nfe, runs), _beyond(args.extrapolate, runs)
 
-    a, b = (run.counts() for run in runs)
+    a, b = counts = [run.counts() for run in runs]
+    labels = runs.labels()
     report = compare_report.Comparison(
         ks=ks,
-        pass_at_k=stats.comparison(stats.pass_at_k_table(a, ks), stats.pass_at_k_table(b, ks)),
+        pass_at_k=_fractions(stats.pass_at_k_table(a, ks), stats.pass_at_k_table(b, ks)),
         crossing=stats.crossing_point(a, b, ks) if len(ks) > 1 else None,
-        area=stats.comparison(stats.coverage_auc(a, ks), stats.coverage_auc(b, ks)),
-        pass_at_nfe=stats.comparison(*(stats.pass_at_nfe_table(run.samples, budgets) for run in runs)),
+        area=_fractions(stats.coverage_auc(a, ks), stats.coverage_auc(b, ks)),
+        potential=_each(labels, [stats.potential_at_k(of_run, [k for k in ks if k > 1]) for of_run in counts]),
+        pass_at_nfe=_fractions(*(stats.pass_at_nfe_table(run.samples, budgets) for run in runs)),
+        diversity=_fractions(*(stats.diversity_table(run.samples) for run in runs)) if args.diversity else None,
+        extrapolation=_each(labels, [stats.extrapolate(of_run, far) for of_run in counts]) if far else None,
     )
 
     compare_report.show(output.console(stdout_taken=args.json == "-"), runs, report)
@@ -69,17 +90,47 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _fractions(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    from flexeval import stats
+
+    return stats.comparison(a, b, largest=1.0)
+
+
+def _each(labels: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of the runs under each other."""
+    import pandas as pd
+
+    return pd.concat([stored.named(*both) for both in zip(labels, tables, strict=True)], ignore_index=True)
+
+
 def _ks(text: str | None, runs: RunSet) -> list[int]:
     """The values of --k, ascending. Raises InputError unless they are whole numbers up to n of every problem."""
     from flexeval.stats import default_ks
 
-    n = int(min(run.counts()["n"].min() for run in runs))
+    n = _fewest(runs)
     if text is None:
         return default_ks(n)
     ks = _ascending(text, what="every k of --k")
     if ks[-1] > n:
         raise InputError(f"pass@{ks[-1]} needs {ks[-1]} samples of every problem, but one has {n}; keep k <= {n}")
     return ks
+
+
+def _fewest(runs: RunSet) -> int:
+    """Samples of the problem that has the fewest."""
+    return int(min(run.counts()["n"].min() for run in runs))
+
+
+def _beyond(text: str | None, runs: RunSet) -> list[int]:
+    """n, its doublings, and the value of --extrapolate. Raises InputError unless that is a whole number past n."""
+    if text is None:
+        return []
+    n = _fewest(runs)
+    furthest = options.whole_number(text, least=1, what="--extrapolate")
+    if furthest <= n:
+        raise InputError(f"--extrapolate is for k past n = {n}, not {furthest}; Pass@k up to n is measured")
+    doublings = int(math.log2(furthest / n))
+    return sorted({*(n * 2**i for i in range(doublings + 1)), furthest})
 
 
 def _budgets(text: str | None, runs: RunSet) -> list[int]:

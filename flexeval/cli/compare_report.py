@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from flexeval.cli import stored
+from flexeval.cli.units import with_units
 from flexeval.runs.store import RunSet
 from flexeval.stats import Crossing
 
-_FRACTIONS = ["a", "b", "difference", "low", "high", "band_low", "band_high"]
+_COMPARED = {"percent": ["a", "b"], "points": ["difference", "low", "high", "band_low", "band_high"]}
+_OF_A_RUN = {"percent": ["estimate", "low", "high"]}
+_CALLED = {"distinct_answers": "distinct answers", "distinct_texts": "distinct texts", "self_bleu": "self-BLEU"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,13 @@ class Comparison:
     crossing: Crossing | None
     """None for a single k."""
     area: pd.DataFrame
+    potential: pd.DataFrame
+    """run, and the columns of `potential_at_k`."""
     pass_at_nfe: pd.DataFrame
+    diversity: pd.DataFrame | None
+    """None where it was not asked for."""
+    extrapolation: pd.DataFrame | None
+    """run, and the columns of `extrapolate`; None where it was not asked for."""
 
 
 def show(console: Console, runs: RunSet, report: Comparison) -> None:
@@ -42,43 +51,58 @@ def show(console: Console, runs: RunSet, report: Comparison) -> None:
     grid = ", ".join(map(str, report.ks))
     console.print(f"CoverageAUC in percent, over k = {grid}", soft_wrap=True)
     console.print(_table(report.area, "CoverageAUC", labels))
+    if len(report.potential):
+        console.print("Potential@k in percent: of single samples that fail, those that k samples save", soft_wrap=True)
+        console.print(_by_run(report.potential, "Potential@{}", labels))
     console.print("pass@NFE in percent: solved within a budget of mask-predictor evaluations", soft_wrap=True)
     console.print(_table(report.pass_at_nfe, "NFE {}", labels))
+    if report.diversity is not None:
+        console.print("Diversity in percent: distinct ones among the samples of a problem; self-BLEU", soft_wrap=True)
+        console.print(_table(report.diversity.replace({"measure": _CALLED}), "{}", labels))
+    if report.extrapolation is not None:
+        console.print(
+            "EXTRAPOLATED Pass@k in percent, by a beta-binomial fit from n on: it leans on a shape of the problems' "
+            "chances that n samples hardly see, and its intervals do not cover a wrong shape",
+            soft_wrap=True,
+        )
+        console.print(_by_run(report.extrapolation, "fitted pass@{}", labels))
     for line in stored.introduction(labels, runs):
         console.print(line, soft_wrap=True)
 
 
 def as_json(runs: RunSet, report: Comparison) -> dict[str, Any]:
-    """All of it as JSON values, in percent and points. A bound of the crossing beyond the largest k is null."""
+    """All of it as JSON values. A bound of the crossing beyond the largest k is null."""
+    diversity, extrapolation = report.diversity, report.extrapolation
     return {
         "runs": stored.about(runs.labels(), runs),
-        "pass_at_k": stored.records(_percent(report.pass_at_k)),
-        "crossing": None if report.crossing is None else _finite(dataclasses.asdict(report.crossing)),
-        "coverage_auc": {"ks": report.ks, **stored.records(_percent(report.area))[0]},
-        "pass_at_nfe": stored.records(_percent(report.pass_at_nfe)),
+        "pass_at_k": stored.records(with_units(report.pass_at_k, **_COMPARED)),
+        "crossing": None if report.crossing is None else _crossing_row(report.crossing),
+        "coverage_auc": {"ks": report.ks, **stored.records(with_units(report.area, **_COMPARED))[0]},
+        "potential_at_k": stored.records(with_units(report.potential, **_OF_A_RUN)),
+        "pass_at_nfe": stored.records(with_units(report.pass_at_nfe, **_COMPARED)),
+        "diversity": None if diversity is None else stored.records(with_units(diversity, **_COMPARED)),
+        "extrapolation": None if extrapolation is None else stored.records(with_units(extrapolation, **_OF_A_RUN)),
     }
 
 
 def rows(report: Comparison) -> pd.DataFrame:
-    """All differences under each other: measure, at (k or evaluations), and the columns of `comparison` in percent."""
+    """All differences under each other: measure, at (k or evaluations), and the columns of `comparison`."""
     parts = {"pass_at_k": report.pass_at_k, "coverage_auc": report.area, "pass_at_nfe": report.pass_at_nfe}
     tables = []
     for measure, frame in parts.items():
-        table = _percent(frame).rename(columns={frame.columns[0]: "at"})
+        table = frame.rename(columns={frame.columns[0]: "at"})
         table["at"] = pd.to_numeric(table["at"], errors="coerce").astype("Int64")
         table.insert(0, "measure", measure)
         tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    if report.diversity is not None:
+        tables.append(report.diversity)
+    return with_units(pd.concat(tables, ignore_index=True), **_COMPARED)
 
 
-def _percent(frame: pd.DataFrame) -> pd.DataFrame:
-    scaled = frame.copy()
-    scaled[_FRACTIONS] = 100 * frame[_FRACTIONS]
-    return scaled.rename(columns={name: f"{name}_percent" for name in _FRACTIONS})
-
-
-def _finite(crossing: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if value == math.inf else value for name, value in crossing.items()}
+def _crossing_row(crossing: Crossing) -> dict[str, Any]:
+    row = {name: None if value == math.inf else value for name, value in dataclasses.asdict(crossing).items()}
+    share = row.pop("share")
+    return {**row, "share_percent": 100 * share}
 
 
 def _table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
@@ -94,6 +118,20 @@ def _table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
             cells.append(_bounds(row["band_low"], row["band_high"]))
         table.add_row(*cells)
     return table
+
+
+def _by_run(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
+    """One row a k, one column a run."""
+    table = Table("", *labels)
+    for k, of_k in frame.groupby("k", sort=True):
+        table.add_row(name.format(k), *map(_estimate, of_k.to_dict("records")))
+    return table
+
+
+def _estimate(row: dict[Any, Any]) -> str:
+    if math.isnan(row["estimate"]):
+        return "-"
+    return f"{100 * row['estimate']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 
 
 def _bounds(low: float, high: float) -> str:

@@ -6,19 +6,17 @@ import argparse
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from flexeval.cli import options, pair, stored
-from flexeval.errors import InputError
+from flexeval.cli import pair, stored
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from flexeval.runs.store import RunSet
     from flexeval.stats import Coverage
 
 _EPILOG = """\
 examples:
-  flexeval coverage runs/tiny/word-problems/ar-* runs/tiny/word-problems/confidence-*
-  flexeval coverage RUN RUN --num-samples 16 --json coverage.json
+  flexeval coverage RUN RUN
+  flexeval coverage RUN RUN --limit 100 --num-samples 16 --json coverage.json
 
 A problem is solved when one of its n samples is correct, so both runs must have the same n. The p-value is of the
 exact McNemar test on the problems that one run alone solves.
@@ -38,9 +36,6 @@ def add_parser(verbs: Any) -> None:
 
 def _declare(parser: argparse.ArgumentParser) -> None:
     pair.add_pair(parser)
-    parser.add_argument(
-        "--num-samples", metavar="N", help="Use the first N samples of every problem. [default: all, which must agree]"
-    )
     stored.add_output(parser, rows="one row a part: problems, and their share in percent")
     parser.set_defaults(run=run)
 
@@ -49,15 +44,12 @@ def run(args: argparse.Namespace) -> int:
     """Read, count, print and write."""
     from flexeval import stats
     from flexeval.cli import output
+    from flexeval.cli.units import with_units
 
     for target in (args.json, args.csv):
         output.check_target(target)
-    runs = pair.read_pair(args.runs)
-    if args.num_samples is not None:
-        runs = _first_samples(runs, options.whole_number(args.num_samples, least=1, what="--num-samples"))
+    runs = pair.read_pair(args)
     found = stats.coverage(*(run.counts() for run in runs))
-    parts = stats.coverage_frame(found)
-    parts = parts.assign(share=100 * parts["share"]).rename(columns={"share": "share_percent"})
     labels = runs.labels()
 
     console = output.console(stdout_taken=args.json == "-")
@@ -65,17 +57,21 @@ def run(args: argparse.Namespace) -> int:
     console.print(_table(found, labels))
     for line in (*_conclusions(found, labels), *stored.introduction(labels, runs)):
         console.print(line, soft_wrap=True)
-    output.write_json(args.json, {"runs": stored.about(labels, runs), **dataclasses.asdict(found)})
-    output.write_csv(args.csv, parts)
+    output.write_json(args.json, {"runs": stored.about(labels, runs), **_as_json(found)})
+    output.write_csv(args.csv, with_units(stats.coverage_frame(found), percent=["share"]))
     return 0
 
 
-def _first_samples(runs: RunSet, wanted: int) -> RunSet:
-    """The first samples of every problem. Raises InputError where there are fewer."""
-    fewest = int(min(run.counts()["n"].min() for run in runs))
-    if fewest < wanted:
-        raise InputError(f"--num-samples is {wanted}, but a problem has {fewest} samples; keep it <= {fewest}")
-    return dataclasses.replace(runs, runs=tuple(run.part(num_samples=wanted, limit=None) for run in runs))
+def _as_json(found: Coverage) -> dict[str, Any]:
+    import pandas as pd
+
+    from flexeval.cli.units import with_units
+
+    content = dataclasses.asdict(found)
+    if found.share_of_b is not None:
+        share = pd.DataFrame([content["share_of_b"]])
+        (content["share_of_b"],) = stored.records(with_units(share, percent=["estimate", "low", "high"]))
+    return content
 
 
 def _table(found: Coverage, labels: list[str]) -> Table:

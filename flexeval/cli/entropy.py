@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     report = entropy_report.make(runs, [_tokens(run) for run in runs], top=top, min_count=min_count)
     entropy_report.show(output.console(stdout_taken=args.json == "-"), runs, report)
     output.write_json(args.json, entropy_report.as_json(runs, report))
-    output.write_csv(args.csv, report.entropy)
+    output.write_csv(args.csv, entropy_report.entropy_rows(report))
     return 0
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from flexeval import stats
 from flexeval.cli import stored
+from flexeval.cli.units import with_units
 from flexeval.runs.store import RunSet
 from flexeval.stats import Difference
 from flexeval.stats.entropy import ALL_TOKENS, CONNECTORS, QUANTITIES
@@ -25,6 +26,9 @@ _CALLED = {
     "ar_entropy": "AR counterfactual",
     "ar_gap": "AR counterfactual − at commit",
 }
+
+
+_ESTIMATE = ["estimate", "low", "high"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +92,18 @@ def show(console: Console, runs: RunSet, report: EntropyReport) -> None:
 
 
 def as_json(runs: RunSet, report: EntropyReport) -> dict[str, Any]:
-    """All of it as JSON values; entropies in nats."""
+    """All of it as JSON values."""
     return {
         "runs": stored.about(runs.labels(), runs),
-        "entropy_nats": stored.records(report.entropy),
-        "differences_nats": stored.records(report.differences),
-        "highest_entropy_words": stored.records(report.words),
+        "entropy": stored.records(entropy_rows(report)),
+        "differences": stored.records(with_units(report.differences, nats=["difference", "low", "high"])),
+        "highest_entropy_words": stored.records(with_units(report.words, nats=_ESTIMATE)),
     }
+
+
+def entropy_rows(report: EntropyReport) -> pd.DataFrame:
+    """The entropies as they are written to files."""
+    return with_units(report.entropy, nats=_ESTIMATE)
 
 
 def _differences(labels: Sequence[str], tokens: Sequence[pd.DataFrame], words: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -103,14 +112,14 @@ def _differences(labels: Sequence[str], tokens: Sequence[pd.DataFrame], words: S
     if any(len(problems.symmetric_difference(problem_ids(rows["problem_id"]))) for rows in tokens[1:]):
         return pd.DataFrame(columns=columns)
     rows = []
-    for label, theirs, their_words in list(zip(labels, tokens, words, strict=True))[1:]:
-        mine_and_theirs = {
-            ALL_TOKENS: (theirs, tokens[0]),
-            CONNECTORS: tuple(found[found["connector"]] for found in (their_words, words[0])),
+    for label, mine, my_words in list(zip(labels, tokens, words, strict=True))[1:]:
+        pairs = {
+            ALL_TOKENS: (mine, tokens[0]),
+            CONNECTORS: tuple(found[found["connector"]] for found in (my_words, words[0])),
         }
-        for group, (second, first) in mine_and_theirs.items():
+        for group, (first, second) in pairs.items():
             if len(first) and len(second):
-                at_commit: Difference = stats.entropy_difference(second, first, quantities=["entropy"])["entropy"]
+                at_commit: Difference = stats.entropy_difference(first, second, quantities=["entropy"])["entropy"]
                 rows.append(
                     (label, labels[0], group, at_commit.estimate, at_commit.low, at_commit.high, at_commit.verdict)
                 )

@@ -12,7 +12,7 @@ import pytest
 
 from flexeval.cli.main import main
 from flexeval.runs.store import Run, read_run
-from flexeval.stats import crossing_point, pass_at_nfe_table
+from flexeval.stats import BetaBinomial, crossing_point, pass_at_k_table, pass_at_nfe_table
 
 pytestmark = pytest.mark.usefixtures("bigram", "in_tmp")
 
@@ -51,8 +51,10 @@ def test_compare_shows_what_the_runs_hold(sampled: Callable[..., Run], printed: 
     assert accuracy[0] != accuracy[1], "a comparison of equal runs would show nothing"
     at_1 = result["pass_at_k"][0]
     assert [at_1["a_percent"], at_1["b_percent"]] == pytest.approx(accuracy)
-    assert at_1["difference_percent"] == pytest.approx(accuracy[0] - accuracy[1])
-    assert result["crossing"]["k_star"] == crossing_point(a.counts(), b.counts(), [1, 2, 4]).k_star
+    assert at_1["difference_points"] == pytest.approx(accuracy[0] - accuracy[1])
+    crossing = crossing_point(a.counts(), b.counts(), [1, 2, 4])
+    assert result["crossing"]["k_star"] == crossing.k_star
+    assert result["crossing"]["share_percent"] == 100 * crossing.share and "share" not in result["crossing"]
     assert result["coverage_auc"]["ks"] == [1, 2, 4]
     means = [sum(row[name] for row in result["pass_at_k"]) / 3 for name in ("a_percent", "b_percent")]
     assert [result["coverage_auc"][name] for name in ("a_percent", "b_percent")] == pytest.approx(means)
@@ -64,7 +66,53 @@ def test_compare_shows_what_the_runs_hold(sampled: Callable[..., Run], printed: 
     assert [row["measure"] for row in rows] == (
         ["pass_at_k"] * 3 + ["coverage_auc"] + ["pass_at_nfe"] * len(result["pass_at_nfe"])
     )
-    assert float(rows[2]["band_high_percent"]) == pytest.approx(result["pass_at_k"][2]["band_high_percent"])
+    assert float(rows[2]["band_high_points"]) == pytest.approx(result["pass_at_k"][2]["band_high_points"])
+
+
+def test_every_number_of_a_file_says_its_unit(sampled: Callable[..., Run], printed: Callable[..., Any]) -> None:
+    folders = [str(sampled(order).folder) for order in ("ar", "random")]
+    for verb in ("compare", "coverage"):
+        more = ("--diversity", "--extrapolate", "8") if verb == "compare" else ()
+        result = printed(verb, *folders, *more, "--csv", f"{verb}.csv")
+        header = Path(f"{verb}.csv").read_text().partition("\n")[0].split(",")
+        bare = {"a", "b", "difference", "low", "high", "estimate", "share", "band_low", "band_high"}
+        assert not bare & set(header)
+        rows = [row for part in result.values() if isinstance(part, list) for row in part]
+        assert rows and not any(bare & set(row) for row in rows)
+
+
+def test_compare_adds_what_k_samples_save_and_how_different_they_are(
+    sampled: Callable[..., Run], printed: Callable[..., Any]
+) -> None:
+    a, b = sampled("ar"), sampled("random")
+    result = printed("compare", str(a.folder), str(b.folder), "--diversity")
+    for run, label in ((a, "ar"), (b, "random")):
+        passed = {k: 100 * pass_at_k_table(run.counts(), [k]).mean().iloc[0] for k in (1, 4)}
+        (found,) = (row for row in result["potential_at_k"] if (row["run"], row["k"]) == (label, 4))
+        assert found["estimate_percent"] == pytest.approx(100 * (passed[4] - passed[1]) / (100 - passed[1]))
+    texts = {row["measure"]: row for row in result["diversity"]}["distinct_texts"]
+    distinct = [100 * run.samples.groupby("problem_id")["text"].nunique().mean() / 4 for run in (a, b)]
+    assert [texts["a_percent"], texts["b_percent"]] == pytest.approx(distinct)
+    for words in ("Potential@4", "distinct answers", "self-BLEU"):
+        assert words in result["tables"]
+    plain = printed("compare", str(a.folder), str(b.folder), "--k", "1")
+    assert plain["diversity"] is plain["extrapolation"] is None and plain["potential_at_k"] == []
+
+
+def test_compare_extrapolates_on_request_and_says_that_it_is_a_fit(
+    sampled: Callable[..., Run], printed: Callable[..., Any], refused: Callable[..., str]
+) -> None:
+    a, b = sampled("ar"), sampled("random")
+    result = printed("compare", str(a.folder), str(b.folder), "--extrapolate", "20")
+    of_a = [row for row in result["extrapolation"] if row["run"] == "ar"]
+    assert [row["k"] for row in of_a] == [4, 8, 16, 20]
+    assert [row["extrapolated"] for row in of_a] == [False, True, True, True]
+    assert [row["estimate_percent"] for row in of_a] == pytest.approx(
+        100 * BetaBinomial.fit(a.counts()).pass_at_k([4, 8, 16, 20])
+    )
+    assert "EXTRAPOLATED" in result["tables"] and "fitted pass@20" in result["tables"]
+    message = refused("compare", str(a.folder), str(b.folder), "--extrapolate", "4")
+    assert "--extrapolate is for k past n = 4, not 4" in message
 
 
 def test_compare_says_what_it_is_about(sampled: Callable[..., Run], printed: Callable[..., Any]) -> None:
@@ -98,6 +146,28 @@ def test_coverage_at_fewer_samples(
     assert "problems have 4 to 6 samples" in refused("coverage", *folders)
     assert printed("coverage", *folders, "--num-samples", "3")["n"] == 3
     assert "a problem has 4 samples; keep it <= 4" in refused("coverage", *folders, "--num-samples", "5")
+
+
+@pytest.mark.parametrize("verb", ["compare", "coverage"])
+def test_the_examples_name_two_runs(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    examples = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  flexeval {verb}")]
+    assert examples
+    for line in examples:
+        assert line.count(" RUN") == 2 and "*" not in line, "a pattern may stand for more than one folder"
+
+
+@pytest.mark.parametrize("verb", ["compare", "coverage"])
+def test_runs_of_unequal_extent_are_cut(
+    sampled: Callable[..., Run], printed: Callable[..., Any], refused: Callable[..., str], verb: str
+) -> None:
+    a, b = sampled("ar"), sampled("random", "--limit", "5", "--num-samples", "6")
+    folders = (str(a.folder), str(b.folder))
+    assert "compare the first of both with --limit" in refused(verb, *folders)
+    result = printed(verb, *folders, "--limit", "5", "--num-samples", "4")
+    assert [(run["problems"], run["samples"]) for run in result["runs"]] == [(5, 20), (5, 20)]
+    assert "--limit is 6, but a run has 5 problems; keep it <= 5" in refused(verb, *folders, "--limit", "6")
 
 
 @pytest.mark.parametrize("verb", ["compare", "coverage"])

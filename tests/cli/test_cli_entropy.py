@@ -58,14 +58,14 @@ def test_entropies_are_those_of_the_runs(runs: RunSet, loaded: list[str], capsys
         for group, rows in (("all tokens", tokens[tokens["in_text"]]), ("connectors", words[words["connector"]])):
             (found,) = (
                 row
-                for row in content["entropy_nats"]
+                for row in content["entropy"]
                 if (row["run"], row["group"], row["quantity"]) == (run.config.order, group, "entropy")
             )
             assert found["count"] == len(rows) > 0
-            assert found["estimate"] == pytest.approx(rows["entropy"].mean(), rel=1e-6)
+            assert found["estimate_nats"] == pytest.approx(rows["entropy"].mean(), rel=1e-6)
         ranked = [row["word"] for row in content["highest_entropy_words"] if row["run"] == run.config.order]
         assert ranked == list(stats.highest_entropy_words(words, tokens, top=10, min_count=2)["word"])
-    assert {(row["first"], row["second"], row["group"]) for row in content["differences_nats"]} == {
+    assert {(row["first"], row["second"], row["group"]) for row in content["differences"]} == {
         ("confidence", "ar", "all tokens"),
         ("confidence", "ar", "connectors"),
     }
@@ -78,8 +78,8 @@ def test_the_counterfactual_is_computed_once_and_equals_ar(
     content = printed(capsys, "entropy", "runs", "--counterfactual")
     assert loaded == ["tiny"]
     estimates = {
-        (row["run"], row["quantity"]): row["estimate"]
-        for row in content["entropy_nats"]
+        (row["run"], row["quantity"]): row["estimate_nats"]
+        for row in content["entropy"]
         if row["group"] == "all tokens"
     }
     assert estimates["ar", "ar_gap"] == pytest.approx(0, abs=1e-5)
@@ -101,7 +101,22 @@ def test_bypass_rates_are_those_of_the_runs(runs: RunSet, capsys: pytest.Capture
     (enriched,) = (row for row in content["enrichment"] if row["run"] == "confidence")
     words = stats.words(runs.where(order="confidence")[0].tokens())
     again = stats.enrichment(words, 3)
-    assert (enriched["rate"], enriched["p_value"]) == pytest.approx((again.rate, again.p_value))
+    assert (enriched["rate_percent"], enriched["p_value"]) == pytest.approx((100 * again.rate, again.p_value))
+    assert enriched["difference_low_points"] == pytest.approx(100 * again.difference.low)
+    for row in lines:
+        rate = 100 * int(row["bypassed"]) / int(row["occurrences"])
+        assert float(row["low_percent"]) <= float(row["rate_percent"]) + 1e-9
+        assert float(row["rate_percent"]) == pytest.approx(rate)
+
+
+def test_a_run_without_connectors_to_compare_says_so(
+    runs: RunSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = stats.words
+    monkeypatch.setattr(stats, "words", lambda tokens: plain(tokens).assign(connector=False))
+    assert main(["bypass", "runs"]) == 0
+    assert capsys.readouterr().out.count("none of the 0 connectors has another word") == 2
+    assert {tuple(row) for row in printed(capsys, "bypass", "runs")["enrichment"]} == {("run", "missing")}
 
 
 def test_tables_say_what_they_are_about(runs: RunSet, capsys: pytest.CaptureFixture[str]) -> None:
