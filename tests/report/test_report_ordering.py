@@ -1,0 +1,48 @@
+"""The section on the order: what it says of an order whose numbers are known."""
+
+from __future__ import annotations
+
+import pytest
+from report_runs import PIECES, run_set, write_run
+
+from flexeval import stats
+from flexeval.report.groups import by_task
+from flexeval.report.ordering import order_section
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return run_set(write_run(folder / "ar"), write_run(folder / "other", order="confidence"))
+
+
+def cells(runs, *, table):
+    """Run -> its cells in a table of the section."""
+    body = order_section(by_task(runs)).body
+    rows = body.split("<tbody>")[1 + table].split("</tbody>")[0].split("<tr>")[1:]
+    listed = [[cell.rpartition(">")[2] for cell in row.replace("</td>", "</th>").split("</th>")[:-1]] for row in rows]
+    return {label: row for label, *row in listed}
+
+
+def test_ar_is_all_from_left_to_right_and_alike(runs):
+    ar, other = cells(runs, table=0)["ar"], cells(runs, table=0)["confidence"]
+    assert ar[:4] == ["100.0 [100.0, 100.0]"] * 4
+    # The odd positions from left to right, then the even ones: no commit is right after the one before.
+    assert other[:2] == ["0.0 [0.0, 0.0]"] * 2
+    # Of 15 commits one at a time, the eight at even positions are at the leftmost mask.
+    assert len(PIECES) == 15 and other[2] == "53.3 [53.3, 53.3]"
+    # All samples of a run have one order.
+    assert ar[4] == other[4] == "0.0 [0.0, 0.0]"
+
+
+def test_what_was_likeliest_is_that_of_the_token_table(runs):
+    expected = stats.proposal_against_commit(runs[0].tokens(), bins=5)
+    said = [cell for cell in cells(runs, table=1)["ar"] if cell != "–"]
+    assert said == [f"{100 * row.committed:.1f} ({100 * row.top_prob:.1f})" for row in expected.itertuples()]
+    rate = stats.non_top_rate(runs[0].tokens()).estimate
+    assert cells(runs, table=0)["ar"][5].startswith(f"{100 * rate:.1f} [")
+
+
+def test_a_run_without_text_is_named(tmp_path):
+    empty = run_set(write_run(tmp_path / "run", finished=0))
+    assert "no text to measure yet" in order_section(by_task(empty)).body
