@@ -29,6 +29,8 @@ CERTAIN = 10_000
 
 _PLANS = ((24, 4), (24, 2), (12, 2), (12, 1), (6, 1), (3, 1), (1, 1))
 """Problems a task and samples a problem, from what is wanted to the least that is of use."""
+_READ = ("problem_id", "sample_index", "position", "piece", "commit_step", "entropy", "eligible_entropy", "prob")
+_READ += ("rank", "passes", "frontier_step", "frontier_entropy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
     """The most of the runs that fits, by the same rule for every run of a task, so that runs can be set side by side.
 
     Problems are taken evenly spaced from the task's order, among those that every run has a sample of; samples are
-    the first ones.
+    the first ones. The token tables are read once, for the most that could be carried.
 
     Args:
         runs: of any tasks.
@@ -55,27 +57,73 @@ def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
         None when nothing fits, or there is no sample.
     """
     tasks = list(dict.fromkeys(run.config.task for run in runs if len(run.samples)))
-    groups = [(task, runs.where(task=task)) for task in tasks]
-    for problems, samples in _PLANS if groups else ():
-        carried = [_task(task, group, problems, samples) for task, group in groups]
-        value = {"nat": NAT, "certain": CERTAIN, "tasks": [data for data, _ in carried]}
+    wanted = [_Task.read(task, runs.where(task=task)) for task in tasks]
+    for problems, samples in _PLANS if wanted else ():
+        value = {"nat": NAT, "certain": CERTAIN, "tasks": [task.data(problems, samples) for task in wanted]}
         element = island("decode-data", value)
         if len(element) <= budget:
-            return Decodes(island=element, scope=tuple(scope for _, scope in carried))
+            return Decodes(island=element, scope=tuple(task.scope(problems, samples) for task in wanted))
     return None
 
 
-def _task(task: str, runs: RunSet, problems: int, samples: int) -> tuple[dict[str, Any], str]:
-    chosen = _spread(_sampled_problems(runs), problems)
-    asked = pd.concat([run.problems for run in runs]).drop_duplicates("problem_id").set_index("problem_id")
-    listed = [{"id": one, "question": asked["question"][one], "target": asked["target"][one]} for one in chosen]
-    encoded = [_run(run, label, chosen, samples) for run, label in zip(runs, runs.labels(), strict=True)]
-    most = max(run.config.num_samples for run in runs)
-    scope = (
-        f"{task}: {len(chosen)} of {len(asked)} problems, evenly spaced, and the first {min(samples, most)} of {most} "
-        f"samples of each; the others are in the run folders."
-    )
-    return {"name": task, "problems": listed, "runs": encoded}, scope
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What the most generous plan carries of a task."""
+
+    name: str
+    runs: Sequence[Run]
+    """With the samples of that plan."""
+    labels: Sequence[str]
+    tokens: Sequence[pd.DataFrame]
+    """Of each run."""
+    problems: pd.DataFrame
+    """All of the task: question and target, by problem_id."""
+    chosen: Sequence[str]
+    """The problems of that plan, evenly spaced."""
+    num_samples: int
+    """The most that a run asks for."""
+
+    @classmethod
+    def read(cls, name: str, runs: RunSet) -> _Task:
+        problems, samples = _PLANS[0]
+        chosen = _spread(_sampled_problems(runs), problems)
+        parts = [dataclasses.replace(run, samples=_carried(run.samples, chosen, samples)) for run in runs]
+        return cls(
+            name=name,
+            runs=parts,
+            labels=runs.labels(),
+            tokens=[part.tokens(_READ) for part in parts],
+            problems=pd.concat([run.problems for run in runs]).drop_duplicates("problem_id").set_index("problem_id"),
+            chosen=chosen,
+            num_samples=max(run.config.num_samples for run in runs),
+        )
+
+    def data(self, problems: int, samples: int) -> dict[str, Any]:
+        """What the viewer is given under a plan."""
+        chosen, asked = _spread(self.chosen, problems), self.problems
+        return {
+            "name": self.name,
+            "problems": [
+                {"id": one, "question": asked["question"][one], "target": asked["target"][one]} for one in chosen
+            ],
+            "runs": [
+                _run(run, label, tokens, chosen, samples)
+                for run, label, tokens in zip(self.runs, self.labels, self.tokens, strict=True)
+            ],
+        }
+
+    def scope(self, problems: int, samples: int) -> str:
+        """What a plan carries and leaves out."""
+        return (
+            f"{self.name}: {len(_spread(self.chosen, problems))} of {len(self.problems)} problems, evenly spaced, and "
+            f"the first {min(samples, self.num_samples)} of {self.num_samples} samples of each; the others are in the "
+            f"run folders."
+        )
+
+
+def _carried(rows: pd.DataFrame, problem_ids: Sequence[str], samples: int) -> pd.DataFrame:
+    """The rows of the first samples of some problems."""
+    return rows[rows["problem_id"].isin(problem_ids) & (rows["sample_index"] < samples)]
 
 
 def _sampled_problems(runs: RunSet) -> list[str]:
@@ -91,11 +139,12 @@ def _spread(ids: Sequence[str], count: int) -> list[str]:
     return [ids[place] for place in places]
 
 
-def _run(run: Run, label: str, problem_ids: Sequence[str], samples: int) -> dict[str, Any]:
-    kept = run.samples["problem_id"].isin(problem_ids) & (run.samples["sample_index"] < samples)
-    part = dataclasses.replace(run, samples=run.samples[kept])
-    rows = part.tokens()
+def _run(run: Run, label: str, tokens: pd.DataFrame, problem_ids: Sequence[str], samples: int) -> dict[str, Any]:
+    rows = _carried(tokens, problem_ids, samples)
+    rows = rows.assign(piece=rows["piece"].cat.remove_unused_categories())
     by_sample = dict(list(rows.groupby(["problem_id", "sample_index"], observed=True)))
+    # A sample that committed nothing has no rows.
+    nothing = rows.iloc[:0]
     pieces, place = list(rows["piece"].cat.categories), {one: i for i, one in enumerate(problem_ids)}
     return {
         "label": label,
@@ -107,9 +156,9 @@ def _run(run: Run, label: str, problem_ids: Sequence[str], samples: int) -> dict
                 "problem": place[sample["problem_id"]],
                 "sample": sample["sample_index"],
                 **{name: sample[name] for name in ("length", "nfe", "correct", "extracted", "error")},
-                **_positions(by_sample[sample["problem_id"], sample["sample_index"]]),
+                **_positions(by_sample.get((sample["problem_id"], sample["sample_index"]), nothing)),
             }
-            for sample in part.samples.to_dict("records")
+            for sample in _carried(run.samples, problem_ids, samples).to_dict("records")
         ],
     }
 
@@ -117,7 +166,7 @@ def _run(run: Run, label: str, problem_ids: Sequence[str], samples: int) -> dict
 def _positions(rows: pd.DataFrame) -> dict[str, list[int | None]]:
     """The columns of one sample; see the module."""
     at_R = rows["position"].to_numpy()
-    size = int(at_R[-1]) + 1
+    size = int(at_R.max(initial=-1)) + 1
 
     def dense(values_R: NDArray[Any], missing: int) -> NDArray[np.int64]:
         values_G = np.full(size, missing, dtype=np.int64)

@@ -8,8 +8,8 @@ from flexeval.report.drawing import inline_svg
 from flexeval.report.markup import Markup, element, join, note
 from flexeval.runs.store import RunSet
 
-LARGEST = 400_000
-"""Bytes. A figure of more marks than that is for `flexeval figures`."""
+LARGEST_FIGURES = 2_500_000
+"""Bytes of all figures of a page together."""
 
 _SECTIONS = {
     "pass-at-k": ("pass-at-k", "difference"),
@@ -21,9 +21,12 @@ _SECTIONS = {
 
 
 class Illustrations:
-    """Every figure that these runs give, drawn once."""
+    """Every figure that these runs give, drawn once.
 
-    def __init__(self, runs: RunSet) -> None:
+    Where all together are too large for a page, the heaviest are left out.
+    """
+
+    def __init__(self, runs: RunSet, *, budget: int = LARGEST_FIGURES) -> None:
         self._drawn: dict[str, Markup] = {}
         self._missing: dict[str, str] = {}
         for name in FIGURES:
@@ -34,11 +37,19 @@ class Illustrations:
                 self._missing[name] = str(error)
                 continue
             svg = inline_svg(drawing, name, f"{figure.title}; `flexeval figures` writes its numbers as CSV.")
-            if len(svg) > LARGEST:
-                self._missing[name] = f"figure {name!r} has too many marks for this page; `flexeval figures` draws it"
-                continue
             caption = element("figcaption", f"{figure.title} ({figure.source}).")
             self._drawn[name] = element("figure", element("div", svg, class_="paper"), caption, id=f"figure-{name}")
+        self._leave_out(budget)
+
+    def _leave_out(self, budget: int) -> None:
+        size = {name: len(markup.encode()) for name, markup in self._drawn.items()}
+        total = sum(size.values())
+        for name in sorted(size, key=size.__getitem__, reverse=True):
+            if total <= budget:
+                return
+            total -= size[name]
+            del self._drawn[name]
+            self._missing[name] = f"too large for this page ({size[name] / 1e6:.1f} MB); `flexeval figures` draws it"
 
     def of(self, section: str) -> Markup:
         """The figures of a section, with the reason where one cannot be drawn."""
@@ -55,5 +66,5 @@ class Illustrations:
         reasons = [element("li", f"{name}: {why}.") for name, why in self._missing.items() if name not in placed]
         if not reasons:
             return join(drawn)
-        summary = element("summary", f"Figures that these runs do not give: {len(reasons)}")
+        summary = element("summary", f"Figures that are not here: {len(reasons)}")
         return join([*drawn, element("details", summary, element("ul", *reasons))])

@@ -12,6 +12,7 @@ from flexeval.report.decodes import decodes
 from flexeval.report.groups import TaskRuns, by_task
 from flexeval.report.illustrations import Illustrations
 from flexeval.report.markup import Markup
+from flexeval.report.ordering import order_section
 from flexeval.report.page import Section, make_page
 from flexeval.report.reach import coverage_section, pass_at_k_section
 from flexeval.report.settings import settings_section
@@ -23,7 +24,9 @@ from flexeval.runs.store import RunSet
 LARGEST_PAGE = 5_000_000
 """Bytes of a page: it is to open at once, also on a phone."""
 LARGEST_DECODES = 2_500_000
-"""Bytes of the viewer's data."""
+"""Bytes of the viewer's data; less where the rest of the page leaves less."""
+_VIEWER = 50_000
+"""Bytes of the viewer without its data, at most."""
 
 
 def write_report(runs: RunSet, path: Path) -> None:
@@ -33,37 +36,39 @@ def write_report(runs: RunSet, path: Path) -> None:
         InputError: as `render`.
         OSError: it could not be written; an old file is untouched.
     """
-    replace_file(path, render(runs).encode())
+    replace_file(path, render(runs))
 
 
-def render(runs: RunSet) -> str:
-    """The page of some runs.
+def render(runs: RunSet) -> bytes:
+    """The page of some runs, at most `LARGEST_PAGE`: decodes and the heaviest figures are left out where it must be.
 
     Raises:
-        InputError: no runs, or so many that their page would be larger than `LARGEST_PAGE`.
+        InputError: no runs, or so many that their tables alone are too large.
     """
     if not len(runs):
         raise InputError("there are no runs to report on; give folders that `flexeval passk` wrote")
     groups = by_task(runs)
     measured = [measure(group) for group in groups]
     figures = Illustrations(runs)
-    played = decodes(runs, budget=LARGEST_DECODES)
     sections = [
         settings_section(runs, groups),
         pass_at_k_section(groups, figures.of("pass-at-k")),
         coverage_section(groups, figures.of("coverage")),
         entropy_section(measured, figures.of("entropy")),
         bypass_section(measured, figures.of("bypass")),
+        order_section(groups),
         claims_section(claims.examine(runs)),
-        viewer_section(played),
         Section(name="figures", title="More figures", body=figures.others()),
     ]
+    taken = _VIEWER + sum(len(section.body.encode()) for section in sections)
+    played = decodes(runs, budget=min(LARGEST_DECODES, LARGEST_PAGE - taken))
+    sections.insert(-1, viewer_section(played))
     page = make_page(
         _title(runs),
         _lead(runs, groups),
         [section for section in sections if section.body],
         played.island if played else Markup(""),
-    )
+    ).encode()
     if len(page) > LARGEST_PAGE:
         raise InputError(f"a page of {len(runs)} runs has {len(page)} bytes, more than {LARGEST_PAGE}; give fewer runs")
     return page

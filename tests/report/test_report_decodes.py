@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from report_runs import HOSTILE, run_set, with_verdicts, write_run
 
 from flexeval.report.decodes import CERTAIN, NAT, decodes
+from flexeval.runs.store import Run, RunSet
 
 PLENTY = 10**9
 SPARSE = ("rank", "passes", "frontier_step", "frontier_entropy")
@@ -106,6 +108,23 @@ def test_the_budget_holds_and_more_budget_never_carries_less(tmp_path):
         assert carried >= before
         before = carried
     assert before == 24 * 4
+
+
+def test_a_sample_that_committed_nothing_is_shown_empty(tmp_path):
+    run = run_set(write_run(tmp_path / "run", problems=1, samples=2))[0]
+    empty = run.samples.iloc[[-1]].assign(sample_index=2, text="", length=0)
+    run = dataclasses.replace(run, samples=pd.concat([run.samples, empty], ignore_index=True))
+    (task,) = data_of(decodes(RunSet((run,)), budget=PLENTY))["tasks"]
+    assert [len(one["step"]) > 0 for one in task["runs"][0]["samples"]] == [True, True, False]
+
+
+def test_the_token_tables_are_read_once(tmp_path, monkeypatch):
+    runs, read = run_set(write_run(tmp_path / "run", problems=30, samples=4)), []
+    tokens = Run.tokens
+    monkeypatch.setattr(Run, "tokens", lambda run, *columns: read.append(run.folder) or tokens(run, *columns))
+    fewest = decodes(runs, budget=4_000)
+    assert fewest is not None and "the first 1 of 4" in fewest.scope[0]
+    assert read == [runs[0].folder]
 
 
 def test_nothing_to_show_is_none(tmp_path):

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure as Drawing
 from report_runs import ENVIRONMENT, HOSTILE, run_set, with_verdicts, write_run
 
 from flexeval.errors import InputError
-from flexeval.report import render, write_report
+from flexeval.report import illustrations, render, report, write_report
 from flexeval.report.drawing import inline_svg
 from flexeval.report.markup import Markup, note
 from flexeval.report.page import Section, make_page
 from flexeval.report.report import LARGEST_PAGE
 from flexeval.runs.store import RunSet
 
-SECTIONS = ("settings", "pass-at-k", "coverage", "entropy", "bypass", "claims", "decodes")
+SECTIONS = ("settings", "pass-at-k", "coverage", "entropy", "bypass", "order", "claims", "decodes")
 LOADS = {"src", "srcset", "href", "action", "data", "poster", "background", "formaction", "ping", "manifest", "cite"}
 
 
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 def two_orders(tmp_path_factory):
     folder, size = tmp_path_factory.mktemp("runs"), {"problems": 7, "samples": 4}
     runs = run_set(write_run(folder / "ar", **size), write_run(folder / "other", order="confidence", **size))
-    return runs, render(runs)
+    return runs, render(runs).decode()
 
 
 def assert_self_contained(text):
@@ -124,7 +124,7 @@ def test_a_page_of_several_tasks_errors_and_an_unfinished_run(tmp_path):
         write_run(tmp_path / "code", task="humaneval", grade=failed, record={"isolation": isolation}),
         write_run(tmp_path / "none", task="sudoku4", finished=0),
     )
-    text = render(runs)
+    text = render(runs).decode()
     page = assert_self_contained(text)
     assert "Not finished: " in page.said and "3 of 6" in page.said and "0 of 6" in page.said
     assert HOSTILE[0] in page.said and HOSTILE[1] in page.said
@@ -137,6 +137,36 @@ def test_texts_that_no_file_holds_survive(tmp_path):
     write_report(runs, tmp_path / "page.html")
     page = assert_self_contained((tmp_path / "page.html").read_text("utf-8"))
     assert r"\ud800\x00 </script>" in page.said
+
+
+def test_the_heaviest_figures_are_left_out_with_a_line_where_all_would_be_too_large(two_orders):
+    runs = two_orders[0]
+    everything = illustrations.Illustrations(runs)
+    size = {
+        name: len(markup.encode())
+        for name, markup in re.findall(r'(?s)(?=<figure id="figure-([^"]+)">)(.*?</figure>)', _illustrated(everything))
+    }
+    assert len(size) > 3
+    heaviest = max(size, key=size.__getitem__)
+    fewer = _illustrated(illustrations.Illustrations(runs, budget=sum(size.values()) - 1))
+    assert {name for name in size if f'id="figure-{name}"' not in fewer} == {heaviest}
+    assert "too large for this page" in fewer and "too large for this page" not in _illustrated(everything)
+
+
+def _illustrated(figures):
+    return figures.others() + "".join(map(figures.of, ("pass-at-k", "coverage", "entropy", "bypass")))
+
+
+def test_bytes_are_counted_and_decodes_make_room(two_orders, monkeypatch):
+    """Without figures, which take long to draw."""
+    runs = with_verdicts(two_orders[0], error="é" * 3000)
+    monkeypatch.setattr(illustrations, "FIGURES", {})
+    whole = len(render(runs))
+    monkeypatch.setattr(report, "LARGEST_PAGE", whole - 1)
+    assert len(render(runs)) < whole
+    monkeypatch.setattr(report, "LARGEST_PAGE", 1000)
+    with pytest.raises(InputError, match=r"a page of 2 runs has \d+ bytes"):
+        render(runs)
 
 
 def test_no_runs_are_refused():
