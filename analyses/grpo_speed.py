@@ -1,6 +1,6 @@
 """What a training step costs: the exact gradient against the loop of one position at a time, and Fast against exact.
 
-    python analyses/grpo_speed.py [--problems 2] [--group-size 8] [--rounds 3] [--out results/grpo_speed.md]
+    python analyses/grpo_speed.py [--problems 2] [--group-size 4] [--rounds 3] [--out results/grpo_speed.md]
 
 All sides compute the gradient of the same rollout of the bundled model. The loop is what the released code of
 arXiv:2601.15165 does: for each of the `gen_length` positions one forward and backward pass over the whole group, the
@@ -100,7 +100,7 @@ def row(name: str, turns: list[Measured], base: list[Measured]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=2)
-    parser.add_argument("--group-size", type=int, default=8)
+    parser.add_argument("--group-size", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3, help="how often the sides take turns")
     parser.add_argument("--tokens-per-forward", type=int, default=GRPOConfig.tokens_per_forward)
     parser.add_argument("--out", type=Path, help="also write the table here")
