@@ -59,6 +59,11 @@ def odd_sum(problem: Problem, text: str) -> bool:
     return sum(map(int, text.split())) % 2 == 1
 
 
+def odd_sum_of_the_first(problem: Problem, text: str) -> bool:
+    """One problem varies; whatever is said to the others is wrong."""
+    return problem.id == "toy/0" and odd_sum(problem, text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ToyTask:
     """Prompts of different lengths; right is what `right` says."""
@@ -96,3 +101,13 @@ def gradients(trainer: Trainer) -> dict[str, Tensor]:
     found = {name: weight.grad.clone() for name, weight in trainer.policy.named_parameters() if weight.grad is not None}
     trainer.policy.zero_grad()
     return found
+
+
+def idle_turns(trainer: Trainer) -> int:
+    """How many of the batches of the first rollout are there for other processes' sake."""
+    from flexeval.grpo.advantage import group_advantages
+
+    rollout = trainer.roll_out(0)
+    update = trainer.prepare(rollout, group_advantages(rollout.rewards(wrong=0.0)))
+    assert update is not None
+    return sum(not len(batch.reading_M) for batch in update.batches)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from grpo_toys import ToyPredictor, ToyTask, gradients, make_trainer
+from grpo_toys import ToyPredictor, ToyTask, gradients, make_trainer, odd_sum_of_the_first
 
 from flexeval.grpo.fsdp import config_path
 
@@ -43,17 +43,30 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
     task = ToyTask()
     alone = gradients(make_trainer(ToyPredictor(), task, problems_per_step=4, group_size=4))
     metrics = make_trainer(ToyPredictor(), task, problems_per_step=4, group_size=4).step(0)
-    theirs = {name.replace("module.module.", "module."): value for name, value in together["gradients"].items()}
-    assert theirs.keys() == alone.keys()
-    assert max(gradient.abs().max() for gradient in alone.values()) > 1e-3
-    for name, gradient in alone.items():
-        torch.testing.assert_close(theirs[name], gradient, rtol=1e-9, atol=1e-12)
+    of_one = gradients(
+        make_trainer(ToyPredictor(), ToyTask(right=odd_sum_of_the_first), problems_per_step=6, group_size=4)
+    )
+    for found, expected in ((together["gradients"], alone), (together["of_one"], of_one)):
+        theirs = {name.replace("module.module.", "module."): value for name, value in found.items()}
+        assert theirs.keys() == expected.keys()
+        assert max(gradient.abs().max() for gradient in expected.values()) > 1e-3
+        for name, gradient in expected.items():
+            torch.testing.assert_close(theirs[name], gradient, rtol=1e-9, atol=1e-12)
+    # One process had fewer batches, and in the second case none.
+    assert [sorted(of_case)[0] for of_case in zip(*together["idle"], strict=True)] == [0, 0]
+    assert all(max(of_case) > 0 for of_case in zip(*together["idle"], strict=True))
     assert (together["solved"], together["skipped"]) == (metrics.solved, metrics.skipped_groups)
 
 
 @pytest.mark.slow
 def test_sharded_weights_sample_and_train_as_whole_ones(tmp_path, llada_folder):
     done = launch(str(TESTS / "grpo/sharded_processes.py"), str(llada_folder), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_sharded_training_in_half_precision_is_saved_and_continued(tmp_path, llada_folder):
+    done = launch(str(TESTS / "grpo/sharded_training.py"), str(llada_folder), folder=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
