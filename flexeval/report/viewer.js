@@ -20,6 +20,7 @@
   let clock = 0; // steps done: a token shows when its commit step is below it
   let last = 0; // the clock at which every pane is finished
   let timer = null;
+  let told = null; // the token whose facts are shown: its pane, its place, and whether it was still a mask
 
   // ----- data -----
 
@@ -174,17 +175,21 @@
     last = Math.max(...panes.flatMap((pane) => pane.tokens.filter(Boolean).map((token) => token.step + 1)), 0);
     byId("clock").max = last;
     byId("facts").replaceChildren();
+    told = null;
     showScale();
     goTo(last);
   };
 
   // ----- the clock -----
 
+  const isMask = (token) => token === null || token.step >= clock;
+
   const showTokens = (pane, high) => {
-    const frontier = pane.tokens.findIndex((token) => token === null || token.step >= clock);
+    const going = pane.tokens.some((token) => token !== null && isMask(token));
+    const frontier = going ? pane.tokens.findIndex(isMask) : -1; // what is left at the end was never decided
     pane.tokens.forEach((token, i) => {
       const span = pane.spans[i];
-      const shown = token !== null && token.step < clock;
+      const shown = !isMask(token);
       span.classList.toggle("mask", !shown);
       span.classList.toggle("fresh", shown && token.step === clock - 1 && clock < last);
       span.classList.toggle("frontier", i === frontier);
@@ -203,6 +208,7 @@
     byId("time").textContent = `step ${clock} of ${last}`;
     const high = highest();
     for (const pane of panes) showTokens(pane, high);
+    if (told !== null && told.mask !== isMask(told.pane.tokens[told.index])) showFacts(told.pane, told.index);
     if (clock === last) pause();
   };
 
@@ -239,13 +245,14 @@
     const written = (piece) => JSON.stringify(piece).replace(
       /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`);
     const run = task().runs[pane.run.value].label;
-    const hidden = token === null || token.step >= clock;
+    const mask = isMask(token);
+    told = {pane, index, mask};
     const rows = token === null
       ? [["Run", run], ["Position", index], ["Token", "never decided"]]
       : [
         ["Run", run],
         ["Position", index],
-        ["Token", hidden ? "still a mask" : token.piece === "" && !token.inText ? "end of the text" : written(token.piece)],
+        ["Token", mask ? "still a mask" : token.piece === "" && !token.inText ? "end of the text" : written(token.piece)],
         ["Commit step", token.step],
         ["Entropy at commit", nats(token.entropy)],
         ["Entropy when eligible", nats(token.eligible)],

@@ -83,18 +83,22 @@ def write_run(
     problems: int = 3,
     samples: int = 2,
     pieces: Sequence[str] = PIECES,
+    holes: Sequence[int] = (),
     gen_length: int = 16,
     question: str = "How many?",
     finished: int | None = None,
     grade: Mapping[str, object] | None = None,
     record: Mapping[str, object] | None = None,
 ) -> Path:
-    """A run folder. AR order commits from left to right, every other order the odd positions first."""
+    """A run folder. AR order commits from left to right, every other order the odd positions first.
+
+    Positions in `holes` are never committed.
+    """
     sampling = SamplingConfig(gen_length=gen_length, block_length=8)
     config = RunConfig(task=task, order=order, sampling=sampling, num_samples=samples)
     places = range(len(pieces))
     turns = places if order == "ar" else [*places[1::2], *places[::2]]
-    steps = [list(turns).index(place) for place in places]
+    steps = [-1 if place in holes else list(turns).index(place) for place in places]
     stored = [
         StoredProblem(id=f"{task}/{i}", question=f"{question} {i}", target=str(i), prompt_length=5, prompt_hash="0")
         for i in range(problems)

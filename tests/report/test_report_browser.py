@@ -119,6 +119,27 @@ def test_the_keys_step_and_move_the_focus(opened, two_orders):
     assert_shows(opened, two_orders[1], len(PIECES) + 1)
 
 
+def test_the_facts_of_a_token_follow_the_clock(opened):
+    opened.click(".answer .token")
+    said = "document.querySelector('#facts').textContent"
+    opened.press("Home")
+    assert "still a mask" in opened.value(said)
+    opened.press("ArrowRight")
+    assert json.dumps(PIECES[0]) in opened.value(said) and "still a mask" not in opened.value(said)
+    opened.press("ArrowLeft")
+    assert "still a mask" in opened.value(said)
+
+
+def test_what_was_never_decided_is_no_frontier_at_the_end(browser, tmp_path):
+    browser.open(viewer_page(tmp_path, run_set(write_run(tmp_path / "run", holes=[3]))))
+    outlined = TOKENS.format(pane=0) + ".findIndex((token) => token.classList.contains('frontier'))"
+    assert browser.value(outlined) == -1
+    assert masked(browser, 0).index(True) == 3
+    browser.click("#back")
+    assert browser.value(outlined) == 3
+    assert_quiet(browser)
+
+
 def test_it_plays_to_the_end_and_pauses(opened):
     opened.choose("#speed", "40")
     opened.click(".answer .token")
