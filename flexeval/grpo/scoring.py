@@ -207,7 +207,7 @@ def _packed(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         yield group
 
 
-def _readings_of(packs: Sequence[Sequence[int]], canvas_of_M: IntArray) -> list[IntArray]:
+def _readings_of(packs: Sequence[Sequence[int]], canvas_of_M: IntArray) -> Sequence[IntArray]:
     """For each group of canvases the readings of them, ascending."""
     pack_of_canvas = np.empty(sum(map(len, packs)), dtype=np.int64)
     for number, members in enumerate(packs):
