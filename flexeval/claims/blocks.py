@@ -44,8 +44,13 @@ class FallsWithBlockLength(Claim):
             raise InputError(f"needs confidence at {LEAST_LENGTHS} block lengths, not {len(by_block)}, at T = 0.6")
         k = largest_k(*by_block.values())
         table_PB = pd.concat([stats.pass_at_k_table(run.counts(), [k])[k] for run in by_block.values()], axis=1)
-        slope = pd.DataFrame({"slope": table_PB.to_numpy() @ slope_weights(list(by_block))}, index=table_PB.index)
-        interval = widened(stats.interval(slope)["slope"])
+        weights_B = slope_weights(list(by_block))
+        # A slope is a difference: what longer blocks add minus what shorter ones do.
+        longer, shorter = (
+            pd.DataFrame({"slope": table_PB.to_numpy() @ part_B.clip(min=0)}, index=table_PB.index)
+            for part_B in (weights_B, -weights_B)
+        )
+        interval = widened(stats.paired_difference(longer, shorter)["slope"])
         curve = ", ".join(f"{100 * mean:.0f}" for mean in table_PB.mean())
         return Measured(
             interval=interval,

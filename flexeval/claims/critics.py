@@ -18,8 +18,10 @@ HOT = 1.0
 
 
 class TopProbRecovers(Claim):
-    """Pass@k of `top_prob` minus Pass@k of `ar` at the largest k, paired by problem. Holds when the interval lies above
-    minus three points (`NOT_WORSE`): a claim of non-inferiority.
+    """Pass@k of `top_prob` minus Pass@k of `ar`, and minus Pass@k of `confidence`, at the largest k, paired by problem.
+    Holds when the interval of the first lies above minus three points (`NOT_WORSE`) and that of the second above 0: no
+    worse than AR order, and better than the order that is to have lost something. Where `confidence` loses nothing
+    there is nothing to recover, and the claim is not shown.
     """
 
     name = "top-prob-recovers"
@@ -28,13 +30,15 @@ class TopProbRecovers(Claim):
 
     def measure(self, group: Group) -> Measured:
         """See the class."""
-        top_prob, ar = alike(group.find("top_prob"), group.find("ar"))
-        k = largest_k(top_prob, ar)
+        top_prob, ar, confidence = alike(group.find("top_prob"), group.find("ar"), group.find("confidence"))
+        k = largest_k(top_prob, ar, confidence)
         gap = pass_at_k_gap(top_prob, ar, k)
+        gain = pass_at_k_gap(top_prob, confidence, k)
         return Measured(
             interval=gap,
-            verdict=verdict(gap, above=-NOT_WORSE),
-            words=f"Pass@{k}, top_prob minus ar: {points(gap)}, margin {100 * NOT_WORSE:g} points; {setting(top_prob)}",
+            verdict=all_of(verdict(gap, above=-NOT_WORSE), verdict(gain, above=0)),
+            words=f"Pass@{k}, top_prob minus ar: {points(gap)}, margin {100 * NOT_WORSE:g} points; minus confidence: "
+            f"{points(gain)}; {setting(top_prob)}",
         )
 
 

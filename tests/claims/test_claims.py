@@ -109,16 +109,25 @@ def test_ar_order_stands_for_block_one():
 
 
 @pytest.mark.parametrize(
-    ("top_prob", "expected"), [(range(100), "holds"), (range(60), "does not hold"), (range(93), "unresolved")]
+    ("top_prob", "confidence", "expected"),
+    [
+        (range(100), range(60), "holds"),
+        (range(60), range(40), "does not hold"),
+        (range(93), range(60), "unresolved"),
+        (range(95), range(95), "unresolved"),  # nothing was lost, so nothing is recovered
+        (range(95), range(100), "does not hold"),
+    ],
 )
-def test_top_prob_recovers(top_prob, expected):
-    ar = run_of(solved(range(95)), "ar")
-    assert examined("top-prob-recovers", ar, run_of(solved(top_prob), "top_prob")).verdict == expected
+def test_top_prob_recovers(top_prob, confidence, expected):
+    runs = [run_of(solved(which), order)
+            for which, order in ((range(95), "ar"), (top_prob, "top_prob"), (confidence, "confidence"))]  # fmt: skip
+    assert examined("top-prob-recovers", *runs).verdict == expected
 
 
 def test_agreement_on_few_problems_shows_no_equality():
     for problems, expected in ((40, "unresolved"), (150, "holds")):
         runs = [run_of(solved(range(problems), problems=problems), order) for order in ("ar", "top_prob")]
+        runs.append(run_of(solved(range(problems // 2), problems=problems), "confidence"))
         assert examined("top-prob-recovers", *runs).verdict == expected
 
 
