@@ -101,8 +101,8 @@ def rows(report: Comparison) -> pd.DataFrame:
 
 def _crossing_row(crossing: Crossing) -> dict[str, Any]:
     row = {name: None if value == math.inf else value for name, value in dataclasses.asdict(crossing).items()}
-    share = row.pop("share")
-    return {**row, "share_percent": 100 * share}
+    del row["share"]
+    return {**row, "share_percent": 100 * crossing.share}
 
 
 def _table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:

@@ -29,8 +29,8 @@ CERTAIN = 10_000
 
 _PLANS = ((24, 4), (24, 2), (12, 2), (12, 1), (6, 1), (3, 1), (1, 1))
 """Problems a task and samples a problem, from what is wanted to the least that is of use."""
-_READ = ("problem_id", "sample_index", "position", "piece", "commit_step", "entropy", "eligible_entropy", "prob")
-_READ += ("rank", "passes", "frontier_step", "frontier_entropy")
+_READ = ["problem_id", "sample_index", "position", "piece", "commit_step", "entropy", "eligible_entropy", "prob"]
+_READ += ["rank", "passes", "frontier_step", "frontier_entropy"]
 
 
 @dataclass(frozen=True, kw_only=True)
