@@ -16,7 +16,7 @@ from flexeval.plots.curves import percent
 from flexeval.plots.layout import finish, panels
 from flexeval.plots.scatter import against
 from flexeval.plots.style import looks
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.store import Run, RunSet, alike
 
 
 class Correlation(Figure):
@@ -33,6 +33,7 @@ class Correlation(Figure):
             free={"order"},
             usable=against_ar,
             missing="figure 'correlation' needs a run of order ar and one of another order, alike in all else",
+            same_problems=False,
         )
         return pd.concat([_rows(run, ar) for ar, *others in groups for run in others], ignore_index=True)
 
@@ -62,6 +63,7 @@ def _said(r: float, low: float, high: float) -> str:
 
 
 def _rows(run: Run, ar: Run) -> pd.DataFrame:
+    run, ar = alike(run, ar)
     pairs = stats.accuracy_pairs(run.counts(), ar.counts())
     r = stats.accuracy_correlation(pairs)
     rows = pairs.rename(columns={"a": "accuracy", "b": "ar_accuracy"}).assign(kind="problem")

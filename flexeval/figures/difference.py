@@ -13,7 +13,7 @@ from flexeval.figures.selection import against_ar, common_ks, largest_groups
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.layout import finish
 from flexeval.plots.style import INK
-from flexeval.runs.store import RunSet
+from flexeval.runs.store import RunSet, alike
 
 
 class DifferenceToAR(Figure):
@@ -30,6 +30,7 @@ class DifferenceToAR(Figure):
             free={"order"},
             usable=against_ar,
             missing="figure 'difference' needs a run of order ar and one of another order, alike in all else",
+            same_problems=False,
         )
         return pd.concat([_group(group) for group in groups], ignore_index=True)
 
@@ -44,8 +45,9 @@ class DifferenceToAR(Figure):
 
 
 def _group(group: RunSet) -> pd.DataFrame:
-    ar, *others = group
-    ks = common_ks(group)
-    return pd.concat(
-        [stated(stats.difference_band(run.counts(), ar.counts(), ks), run) for run in others], ignore_index=True
-    )
+    first, *others = group
+    frames = []
+    for other in others:
+        ar, run = alike(first, other)
+        frames.append(stated(stats.difference_band(run.counts(), ar.counts(), common_ks(RunSet((ar, run)))), run))
+    return pd.concat(frames, ignore_index=True)

@@ -23,6 +23,7 @@ def largest_groups(
     usable: Callable[[RunSet], RunSet],
     missing: str,
     per: Collection[str] = ("model", "task"),
+    same_problems: bool = True,
 ) -> list[RunSet]:
     """For each model and task, the runs to compare: the largest group that agrees on every setting but the free ones.
 
@@ -34,10 +35,11 @@ def largest_groups(
         usable: which runs of a group the figure would show; none when they do not suffice.
         missing: what to say when no group suffices: which runs the figure needs.
         per: one group for each combination of these.
+        same_problems: cut each group to the problems that all of its runs have, as curves in one panel must be. False
+            where the figure takes the runs pair by pair.
 
     Returns:
-        What `usable` made of each chosen group, in the order in which models and tasks appear, cut to the problems
-        that all of its runs have. The group with the most usable runs is chosen; of equal ones the one with the most
+        What `usable` made of each chosen group, in the order in which models and tasks appear. The group with the most usable runs is chosen; of equal ones the one with the most
         runs, then the first.
 
     Raises:
@@ -54,7 +56,7 @@ def largest_groups(
             best[key], sizes[key] = shown, size
     if not best:
         raise Unavailable(missing)
-    return [on_same_problems(group) for group in best.values()]
+    return [on_same_problems(group) if same_problems else group for group in best.values()]
 
 
 def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
