@@ -39,8 +39,8 @@ def largest_groups(
             where the figure takes the runs pair by pair.
 
     Returns:
-        What `usable` made of each chosen group, in the order in which models and tasks appear. The group with the most usable runs is chosen; of equal ones the one with the most
-        runs, then the first.
+        What `usable` made of each chosen group, in the order in which models and tasks appear. The group with the most
+        usable runs is chosen; of equal ones the one with the most runs, then the first.
 
     Raises:
         Unavailable: nothing suffices for any model and task.
