@@ -97,13 +97,15 @@ def missing_checkpoints(training: Training, runs: Path) -> list[Path]:
     """The model folders of a training that are not there.
 
     Raises:
-        InputError: its folder holds another training.
+        InputError: its folder holds another training's.
     """
     folder = training.folder(runs)
-    if (folder / CONFIG).exists():
-        require_same_training(read_object(folder / CONFIG)["grpo"], training.config, folder=folder)
     wanted = [checkpoint_folder(folder, steps) for steps in training.config.checkpoint_steps]
-    return [checkpoint for checkpoint in wanted if not checkpoint.is_dir()]
+    missing = [checkpoint for checkpoint in wanted if not checkpoint.is_dir()]
+    # Where nothing is stored yet, the training itself decides whether it may use the folder.
+    if len(missing) < len(wanted):
+        require_same_training(read_object(folder / CONFIG)["grpo"], training.config, folder=folder)
+    return missing
 
 
 def make_trainings(trainings: Sequence[Training], *, runs: Path, make: MakeTraining) -> Iterator[TrainingOutcome]:
