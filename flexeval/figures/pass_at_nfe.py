@@ -40,14 +40,16 @@ class PassAtNFE(Figure):
             percent(panel)
             panel.set_xlabel("evaluations spent on a problem (NFE)")
             panel.set_ylabel("Pass@NFE, %")
-        note = "Bands are 95 % intervals at each budget (bootstrap over problems)."
+        note = "Curves end where the samples do. Bands are 95 % intervals at each budget (bootstrap over problems)."
         return finish(figure, title=self.title, foot=foot(data, note))
 
 
 def _group(group: RunSet) -> pd.DataFrame:
-    budgets = stats.default_budgets(*(run.samples for run in group))
+    """Each run from what one of its samples costs to what all of them did: runs of few samples end early."""
+    paced = {"steps", "tokens_per_step"} & set(group.varying())
+    names = group.labels() if paced else [run.config.order for run in group]
     rows = [
-        stated(stats.pass_at_nfe(run.samples, budgets), run).assign(series=label)
-        for run, label in zip(group, group.labels(), strict=True)
+        stated(stats.pass_at_nfe(run.samples, stats.default_budgets(run.samples)), run).assign(series=name)
+        for run, name in zip(group, names, strict=True)
     ]
     return pd.concat(rows, ignore_index=True)

@@ -300,3 +300,12 @@ def test_runs_that_lack_what_it_needs_are_refused_in_one_line(name, made_up):
     message = str(refused.value)
     assert message.startswith(f"figure '{name}' needs ")
     assert "\n" not in message
+
+
+def test_a_run_of_few_samples_does_not_shorten_the_budgets_of_others(made_up):
+    runs = [made_up("ar"), made_up("confidence"), made_up("eb:gamma=3", samples=2)]
+    data = FIGURES.get("pass-at-nfe")().data(RunSet(tuple(runs)))
+    longest = data.groupby("series")["nfe"].max()
+    spent = {run.config.order: run.samples.groupby("problem_id")["nfe"].sum().min() for run in runs}
+    assert set(longest.index) == set(spent)
+    assert all(spent[order] / 2 < longest[order] <= spent[order] for order in spent)
