@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import torch
@@ -25,6 +26,9 @@ def main() -> None:
     if accelerator.is_main_process:
         results = {"gradients": found, "of_one": of_one, "idle": idle}
         torch.save({**results, "solved": metrics.solved, "skipped": metrics.skipped_groups}, sys.argv[1])
+    # A gradient reducer that is freed after the group of processes waits for it for ever, now and then.
+    del trainer, one_sided
+    gc.collect()
     accelerator.end_training()
 
 
