@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from flexeval import RunConfig, SamplingConfig, get_task, load_model, stats
+from flexeval.errors import InputError
 from flexeval.runs.runner import run
 from flexeval.runs.store import default_folder_name
 from flexeval.tasks import Task, task_spec
@@ -93,8 +94,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the table here")
     arguments = parser.parse_args()
 
-    task = get_task(arguments.task, data_dir=arguments.data_dir)
-    accuracy = measured(arguments, task)
+    try:
+        task = get_task(arguments.task, data_dir=arguments.data_dir)
+        accuracy = measured(arguments, task)
+    except InputError as error:
+        parser.error(str(error))
     rows = table(arguments.model, accuracy, published_for(task, arguments.limit))
     lines = [caption(arguments, task, accuracy), "", *rows]
     print("\n".join(lines))

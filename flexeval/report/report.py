@@ -52,12 +52,12 @@ def render(runs: RunSet) -> bytes:
     figures = Illustrations(runs)
     sections = [
         settings_section(runs, groups),
+        claims_section(claims.examine(runs)),
         pass_at_k_section(groups, figures.of("pass-at-k")),
         coverage_section(groups, figures.of("coverage")),
         entropy_section(measured, figures.of("entropy")),
         bypass_section(measured, figures.of("bypass")),
         order_section(groups),
-        claims_section(claims.examine(runs)),
         Section(name="figures", title="More figures", body=figures.others()),
     ]
     taken = _VIEWER + sum(len(section.body.encode()) for section in sections)
@@ -75,9 +75,11 @@ def render(runs: RunSet) -> bytes:
 
 
 def _title(runs: RunSet) -> str:
-    models = dict.fromkeys(run.model for run in runs)
+    models = dict.fromkeys(run.lineage.base if run.lineage else run.model for run in runs)
+    checkpoints = {run.model for run in runs if run.lineage}
     tasks = dict.fromkeys(run.config.task for run in runs)
-    return f"{', '.join(models)} on {', '.join(tasks)}"
+    trained = f" and {len(checkpoints)} checkpoint{'s' if len(checkpoints) > 1 else ''}" if checkpoints else ""
+    return f"{', '.join(models)}{trained} on {', '.join(tasks)}"
 
 
 def _lead(runs: RunSet, groups: Sequence[TaskRuns]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 from collections import Counter
@@ -20,7 +21,7 @@ from flexeval.report.page import Section, make_page
 from flexeval.report.report import LARGEST_PAGE
 from flexeval.runs.store import RunSet
 
-SECTIONS = ("settings", "pass-at-k", "coverage", "entropy", "bypass", "order", "claims", "decodes")
+SECTIONS = ("settings", "claims", "pass-at-k", "coverage", "entropy", "bypass", "order", "decodes")
 LOADS = {"src", "srcset", "href", "action", "data", "poster", "background", "formaction", "ping", "manifest", "cite"}
 
 
@@ -202,3 +203,12 @@ def test_a_drawing_has_its_own_ids_no_styles_and_repeats_to_the_byte():
     colours = {attributes.get("fill") for _, attributes in one.tags}
     assert any(re.fullmatch("#[0-9a-f]{6}", colour or "") for colour in colours)
     assert one.tags[0][1]["aria-label"] == "a <b> label"
+
+
+def test_the_title_names_the_model_and_counts_its_checkpoints(two_orders):
+    first, second = two_orders[0]
+    lineage = {"base": first.config.model, "training": "one", "rollout_order": "ar", "fast": False, "step": 3,
+               "samples": 24, "seconds": 1.5}  # fmt: skip
+    trained = dataclasses.replace(second, record={**second.record, "lineage": lineage})
+    title = render(RunSet((first, trained))).decode().partition("</title>")[0].rpartition("<title>")[2]
+    assert title.startswith(f"{first.config.model} and 1 checkpoint on ")
