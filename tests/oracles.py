@@ -39,14 +39,14 @@ class Oracle:
         """log p(token | canvas) at every position [L, V]."""
         raise NotImplementedError
 
-    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
+    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
         self.evaluated.append(tokens_BL.numpy().copy())
         rows = []
         for row, tokens_L in enumerate(tokens_BL.numpy()):
             first = 0 if attention_BL is None else int((~attention_BL[row]).sum())
             inside = self.log_conditionals(tokens_L[first:])
             rows.append(np.pad(inside, ((first, 0), (0, 0))))
-        return torch.tensor(np.stack(rows), dtype=torch.float32)
+        return _forget_unasked(torch.tensor(np.stack(rows), dtype=torch.float32), asked_BL)
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         return hidden_ND.clone()
@@ -84,8 +84,9 @@ class IndependentOracle(Oracle):
     def log_conditionals(self, canvas_L: np.ndarray) -> np.ndarray:
         return np.broadcast_to(self._log_probs_V, (len(canvas_L), self.vocab_size))
 
-    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
-        return torch.tensor(self._log_probs_V, dtype=torch.float32).expand(*tokens_BL.shape, -1)
+    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
+        log_probs_BLV = torch.tensor(self._log_probs_V, dtype=torch.float32).expand(*tokens_BL.shape, -1)
+        return _forget_unasked(log_probs_BLV, asked_BL)
 
 
 class RandomOracle(Oracle):
@@ -105,3 +106,8 @@ class RandomOracle(Oracle):
         logits_LV = np.random.default_rng(seed).normal(size=(len(canvas_L), self.vocab_size)) * self._sharpness
         logits_LV[:, self.eos_id] += self._eos_bonus
         return logits_LV - np.logaddexp.reduce(logits_LV, axis=1, keepdims=True)
+
+
+def _forget_unasked(hidden_BLD: Tensor, asked_BL: Tensor | None) -> Tensor:
+    """NaN where nobody said that they would read, so that reading there is found out."""
+    return hidden_BLD if asked_BL is None else hidden_BLD.masked_fill(~asked_BL[..., None], torch.nan)

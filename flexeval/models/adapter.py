@@ -40,8 +40,8 @@ class AdapterPredictor(CheckpointPredictor):
         self.masks_padding = "attention_mask" in self._named
         """Whether the module leaves out padding when told to; if not, rows of equal padding are run without it."""
 
-    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
-        """The logits [B, L, V] of the whole canvas, in the module's own type."""
+    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
+        """The logits [B, L, V] of the whole canvas, whatever is asked, in the module's own type."""
         if attention_BL is None:
             return self._call(tokens_BL)
         if self.masks_padding:

@@ -15,7 +15,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
 from flexeval.errors import InputError
-from flexeval.models import selftest
+from flexeval.models import last_mlp, selftest
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.families import Blueprint, Family
 from flexeval.models.files import Checkpoint, one_line, weight_files
@@ -49,13 +49,19 @@ class NativePredictor(CheckpointPredictor):
         self._shifted = shifted
         self._slot_positions = slot_positions
         self._logit_scale = logit_scale
+        last_mlp.watch(module.model.layers[-1].mlp)
 
-    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
+    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
         """Final hidden states [B, L, D]; see `MaskPredictor.hidden`."""
         position_BL = None
         if attention_BL is not None and not self._slot_positions:
             position_BL = (attention_BL.cumsum(-1) - 1).clamp_(min=0)
-        output = self._trunk(tokens_BL, attention_mask=attention_BL, position_ids=position_BL, use_cache=False)
+        if asked_BL is not None and self._shifted:
+            # What is read at i comes from i - 1, except at a row's first token.
+            asked_BL = asked_BL.clone()
+            asked_BL[:, :-1] |= asked_BL[:, 1:].clone()
+        with last_mlp.only_at(asked_BL):
+            output = self._trunk(tokens_BL, attention_mask=attention_BL, position_ids=position_BL, use_cache=False)
         hidden_BLD: Tensor = output.last_hidden_state
         return _align(hidden_BLD, attention_BL) if self._shifted else hidden_BLD
 

@@ -48,13 +48,14 @@ class MaskPredictor(Protocol):
         """The text that each token adds, so that `"".join(pieces)` is `decode`; special tokens give ""."""
         ...
 
-    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
+    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
         """Final hidden states [B, L, D], aligned so that index i holds what predicts position i.
 
         Args:
             tokens_BL: canvases, int64, left-padded.
             attention_BL: False at padding; None when no row is padded. A padded row gives the hidden states of the
                 unpadded row.
+            asked_BL: the positions that will be read; the others may hold anything. None for all.
         """
         ...
 

@@ -6,9 +6,10 @@ canvases, `L` canvas positions, `N` rows of logits, `M` draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,28 @@ _MEASURE_BYTES = {"cpu": 8 << 20, "gpu": 512 << 20}
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Hidden states of the distinct canvases of a batch."""
+    """The distinct canvases of a batch and their hidden states, which may still be on their way."""
 
-    hidden_ULD: Tensor
-    unconditional_ULD: Tensor | None
-    """The same with the prompt masked, when classifier-free guidance is on."""
     canvas_R: NDArray[np.int64]
     """Which distinct canvas each canvas asked for is."""
     representative_U: NDArray[np.int64]
     """For each distinct canvas, the first canvas asked for that equals it."""
+    length: int
+    """Positions of a canvas."""
+    forward: Callable[[], Tensor]
+    """Waits for the hidden states."""
+    unconditional: Callable[[], Tensor] | None
+    """The same with the prompt masked, when classifier-free guidance is on."""
+
+    @cached_property
+    def hidden_ULD(self) -> Tensor:
+        """The hidden states, waited for at the first use."""
+        return self.forward()
+
+    @cached_property
+    def unconditional_ULD(self) -> Tensor | None:
+        """With the prompt masked; None without guidance."""
+        return None if self.unconditional is None else self.unconditional()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,62 +109,79 @@ class Evaluator:
 
     # ----- canvases -> hidden states -----
 
-    def evaluate(self, tokens_RL: IntArray, attended_RL: BoolArray, gen_length: int) -> Evaluation:
-        """Evaluate each distinct canvas once.
+    def evaluate(
+        self, tokens_RL: IntArray, attended_RL: BoolArray, gen_length: int, asked_RG: BoolArray | None = None
+    ) -> Evaluation:
+        """Evaluate each distinct canvas once. With several workers, this returns before the forwards have ended.
 
         Args:
             tokens_RL: left-padded canvases.
             attended_RL: False at padding.
             gen_length: generated positions at the end of each canvas.
+            asked_RG: the generated positions that will be read; None for all positions of the canvas.
         """
         canvas_R, representative_U = merge_equal(tokens_RL, attended_RL)
         tokens_UL, attended_UL = tokens_RL[representative_U], attended_RL[representative_U]
+        asked_UL = np.ones_like(attended_UL)
+        if asked_RG is not None:
+            asked_UL[:, :-gen_length] = False
+            asked_UL[:, -gen_length:] = on_distinct(asked_RG, canvas_R)
         passes = 1
-        hidden_ULD, unconditional_ULD = self._forward(tokens_UL, attended_UL), None
+        forward, unconditional = self._start(tokens_UL, attended_UL, asked_UL), None
         if self._config.cfg_scale > 0:
             passes = 2
             masked_UL = tokens_UL.copy()
             masked_UL[:, :-gen_length] = self.predictor.mask_id
-            unconditional_ULD = self._forward(masked_UL, attended_UL)
+            unconditional = self._start(masked_UL, attended_UL, asked_UL)
         self.counters = Counters(
             evaluations=self.counters.evaluations + passes * len(tokens_RL),
             distinct=self.counters.distinct + passes * len(tokens_UL),
         )
         return Evaluation(
-            hidden_ULD=hidden_ULD,
-            unconditional_ULD=unconditional_ULD,
             canvas_R=canvas_R,
             representative_U=representative_U,
+            length=tokens_RL.shape[1],
+            forward=forward,
+            unconditional=unconditional,
         )
 
-    def _forward(self, tokens_UL: IntArray, attended_UL: BoolArray) -> Tensor:
+    def _start(self, *arrays_UL: NDArray[Any]) -> Callable[[], Tensor]:
+        """Begin to evaluate canvases; call the result for their hidden states."""
+        if self._pool is None:
+            hidden_ULD = self._forward(*arrays_UL)
+            return lambda: hidden_ULD
+        # Of equal size, and as many for each worker, so that none waits for another.
+        rounds = -(-len(arrays_UL[0]) // (self._forward_batch * self._workers))
+        futures = [self._pool.submit(self._forward_once, *batch) for batch in _split(arrays_UL, rounds * self._workers)]
+        return lambda: torch.cat([future.result() for future in futures])
+
+    def _forward(self, *arrays_UL: NDArray[Any]) -> Tensor:
         """Hidden states in batches that fit."""
         while True:
-            # Of equal size, and as many for each worker, so that none waits for another.
-            batch_count = -(-len(tokens_UL) // (self._forward_batch * self._workers)) * self._workers
-            batch_count = min(batch_count, len(tokens_UL))
-            batches = (np.array_split(tokens_UL, batch_count), np.array_split(attended_UL, batch_count))
+            batches = _split(arrays_UL, -(-len(arrays_UL[0]) // self._forward_batch))
             try:
-                run = map if self._pool is None else self._pool.map
-                return torch.cat(list(run(self._forward_once, *batches)))
+                return torch.cat([self._forward_once(*batch) for batch in batches])
             except torch.OutOfMemoryError:
                 if self._forward_batch == 1:
                     raise
             # Outside the handler, so that the failed forward's tensors are no longer referenced.
-            self._forward_batch = max(1, min(self._forward_batch, len(tokens_UL)) // 2)
+            self._forward_batch = max(1, min(self._forward_batch, len(arrays_UL[0])) // 2)
             torch.cuda.empty_cache()
 
     @torch.inference_mode()  # which holds for a thread, and this may run in one of the pool
-    def _forward_once(self, tokens_UL: IntArray, attended_UL: BoolArray) -> Tensor:
+    def _forward_once(self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UL: BoolArray) -> Tensor:
         # Columns that are padding for every canvas of this forward need no computing.
         first = int(attended_UL.argmax(axis=1).min())
-        tokens, attended = tokens_UL[:, first:], attended_UL[:, first:]
-        device = self.predictor.device
-        mask = None if attended.all() else torch.from_numpy(np.ascontiguousarray(attended)).to(device)
-        hidden = self.predictor.hidden(torch.from_numpy(np.ascontiguousarray(tokens)).to(device), mask)
+        tokens, attended, asked = (self._on_device(array[:, first:]) for array in (tokens_UL, attended_UL, asked_UL))
+        hidden = self.predictor.hidden(
+            tokens, None if attended_UL[:, first:].all() else attended, None if asked_UL.all() else asked
+        )
         if first:
             hidden = torch.nn.functional.pad(hidden, (0, 0, first, 0))
         return hidden
+
+    def _on_device(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.predictor.device)
 
     # ----- hidden states -> rows of logits -----
 
@@ -212,6 +243,11 @@ class Evaluator:
         return draw(weights_NV, torch.from_numpy(rows_M).to(device), torch.from_numpy(uniforms_M).to(device))
 
 
+def _split(arrays: tuple[NDArray[Any], ...], count: int) -> Iterator[tuple[NDArray[Any], ...]]:
+    """The same rows of several arrays in at most `count` parts, none empty."""
+    return zip(*(np.array_split(array, min(count, len(array))) for array in arrays), strict=True)
+
+
 def merge_equal(tokens_RL: IntArray, attended_RL: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(which distinct canvas each canvas is [R], the first canvas equal to each distinct one [U])."""
     padding_R = tokens_RL.shape[1] - attended_RL.sum(axis=1)
@@ -225,3 +261,13 @@ def merge_equal(tokens_RL: IntArray, attended_RL: BoolArray) -> tuple[NDArray[np
             representatives.append(row)
         canvas_R[row] = seen[key]
     return canvas_R, np.array(representatives, dtype=np.int64)
+
+
+def on_distinct(marked_RG: BoolArray, canvas_R: NDArray[np.int64]) -> BoolArray:
+    """The positions that are marked on any of the canvases equal to each distinct one [U, G].
+
+    Equal canvases may mark different positions: where the mask token can be drawn, they may be in different blocks.
+    """
+    marked_UG = np.zeros((int(canvas_R.max()) + 1, marked_RG.shape[1]), dtype=np.bool_)
+    np.logical_or.at(marked_UG, canvas_R, marked_RG)
+    return marked_UG

@@ -1,6 +1,9 @@
 """The only denoising loop: samples come in, take steps together, and leave as soon as they are done.
 
 See docs/design.md, section 5, for what it promises. What happens within a step is in `step.py`.
+
+With several workers, samples go in two lanes that take turns: while the canvases of one are evaluated, the other's step
+is finished and its next one started. One thread runs both, so what goes together depends on no clock.
 """
 
 from __future__ import annotations
@@ -15,14 +18,13 @@ from flexeval.models.predictor import MaskPredictor
 from flexeval.orders.order import Order
 from flexeval.records import SamplingConfig, Trajectory
 from flexeval.sampling.evaluate import Counters, Evaluator
-from flexeval.sampling.recorder import Recorder
-from flexeval.sampling.slots import SampleRequest, Slots
-from flexeval.sampling.step import Stepper
+from flexeval.sampling.lane import Lane
+from flexeval.sampling.slots import SampleRequest
 
 AUTO_BATCH = {"cpu": 64, "gpu": 128}
-"""Samples in flight, by device."""
-AUTO_FORWARD = {"cpu": 8, "gpu": 128}
-"""Canvases per forward, by device: what a CPU's cache holds, what keeps a GPU busy."""
+"""Samples in flight in a lane, by device."""
+AUTO_FORWARD = {"cpu": 16, "gpu": 128}
+"""Canvases per forward, by device: enough to make the work outweigh the calls."""
 
 
 class Sampler:
@@ -46,7 +48,7 @@ class Sampler:
             predictor: the model.
             order: the decoding order.
             config: lengths, schedule, temperature, seed.
-            batch_size: samples in flight; None chooses for the device. Changes no sample.
+            batch_size: samples in flight, in all lanes together; None chooses for the device. Changes no sample.
             workers: forwards side by side, each in a thread of its own. On a CPU and with `torch.set_num_threads(1)`
                 a small model is evaluated faster so than by threads within its operations. Changes no sample.
 
@@ -64,8 +66,9 @@ class Sampler:
         self.predictor = predictor
         self.order = order
         self.config = config
-        self.batch_size = batch_size or AUTO_BATCH[device]
-        forward_batch = min(self.batch_size, AUTO_FORWARD[device])
+        self._lanes = min(2, workers, batch_size or workers)
+        self._lane_size = batch_size // self._lanes if batch_size else AUTO_BATCH[device]
+        forward_batch = min(self._lane_size, AUTO_FORWARD[device])
         self._evaluator = Evaluator(predictor, config, forward_batch=forward_batch, workers=workers)
 
     @property
@@ -82,46 +85,32 @@ class Sampler:
         Raises:
             InputError: a prompt that does not fit the model's context.
         """
-        slots = Slots(
-            self.batch_size,
-            self.config,
-            adaptive=self.order.adaptive,
-            mask_id=self.predictor.mask_id,
-            stop_ids=self.predictor.stop_ids,
-        )
-        recorder = Recorder(self.batch_size, self.config.gen_length)
-        stepper = Stepper(self._evaluator, self.order, self.config, slots, recorder)
         groups = self._groups(requests)
-        group = next(groups, [])
+        lanes = [Lane(self._evaluator, self.order, self.config, size=self._lane_size) for _ in range(self._lanes)]
+        waiting: list[SampleRequest] = next(groups, [])
         while True:
-            # Refill: a whole group at a time, into free slots.
-            while group and len(group) <= len(slots.free):
-                for slot, request in zip(slots.free, group, strict=False):
-                    slots.place(slot, request)
-                    recorder.clear(slot)
-                group = next(groups, [])
-            rows = slots.active
-            if not len(rows):
+            for lane in lanes:
+                # Finish the lane's step and hand out the samples that are done.
+                with torch.inference_mode():
+                    finished = lane.finish()
+                yield from finished
+
+                # Refill, a whole group at a time, and start the next step.
+                while waiting and lane.takes(waiting):
+                    waiting = next(groups, [])
+                with torch.inference_mode():
+                    lane.begin()
+            if not any(lane.busy for lane in lanes):
                 return
 
-            # One step for every sample in flight.
-            with torch.inference_mode():
-                stepper.step(rows)
-
-            # Hand out what is finished.
-            for slot in rows[slots.finished(rows)].tolist():
-                trajectory = recorder.trajectory(slot, slots)
-                slots.release(slot)
-                yield trajectory
-
     def _groups(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampleRequest]]:
-        """Consecutive requests with the same prompt, as many as the slots hold."""
+        """Consecutive requests with the same prompt, as many as a lane holds."""
         for _, same_prompt in groupby(requests, key=lambda request: request.prompt_ids):
             group: list[SampleRequest] = []
             for request in same_prompt:
                 self._check_fits(request)
                 group.append(request)
-                if len(group) == self.batch_size:
+                if len(group) == self._lane_size:
                     yield group
                     group = []
             if group:

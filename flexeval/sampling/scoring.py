@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flexeval.orders.order import Read
 from flexeval.records import BoolArray, FloatArray, IntArray
-from flexeval.sampling.evaluate import Evaluator, Kept
+from flexeval.sampling.evaluate import Evaluator, Kept, on_distinct
 from flexeval.sampling.view import ByRow, Gathered, View
 
 BLANK: Mapping[str, float] = {
@@ -51,7 +51,7 @@ def score(
     """
     # The rows of logits: the eligible positions of the distinct canvases.
     evaluation = view.evaluation
-    eligible_UG = view.eligible_RG[evaluation.representative_U]
+    eligible_UG = on_distinct(view.eligible_RG, evaluation.canvas_R)
     canvas_N, position_N = np.nonzero(eligible_UG)
     noted_N = _noted(view)[canvas_N, position_N]
 
@@ -99,9 +99,7 @@ def _noted(view: View) -> BoolArray:
     """Where the record wants an entropy [U, G]: at positions that become eligible or the frontier."""
     noted_RG = view.eligible_RG & view.opens_R[:, None]
     noted_RG[np.flatnonzero(view.fresh_R), view.frontier_R[view.fresh_R]] = True
-    noted_UG = np.zeros((len(view.evaluation.representative_U), noted_RG.shape[1]), dtype=np.bool_)
-    np.logical_or.at(noted_UG, view.evaluation.canvas_R, noted_RG)
-    return noted_UG
+    return on_distinct(noted_RG, view.evaluation.canvas_R)
 
 
 def _spread(

@@ -1,4 +1,4 @@
-"""One step of every sample in flight: evaluate, choose, draw, commit, record.
+"""One step of samples that go together: evaluate, choose, draw, commit, record.
 
 Axis suffixes: `R` samples, `G` generated positions.
 """
@@ -33,11 +33,24 @@ class Stepper:
         self._slots = slots
         self._recorder = recorder
 
-    def step(self, slots_R: IntArray) -> None:
-        """Make one step for the samples in some slots."""
-        # Evaluate the canvases.
-        view = self._look(slots_R)
+    def begin(self, slots_R: IntArray) -> View:
+        """Start a step for the samples in some slots: their canvases begin to be evaluated."""
+        eligible_RG = self._slots.eligible(slots_R)
+        frontier_R = eligible_RG.argmax(axis=1)
+        return View(
+            slots_R=slots_R,
+            keys_R=self._slots.keys_B[slots_R],
+            eligible_RG=eligible_RG,
+            frontier_R=frontier_R,
+            opens_R=self._slots.block_opens(slots_R),
+            fresh_R=self._recorder.is_new_frontier(slots_R, frontier_R),
+            evaluation=self._evaluator.evaluate(
+                *self._slots.canvases(slots_R), self._config.gen_length, asked_RG=eligible_RG
+            ),
+        )
 
+    def finish(self, view: View) -> None:
+        """Make the step that was started."""
         # Score the eligible positions if the order reads the model, and let it choose.
         scores = self._score(view) if self._order.reads_model else None
         state = self._state(view, scores)
@@ -58,23 +71,10 @@ class Stepper:
         # Commit and record.
         if scores is not None:
             self._record_eligible(view, scores)
-            frontier_entropy_R = scores.noted_entropy_RG[np.arange(len(slots_R)), view.frontier_R]
+            frontier_entropy_R = scores.noted_entropy_RG[np.arange(len(view.slots_R)), view.frontier_R]
         self._record_frontier(view, frontier_entropy_R, commit_RG)
         self._commit(view, decisions)
-        self._slots.advance(slots_R, evaluations=2 if self._config.cfg_scale > 0 else 1)
-
-    def _look(self, slots_R: IntArray) -> View:
-        eligible_RG = self._slots.eligible(slots_R)
-        frontier_R = eligible_RG.argmax(axis=1)
-        return View(
-            slots_R=slots_R,
-            keys_R=self._slots.keys_B[slots_R],
-            eligible_RG=eligible_RG,
-            frontier_R=frontier_R,
-            opens_R=self._slots.block_opens(slots_R),
-            fresh_R=self._recorder.is_new_frontier(slots_R, frontier_R),
-            evaluation=self._evaluator.evaluate(*self._slots.canvases(slots_R), self._config.gen_length),
-        )
+        self._slots.advance(view.slots_R, evaluations=2 if self._config.cfg_scale > 0 else 1)
 
     def _score(self, view: View) -> Scores:
         scores = score(

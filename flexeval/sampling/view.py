@@ -20,7 +20,7 @@ from flexeval.sampling.randomness import Purpose, UInt64Array, uniforms
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """The samples of a step and their evaluated canvases."""
+    """The samples of a step and their canvases, which are being evaluated."""
 
     slots_R: IntArray
     """The slot of each sample."""
@@ -36,7 +36,7 @@ class View:
 
     def columns(self, positions: IntArray) -> IntArray:
         """Canvas columns of generated positions."""
-        columns: IntArray = self.evaluation.hidden_ULD.shape[1] - self.eligible_RG.shape[1] + positions
+        columns: IntArray = self.evaluation.length - self.eligible_RG.shape[1] + positions
         return columns
 
     def token_uniforms(self, samples: IntArray, positions: IntArray, draws: IntArray | int) -> FloatArray:

@@ -47,7 +47,7 @@ class Bigram:
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         return [WORDS[token] for token in token_ids]
 
-    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
+    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
         return self._logits_VV[tokens_BL.roll(1, dims=1)]
 
     def logits(self, hidden_ND: Tensor) -> Tensor:

@@ -98,12 +98,12 @@ def _stops(model: object, calls: int) -> object:
     left = calls
     evaluate = model.hidden  # type: ignore[attr-defined]
 
-    def hidden(tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
+    def hidden(tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
         nonlocal left
         left -= 1
         if left < 0:
             raise KeyboardInterrupt
-        result: Tensor = evaluate(tokens_BL, attention_BL)
+        result: Tensor = evaluate(tokens_BL, attention_BL, asked_BL)
         return result
 
     model.hidden = hidden  # type: ignore[attr-defined]

@@ -123,10 +123,10 @@ def test_samples_come_as_they_finish_and_requests_are_read_as_slots_free_up():
 
 def test_a_forward_that_does_not_fit_is_split(monkeypatch):
     class Small(RandomOracle):
-        def hidden(self, tokens_BL, attention_BL=None):
+        def hidden(self, tokens_BL, attention_BL=None, asked_BL=None):
             if len(tokens_BL) > 2:
                 raise torch.OutOfMemoryError("too many canvases")
-            return super().hidden(tokens_BL, attention_BL)
+            return super().hidden(tokens_BL, attention_BL, asked_BL)
 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     config = SamplingConfig(gen_length=6, temperature=1.0)
@@ -143,10 +143,10 @@ def test_forwards_side_by_side_change_no_sample(spec, monkeypatch):
     threads = set()
 
     class Watched(RandomOracle):
-        def hidden(self, tokens_BL, attention_BL=None):
+        def hidden(self, tokens_BL, attention_BL=None, asked_BL=None):
             threads.add(threading.get_ident())
             time.sleep(0.001)
-            return super().hidden(tokens_BL, attention_BL)
+            return super().hidden(tokens_BL, attention_BL, asked_BL)
 
     config = SamplingConfig(gen_length=6, temperature=0.9)
     alone = draw(RandomOracle(words=6), spec, config, 1, requests())

@@ -1,0 +1,67 @@
+"""Samples that take their steps together: places for them, their records, and the step that is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flexeval.orders.order import Order
+from flexeval.records import SamplingConfig, Trajectory
+from flexeval.sampling.evaluate import Evaluator
+from flexeval.sampling.recorder import Recorder
+from flexeval.sampling.slots import SampleRequest, Slots
+from flexeval.sampling.step import Stepper
+from flexeval.sampling.view import View
+
+
+class Lane:
+    """A fixed number of places, and one step at a time for the samples in them."""
+
+    def __init__(self, evaluator: Evaluator, order: Order, config: SamplingConfig, *, size: int) -> None:
+        """
+        Args:
+            evaluator: where the model is; lanes may share it.
+            order: the decoding order.
+            config: lengths, schedule, temperature, seed.
+            size: samples at most.
+        """
+        self._slots = Slots(
+            size,
+            config,
+            adaptive=order.adaptive,
+            mask_id=evaluator.predictor.mask_id,
+            stop_ids=evaluator.predictor.stop_ids,
+        )
+        self._recorder = Recorder(size, config.gen_length)
+        self._stepper = Stepper(evaluator, order, config, self._slots, self._recorder)
+        self._step: View | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is under way."""
+        return self._step is not None
+
+    def takes(self, group: Sequence[SampleRequest]) -> bool:
+        """Take all samples of a group, if there is room for all."""
+        if len(group) > len(self._slots.free):
+            return False
+        for slot, request in zip(self._slots.free, group, strict=False):
+            self._slots.place(slot, request)
+            self._recorder.clear(slot)
+        return True
+
+    def begin(self) -> None:
+        """Start a step of all samples, if there are any."""
+        slots_R = self._slots.active
+        self._step = self._stepper.begin(slots_R) if len(slots_R) else None
+
+    def finish(self) -> list[Trajectory]:
+        """Finish the step that was begun, if one was; the samples that are done leave."""
+        if self._step is None:
+            return []
+        slots_R = self._step.slots_R
+        self._stepper.finish(self._step)
+        done = slots_R[self._slots.finished(slots_R)].tolist()
+        trajectories = [self._recorder.trajectory(slot, self._slots) for slot in done]
+        for slot in done:
+            self._slots.release(slot)
+        return trajectories
