@@ -13,7 +13,7 @@ import torch
 
 from flexeval.records import BoolArray, FloatArray, IntArray
 from flexeval.sampling.evaluate import Evaluator, Kept
-from flexeval.sampling.view import ByRow, Gathered, View
+from flexeval.sampling.view import ByRow, Choice, Gathered, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,9 @@ class Decisions:
 
 def decide(
     view: View,
-    commit_RG: BoolArray,
+    choice: Choice,
     evaluator: Evaluator,
     *,
-    temperature_R: FloatArray,
-    proposal_RG: IntArray | None,
     also_R: BoolArray,
     kept: Kept | None,
 ) -> tuple[Decisions, FloatArray]:
@@ -43,16 +41,15 @@ def decide(
 
     Args:
         view: the step.
-        commit_RG: the chosen positions.
+        choice: the chosen positions, and how their tokens are drawn.
         evaluator: where logits come from.
-        temperature_R: at which tokens are drawn.
-        proposal_RG: tokens that were drawn before the choice; None when they are drawn now.
         also_R: samples whose frontier's entropy is wanted too, chosen or not.
         kept: distributions at the eligible positions, if they were computed before the choice and kept.
 
     Returns:
         The decisions, and the entropy at each sample's frontier [R]: NaN where neither chosen nor wanted.
     """
+    commit_RG, proposal_RG = choice.commit_RG, choice.proposal_RG
     # What is read: the chosen positions, then frontiers of which only the entropy is wanted.
     sample_M, position_M = np.nonzero(commit_RG)
     chosen = len(sample_M)
@@ -60,7 +57,7 @@ def decide(
     sample_M, position_M = np.append(sample_M, extra), np.append(position_M, view.frontier_R[extra])
 
     # The rows of logits behind that, those of equal canvases once.
-    temperatures, temperature_index_R = np.unique(temperature_R, return_inverse=True)
+    temperatures, temperature_index_R = np.unique(choice.temperature_R, return_inverse=True)
     keys_M3 = np.stack([view.evaluation.canvas_R[sample_M], position_M, temperature_index_R[sample_M]], axis=1)
     keys_N3, row_M = np.unique(keys_M3, axis=0, return_inverse=True)
     row_M = row_M.reshape(-1)

@@ -249,13 +249,17 @@ def _split(arrays: tuple[NDArray[Any], ...], count: int) -> Iterator[tuple[NDArr
 
 
 def merge_equal(tokens_RL: IntArray, attended_RL: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(which distinct canvas each canvas is [R], the first canvas equal to each distinct one [U])."""
+    """(which distinct canvas each canvas is [R], the first canvas equal to each distinct one [U]).
+
+    Distinct canvases are in order of their padding, so that those of one length are evaluated together, unpadded.
+    """
     padding_R = tokens_RL.shape[1] - attended_RL.sum(axis=1)
     seen: dict[tuple[int, bytes], int] = {}
     canvas_R = np.empty(len(tokens_RL), dtype=np.int64)
     representatives: list[int] = []
-    for row, (padding, tokens_L) in enumerate(zip(padding_R.tolist(), tokens_RL, strict=True)):
-        key = (padding, tokens_L.tobytes())
+    order_R = np.argsort(padding_R, kind="stable")
+    for row, padding in zip(order_R.tolist(), padding_R[order_R].tolist(), strict=True):
+        key = (padding, tokens_RL[row].tobytes())
         if key not in seen:
             seen[key] = len(representatives)
             representatives.append(row)

@@ -23,7 +23,7 @@ from flexeval.sampling.slots import SampleRequest
 
 AUTO_BATCH = {"cpu": 64, "gpu": 128}
 """Samples in flight in a lane, by device."""
-AUTO_FORWARD = {"cpu": 16, "gpu": 128}
+AUTO_FORWARD = {"cpu": 32, "gpu": 128}
 """Canvases per forward, by device: enough to make the work outweigh the calls."""
 
 

@@ -18,7 +18,7 @@ from flexeval.sampling.randomness import Purpose, uniforms
 from flexeval.sampling.recorder import Recorder
 from flexeval.sampling.scoring import BLANK, Scores, score
 from flexeval.sampling.slots import Slots
-from flexeval.sampling.view import View
+from flexeval.sampling.view import Choice, View
 
 
 class Stepper:
@@ -37,33 +37,39 @@ class Stepper:
         """Start a step for the samples in some slots: their canvases begin to be evaluated."""
         eligible_RG = self._slots.eligible(slots_R)
         frontier_R = eligible_RG.argmax(axis=1)
+        fresh_R = self._recorder.is_new_frontier(slots_R, frontier_R)
+
+        # An order that does not read the model chooses at once, so that nothing else need be evaluated.
+        choice, asked_RG = None, eligible_RG
+        if not self._order.reads_model:
+            choice = self._choose(slots_R, eligible_RG, frontier_R, scores=None)
+            asked_RG = choice.commit_RG.copy()
+            asked_RG[np.flatnonzero(fresh_R), frontier_R[fresh_R]] = True
+
         return View(
             slots_R=slots_R,
             keys_R=self._slots.keys_B[slots_R],
             eligible_RG=eligible_RG,
             frontier_R=frontier_R,
             opens_R=self._slots.block_opens(slots_R),
-            fresh_R=self._recorder.is_new_frontier(slots_R, frontier_R),
-            evaluation=self._evaluator.evaluate(
-                *self._slots.canvases(slots_R), self._config.gen_length, asked_RG=eligible_RG
-            ),
+            fresh_R=fresh_R,
+            choice=choice,
+            evaluation=self._evaluator.evaluate(*self._slots.canvases(slots_R), self._config.gen_length, asked_RG),
         )
 
     def finish(self, view: View) -> None:
         """Make the step that was started."""
         # Score the eligible positions if the order reads the model, and let it choose.
-        scores = self._score(view) if self._order.reads_model else None
-        state = self._state(view, scores)
-        commit_RG = self._order(state)
-        _check_choice(self._order, commit_RG, view.eligible_RG)
+        scores, choice = None, view.choice
+        if choice is None:
+            scores = self._score(view)
+            choice = self._choose(view.slots_R, view.eligible_RG, view.frontier_R, scores)
 
         # Draw the chosen tokens, or take the proposals.
         decisions, frontier_entropy_R = decide(
             view,
-            commit_RG,
+            choice,
             self._evaluator,
-            temperature_R=self._order.temperature(state, self._config.temperature),
-            proposal_RG=state.proposal_BG if self._order.draw == "propose" else None,
             also_R=view.fresh_R & (scores is None),
             kept=None if scores is None else scores.kept,
         )
@@ -72,7 +78,7 @@ class Stepper:
         if scores is not None:
             self._record_eligible(view, scores)
             frontier_entropy_R = scores.noted_entropy_RG[np.arange(len(view.slots_R)), view.frontier_R]
-        self._record_frontier(view, frontier_entropy_R, commit_RG)
+        self._record_frontier(view, frontier_entropy_R, choice.commit_RG)
         self._commit(view, decisions)
         self._slots.advance(view.slots_R, evaluations=2 if self._config.cfg_scale > 0 else 1)
 
@@ -88,16 +94,29 @@ class Stepper:
             self._slots.draws_BG[view.slots_R] += view.eligible_RG
         return scores
 
-    def _state(self, view: View, scores: Scores | None) -> DecodingState:
+    def _choose(self, slots_R: IntArray, eligible_RG: BoolArray, frontier_R: IntArray, scores: Scores | None) -> Choice:
+        state = self._state(slots_R, eligible_RG, frontier_R, scores)
+        commit_RG = self._order(state)
+        _check_choice(self._order, commit_RG, eligible_RG)
+        return Choice(
+            commit_RG=commit_RG,
+            temperature_R=self._order.temperature(state, self._config.temperature),
+            proposal_RG=state.proposal_BG if self._order.draw == "propose" else None,
+        )
+
+    def _state(
+        self, slots_R: IntArray, eligible_RG: BoolArray, frontier_R: IntArray, scores: Scores | None
+    ) -> DecodingState:
         """What the order may read; its arrays are frozen."""
-        slots_R, shape = view.slots_R, view.eligible_RG.shape
+        shape = eligible_RG.shape
         uniform_RG: FloatArray = np.full(shape, np.nan)
         if "uniform" in self._order.reads:
-            uniform_RG = uniforms(view.keys_R[:, None], Purpose.POSITION, np.arange(shape[1])[None, :])
+            keys_R = self._slots.keys_B[slots_R]
+            uniform_RG = uniforms(keys_R[:, None], Purpose.POSITION, np.arange(shape[1])[None, :])
         arrays: dict[str, NDArray[Any]] = {
-            "eligible_BG": view.eligible_RG,
-            "frontier_B": view.frontier_R,
-            "budget_B": np.minimum(self._slots.budget(slots_R), view.eligible_RG.sum(axis=1)),
+            "eligible_BG": eligible_RG,
+            "frontier_B": frontier_R,
+            "budget_B": np.minimum(self._slots.budget(slots_R), eligible_RG.sum(axis=1)),
             "step_B": self._slots.step_B[slots_R],
             "committed_B": (self._slots.tokens_BG[slots_R] != self._slots.mask_id).sum(axis=1),
             "uniform_BG": uniform_RG,

@@ -19,6 +19,18 @@ from flexeval.sampling.randomness import Purpose, UInt64Array, uniforms
 
 
 @dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What an order decided."""
+
+    commit_RG: BoolArray
+    """The positions to commit."""
+    temperature_R: FloatArray
+    """At which their tokens are drawn."""
+    proposal_RG: IntArray | None
+    """Tokens that were drawn before the choice; None when they are drawn after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class View:
     """The samples of a step and their canvases, which are being evaluated."""
 
@@ -32,6 +44,8 @@ class View:
     """Whether the step is the first of its block, so that positions become eligible."""
     fresh_R: BoolArray
     """Whether the frontier is one for the first time."""
+    choice: Choice | None
+    """Of an order that does not read the model."""
     evaluation: Evaluation
 
     def columns(self, positions: IntArray) -> IntArray:
