@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -37,6 +38,11 @@ def test_module_and_command_are_the_same() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == f"flexeval: error: unknown command: 'frob'. Known: {', '.join(sorted(VERBS))}.\n"
+
+
+def test_the_installed_command_is_the_module() -> None:
+    (installed,) = entry_points(group="console_scripts", name="flexeval")
+    assert installed.value == "flexeval.__main__:command"
 
 
 def test_unknown_command_gives_the_close_one(refused: Callable[..., str]) -> None:

@@ -156,6 +156,72 @@ def test_forwards_side_by_side_change_no_sample(spec, monkeypatch):
     assert len(threads) == 3
 
 
+def test_one_lane_is_evaluated_while_the_other_waits():
+    """Each forward waits for another one to begin: with one at a time, nothing would ever be evaluated."""
+    together = threading.Barrier(2, timeout=20)
+
+    class Watched(RandomOracle):
+        def hidden(self, tokens_BL, attention_BL=None, asked_BL=None):
+            together.wait()
+            return super().hidden(tokens_BL, attention_BL, asked_BL)
+
+    config = SamplingConfig(gen_length=6, temperature=0.9, stop_at_eos=False)
+    run = Sampler(Watched(words=6), get_order("ar"), config, batch_size=2, workers=2).run(requests(4, 1))
+    assert len(list(run)) == 4
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, None])
+def test_what_goes_together_depends_on_no_clock(batch_size):
+    """Samples come in the same order, and equally many canvases merge, however long each forward takes."""
+
+    class Unsteady(RandomOracle):
+        def hidden(self, tokens_BL, attention_BL=None, asked_BL=None):
+            time.sleep(random.random() * 0.003)
+            return super().hidden(tokens_BL, attention_BL, asked_BL)
+
+    config = SamplingConfig(gen_length=8, temperature=0.5)
+    outcomes = set()
+    for _ in range(3):
+        oracle = Unsteady(words=6, eos_bonus=1.0)
+        sampler = Sampler(oracle, get_order("ar"), config, batch_size=batch_size, workers=2)
+        order = tuple((t.problem_id, t.sample_index) for t in sampler.run(requests(6, 4)))
+        assert sampler.counters.distinct == sum(map(len, oracle.evaluated))
+        assert batch_size is None or max(map(len, oracle.evaluated)) <= max(1, batch_size // 2)
+        outcomes.add((order, sampler.counters))
+    assert len(outcomes) == 1 and len(order) == 24
+
+
+@pytest.mark.parametrize(("spec", "asked_once_begun"), [("ar", 1), ("random", 2), ("confidence", 5), ("entropy", 5)])
+def test_only_what_an_order_needs_is_asked_of_the_model(spec, asked_once_begun):
+    """The chosen position and a frontier that is new, or the block, where the order reads the model."""
+    counts = []
+
+    class Watched(RandomOracle):
+        def hidden(self, tokens_BL, attention_BL=None, asked_BL=None):
+            assert asked_BL is not None and (tokens_BL[asked_BL] == self.mask_id).all()
+            counts.append(int(asked_BL.sum()))
+            return super().hidden(tokens_BL, attention_BL, asked_BL)
+
+    config = SamplingConfig(gen_length=10, block_length=5, stop_at_eos=False)
+    draw(Watched(words=6), spec, config, 1, requests(1, 1))
+    assert max(counts) <= asked_once_begun
+    if spec in ("confidence", "entropy"):
+        assert counts == [5, 4, 3, 2, 1] * 2
+
+
+@pytest.mark.parametrize("spec", ["ar", "confidence", "entropy", "random"])
+def test_equal_canvases_may_be_in_different_blocks(spec):
+    """Where the mask can be drawn, a canvas does not say how far its sample is."""
+    oracle = RandomOracle(words=2, sharpness=0.5)
+    config = SamplingConfig(gen_length=4, block_length=2, temperature=1.0, logits_mask_inf=False, seed=1)
+    wanted = requests(1, 60)
+    together = Sampler(oracle, get_order(spec), config, batch_size=8)
+    assert_same(
+        draw(oracle, spec, config, 1, wanted), {(t.problem_id, t.sample_index): t for t in together.run(wanted)}
+    )
+    assert together.counters.distinct < together.counters.evaluations
+
+
 def test_rows_of_a_large_head_are_processed_in_chunks(monkeypatch):
     from flexeval.sampling import evaluate
 
