@@ -45,7 +45,7 @@ class ToyPredictor(Oracle):
         self.module = ToyNetwork(self.vocab_size).double()
         self.dtype = torch.float64
 
-    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None) -> Tensor:
+    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
         everywhere = torch.ones_like(tokens_BL, dtype=torch.bool)
         return self.module(tokens_BL, everywhere if attention_BL is None else attention_BL.bool())
 

@@ -198,7 +198,7 @@ def test_a_trajectory_has_the_likelihood_of_the_canvases_that_were_shown(spec, t
     )
     shown: list[np.ndarray] = []
     hidden = predictor.hidden
-    predictor.hidden = lambda tokens, attended=None: (shown.extend(tokens.numpy().copy()), hidden(tokens, attended))[1]
+    predictor.hidden = lambda tokens, *rest: (shown.extend(tokens.numpy().copy()), hidden(tokens, *rest))[1]
     prompt = [1, 2, 3]
     request = SampleRequest(problem_id="x", sample_index=0, prompt_ids=prompt)
     (trajectory,) = Sampler(predictor, trainer.order, trainer.sampling, batch_size=1).run([request])
