@@ -206,7 +206,10 @@ class Scorer:
         for row, tokens in enumerate(rows):
             tokens_RL[row, length - len(tokens) :] = tokens
             attended_RL[row, length - len(tokens) :] = True
-        evaluation = self._evaluator.evaluate(tokens_RL, attended_RL, positions)
+        asked_RG = np.zeros((len(rows), positions), dtype=np.bool_)
+        for asked_G, canvas in zip(asked_RG, batch, strict=True):
+            asked_G[canvas.read_T] = True
+        evaluation = self._evaluator.evaluate(tokens_RL, attended_RL, positions, asked_RG)
 
         # Which logits are read, those of equal canvases once, and which token of each.
         canvas_M = np.repeat(evaluation.canvas_R, [len(canvas.read_T) for canvas in batch])

@@ -29,12 +29,11 @@ from flexeval.runs.reader import Run, read_run
 from flexeval.runs.tokens import Pair
 from flexeval.runs.writer import reopen_run
 from flexeval.sampling.evaluate import Evaluator
+from flexeval.sampling.sampler import AUTO_FORWARD
 from flexeval.tasks import Task, task_spec
 
 WRITE_SECONDS = 60.0
 """A kill costs no more than this."""
-_AUTO_FORWARD = {"cpu": 8, "gpu": 128}
-"""Canvases per forward, by device."""
 
 
 def add_counterfactual(
@@ -74,7 +73,7 @@ def add_counterfactual(
             return run
 
         device = "cpu" if predictor.device.type == "cpu" else "gpu"
-        forward_batch = batch_size or _AUTO_FORWARD[device]
+        forward_batch = batch_size or AUTO_FORWARD[device]
         evaluator = Evaluator(predictor, run.config.sampling, forward_batch=forward_batch, workers=workers)
         parts, written = [stored], time.monotonic()
         try:
@@ -149,12 +148,13 @@ def _entropies(
     canvases[:, : len(prompt_ids)] = prompt_ids
     for canvas_L, prefix in zip(canvases, prefixes, strict=True):
         canvas_L[len(prompt_ids) : len(prompt_ids) + len(prefix)] = prefix
-    evaluation = evaluator.evaluate(canvases, np.ones(canvases.shape, dtype=bool), gen_length)
-    column_N = len(prompt_ids) + np.array([len(prefix) for prefix in prefixes])
+    position_N = np.array([len(prefix) for prefix in prefixes])
+    asked = np.arange(gen_length) == position_N[:, None]
+    evaluation = evaluator.evaluate(canvases, np.ones(canvases.shape, dtype=bool), gen_length, asked)
     # A prefix that holds a mask can leave a canvas equal to a shorter prefix's; then they share its evaluation.
     parts = [
         distribution.entropy().cpu().numpy()
-        for _, distribution in evaluator.distributions(evaluation, evaluation.canvas_R, column_N)
+        for _, distribution in evaluator.distributions(evaluation, evaluation.canvas_R, len(prompt_ids) + position_N)
     ]
     return np.concatenate(parts)
 
