@@ -86,7 +86,9 @@ def test_a_faulty_file_is_named_with_its_line(tmp_path: Path, content: bytes, pa
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(TEXT.encode(), mtime=0)[:-9], gzip.compress(b"x" * 999)[:20]]
+    "content",
+    [b"no gzip", gzip.compress(TEXT.encode(), mtime=0)[:-9], gzip.compress(b"x" * 999, mtime=0)[:20]],
+    ids=["no archive", "no end", "a start"],
 )
 def test_a_damaged_archive_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "test.jsonl.gz").write_bytes(content)
