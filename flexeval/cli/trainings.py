@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import traceback
 from collections.abc import Sequence
@@ -53,17 +54,22 @@ def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> 
     if accelerator.is_main_process:
         output.announce_isolation(task)
     predictor = _load(config, accelerator.device)
-    with training_report(config, out, accelerator) as report:
-        return train(
-            config,
-            out=out,
-            predictor=predictor,
-            source=source,
-            task=task,
-            accelerator=accelerator,
-            report=report,
-            workers=1 if config.bf16 else options.side_by_side(predictor),
-        )
+    try:
+        with training_report(config, out, accelerator) as report:
+            return train(
+                config,
+                out=out,
+                predictor=predictor,
+                source=source,
+                task=task,
+                accelerator=accelerator,
+                report=report,
+                workers=1 if config.bf16 else options.side_by_side(predictor),
+            )
+    finally:
+        # Trainer and accelerator refer to each other: without this, their memory would stay for what comes next.
+        del predictor, accelerator
+        gc.collect()
 
 
 def _load(config: GRPOConfig, device: Any) -> Any:

@@ -209,15 +209,13 @@ class Scorer:
         asked_RG = np.zeros((len(rows), positions), dtype=np.bool_)
         for asked_G, canvas in zip(asked_RG, batch, strict=True):
             asked_G[canvas.read_T] = True
-        evaluation = self._evaluator.evaluate(tokens_RL, attended_RL, positions, asked_RG)
+        evaluation = self._evaluator.evaluate(tokens_RL, attended_RL, asked_RG)
 
         # Which logits are read, those of equal canvases once, and which token of each.
         canvas_M = np.repeat(evaluation.canvas_R, [len(canvas.read_T) for canvas in batch])
         read_M = np.concatenate([canvas.read_T for canvas in batch])
         token_M = np.concatenate([np.asarray(o.token_ids)[c.read_T] for o, c in zip(owners, batch, strict=True)])
-        keys_N2, row_M = np.unique(
-            np.stack([canvas_M, length - positions + read_M], axis=1), axis=0, return_inverse=True
-        )
+        keys_N2, row_M = np.unique(np.stack([canvas_M, read_M], axis=1), axis=0, return_inverse=True)
         readings = ByRow(row_M.reshape(-1))
         log_prob_M = np.empty(len(token_M), dtype=np.float32)
         likeliest_M = np.empty(len(token_M), dtype=np.bool_)

@@ -11,24 +11,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import torch
 from torch import Tensor, nn
 
 _ASKED: ContextVar[Tensor | None] = ContextVar("asked", default=None)
 
 
 def watch(mlp: nn.Module) -> None:
-    """Make an MLP obey `only_at`."""
-    mlp.register_forward_pre_hook(_gather)
-    mlp.register_forward_hook(_scatter)
+    """Make an MLP obey `only_at`. Once is enough."""
+    if _gather not in mlp._forward_pre_hooks.values():
+        mlp.register_forward_pre_hook(_gather)
+        mlp.register_forward_hook(_scatter)
 
 
 @contextmanager
 def only_at(asked_BL: Tensor | None) -> Iterator[None]:
     """Within this block and thread, watched MLPs compute these positions of [B, L, D] and give 0 at the others.
 
-    None computes all.
+    None computes all. So does a forward that is differentiated, since gradient checkpointing would repeat it elsewhere.
     """
-    token = _ASKED.set(asked_BL)
+    token = _ASKED.set(None if torch.is_grad_enabled() else asked_BL)
     try:
         yield
     finally:

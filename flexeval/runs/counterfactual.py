@@ -150,11 +150,11 @@ def _entropies(
         canvas_L[len(prompt_ids) : len(prompt_ids) + len(prefix)] = prefix
     position_N = np.array([len(prefix) for prefix in prefixes])
     asked = np.arange(gen_length) == position_N[:, None]
-    evaluation = evaluator.evaluate(canvases, np.ones(canvases.shape, dtype=bool), gen_length, asked)
+    evaluation = evaluator.evaluate(canvases, np.ones(canvases.shape, dtype=bool), asked)
     # A prefix that holds a mask can leave a canvas equal to a shorter prefix's; then they share its evaluation.
     parts = [
         distribution.entropy().cpu().numpy()
-        for _, distribution in evaluator.distributions(evaluation, evaluation.canvas_R, len(prompt_ids) + position_N)
+        for _, distribution in evaluator.distributions(evaluation, evaluation.canvas_R, position_N)
     ]
     return np.concatenate(parts)
 

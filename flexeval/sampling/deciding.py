@@ -69,7 +69,7 @@ def decide(
     if kept is not None:
         distributions = kept.distributions(canvas_N, position_N)
     else:
-        distributions = evaluator.distributions(view.evaluation, canvas_N, view.columns(position_N))
+        distributions = evaluator.distributions(view.evaluation, canvas_N, position_N)
     for chunk, distribution in distributions:
         gathered.add("entropy", distribution.entropy())
         gathered.add("top_prob", distribution.top_prob())

@@ -6,8 +6,8 @@ canvases, `L` canvas positions, `N` rows of logits, `M` draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,28 +29,41 @@ _MEASURE_BYTES = {"cpu": 8 << 20, "gpu": 512 << 20}
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The distinct canvases of a batch and their hidden states, which may still be on their way."""
+    """Hidden states at the asked positions of a batch's distinct canvases; they may still be on their way."""
 
     canvas_R: NDArray[np.int64]
     """Which distinct canvas each canvas asked for is."""
-    representative_U: NDArray[np.int64]
-    """For each distinct canvas, the first canvas asked for that equals it."""
-    length: int
-    """Positions of a canvas."""
-    forward: Callable[[], Tensor]
-    """Waits for the hidden states."""
-    unconditional: Callable[[], Tensor] | None
-    """The same with the prompt masked, when classifier-free guidance is on."""
+    row_UG: NDArray[np.int64]
+    """Which row each generated position of each distinct canvas is: ascending; -1 where nothing was asked."""
+    forwards: list[Future[Tensor]]
+    """Consecutive rows."""
+    unconditional: list[Future[Tensor]]
+    """The same with the prompt masked; none without classifier-free guidance."""
 
     @cached_property
-    def hidden_ULD(self) -> Tensor:
+    def hidden_ND(self) -> Tensor:
         """The hidden states, waited for at the first use."""
-        return self.forward()
+        return _collect(self.forwards)
 
     @cached_property
-    def unconditional_ULD(self) -> Tensor | None:
+    def unconditional_ND(self) -> Tensor | None:
         """With the prompt masked; None without guidance."""
-        return None if self.unconditional is None else self.unconditional()
+        return _collect(self.unconditional) if self.unconditional else None
+
+    def cancel(self) -> None:
+        """Take back what no worker has begun."""
+        for future in (*self.forwards, *self.unconditional):
+            future.cancel()
+
+
+def _collect(futures: list[Future[Tensor]]) -> Tensor:
+    """All results, which the futures then no longer hold; if one failed, what has not begun does not."""
+    try:
+        return torch.cat([future.result() for future in futures])
+    finally:
+        for future in futures:
+            future.cancel()
+        futures.clear()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,89 +109,84 @@ class Evaluator:
             predictor: the model.
             config: guidance and suppressed tokens.
             forward_batch: canvases per forward at most; halved when the device runs out of memory.
-            workers: forwards that run side by side, each in a thread of its own.
+            workers: forwards that run side by side, each in a thread of its own; on a CPU only.
         """
         self.predictor = predictor
         self.counters = Counters()
         self._config = config
         self._forward_batch = forward_batch
         self._workers = workers
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 and predictor.device.type == "cpu" else None
         self._removed = [predictor.mask_id] if config.logits_mask_inf else []
         self._removed += [predictor.eos_id] if config.logits_eos_inf else []
 
     # ----- canvases -> hidden states -----
 
-    def evaluate(
-        self, tokens_RL: IntArray, attended_RL: BoolArray, gen_length: int, asked_RG: BoolArray | None = None
-    ) -> Evaluation:
+    def evaluate(self, tokens_RL: IntArray, attended_RL: BoolArray, asked_RG: BoolArray) -> Evaluation:
         """Evaluate each distinct canvas once. With several workers, this returns before the forwards have ended.
 
         Args:
             tokens_RL: left-padded canvases.
             attended_RL: False at padding.
-            gen_length: generated positions at the end of each canvas.
-            asked_RG: the generated positions that will be read; None for all positions of the canvas.
+            asked_RG: the generated positions, at the end of each canvas, that will be read.
         """
-        canvas_R, representative_U = merge_equal(tokens_RL, attended_RL)
-        tokens_UL, attended_UL = tokens_RL[representative_U], attended_RL[representative_U]
-        asked_UL = np.ones_like(attended_UL)
-        if asked_RG is not None:
-            asked_UL[:, :-gen_length] = False
-            asked_UL[:, -gen_length:] = on_distinct(asked_RG, canvas_R)
-        passes = 1
-        forward, unconditional = self._start(tokens_UL, attended_UL, asked_UL), None
+        canvas_R, first_U = merge_equal(tokens_RL, attended_RL)
+        tokens_UL, attended_UL, asked_UG = tokens_RL[first_U], attended_RL[first_U], on_distinct(asked_RG, canvas_R)
+        forwards, unconditional = self._start(tokens_UL, attended_UL, asked_UG), []
         if self._config.cfg_scale > 0:
-            passes = 2
             masked_UL = tokens_UL.copy()
-            masked_UL[:, :-gen_length] = self.predictor.mask_id
-            unconditional = self._start(masked_UL, attended_UL, asked_UL)
+            masked_UL[:, : -asked_UG.shape[1]] = self.predictor.mask_id
+            unconditional = self._start(masked_UL, attended_UL, asked_UG)
+        passes = 2 if unconditional else 1
         self.counters = Counters(
             evaluations=self.counters.evaluations + passes * len(tokens_RL),
             distinct=self.counters.distinct + passes * len(tokens_UL),
         )
         return Evaluation(
             canvas_R=canvas_R,
-            representative_U=representative_U,
-            length=tokens_RL.shape[1],
-            forward=forward,
+            row_UG=np.where(asked_UG, asked_UG.cumsum().reshape(asked_UG.shape) - 1, -1),
+            forwards=forwards,
             unconditional=unconditional,
         )
 
-    def _start(self, *arrays_UL: NDArray[Any]) -> Callable[[], Tensor]:
-        """Begin to evaluate canvases; call the result for their hidden states."""
+    def _start(self, *arrays_U: NDArray[Any]) -> list[Future[Tensor]]:
+        """Begin to evaluate canvases."""
         if self._pool is None:
-            hidden_ULD = self._forward(*arrays_UL)
-            return lambda: hidden_ULD
+            done: Future[Tensor] = Future()
+            done.set_result(self._forward(*arrays_U))
+            return [done]
         # Of equal size, and as many for each worker, so that none waits for another.
-        rounds = -(-len(arrays_UL[0]) // (self._forward_batch * self._workers))
-        futures = [self._pool.submit(self._forward_once, *batch) for batch in _split(arrays_UL, rounds * self._workers)]
-        return lambda: torch.cat([future.result() for future in futures])
+        rounds = -(-len(arrays_U[0]) // (self._forward_batch * self._workers))
+        return [self._pool.submit(self._forward_once, *batch) for batch in _split(arrays_U, rounds * self._workers)]
 
-    def _forward(self, *arrays_UL: NDArray[Any]) -> Tensor:
-        """Hidden states in batches that fit."""
+    def _forward(self, *arrays_U: NDArray[Any]) -> Tensor:
+        """Hidden states, in batches that fit."""
         while True:
-            batches = _split(arrays_UL, -(-len(arrays_UL[0]) // self._forward_batch))
+            batches = _split(arrays_U, -(-len(arrays_U[0]) // self._forward_batch))
             try:
                 return torch.cat([self._forward_once(*batch) for batch in batches])
             except torch.OutOfMemoryError:
                 if self._forward_batch == 1:
                     raise
             # Outside the handler, so that the failed forward's tensors are no longer referenced.
-            self._forward_batch = max(1, min(self._forward_batch, len(arrays_UL[0])) // 2)
+            self._forward_batch = max(1, min(self._forward_batch, len(arrays_U[0])) // 2)
             torch.cuda.empty_cache()
 
     @torch.inference_mode()  # which holds for a thread, and this may run in one of the pool
-    def _forward_once(self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UL: BoolArray) -> Tensor:
-        # Columns that are padding for every canvas of this forward need no computing.
+    def _forward_once(self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray) -> Tensor:
+        """Hidden states [N, D] at the asked positions of a few canvases."""
+        # Columns that are padding for all of them need no computing.
         first = int(attended_UL.argmax(axis=1).min())
-        tokens, attended, asked = (self._on_device(array[:, first:]) for array in (tokens_UL, attended_UL, asked_UL))
-        hidden = self.predictor.hidden(
-            tokens, None if attended_UL[:, first:].all() else attended, None if asked_UL.all() else asked
+        tokens_UL, attended_UL = tokens_UL[:, first:], attended_UL[:, first:]
+        prompt_length = tokens_UL.shape[1] - asked_UG.shape[1]
+        asked_UL = np.pad(asked_UG, ((0, 0), (prompt_length, 0)))
+        hidden_ULD = self.predictor.hidden(
+            self._on_device(tokens_UL),
+            None if attended_UL.all() else self._on_device(attended_UL),
+            self._on_device(asked_UL),
         )
-        if first:
-            hidden = torch.nn.functional.pad(hidden, (0, 0, first, 0))
-        return hidden
+        canvas_N, column_N = np.nonzero(asked_UL)
+        return hidden_ULD[self._on_device(canvas_N), self._on_device(column_N)]
 
     def _on_device(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.predictor.device)
@@ -186,19 +194,21 @@ class Evaluator:
     # ----- hidden states -> rows of logits -----
 
     def distributions(
-        self, evaluation: Evaluation, canvas_N: IntArray, column_N: IntArray
+        self, evaluation: Evaluation, canvas_N: IntArray, position_N: IntArray
     ) -> Iterator[tuple[slice, Distribution]]:
         """The untempered softmax of some rows, in chunks that fit: (which of the N rows, their distribution).
 
         Args:
             evaluation: where the hidden states are.
             canvas_N: index of the distinct canvas.
-            column_N: index of the canvas position.
+            position_N: index of the generated position, which must have been asked.
         """
-        device = self.predictor.device
-        at = (torch.from_numpy(canvas_N).to(device), torch.from_numpy(column_N).to(device))
-        hidden_ND = evaluation.hidden_ULD[at]
-        unconditional_ND = None if evaluation.unconditional_ULD is None else evaluation.unconditional_ULD[at]
+        row_N = evaluation.row_UG[canvas_N, position_N]
+        if (row_N < 0).any():
+            raise ValueError("read at a position that was not asked")
+        at = self._on_device(row_N)
+        hidden_ND = evaluation.hidden_ND[at]
+        unconditional_ND = None if evaluation.unconditional_ND is None else evaluation.unconditional_ND[at]
         head_rows, measured_rows = self._rows_within(_HEAD_BYTES), self._rows_within(_MEASURE_BYTES)
         for start in range(0, len(canvas_N), head_rows):
             chunk = slice(start, start + head_rows)

@@ -40,14 +40,16 @@ class Lane:
         """Whether a step is under way."""
         return self._step is not None
 
-    def takes(self, group: Sequence[SampleRequest]) -> bool:
-        """Take all samples of a group, if there is room for all."""
-        if len(group) > len(self._slots.free):
-            return False
+    @property
+    def room(self) -> int:
+        """Places that are free."""
+        return len(self._slots.free)
+
+    def take(self, group: Sequence[SampleRequest]) -> None:
+        """Take all samples of a group, for which there must be room; they join at the next step that begins."""
         for slot, request in zip(self._slots.free, group, strict=False):
             self._slots.place(slot, request)
             self._recorder.clear(slot)
-        return True
 
     def begin(self) -> None:
         """Start a step of all samples, if there are any."""
@@ -56,12 +58,18 @@ class Lane:
 
     def finish(self) -> list[Trajectory]:
         """Finish the step that was begun, if one was; the samples that are done leave."""
-        if self._step is None:
+        step, self._step = self._step, None
+        if step is None:
             return []
-        slots_R = self._step.slots_R
-        self._stepper.finish(self._step)
+        slots_R = step.slots_R
+        self._stepper.finish(step)
         done = slots_R[self._slots.finished(slots_R)].tolist()
         trajectories = [self._recorder.trajectory(slot, self._slots) for slot in done]
         for slot in done:
             self._slots.release(slot)
         return trajectories
+
+    def cancel(self) -> None:
+        """Take back what is left of the step that was begun."""
+        if self._step is not None:
+            self._step.evaluation.cancel()

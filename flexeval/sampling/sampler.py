@@ -48,9 +48,10 @@ class Sampler:
             predictor: the model.
             order: the decoding order.
             config: lengths, schedule, temperature, seed.
-            batch_size: samples in flight, in all lanes together; None chooses for the device. Changes no sample.
+            batch_size: samples in flight at most, in both lanes; None chooses for the device. Changes no sample.
             workers: forwards side by side, each in a thread of its own. On a CPU and with `torch.set_num_threads(1)`
-                a small model is evaluated faster so than by threads within its operations. Changes no sample.
+                a small model is evaluated faster so than by threads within its operations. Without effect on other
+                devices. Changes no sample.
 
         Raises:
             InputError: settings that exclude each other.
@@ -66,8 +67,8 @@ class Sampler:
         self.predictor = predictor
         self.order = order
         self.config = config
-        self._lanes = min(2, workers, batch_size or workers)
-        self._lane_size = batch_size // self._lanes if batch_size else AUTO_BATCH[device]
+        self._lane_count = min(2, workers, batch_size or workers) if device == "cpu" else 1
+        self._lane_size = batch_size // self._lane_count if batch_size else AUTO_BATCH[device]
         forward_batch = min(self._lane_size, AUTO_FORWARD[device])
         self._evaluator = Evaluator(predictor, config, forward_batch=forward_batch, workers=workers)
 
@@ -86,22 +87,29 @@ class Sampler:
             InputError: a prompt that does not fit the model's context.
         """
         groups = self._groups(requests)
-        lanes = [Lane(self._evaluator, self.order, self.config, size=self._lane_size) for _ in range(self._lanes)]
         waiting: list[SampleRequest] = next(groups, [])
-        while True:
-            for lane in lanes:
-                # Finish the lane's step and hand out the samples that are done.
-                with torch.inference_mode():
-                    finished = lane.finish()
-                yield from finished
+        lanes = [Lane(self._evaluator, self.order, self.config, size=self._lane_size) for _ in range(self._lane_count)]
+        try:
+            while True:
+                for lane in lanes:
+                    # Finish the lane's step and hand out the samples that are done.
+                    with torch.inference_mode():
+                        finished = lane.finish()
+                    yield from finished
 
-                # Refill, a whole group at a time, and start the next step.
-                while waiting and lane.takes(waiting):
-                    waiting = next(groups, [])
-                with torch.inference_mode():
-                    lane.begin()
-            if not any(lane.busy for lane in lanes):
-                return
+                    # Refill, a whole group at a time, where there is most room.
+                    while waiting and (emptiest := max(lanes, key=lambda lane: lane.room)).room >= len(waiting):
+                        emptiest.take(waiting)
+                        waiting = next(groups, [])
+
+                    # Start the lane's next step.
+                    with torch.inference_mode():
+                        lane.begin()
+                if not any(lane.busy for lane in lanes):
+                    return
+        finally:
+            for lane in lanes:
+                lane.cancel()
 
     def _groups(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampleRequest]]:
         """Consecutive requests with the same prompt, as many as a lane holds."""

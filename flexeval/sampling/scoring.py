@@ -65,7 +65,7 @@ def score(
     # Measure, chunk by chunk.
     gathered = Gathered()
     kept = Kept(row_UG=row_UG, parts=[]) if evaluator.can_keep(len(canvas_N)) else None
-    for chunk, distribution in evaluator.distributions(evaluation, canvas_N, view.columns(position_N)):
+    for chunk, distribution in evaluator.distributions(evaluation, canvas_N, position_N):
         if kept is not None:
             kept.parts.append(distribution)
         scored = evaluator.scored(distribution)
@@ -89,7 +89,11 @@ def score(
     by_name = {
         name: _spread(values, sample_M[proposals.order_M], place_M[proposals.order_M], view.eligible_RG, BLANK[name])
         if name in ("proposal", "confidence")
-        else _spread(values, canvas_N, position_N, eligible_UG, BLANK[name])[evaluation.canvas_R]
+        else np.where(
+            view.eligible_RG,
+            _spread(values, canvas_N, position_N, eligible_UG, BLANK[name])[evaluation.canvas_R],
+            np.float32(BLANK[name]),
+        )
         for name, values in measured.items()
     }
     return Scores(by_name=by_name, noted_entropy_RG=noted[evaluation.canvas_R], kept=kept)

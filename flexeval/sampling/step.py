@@ -54,7 +54,7 @@ class Stepper:
             opens_R=self._slots.block_opens(slots_R),
             fresh_R=fresh_R,
             choice=choice,
-            evaluation=self._evaluator.evaluate(*self._slots.canvases(slots_R), self._config.gen_length, asked_RG),
+            evaluation=self._evaluator.evaluate(*self._slots.canvases(slots_R), asked_RG),
         )
 
     def finish(self, view: View) -> None:

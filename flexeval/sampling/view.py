@@ -48,11 +48,6 @@ class View:
     """Of an order that does not read the model."""
     evaluation: Evaluation
 
-    def columns(self, positions: IntArray) -> IntArray:
-        """Canvas columns of generated positions."""
-        columns: IntArray = self.evaluation.length - self.eligible_RG.shape[1] + positions
-        return columns
-
     def token_uniforms(self, samples: IntArray, positions: IntArray, draws: IntArray | int) -> FloatArray:
         """The uniform numbers that decide tokens, one per (sample, position, draw)."""
         return uniforms(self.keys_R[samples], Purpose.TOKEN, positions, draws)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from checkpoints import write_llada, write_qwen
 
+from flexeval.grpo.policy import checkpoint_activations
 from flexeval.models import last_mlp, load_model
 
 MAKERS = {
@@ -84,9 +85,10 @@ def test_what_is_asked_belongs_to_one_thread(model):
 
 
 def test_an_error_leaves_nothing_behind(model, computed):
-    with pytest.raises(RuntimeError), last_mlp.only_at(canvases() > 128):
-        raise RuntimeError
-    model.hidden(canvases())
+    with torch.inference_mode():
+        with pytest.raises(RuntimeError), last_mlp.only_at(canvases() > 128):
+            raise RuntimeError
+        model.hidden(canvases())
     assert computed == [30]
 
 
@@ -97,6 +99,21 @@ def test_a_copy_of_the_network_obeys_too(model):
     assert torch.equal(first, second)
     with torch.inference_mode():
         assert not torch.allclose(first, model.module(canvases()).logits)
+
+
+def test_gradients_are_those_of_the_whole_canvas(model, computed):
+    """Also where the forward is repeated, with gradient checkpointing."""
+    model.module.train()
+    checkpoint_activations(model.module)
+    asked = next(patterns())
+    model.logits(model.hidden(canvases(), None, asked)[asked]).square().sum().backward()
+    assert set(computed) == {30}
+    assert all(parameter.grad is not None for parameter in model.module.parameters())
+
+
+def test_watching_twice_is_watching_once(model, computed):
+    last_mlp.watch(model.module.model.layers[-1].mlp)
+    test_nothing_else_is_computed(model, computed)
 
 
 def test_weights_keep_their_names(model):

@@ -16,6 +16,7 @@ from flexeval.errors import InputError
 from flexeval.orders import Order, get_order
 from flexeval.records import SamplingConfig
 from flexeval.sampling import Sampler, SampleRequest
+from flexeval.sampling.evaluate import Evaluator
 
 SPECS = ["ar", "confidence", "top_prob", "random", "egi", "threshold:tau=0.4", "eb:gamma=1"]
 
@@ -166,8 +167,46 @@ def test_one_lane_is_evaluated_while_the_other_waits():
             return super().hidden(tokens_BL, attention_BL, asked_BL)
 
     config = SamplingConfig(gen_length=6, temperature=0.9, stop_at_eos=False)
-    run = Sampler(Watched(words=6), get_order("ar"), config, batch_size=2, workers=2).run(requests(4, 1))
-    assert len(list(run)) == 4
+    for batch_size in (2, None):
+        run = Sampler(Watched(words=6), get_order("ar"), config, batch_size=batch_size, workers=2).run(requests(2, 1))
+        assert len(list(run)) == 2
+
+
+@pytest.mark.parametrize("how", ["closed", "failed"])
+def test_forwards_that_nobody_waits_for_do_not_begin(how):
+    begun = []
+
+    class Slow(RandomOracle):
+        def hidden(self, tokens_BL, attention_BL=None, asked_BL=None):
+            begun.append(len(tokens_BL))
+            time.sleep(0.02)
+            if how == "failed" and len(begun) > 20:
+                raise RuntimeError("no more")
+            return super().hidden(tokens_BL, attention_BL, asked_BL)
+
+    config = SamplingConfig(gen_length=8, temperature=1.0)
+    sampler = Sampler(Slow(words=6, eos_bonus=1.0), get_order("ar"), config, batch_size=64, workers=2)
+    sampler._evaluator._forward_batch = 1
+    run = sampler.run(requests(8, 8))
+    if how == "closed":
+        next(run)
+        run.close()
+    else:
+        with pytest.raises(RuntimeError, match="no more"):
+            list(run)
+    begun_then = len(begun)
+    time.sleep(0.3)
+    # Those that were running, one in each thread, may be followed by one that was taken in the same moment.
+    assert len(begun) <= begun_then + 2
+
+
+def test_reading_what_was_not_asked_is_an_error():
+    evaluator = Evaluator(RandomOracle(words=6), SamplingConfig(), forward_batch=2)
+    tokens_RL = np.full((1, 4), 7)
+    evaluation = evaluator.evaluate(tokens_RL, np.ones_like(tokens_RL, dtype=bool), np.array([[True, False]]))
+    assert len(list(evaluator.distributions(evaluation, np.array([0]), np.array([0])))) == 1
+    with pytest.raises(ValueError, match="not asked"):
+        list(evaluator.distributions(evaluation, np.array([0]), np.array([1])))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, None])
