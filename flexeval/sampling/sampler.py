@@ -1,6 +1,6 @@
 """The only denoising loop: samples come in, take steps together, and leave as soon as they are done.
 
-See docs/design.md, section 5, for what it promises. What happens within a step is in `step.py`.
+See docs/design.md, section 4, for what it promises. What happens within a step is in `step.py`.
 
 With several workers, samples go in two lanes that take turns: while the canvases of one are evaluated, the other's step
 is finished and its next one started. One thread runs both, so what goes together depends on no clock.
