@@ -37,8 +37,8 @@ class Lane:
 
     @property
     def busy(self) -> bool:
-        """Whether a step is under way."""
-        return self._step is not None
+        """Whether it holds samples."""
+        return len(self._slots.active) > 0
 
     @property
     def room(self) -> int:
