@@ -35,7 +35,8 @@ def _settle_down() -> int:
 def _keep_memory() -> None:
     """Have glibc reuse freed memory; by default it returns blocks of a forward's size to the system each time.
 
-    Getting them back page by page costs a small model's forward a tenth of its time, or more. Does nothing with other C libraries.
+    Getting them back page by page costs a small model's forward a tenth of its time, or more. Does nothing with other C
+    libraries.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
