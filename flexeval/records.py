@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,10 @@ from flexeval.errors import InputError
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
+
+
+PROMPT_DATE = "2026-01-01"
+"""The date that chat templates get unless a run says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,8 @@ class Prompt:
     """A system text; empty for none."""
     prefill: str = ""
     """How the assistant's turn already begins; the completion continues it."""
+    date: str = PROMPT_DATE
+    """The date or time that a chat template gets when it asks for the present one; as `RunConfig.prompt_date`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,10 +272,25 @@ class RunConfig:
     """Samples per problem: the n of Pass@k."""
     limit: int | None = None
     """Only the first so many problems; None takes all."""
+    prompt_date: str = PROMPT_DATE
+    """The date (2026-01-31) or time (2026-01-31T09:30) that a chat template gets when it asks for the present one. It
+    is a setting, so that equal settings give equal prompts on every day."""
 
     def __post_init__(self) -> None:
+        _require(
+            _is_date(self.prompt_date),
+            f"prompt_date must be a date or time such as 2026-01-31 or 2026-01-31T09:30, not {self.prompt_date!r}",
+        )
         _require(self.num_samples >= 1, f"num_samples must be at least 1, not {self.num_samples}")
         _require(self.limit is None or self.limit >= 1, f"limit must be at least 1, not {self.limit}")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return False
+    return text in (moment.date().isoformat(), moment.isoformat(timespec="minutes"))
 
 
 def _require(condition: bool, message: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import Prompt
 
 
@@ -23,6 +24,7 @@ class Oracle:
         self.max_length = max_length
         self.device = torch.device("cpu")
         self.dtype = torch.float32
+        self.fingerprint = Fingerprint(weights=name, network=type(self).__name__, vocabulary=str(words))
         self.evaluated: list[np.ndarray] = []
         """Every batch of canvases that was evaluated."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     request = SampleRequest(
         problem_id=args.question if problem is None else problem.id,
         sample_index=sample_index,
-        prompt_ids=model.encode(prompt),
+        prompt_ids=model.encode(dataclasses.replace(prompt, date=wanted.prompt_date)),
     )
     (trajectory,) = Sampler(model, order, sampling, batch_size=1).run([request])
 

@@ -32,7 +32,6 @@ from flexeval.lm_harness.arguments import (
     refuse_unknown,
 )
 from flexeval.lm_harness.cache import AnswerCache
-from flexeval.lm_harness.fingerprint import weights_fingerprint
 from flexeval.lm_harness.generation import Generator, Wanted
 from flexeval.lm_harness.instance import SampleInstance
 from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelihood, Scorer
@@ -105,8 +104,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 trust_remote_code=read_value(trust_remote_code, bool, what="model argument 'trust_remote_code'"),
             )
         )
-        checkpoint = _from_checkpoint(self._predictor)
-        self._module, self._codec = checkpoint.module, checkpoint.codec
+        self._codec = _from_checkpoint(self._predictor).codec
         self.tokenizer = self._codec.tokenizer
         self.max_length = self._predictor.max_length
         if self._score_length is not None and self._score_length >= self.max_length:
@@ -224,7 +222,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         """Called by lm-eval when it opens its cache of answers. Raises InputError for one of another model."""
         super().set_cache_hook(cache_hook)
         if cache_hook.dbdict is not None:
-            cache = AnswerCache(cache_hook.dbdict, model=weights_fingerprint(self._module))
+            cache = AnswerCache(cache_hook.dbdict, model=self._predictor.fingerprint.digest)
             self._generator.cache = self._scorer.cache = cache
 
     # ----- loglikelihood -----

@@ -6,8 +6,10 @@ canvas. They stand in for the hidden states, and `logits` returns them. Predicti
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from flexeval.errors import InputError
 from flexeval.models import selftest
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
-from flexeval.models.files import Checkpoint, one_line, weight_files
+from flexeval.models.files import Checkpoint, one_line, read_source, weight_files
 from flexeval.models.special import find_special_ids
 from flexeval.models.text import TextCodec
 
@@ -81,6 +83,7 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
             the model is causal.
     """
     weight_files(checkpoint.folder)
+    source = read_source(checkpoint.folder)
     offered = checkpoint.config.get("auto_map") or {}
     auto_class = next((name for name in AUTO_CLASSES if name in offered), AUTO_CLASSES[0])
     try:
@@ -125,6 +128,8 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
         ),
         device=device,
         dtype=next(module.parameters()).dtype,
+        network={"config": checkpoint.config, "code": _code_checksums(checkpoint.folder)},
+        source=source,
     )
     findings = selftest.examine(predictor)
     if not findings.bidirectional:
@@ -134,3 +139,8 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
         )
     predictor.masks_padding &= findings.padding_ignored
     return predictor
+
+
+def _code_checksums(folder: Path) -> dict[str, str]:
+    """Python file -> checksum."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.py"))}

@@ -1,12 +1,15 @@
-"""What every mask predictor that was loaded from a checkpoint has in common: ids, limits, text."""
+"""What every mask predictor that was loaded from a checkpoint has in common: ids, limits, text, identity."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from flexeval.errors import InputError
+from flexeval.models.files import Source
+from flexeval.models.fingerprint import Fingerprint, text_digest, weights_fingerprint
 from flexeval.models.lineage import Lineage
 from flexeval.models.special import SpecialIds
 from flexeval.models.text import TextCodec
@@ -27,6 +30,8 @@ class CheckpointPredictor:
         max_length: int,
         device: torch.device,
         dtype: torch.dtype,
+        network: Mapping[str, Any],
+        source: Source,
         lineage: Lineage | None = None,
     ) -> None:
         """
@@ -39,6 +44,8 @@ class CheckpointPredictor:
             max_length: longest canvas.
             device: of the parameters.
             dtype: of the parameters.
+            network: what is computed with the weights, as JSON values.
+            source: where the weights came from, read before they were.
             lineage: of the checkpoint, when flexeval trained it.
         """
         self.module = module
@@ -52,6 +59,21 @@ class CheckpointPredictor:
         self.dtype = dtype
         self.lineage = lineage
         self._codec = codec
+        self._network = text_digest(network)
+        self._source = source
+        self._loaded_weights = weights_fingerprint(module)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """See `MaskPredictor.fingerprint`."""
+        weights = weights_fingerprint(self.module)
+        ids = {"mask": self.mask_id, "eos": self.eos_id, "stop": sorted(self.stop_ids)}
+        return Fingerprint(
+            weights=weights,
+            network=self._network,
+            vocabulary=text_digest({"text": self._codec and self._codec.fingerprint, "ids": ids}),
+            source=self._source if weights == self._loaded_weights else None,
+        )
 
     def encode(self, prompt: Prompt) -> list[int]:
         """See `MaskPredictor.encode`. Raises InputError for an empty prompt or a checkpoint without tokenizer."""

@@ -5,6 +5,7 @@ Knows short names, folders and the hub; does not know what the files mean. Impor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -13,12 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.models.lineage import LINEAGE
 from flexeval.models.names import MODELS, KnownModel
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 DATA_FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.txt", "*.model")
 """What is fetched from the hub: never a pickle, and Python files only when the user trusts them."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a model was loaded from."""
+
+    files: str | None
+    """Checksum of the folder's files that decide what is computed; None where it says nothing about the model."""
+    revision: str | None
+    """Commit of a hub checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +70,53 @@ def find_checkpoint(spec: str, *, with_code: bool = False) -> Checkpoint:
         generation=read_json(folder / "generation_config.json") if (folder / "generation_config.json").exists() else {},
         chat=known is None or known.chat,
     )
+
+
+def canonical_name(spec: str) -> str:
+    """One name for each model: a short name, a hub id that has none, or the absolute path of a folder.
+
+    What is neither registered nor there is left as it is; loading it says what is wrong.
+    """
+    name = spec.strip()
+    if name in MODELS:
+        return MODELS.canonical(name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return str(folder.resolve())
+    return next((short for short in MODELS if MODELS.get(short).repo == name), name)
+
+
+def read_source(folder: Path) -> Source:
+    """Where a checkpoint folder comes from, and the checksum of its files. Reads the files, without parsing them.
+
+    In the hub's cache a file is a link to contents that are named by their hash, which then need not be read.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in (*DATA_FILES, "*.py") for path in folder.glob(pattern)}):
+        if path.name == LINEAGE or not path.is_file():
+            continue
+        contents = path.resolve()
+        if path.is_symlink() and contents.parent.name == "blobs":
+            checksum = contents.name
+        else:
+            with contents.open("rb") as stream:
+                checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{path.name} {checksum}\n".encode())
+    return Source(files=digest.hexdigest(), revision=folder.name if folder.parent.name == "snapshots" else None)
+
+
+def local_source(spec: str) -> Source | None:
+    """As `read_source`, of what the user wrote; None where it is not on this machine."""
+    name = spec.strip()
+    if name in MODELS or not Path(name).expanduser().is_dir():
+        repo = MODELS.get(name).repo if name in MODELS else name
+        folder = _bundled() if repo is None else _cached(repo)
+    else:
+        folder = Path(name).expanduser()
+    return read_source(folder) if folder is not None else None
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -115,7 +174,7 @@ def _folder(name: str, *, with_code: bool) -> Path:
     if name in MODELS:
         repo = MODELS.get(name).repo
         if repo is None:
-            return Path(str(resources.files("flexeval.models.tiny")))
+            return _bundled()
         return _download(repo, with_code=with_code)
     path = Path(name).expanduser()
     if path.is_dir():
@@ -127,6 +186,22 @@ def _folder(name: str, *, with_code: bool) -> Path:
     if "/" in name or "\\" in name:
         raise InputError(f"there is no folder {name!r}; give a checkpoint folder, a hub id 'org/name' or a short name")
     raise did_you_mean("model", name, MODELS, listed=", ".join(MODELS) + ", a folder, a hub id 'org/name'")
+
+
+def _bundled() -> Path:
+    return Path(str(resources.files("flexeval.models.tiny")))
+
+
+def _cached(repo: str) -> Path | None:
+    """The newest snapshot of a hub checkpoint that an earlier call fetched."""
+    import huggingface_hub
+
+    if not HUB_ID.fullmatch(repo):
+        return None
+    try:
+        return Path(huggingface_hub.snapshot_download(repo, local_files_only=True))
+    except (OSError, ValueError):
+        return None
 
 
 def _download(repo: str, *, with_code: bool) -> Path:

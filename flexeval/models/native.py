@@ -7,6 +7,7 @@ steps and no randomness.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from flexeval.errors import InputError
 from flexeval.models import last_mlp, selftest
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.families import Blueprint, Family
-from flexeval.models.files import Checkpoint, one_line, weight_files
+from flexeval.models.files import Checkpoint, one_line, read_source, weight_files
 from flexeval.models.lineage import read_lineage
 from flexeval.models.special import find_special_ids
 from flexeval.models.text import TextCodec, load_tokenizer
@@ -96,6 +97,7 @@ def load_native(
             token, or a version of transformers whose attention is not bidirectional.
     """
     blueprint = family.translate(checkpoint.config)
+    source = read_source(checkpoint.folder)
     tokenizer = load_tokenizer(checkpoint.folder)
     vocab_size = int(blueprint.options["vocab_size"])
     special = find_special_ids(
@@ -123,6 +125,8 @@ def load_native(
         max_length=blueprint.max_length,
         device=device,
         dtype=dtype,
+        network={**dataclasses.asdict(blueprint), "shifted": family.shifted, "attention": "bidirectional"},
+        source=source,
         lineage=read_lineage(checkpoint.folder),
     )
     findings = selftest.examine(predictor)

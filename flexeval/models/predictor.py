@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import Prompt
 
 
@@ -35,6 +36,11 @@ class MaskPredictor(Protocol):
     """Longest canvas (prompt + generated positions)."""
     device: torch.device
     dtype: torch.dtype
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The identity of the model as it is now; runs of another one are never continued with it."""
+        ...
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt with the model's chat template applied: exactly one BOS where the model has one."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
 from flexeval.models.files import one_line, read_json
-from flexeval.records import Prompt
+from flexeval.records import PROMPT_DATE, Prompt
 
 
 def load_tokenizer(folder: Path) -> Any | None:
@@ -73,6 +76,11 @@ class TextCodec:
         # A template that writes no BOS may count on the tokenizer to add it.
         wants_bos = not self._chat or bos in tokenizer("")["input_ids"]
         self._bos = bos if bos is not None and wants_bos else None
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        words = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+        settings = (words, tokenizer.chat_template if self._chat else None, self._bos, sorted(self._silent_ids))
+        self.fingerprint = hashlib.sha256(repr(settings).encode()).hexdigest()
+        """Of what turns prompts into tokens and tokens into text."""
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt, ending where the completion begins; see `MaskPredictor.encode`.
@@ -124,11 +132,12 @@ class TextCodec:
             self._piece[token] = self.decode([token])
         return self._piece[token]
 
-    def chat_text(self, messages: Sequence[Mapping[str, str]]) -> str:
+    def chat_text(self, messages: Sequence[Mapping[str, str]], *, date: str = PROMPT_DATE) -> str:
         """The text of a conversation, up to and with the header of the assistant's next turn.
 
         Args:
             messages: turns with the keys `role` (system, user, assistant) and `content`.
+            date: what the template gets from `strftime_now`, which would otherwise be another prompt every day.
 
         Raises:
             InputError: the chat template refuses them, or there is none.
@@ -136,7 +145,11 @@ class TextCodec:
         try:
             # Templates without a thinking mode ignore the switch; dLLM's A2D checkpoints were trained with it off.
             rendered = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+                messages,
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=False,
+                strftime_now=datetime.fromisoformat(date).strftime,
             )
         except Exception as error:  # a template is a program of the checkpoint's
             raise InputError(f"the chat template of {self._name!r} refuses the prompt: {one_line(error)}") from error
@@ -146,7 +159,7 @@ class TextCodec:
         messages = [{"role": "user", "content": prompt.user}]
         if prompt.system:
             messages.insert(0, {"role": "system", "content": prompt.system})
-        return self.chat_text(messages)
+        return self.chat_text(messages, date=prompt.date)
 
 
 def _agreement(left: str, right: str) -> int:

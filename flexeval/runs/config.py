@@ -14,26 +14,34 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.models.files import canonical_name
 from flexeval.orders import get_order
-from flexeval.records import RunConfig, SamplingConfig
-from flexeval.tasks import get_task, task_spec
+from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
+from flexeval.tasks import Task, get_task, task_spec
 
 EXTENT = ("num_samples", "limit")
 """The settings that may differ between a folder and a request."""
 
 
 def canonical_config(config: RunConfig) -> RunConfig:
-    """The same run with aliases resolved and the block length written out, so that equal runs compare equal.
+    """The same run with aliases resolved, the folder of a model as its absolute path and the block length written out,
+    so that equal runs compare equal.
 
     Raises:
         InputError: an unknown order or task, or a parameter that it refuses.
     """
     return dataclasses.replace(
         config,
+        model=canonical_name(config.model),
         order=get_order(config.order).spec,
         task=task_spec(get_task(config.task)),
         sampling=dataclasses.replace(config.sampling, block_length=config.sampling.block),
     )
+
+
+def run_prompt(config: RunConfig, task: Task, problem: Problem) -> Prompt:
+    """What the model of a run is given for a problem of the run's task."""
+    return dataclasses.replace(task.prompt(problem), date=config.prompt_date)
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -76,6 +84,31 @@ def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> N
             raise InputError(
                 f"run folder {folder} was made with {setting} {theirs[setting]!r}, not {value!r}; "
                 f"use another --out, or the folder's setting"
+            )
+
+
+def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, folder: Path) -> None:
+    """Check that a folder was made by the model that is to continue it, whatever both are called.
+
+    Args:
+        stored: what the folder records beside its configuration.
+        model: the fingerprint of the model, as a run records it.
+        folder: for the message.
+
+    Raises:
+        InputError: another model, or a folder that does not say which.
+    """
+    theirs = stored.get("model")
+    if theirs is None:
+        raise InputError(
+            f"run folder {folder} is of an earlier version, which did not record the weights that made it: it can be "
+            "read but not continued; use another --out"
+        )
+    for part in ("weights", "network", "vocabulary"):
+        if theirs[part] != model[part]:
+            raise InputError(
+                f"run folder {folder} was made by another model: the {part} had the checksum {theirs[part][:12]} then, "
+                f"and {model[part][:12]} now; use another --out, or the model that made it"
             )
 
 

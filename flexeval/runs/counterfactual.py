@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from flexeval.errors import InputError
 from flexeval.models.predictor import MaskPredictor
+from flexeval.runs.config import require_same_model, run_prompt
 from flexeval.runs.counterfactual_table import KEYS, pairs_of, pairs_with_text, read_rows, write_rows
 from flexeval.runs.layout import stored_problem
 from flexeval.runs.reader import Run, read_run
@@ -58,7 +59,8 @@ def add_counterfactual(
         progress: called with the samples done and the samples in all, at the start and after every problem.
 
     Raises:
-        InputError: not a run folder or one in use; another task, other prompts or another dtype than the run's.
+        InputError: not a run folder or one in use; another model, another task, other prompts or another dtype than the
+            run's.
         OSError: the folder cannot be written.
     """
     with reopen_run(folder):
@@ -200,6 +202,7 @@ def _rows(problem_id: str, text: _Text, entropy_G: NDArray[np.float32]) -> pd.Da
 
 def _prompts(run: Run, predictor: MaskPredictor, task: Task) -> dict[str, list[int]]:
     """The prompt of each problem, if model, task and wording are the run's."""
+    require_same_model(run.record, predictor.fingerprint.as_dict(), folder=run.folder)
     dtype = str(predictor.dtype).removeprefix("torch.")
     made_with = run.record["environment"]["dtype"]
     if dtype != made_with:
@@ -210,7 +213,7 @@ def _prompts(run: Run, predictor: MaskPredictor, task: Task) -> dict[str, list[i
     prompts = {}
     for problem in task.problems():
         if problem.id in hashes:
-            prompts[problem.id] = predictor.encode(task.prompt(problem))
+            prompts[problem.id] = predictor.encode(run_prompt(run.config, task, problem))
             if stored_problem(problem, prompts[problem.id]).prompt_hash != hashes[problem.id]:
                 raise InputError(
                     f"run folder {run.folder} was made with another prompt of problem {problem.id!r}; use the model, "

@@ -87,6 +87,7 @@ def _settings(run: Run) -> dict[str, Any]:
         "model": run.model,
         "task": config.task,
         "order": config.order,
+        "prompt_date": config.prompt_date,
         **sampling,
         "block_length": config.sampling.block,
         "num_samples": config.num_samples,

@@ -16,8 +16,8 @@ from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import Order, get_order
-from flexeval.records import Grade, Problem, RunConfig, SamplingConfig, SamplingEffort, Trajectory
-from flexeval.runs.config import canonical_config
+from flexeval.records import Grade, Problem, Prompt, RunConfig, SamplingConfig, SamplingEffort, Trajectory
+from flexeval.runs.config import canonical_config, run_prompt
 from flexeval.runs.environment import environment
 from flexeval.runs.grading import graded
 from flexeval.runs.layout import GradedSample, stored_problem
@@ -135,11 +135,11 @@ def run(
     if task_spec(task) != config.task:
         raise InputError(f"the configuration names task {config.task!r}, but {task_spec(task)!r} was given")
     problems = _load_problems(task, config.limit)
-    prompts = {problem.id: predictor.encode(task.prompt(problem)) for problem in problems}
+    prompts = {problem.id: predictor.encode(run_prompt(config, task, problem)) for problem in problems}
     sampler = make_sampler(predictor, get_order(config.order), config.sampling, batch_size=batch_size)
 
     stored = [stored_problem(problem, prompts[problem.id]) for problem in problems]
-    with open_run(out, config, stored, _record(predictor, task, problems[0])) as writer:
+    with open_run(out, config, stored, _record(predictor, task, run_prompt(config, task, problems[0]))) as writer:
         missing = writer.missing(num_samples=config.num_samples, limit=config.limit)
         # All samples of a problem stand side by side: their first canvases are equal and merge.
         requests = (SampleRequest(problem_id=id_, sample_index=i, prompt_ids=prompts[id_]) for id_, i in missing)
@@ -246,9 +246,9 @@ def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> _Ungraded:
     return _Ungraded(trajectory=trajectory, text=text, pieces=pieces)
 
 
-def _record(predictor: MaskPredictor, task: Task, first: Problem) -> dict[str, Any]:
-    prompt = task.prompt(first)
+def _record(predictor: MaskPredictor, task: Task, first_prompt: Prompt) -> dict[str, Any]:
     return {
+        "model": predictor.fingerprint.as_dict(),
         "environment": environment(
             device=str(predictor.device),
             dtype=str(predictor.dtype).removeprefix("torch."),
@@ -256,6 +256,6 @@ def _record(predictor: MaskPredictor, task: Task, first: Problem) -> dict[str, A
         "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
         "isolation": task.isolation().as_dict() if isinstance(task, RunsPrograms) else None,
         "prompt_template": dataclasses.asdict(task.prompt_template) if isinstance(task, HasTemplate) else None,
-        "first_prompt": dataclasses.asdict(prompt),
+        "first_prompt": dataclasses.asdict(first_prompt),
         "lineage": predictor.lineage.as_dict() if isinstance(predictor, HasLineage) and predictor.lineage else None,
     }

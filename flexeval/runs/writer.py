@@ -16,7 +16,7 @@ from typing import Any
 
 from flexeval.errors import InputError
 from flexeval.records import Grade, RunConfig, SamplingEffort
-from flexeval.runs.config import larger_extent, require_same_run
+from flexeval.runs.config import larger_extent, require_same_model, require_same_run
 from flexeval.runs.files import append_lines, drop_half_line, drop_temporaries, locked, replace_file, to_json
 from flexeval.runs.grading import graded
 from flexeval.runs.layout import (
@@ -121,11 +121,12 @@ def open_run(
         folder: new, empty, or a run folder. Parents are created.
         config: canonical. `num_samples` and `limit` may be larger or smaller than the folder's; a folder only grows.
         problems: all that `config.limit` admits, in the task's order.
-        record: what config.json is to say beside the configuration; "environment" has a "dtype".
+        record: what config.json is to say beside the configuration; "environment" has a "dtype", and "model" is a
+            fingerprint.
 
     Raises:
-        InputError: another configuration, other problems, another dtype, a folder of something else, a folder in use,
-            or damage that no kill of ours leaves behind.
+        InputError: another configuration, another model under the same name, other problems, another dtype, a folder of
+            something else, a folder in use, or damage that no kill of ours leaves behind.
         OSError: the folder cannot be written.
     """
     _claim(folder)
@@ -134,6 +135,7 @@ def open_run(
         if (folder / CONFIG).exists():
             stored, stored_record = read_config(folder)
             require_same_run(stored, config, folder=folder)
+            require_same_model(stored_record, record["model"], folder=folder)
             _require_same_dtype(stored_record, record, folder)
             stored_problems = read_problems(folder)
             _require_same_problems(stored_problems, problems, config.limit, folder)

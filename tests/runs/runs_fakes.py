@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import Grade, Problem, Prompt, RunConfig, SamplingConfig, Trajectory
 from flexeval.runs.runner import run
 from flexeval.tasks import TASKS
@@ -54,8 +55,9 @@ class FakePredictor:
     name = "fake"
     device = "cpu"
 
-    def __init__(self, dtype="torch.float32"):
+    def __init__(self, dtype="torch.float32", weights="one"):
         self.dtype = dtype
+        self.fingerprint = Fingerprint(weights=weights, network="fake", vocabulary="digits")
 
     def encode(self, prompt):
         return [ord(character) for character in prompt.user]

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from flexeval.lm_harness.fingerprint import weights_fingerprint
+from flexeval.models.fingerprint import weights_fingerprint
 
 
 @pytest.fixture
