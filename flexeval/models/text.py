@@ -56,6 +56,26 @@ def _check_added_tokens(folder: Path, tokenizer: Any) -> None:
             )
 
 
+_CLOCK = (
+    "{%- macro strftime_now(format) -%}"
+    "{%- set written = namespace(text=format) -%}"
+    "{%- for code, value in clock.items() -%}{%- set written.text = written.text.replace(code, value) -%}{%- endfor -%}"
+    "{{- written.text -}}"
+    "{%- endmacro -%}"
+)
+"""Shadows the function of transformers that reads the clock. Templates are given plain data only, so the date comes in
+as what each format code stands for."""
+
+
+def _clock(date: str) -> dict[str, str]:
+    """Format code of `strftime` -> its text at a date or time in ISO format."""
+    moment = datetime.fromisoformat(date)
+    unpadded = {f"%-{letter}": moment.strftime(f"%{letter}").lstrip("0") or "0" for letter in "dmyHIMSj"}
+    return unpadded | {
+        f"%{letter}": moment.strftime(f"%{letter}") for letter in "aAbBcdDefFgGhHIjklmMpPrRsSTuUVwWxXyYzZ%"
+    }
+
+
 class TextCodec:
     """A tokenizer as a mask predictor uses it: chat template, exactly one BOS, text token by token."""
 
@@ -137,19 +157,21 @@ class TextCodec:
 
         Args:
             messages: turns with the keys `role` (system, user, assistant) and `content`.
-            date: what the template gets from `strftime_now`, which would otherwise be another prompt every day.
+            date: the present to a template that asks `strftime_now`, which would otherwise be another prompt every day.
 
         Raises:
             InputError: the chat template refuses them, or there is none.
         """
         try:
             # Templates without a thinking mode ignore the switch; dLLM's A2D checkpoints were trained with it off.
+            template = self.tokenizer.get_chat_template()
             rendered = self.tokenizer.apply_chat_template(
                 messages,
+                chat_template=_CLOCK + template if "strftime_now" in template else template,
                 tokenize=False,
                 add_generation_prompt=True,
                 enable_thinking=False,
-                strftime_now=datetime.fromisoformat(date).strftime,
+                clock=_clock(date),
             )
         except Exception as error:  # a template is a program of the checkpoint's
             raise InputError(f"the chat template of {self._name!r} refuses the prompt: {one_line(error)}") from error

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from flexeval.cli import options
 from flexeval.cli.main import main
+from flexeval.models.files import Source, local_source
+from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import Prompt
 
 WORDS = ["", "", " Say", " The", " answer", " is", ".", *(f" {number}" for number in range(16))]
@@ -36,6 +38,8 @@ class Bigram:
         self.mask_id, self.eos_id, self.stop_ids = MASK, EOS, frozenset({EOS})
         self.vocab_size, self.max_length = len(WORDS), 120
         self.device, self.dtype = torch.device("cpu"), torch.float32
+        source = local_source(name) or Source(files=None, revision=None)
+        self.fingerprint = Fingerprint(weights="bigram", network="bigram", vocabulary="words", source=source)
         self._logits_VV = _bigrams()
 
     def encode(self, prompt: Prompt) -> list[int]:

@@ -41,7 +41,8 @@ def test_each_wording_is_a_run_of_its_own(bigram: list[str], wording: str) -> No
     theirs = configs["countdown:size=3,template=wording.yaml"]
     assert theirs["prompt_template"] == {"system": "Be brief.", "user": "Now: {question}", "prefill": "So "}
     question = configs["countdown:size=3,template=bare"]["first_prompt"]["user"]
-    assert theirs["first_prompt"] == {"system": "Be brief.", "user": f"Now: {question}", "prefill": "So "}
+    prompt = {"system": "Be brief.", "user": f"Now: {question}", "prefill": "So "}
+    assert theirs["first_prompt"] == {**prompt, "date": "2026-01-01"}
 
 
 def test_a_wording_that_changed_is_other_data(

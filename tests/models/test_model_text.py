@@ -171,3 +171,13 @@ def test_vocabulary_and_merges_are_read_as_qwens_tokenizer(tmp_path, mask_id, re
     else:
         with pytest.raises(InputError, match=r"'<\|mask\|>' is 9 in its files and 5 in transformers"):
             load_tokenizer(tmp_path)
+
+
+def test_a_template_that_asks_for_the_date_gets_that_of_the_prompt(tmp_path):
+    template = "{{ bos_token }}Today is {{ strftime_now('%-d %B %Y %H:%M') }}.{{ messages[-1]['content'] }}"
+    codec = make_codec(tmp_path, chat_template=template)
+    prompts = (Prompt(user="Hi"), Prompt(user="Hi", date="2025-02-03T04:05"))
+    assert [codec.decode(codec.encode(prompt)) for prompt in prompts] == [
+        "Today is 1 January 2026 00:00.Hi",
+        "Today is 3 February 2025 04:05.Hi",
+    ]

@@ -42,7 +42,7 @@ def test_a_sample_is_graded_on_its_text(tmp_path):
 def test_the_record_says_where_the_run_came_from(tmp_path):
     record = make(CONFIG, tmp_path).record
     assert record["task_source"] == {"generator": "fake", "size": 6}
-    assert record["first_prompt"] == {"system": "", "user": "find 0", "prefill": ""}
+    assert record["first_prompt"] == {"system": "", "user": "find 0", "prefill": "", "date": "2026-01-01"}
     assert record["environment"]["device"] == "cpu" and record["environment"]["dtype"] == "float32"
 
 
