@@ -24,7 +24,7 @@ class Oracle:
         self.max_length = max_length
         self.device = torch.device("cpu")
         self.dtype = torch.float32
-        self.fingerprint = Fingerprint(weights=name, network=type(self).__name__, vocabulary=str(words))
+        self.fingerprint = Fingerprint(weights=name, network="oracle", vocabulary=str(words))
         self.evaluated: list[np.ndarray] = []
         """Every batch of canvases that was evaluated."""
 

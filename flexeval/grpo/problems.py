@@ -10,13 +10,15 @@ import numpy as np
 
 from flexeval.errors import InputError
 from flexeval.grpo.config import GRPOConfig
+from flexeval.models.files import canonical_name
 from flexeval.records import Problem
 from flexeval.registry import parse_spec
 from flexeval.tasks import TASKS, Task, task_spec
 
 
 def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]:
-    """The same training with aliases resolved, so that equal ones compare equal; and the task in its training split.
+    """The same training with aliases resolved and a model folder as its absolute path, so that equal ones compare
+    equal; and the task in its training split.
 
     Args:
         config: the settings.
@@ -26,7 +28,9 @@ def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]
         InputError: a task without training problems, an order that cannot be trained, lengths that exclude each other.
     """
     task = training_task(task, config.task)
-    config = dataclasses.replace(config, task=task_spec(task), rollout_order=config.order.spec)
+    config = dataclasses.replace(
+        config, model=canonical_name(config.model), task=task_spec(task), rollout_order=config.order.spec
+    )
     config.sampling(task)
     return config, task
 

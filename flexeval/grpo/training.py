@@ -31,6 +31,7 @@ from flexeval.grpo.policy import Trainable
 from flexeval.grpo.trainer import Trainer
 from flexeval.models.files import Checkpoint
 from flexeval.models.lineage import Lineage
+from flexeval.runs.config import require_same_model
 from flexeval.runs.environment import environment
 from flexeval.runs.files import locked, read_object, replace_file, to_json
 from flexeval.tasks import Task
@@ -66,17 +67,20 @@ def train(
         The model folder after the last step.
 
     Raises:
-        InputError: settings that exclude each other, a folder of another training or in use.
+        InputError: settings that exclude each other; a folder of another training or of another model under the same
+            name, or one in use.
         OSError: the folder cannot be written.
     """
     check_trainable(source)
+    # Before adapters are added to it and earlier steps are loaded.
+    fingerprint = predictor.fingerprint.as_dict()
     # Settings that are refused leave no folder behind.
     trainer = Trainer(predictor, task, config, accelerator=accelerator, workers=workers)
     with ExitStack() as stack:
         if accelerator.is_main_process:
             out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(out / "lock", busy=f"training folder {out}"))
-            _open(out, config, accelerator, predictor)
+            _open(out, config, accelerator, predictor, fingerprint)
         accelerator.wait_for_everyone()
 
         # Continue from the newest state.
@@ -98,27 +102,30 @@ def train(
     return checkpoint_folder(out, config.steps)
 
 
-def _open(out: Path, config: GRPOConfig, accelerator: Accelerator, predictor: Trainable) -> None:
+def _open(
+    out: Path, config: GRPOConfig, accelerator: Accelerator, predictor: Trainable, fingerprint: dict[str, Any]
+) -> None:
     """Make the folder this training's, or check that it is."""
     made_with = {
         "environment": environment(device=str(accelerator.device), dtype=str(predictor.dtype).removeprefix("torch.")),
         "processes": accelerator.num_processes,
     }
-    record: dict[str, Any] = {"grpo": dataclasses.asdict(config), **made_with}
+    record: dict[str, Any] = {"grpo": dataclasses.asdict(config), "model": fingerprint, **made_with}
     if (out / CONFIG).exists():
         # A folder with nothing trained in it yet is begun anew, whatever it was for.
         if finished_steps(out / STATE) or finished_steps(out / CHECKPOINTS):
-            record = _continued(out, config, made_with)
+            record = _continued(out, config, fingerprint, made_with)
     elif any(path.name != "lock" for path in out.iterdir()):
         raise InputError(f"{str(out)!r} is neither empty nor a training folder; give another --out")
     (out / CHECKPOINTS).mkdir(exist_ok=True)
     replace_file(out / CONFIG, (to_json(record, indent=2) + "\n").encode())
 
 
-def _continued(out: Path, config: GRPOConfig, made_with: dict[str, Any]) -> dict[str, Any]:
+def _continued(out: Path, config: GRPOConfig, fingerprint: dict[str, Any], made_with: dict[str, Any]) -> dict[str, Any]:
     """What config.json is to say of a training that goes on. Raises InputError if it cannot."""
     stored, done = read_object(out / CONFIG), max(finished_steps(out / STATE), default=0)
     require_same_training(stored["grpo"], config, folder=out)
+    require_same_model(stored, fingerprint, folder=f"training folder {out}")
     if done > config.steps:
         raise InputError(f"{out} has made {done} steps already; ask for at least so many, or look into its checkpoints")
     record = {**stored, "grpo": dataclasses.asdict(config)}

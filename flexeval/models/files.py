@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from importlib import resources
@@ -80,8 +81,7 @@ def canonical_name(spec: str) -> str:
     name = spec.strip()
     if name in MODELS:
         return MODELS.canonical(name)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    if (folder := _folder_on_disk(name)) is not None:
         return str(folder.resolve())
     return next((short for short in MODELS if MODELS.get(short).repo == name), name)
 
@@ -111,11 +111,11 @@ def read_source(folder: Path) -> Source:
 def local_source(spec: str) -> Source | None:
     """As `read_source`, of what the user wrote; None where it is not on this machine."""
     name = spec.strip()
-    if name in MODELS or not Path(name).expanduser().is_dir():
-        repo = MODELS.get(name).repo if name in MODELS else name
+    if name in MODELS:
+        repo = MODELS.get(name).repo
         folder = _bundled() if repo is None else _cached(repo)
     else:
-        folder = Path(name).expanduser()
+        folder = _folder_on_disk(name) or _cached(name)
     return read_source(folder) if folder is not None else None
 
 
@@ -176,16 +176,21 @@ def _folder(name: str, *, with_code: bool) -> Path:
         if repo is None:
             return _bundled()
         return _download(repo, with_code=with_code)
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists():
+    if (folder := _folder_on_disk(name)) is not None:
+        return folder
+    if os.path.exists(os.path.expanduser(name)):
         raise InputError(f"{name!r} is a file; give the folder that holds config.json and the weights")
     if HUB_ID.fullmatch(name):
         return _download(name, with_code=with_code)
     if "/" in name or "\\" in name:
         raise InputError(f"there is no folder {name!r}; give a checkpoint folder, a hub id 'org/name' or a short name")
     raise did_you_mean("model", name, MODELS, listed=", ".join(MODELS) + ", a folder, a hub id 'org/name'")
+
+
+def _folder_on_disk(name: str) -> Path | None:
+    """The folder that a name is the path of; None where there is none, or where no path can be called so."""
+    path = os.path.expanduser(name)
+    return Path(path) if os.path.isdir(path) else None
 
 
 def _bundled() -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self
 
 from flexeval.errors import InputError
@@ -21,7 +21,7 @@ class Lineage:
     """A training, and how far it was."""
 
     base: str
-    """The model before it, as it was asked for."""
+    """The model before it: a short name, a hub id or the path of a folder."""
     training: str
     """The name of the training's folder."""
     rollout_order: str
@@ -37,7 +37,8 @@ class Lineage:
     @property
     def label(self) -> str:
         """A short name: base, training and step."""
-        return f"{self.base}+{self.training}@{self.step}"
+        base = PurePath(self.base)
+        return f"{base.name if base.is_absolute() else self.base}+{self.training}@{self.step}"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""

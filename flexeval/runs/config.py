@@ -87,13 +87,13 @@ def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> N
             )
 
 
-def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, folder: Path) -> None:
+def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, folder: str) -> None:
     """Check that a folder was made by the model that is to continue it, whatever both are called.
 
     Args:
         stored: what the folder records beside its configuration.
         model: the fingerprint of the model, as a run records it.
-        folder: for the message.
+        folder: what messages call it.
 
     Raises:
         InputError: another model, or a folder that does not say which.
@@ -101,13 +101,13 @@ def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, f
     theirs = stored.get("model")
     if theirs is None:
         raise InputError(
-            f"run folder {folder} is of an earlier version, which did not record the weights that made it: it can be "
+            f"{folder} is of an earlier version, which did not record the weights that made it: it can be "
             "read but not continued; use another --out"
         )
     for part in ("weights", "network", "vocabulary"):
         if theirs[part] != model[part]:
             raise InputError(
-                f"run folder {folder} was made by another model: the {part} had the checksum {theirs[part][:12]} then, "
+                f"{folder} was made by another model: the {part} had the checksum {theirs[part][:12]} then, "
                 f"and {model[part][:12]} now; use another --out, or the model that made it"
             )
 

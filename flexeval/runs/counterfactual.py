@@ -202,7 +202,7 @@ def _rows(problem_id: str, text: _Text, entropy_G: NDArray[np.float32]) -> pd.Da
 
 def _prompts(run: Run, predictor: MaskPredictor, task: Task) -> dict[str, list[int]]:
     """The prompt of each problem, if model, task and wording are the run's."""
-    require_same_model(run.record, predictor.fingerprint.as_dict(), folder=run.folder)
+    require_same_model(run.record, predictor.fingerprint.as_dict(), folder=f"run folder {run.folder}")
     dtype = str(predictor.dtype).removeprefix("torch.")
     made_with = run.record["environment"]["dtype"]
     if dtype != made_with:

@@ -135,7 +135,7 @@ def open_run(
         if (folder / CONFIG).exists():
             stored, stored_record = read_config(folder)
             require_same_run(stored, config, folder=folder)
-            require_same_model(stored_record, record["model"], folder=folder)
+            require_same_model(stored_record, record["model"], folder=f"run folder {folder}")
             _require_same_dtype(stored_record, record, folder)
             stored_problems = read_problems(folder)
             _require_same_problems(stored_problems, problems, config.limit, folder)

@@ -186,6 +186,10 @@ def test_another_prompt_type_or_task_is_refused(tmp_path):
         def encode(self, prompt):
             return [0, *super().encode(prompt)]
 
+    other = Spoken()
+    other.fingerprint = dataclasses.replace(other.fingerprint, weights="other")
+    with pytest.raises(InputError, match="made by another model: the weights"):
+        computed(tmp_path, other)
     with pytest.raises(InputError, match="dtype float32, not bfloat16"):
         computed(tmp_path, Half())
     with pytest.raises(InputError, match="another prompt of problem 'p0'"):
