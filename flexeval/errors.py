@@ -1,4 +1,4 @@
-"""The error that means: the input was wrong, and here is what to write instead.
+"""The error that means: the input was wrong, and here is what to write instead; and how foreign text is shown.
 
 The command line prints an `InputError` as one line and exits with status 2. Every other exception is
 a bug of ours and keeps its traceback.
@@ -7,11 +7,24 @@ a bug of ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+LONGEST_LINE = 1200
+LONGEST_WORD = 200
+"""Of an error line, in characters: a name that was quoted from a file may be a megabyte."""
 
 
 class InputError(ValueError):
     """Bad input from the user. The message is one line: what was wrong, and what to write instead."""
+
+
+class InputTypeError(InputError, TypeError):
+    """Input of a type that it cannot have."""
+
+
+class PluginError(InputError):
+    """An order, task or model that does not keep its contract. The message names it and says what its author writes."""
 
 
 def did_you_mean(kind: str, name: str, known: Iterable[str], *, listed: str | None = None) -> InputError:
@@ -25,7 +38,35 @@ def did_you_mean(kind: str, name: str, known: Iterable[str], *, listed: str | No
             (aliases take part in the matching but need not be listed).
     """
     names = sorted(set(known))
-    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.55)
+    # Matching takes time quadratic in the length, and nothing resembles a name that long.
+    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.55) if len(name) <= LONGEST_WORD else []
     hint = f"Did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
     valid = listed if listed is not None else ", ".join(names)
-    return InputError(f"unknown {kind}: {name!r}. {hint}Known: {valid or '(none)'}.")
+    return InputError(f"unknown {kind}: {shortened(name, LONGEST_WORD)!r}. {hint}Known: {valid or '(none)'}.")
+
+
+def one_line(message: object) -> str:
+    """What an error says, on one line of bounded length that no terminal obeys."""
+    words = str(message).split() or [type(message).__name__]
+    return shortened(printable(" ".join(shortened(word, LONGEST_WORD) for word in words), keep=""), LONGEST_LINE)
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, its middle left out where it is longer than `limit`: the end of a message often says what to do."""
+    if len(text) <= limit:
+        return text
+    tail = limit // 3
+    return f"{text[: limit - tail - 3]}...{text[len(text) - tail :]}"
+
+
+def printable(text: str, *, keep: str = "\n") -> str:
+    """The text with control, format and unassigned characters as escapes, apart from those in `keep`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char if char in keep or not unicodedata.category(char).startswith("C") else _escape(char) for char in text
+    )
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")

@@ -9,16 +9,22 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, PluginError
+from flexeval.fields import require_types
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
+
+MOST = 2**31 - 1
+"""Of anything that is counted: what the token rows number samples with."""
+MOST_POSITIONS = 2**24 - 1
+"""Generated positions that have random numbers of their own."""
 
 
 PROMPT_DATE = "2026-01-01"
@@ -38,6 +44,9 @@ class Problem:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else the grader or an analysis needs (tests, level, facts of a generated problem)."""
 
+    def __post_init__(self) -> None:
+        require_types(self, owner="Problem.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
@@ -51,6 +60,9 @@ class Prompt:
     """How the assistant's turn already begins; the completion continues it."""
     date: str = PROMPT_DATE
     """The date or time that a chat template gets when it asks for the present one; as `RunConfig.prompt_date`."""
+
+    def __post_init__(self) -> None:
+        require_types(self, owner="Prompt.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +104,11 @@ class SamplingConfig:
     """Let a sample go as soon as its text is settled. Changes no text."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         _require(self.gen_length >= 1, f"gen_length must be at least 1, not {self.gen_length}")
+        _require(
+            self.gen_length <= MOST_POSITIONS, f"gen_length must be at most {MOST_POSITIONS}, not {self.gen_length}"
+        )
         if self.block_length is not None:
             _require(self.block_length >= 1, f"block_length must be at least 1, not {self.block_length}")
             _require(
@@ -106,6 +122,7 @@ class SamplingConfig:
         )
         _require(0 < self.top_p <= 1, f"top_p must lie in (0, 1], not {self.top_p}")
         _require(self.top_k >= 0, f"top_k must be at least 0 (0 keeps every token), not {self.top_k}")
+        _require(self.top_k <= MOST, f"top_k must be at most {MOST}, not {self.top_k}")
         _require(
             math.isfinite(self.cfg_scale) and self.cfg_scale >= 0,
             f"cfg_scale must be a number >= 0, not {self.cfg_scale}",
@@ -123,6 +140,10 @@ class SamplingConfig:
             )
         if self.tokens_per_step is not None:
             _require(self.tokens_per_step >= 1, f"tokens_per_step must be at least 1, not {self.tokens_per_step}")
+            _require(
+                self.tokens_per_step <= MOST_POSITIONS,
+                f"tokens_per_step must be at most {MOST_POSITIONS}, not {self.tokens_per_step}",
+            )
         if self.schedule == "dream":
             _require(
                 self.block_length in (None, self.gen_length),
@@ -151,12 +172,17 @@ class SamplingConfig:
         return min(32, self.gen_length) if self.block_length is None else self.block_length
 
 
-@dataclass(frozen=True, kw_only=True)
+def _not_read() -> Any:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DecodingState:
     """What an order may read at a step. Its arrays are read-only.
 
-    A score is NaN (a proposal -1) wherever the order did not ask for it: outside the eligible positions,
-    and everywhere when the order's `reads` does not name it.
+    A score that the order's `reads` does not name is not there: reading it raises a `PluginError`. Outside the eligible
+    positions a score is NaN (a proposal -1). For a state that differs from another in some arrays, write
+    `DecodingState(**{**vars(state), "budget_B": ...})`.
     """
 
     eligible_BG: BoolArray
@@ -169,18 +195,43 @@ class DecodingState:
     """0-based step of each row's canvas; rows of a batch are at different steps."""
     committed_B: IntArray
     """Positions that each row has committed so far."""
-    top_prob_BG: FloatArray
+    top_prob_BG: FloatArray = field(default_factory=_not_read, repr=False)
     """Probability of the likeliest token, float32."""
-    margin_BG: FloatArray
+    margin_BG: FloatArray = field(default_factory=_not_read, repr=False)
     """Probability of the likeliest minus that of the second likeliest token, float32."""
-    entropy_BG: FloatArray
+    entropy_BG: FloatArray = field(default_factory=_not_read, repr=False)
     """Nats, >= 0, float32."""
-    proposal_BG: IntArray
+    proposal_BG: IntArray = field(default_factory=_not_read, repr=False)
     """The token drawn at this step for this position (`propose` orders only)."""
-    confidence_BG: FloatArray
-    """Probability of the proposal, float32."""
-    uniform_BG: FloatArray
+    confidence_BG: FloatArray = field(default_factory=_not_read, repr=False)
+    """Probability of the proposal, float32; read as `proposal`."""
+    uniform_BG: FloatArray = field(default_factory=_not_read, repr=False)
     """A uniform number in [0, 1) per position, the same at every step of a sample: for choices of position."""
+
+    def __post_init__(self) -> None:
+        # What was not asked for is taken away, so that Python looks for it in `__getattr__`.
+        for name in _SCORES:
+            if vars(self)[name] is None:
+                object.__delattr__(self, name)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _SCORES:
+                raise AttributeError(f"a DecodingState has no field {name!r}; it has {', '.join(_FIELDS)}")
+            raise PluginError(f"it reads state.{name}, which its `reads` does not ask for; add {_SCORES[name]!r} to it")
+
+
+_FIELDS = tuple(DecodingState.__dataclass_fields__)
+_SCORES: Mapping[str, str] = {
+    "top_prob_BG": "top_prob",
+    "margin_BG": "margin",
+    "entropy_BG": "entropy",
+    "proposal_BG": "proposal",
+    "confidence_BG": "proposal",
+    "uniform_BG": "uniform",
+}
+"""Array -> the read that it comes with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +283,9 @@ class Grade:
     error: str | None = None
     """Why the answer could not be graded (a time-out, an unreadable expression). Never set when correct."""
 
+    def __post_init__(self) -> None:
+        require_types(self, owner="Grade.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingEffort:
@@ -277,12 +331,14 @@ class RunConfig:
     is a setting, so that equal settings give equal prompts on every day."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         _require(
             _is_date(self.prompt_date),
             f"prompt_date must be a date or time such as 2026-01-31 or 2026-01-31T09:30, not {self.prompt_date!r}",
         )
-        _require(self.num_samples >= 1, f"num_samples must be at least 1, not {self.num_samples}")
-        _require(self.limit is None or self.limit >= 1, f"limit must be at least 1, not {self.limit}")
+        for name, value in (("num_samples", self.num_samples), ("limit", self.limit)):
+            _require(value is None or value >= 1, f"{name} must be at least 1, not {value}")
+            _require(value is None or value <= MOST, f"{name} must be at most {MOST}, not {value}")
 
 
 def _is_date(text: str) -> bool:

@@ -13,28 +13,39 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
+import re
+import types
 import typing
-from collections.abc import Iterator
-from importlib.metadata import entry_points
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, InputTypeError, PluginError, did_you_mean, one_line, shortened
+from flexeval.fields import LARGEST_WHOLE
 
 T = TypeVar("T")
+
+NAME = re.compile(r"[^\s:,=]+")
+"""Of anything that is registered: a spec can hold it."""
 
 
 class Registry(Generic[T]):
     """Names, aliases and lazily imported targets of one kind of object."""
 
-    def __init__(self, kind: str, *, entry_point_group: str | None = None) -> None:
+    def __init__(
+        self, kind: str, *, entry_point_group: str | None = None, check: Callable[[Any], None] | None = None
+    ) -> None:
         """
         Args:
             kind: the noun used in messages, singular ("order").
             entry_point_group: where other distributions register theirs ("flexeval.orders").
+            check: raises PluginError for an object of another distribution that cannot be used.
         """
         self.kind = kind
         self._group = entry_point_group
-        self._targets: dict[str, T | str] = {}
+        self._check = check
+        self._targets: dict[str, T | str | EntryPoint] = {}
         self._aliases: dict[str, str] = {}
         self._summaries: dict[str, str] = {}
         self._plugins_read = entry_point_group is None
@@ -60,14 +71,40 @@ class Registry(Generic[T]):
         return key
 
     def get(self, name: str) -> T:
-        """The object behind a name or alias; imports it when it was given as "module:attribute"."""
+        """The object behind a name or alias; imports it when it was given as "module:attribute".
+
+        Raises:
+            InputError: an unknown name.
+            PluginError: what another distribution registers under the name does not load, or cannot be used.
+        """
         key = self.canonical(name)
         target = self._targets[key]
         if isinstance(target, str):
             module, _, attribute = target.partition(":")
             target = typing.cast(T, getattr(importlib.import_module(module), attribute))
-            self._targets[key] = target
+        elif isinstance(target, EntryPoint):
+            target = self._load(target)
+        self._targets[key] = target
         return target
+
+    def _load(self, entry: EntryPoint) -> T:
+        """What an entry point of another distribution names."""
+        place = f"{self.kind} {entry.name!r} of {_distribution(entry)} cannot be used: entry point {entry.value!r}"
+        try:
+            target = entry.load()
+        except (Exception, SystemExit) as error:  # an import runs anything
+            raise PluginError(f"{place} does not load ({type(error).__name__}: {one_line(error)})") from error
+        try:
+            if self._check is not None:
+                self._check(target)
+        except PluginError as error:
+            raise PluginError(f"{place}: {error}") from error
+        if self._check is not None and target.name != entry.name:
+            raise PluginError(
+                f"{place} calls itself {target.name!r}; give class and entry point one name, or a stored run could not "
+                "be read again"
+            )
+        return typing.cast(T, target)
 
     def __contains__(self, name: str) -> bool:
         self._read_plugins()
@@ -90,9 +127,20 @@ class Registry(Generic[T]):
         if self._plugins_read:
             return
         self._plugins_read = True
-        for entry in entry_points(group=self._group or ""):
-            package = entry.dist.name if entry.dist is not None else entry.module
-            self.register(entry.name, entry.value, summary=f"from {package}")
+        for entry in sorted(entry_points(group=self._group or ""), key=lambda entry: entry.name):
+            if entry.name in self._targets or entry.name in self._aliases:
+                warnings.warn(
+                    f"{self.kind} {entry.name!r} of {_distribution(entry)} is left out: the name is taken; it needs "
+                    "another",
+                    stacklevel=2,
+                )
+                continue
+            self._targets[entry.name] = entry
+            self._summaries[entry.name] = f"from {_distribution(entry)}"
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.module
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
@@ -101,6 +149,8 @@ def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
     Raises:
         InputError: a parameter without `=`, or given twice.
     """
+    if not isinstance(spec, str):
+        raise InputTypeError(f"a spec is a text such as 'name:param=value', not a {type(spec).__name__}")
     name, colon, rest = spec.strip().partition(":")
     params: dict[str, str] = {}
     if colon and not rest.strip():
@@ -127,7 +177,10 @@ def build(cls: type[T], params: dict[str, str], *, owner: str) -> T:
         InputError: an unknown parameter, or a value of the wrong type.
     """
     fields = {f.name for f in _parameters(cls)}
-    hints = typing.get_type_hints(cls)
+    try:
+        hints = typing.get_type_hints(cls)
+    except Exception as error:  # annotations are evaluated
+        raise PluginError(f"{owner} has annotations that do not evaluate ({one_line(error)})") from error
     values: dict[str, Any] = {}
     for key, text in params.items():
         if key not in fields:
@@ -135,6 +188,10 @@ def build(cls: type[T], params: dict[str, str], *, owner: str) -> T:
                 raise InputError(f"{owner} takes no parameters, but {key!r} was given; leave it out")
             raise did_you_mean(f"parameter of {owner}", key, fields)
         values[key] = convert(text, hints[key], what=f"parameter {key!r} of {owner}")
+    for f in _parameters(cls):
+        if f.name not in values and f.default is f.default_factory is dataclasses.MISSING:
+            name = owner.rpartition(" ")[2].strip("'")
+            raise InputError(f"{owner} needs its parameter {f.name!r}; write '{name}:{f.name}=...'")
     return cls(**values)
 
 
@@ -158,8 +215,8 @@ def convert(text: str, hint: Any, *, what: str) -> Any:
         if text not in options:
             raise did_you_mean(f"value of {what}", text, [str(option) for option in options])
         return text
-    if options:
-        if text.lower() == "none":
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        if text.lower() == "none" and type(None) in typing.get_args(hint):
             return None
         return convert(text, options[0], what=what)
     if hint is bool:
@@ -167,17 +224,29 @@ def convert(text: str, hint: Any, *, what: str) -> Any:
             return True
         if text.lower() in ("false", "no", "off", "0"):
             return False
-        raise InputError(f"{what} must be true or false, not {text!r}")
+        raise InputError(f"{what} must be true or false, not {_quoted(text)}")
     if hint is int or hint is float:
-        noun = "a whole number" if hint is int else "a number"
-        try:
-            value = hint(text)
-        except ValueError:
-            raise InputError(f"{what} must be {noun}, not {text!r}") from None
-        if math.isnan(value):
-            raise InputError(f"{what} must be {noun}, not {text!r}")
-        return value
+        return _number(text, hint, what=what)
+    if hint is not str:
+        raise PluginError(f"{what} is declared as {hint}; a parameter is a str, int, float, bool or Literal of texts")
     return text
+
+
+def _number(text: str, kind: type[int] | type[float], *, what: str) -> int | float:
+    noun = "a whole number" if kind is int else "a number"
+    try:
+        value = kind(text)
+    except ValueError:
+        raise InputError(f"{what} must be {noun}, not {_quoted(text)}") from None
+    if math.isnan(value):
+        raise InputError(f"{what} must be {noun}, not {_quoted(text)}")
+    if kind is int and abs(value) > LARGEST_WHOLE:
+        raise InputError(f"{what} must be a whole number of 64 bits, not {_quoted(text)}")
+    return value
+
+
+def _quoted(text: str) -> str:
+    return repr(shortened(text, 60))
 
 
 def _format_value(value: object) -> str:

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli import decode_view, output
     from flexeval.orders import get_order
     from flexeval.records import Prompt, RunConfig
+    from flexeval.tasks.task import grade_of, prompt_of
 
     wanted = RunConfig(**options.given(args, RunConfig))
     order = get_order(wanted.order)
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     sample_index = options.whole_number(args.sample_index, least=0, what="--sample-index")
     if args.question is None:
         problem = _find(task, args.problem or DEFAULT_PROBLEM)
-        prompt = task.prompt(problem)
+        prompt = prompt_of(task, problem)
         output.announce_isolation(task)
     elif args.prompt is None:
         problem, prompt = None, Prompt(user=args.question)
@@ -82,12 +83,16 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--question is asked as it stands; leave out --prompt")
     model = options.load_model(args, wanted.model)
 
+    from flexeval.models.context import encode_prompt
     from flexeval.sampling import Sampler, SampleRequest
 
+    name = args.question if problem is None else problem.id
     request = SampleRequest(
-        problem_id=args.question if problem is None else problem.id,
+        problem_id=name,
         sample_index=sample_index,
-        prompt_ids=model.encode(dataclasses.replace(prompt, date=wanted.prompt_date)),
+        prompt_ids=encode_prompt(
+            model, dataclasses.replace(prompt, date=wanted.prompt_date), sampling.gen_length, of=name
+        ),
     )
     (trajectory,) = Sampler(model, order, sampling, batch_size=1).run([request])
 
@@ -100,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         trajectory=trajectory,
         order=order.spec,
         target=None if problem is None else problem.target,
-        grade=None if problem is None else task.grade(problem, text),
+        grade=None if problem is None else grade_of(task, problem, text),
     )
     decode_view.show(output.console(), decode, as_table=args.table)
     return 0
@@ -108,7 +113,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _find(task: Task, name: str) -> Problem:
     """The problem with this id or, for a number, at this place. Raises InputError when there is none."""
-    problems = task.problems()
+    from flexeval.tasks.task import problems_of
+
+    problems = problems_of(task)
     by_id = {problem.id: problem for problem in problems}
     if name in by_id:
         return by_id[name]

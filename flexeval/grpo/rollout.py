@@ -16,6 +16,7 @@ from flexeval.records import FloatArray, Grade, Problem, Trajectory
 from flexeval.runs.grading import graded
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks import Task
+from flexeval.tasks.task import grade_of, prompt_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def roll_out(
         InputError: a prompt that does not fit the model's context.
     """
     model = sampler.predictor
-    prompts = [model.encode(task.prompt(problem)) for problem in problems]
+    prompts = [model.encode(prompt_of(task, problem)) for problem in problems]
     requests = [
         SampleRequest(problem_id=problem.id, sample_index=first_index + index, prompt_ids=prompt)
         for problem, prompt in zip(problems, prompts, strict=True)
@@ -74,7 +75,7 @@ def roll_out(
         (trajectory.problem_id, trajectory.sample_index): (trajectory, grade)
         for trajectory, grade in graded(
             clock.timed(sampler.run(requests)),
-            lambda trajectory: task.grade(by_id[trajectory.problem_id], completion(model, trajectory)),
+            lambda trajectory: grade_of(task, by_id[trajectory.problem_id], completion(model, trajectory)),
         )
     }
     elapsed = time.perf_counter() - began

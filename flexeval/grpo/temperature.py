@@ -1,4 +1,4 @@
-"""At which temperature an order draws, by the state of the canvas alone: what it read of the model is blank.
+"""At which temperature an order draws, by the state of the canvas alone: what it read of the model is not there.
 
 Numpy only. Axis suffixes: `B` canvases, `G` generated positions.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from flexeval.errors import InputError, PluginError
 from flexeval.orders import Order
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
+from flexeval.sampling.answers import ask_temperature
 
 
 def drawing_temperatures(
@@ -23,22 +25,24 @@ def drawing_temperatures(
         committed_B: positions committed by earlier steps.
         budget_B: commits of the step.
         step_B: 0-based.
+
+    Raises:
+        InputError: the temperature depends on what the order reads of the model.
     """
-    blank_BG = np.full(eligible_BG.shape, np.nan, dtype=np.float32)
     state = DecodingState(
         eligible_BG=eligible_BG,
         frontier_B=eligible_BG.argmax(axis=1),
         budget_B=budget_B,
         step_B=step_B,
         committed_B=committed_B,
-        top_prob_BG=blank_BG,
-        margin_BG=blank_BG,
-        entropy_BG=blank_BG,
-        proposal_BG=np.full(eligible_BG.shape, -1),
-        confidence_BG=blank_BG,
-        uniform_BG=blank_BG,
     )
-    return order.temperature(state, default)
+    try:
+        return ask_temperature(order, state, default)
+    except PluginError as error:
+        raise InputError(
+            f"order {order.name!r} cannot be trained: its temperature is to follow from the state of the canvas alone, "
+            f"so that a rollout's draws can be scored again ({error})"
+        ) from error
 
 
 def draws_at_zero(order: Order, default: float) -> bool:

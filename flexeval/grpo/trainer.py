@@ -34,6 +34,7 @@ from flexeval.grpo.sharding import sum_in_float32, whole_weights
 from flexeval.records import FloatArray, Problem
 from flexeval.sampling import Sampler
 from flexeval.tasks import Task
+from flexeval.tasks.task import problems_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class Trainer:
         self.accelerator = accelerator
         self.order = config.order
         self.sampling = config.sampling(task)
-        self.problems = list(task.problems()[: config.limit])
+        self.problems = list(problems_of(task)[: config.limit])
         if config.problems_per_step > len(self.problems):
             raise InputError(
                 f"a step takes {config.problems_per_step} problems, but there are {len(self.problems)}; "

@@ -25,7 +25,7 @@ from flexeval.lm_harness.instance import SampleInstance
 from flexeval.records import Prompt
 from flexeval.stats import default_ks, pass_at_k
 from flexeval.tasks import get_task, with_template
-from flexeval.tasks.task import RunsPrograms
+from flexeval.tasks.task import RunsPrograms, grade_of, problems_of, prompt_of
 
 SPLIT = "test"
 
@@ -69,7 +69,7 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
         if "prompt" in metadata:
             spec = with_template(spec, str(metadata["prompt"]))
         self._task = get_task(spec, data_dir=None if folder is None else Path(folder))
-        self._problems = {problem.id: problem for problem in self._task.problems()}
+        self._problems = {problem.id: problem for problem in problems_of(self._task)}
         if isinstance(self._task, RunsPrograms):
             logger.info("generated programs run as %s", self._task.isolation().summary())
         super().__init__(config={**settings, "test_split": SPLIT})
@@ -92,7 +92,7 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
         **_: Any,
     ) -> Context:
         """The prompt of flexeval's task; `--system_instruction` comes before its system text."""
-        prompt = self._task.prompt(self._problems[doc["problem_id"]])
+        prompt = prompt_of(self._task, self._problems[doc["problem_id"]])
         system = "\n\n".join(filter(None, (system_instruction, prompt.system)))
         prompt = Prompt(user=prompt.user, system=system, prefill=prompt.prefill)
         turns = [("system", prompt.system), ("user", prompt.user), ("assistant", prompt.prefill)]
@@ -131,7 +131,9 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
         problem = self._problems[doc["problem_id"]]
         # By threads: what takes long in a grader happens in processes of its own.
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            correct = sum(grade.correct for grade in pool.map(lambda text: self._task.grade(problem, text), results))
+            correct = sum(
+                grade.correct for grade in pool.map(lambda text: grade_of(self._task, problem, text), results)
+            )
         return {f"pass@{k}": pass_at_k(len(results), correct, k) for k in default_ks(len(results))}
 
     def aggregation(self) -> dict[str, Callable[..., float]]:

@@ -11,6 +11,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from flexeval.errors import PluginError, shortened
+from flexeval.fields import LARGEST_WHOLE
 from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import Prompt
 
@@ -68,3 +70,46 @@ class MaskPredictor(Protocol):
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Logits [N, V] of gathered rows, float32. The caller may overwrite them."""
         ...
+
+
+def check_predictor(model: object) -> None:
+    """Raise PluginError, which says what is missing, unless an object is a mask predictor by its attributes."""
+    title = f"model {getattr(model, 'name', None)!r} ({type(model).__name__})"
+    for name in ("encode", "decode", "pieces", "hidden", "logits"):
+        if not callable(getattr(model, name, None)):
+            raise PluginError(f"{title} has no method {name}(); see flexeval.models.MaskPredictor")
+    for name, kind in (("name", str), ("device", torch.device), ("dtype", torch.dtype)):
+        if not isinstance(value := getattr(model, name, None), kind):
+            raise PluginError(f"{title}: its {name} must be a {kind.__name__}, not {_shown(value)}")
+    for name, least, most in (("vocab_size", 2, LARGEST_WHOLE), ("max_length", 1, LARGEST_WHOLE)):
+        _require_id(getattr(model, name, None), f"{title}: its {name}", least, most)
+    last = int(model.vocab_size) - 1  # type: ignore[attr-defined]
+    for name in ("mask_id", "eos_id"):
+        _require_id(getattr(model, name, None), f"{title}: its {name}", 0, last)
+    stops = getattr(model, "stop_ids", None)
+    if not isinstance(stops, frozenset | set):
+        raise PluginError(f"{title}: its stop_ids must be a set of token ids, not {_shown(stops)}")
+    for stop in stops:
+        _require_id(stop, f"{title}: a token of its stop_ids", 0, last)
+
+
+def check_logits(model: MaskPredictor, logits_NV: Tensor, rows: int) -> None:
+    """Raise PluginError unless logits have the shape [rows, vocab_size] and the type float32."""
+    wanted = (rows, model.vocab_size)
+    if not isinstance(logits_NV, Tensor):
+        raise PluginError(f"model {model.name!r}: logits() must answer a tensor, not a {type(logits_NV).__name__}")
+    if tuple(logits_NV.shape) != wanted or logits_NV.dtype != torch.float32:
+        raise PluginError(
+            f"model {model.name!r}: logits() must answer float32 of shape {list(wanted)} (rows, vocab_size), not "
+            f"{str(logits_NV.dtype).removeprefix('torch.')} {list(logits_NV.shape)}"
+        )
+
+
+def _require_id(value: object, what: str, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        limits = f"of at least {least}" if most == LARGEST_WHOLE else f"in {least}..{most}"
+        raise PluginError(f"{what} must be a whole number {limits}, not {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else shortened(repr(value), 60)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from flexeval.errors import InputError
-from flexeval.orders.order import Order, Read, take_highest, take_leftmost
+from flexeval.errors import InputError, InputTypeError
+from flexeval.orders.order import Order, Read, check_order, check_order_class, take_highest, take_leftmost
 from flexeval.registry import Registry, build, parse_spec
 
-ORDERS: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders")
+ORDERS: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders", check=check_order_class)
 for _name, _target, _aliases, _summary in [
     ("ar", "ar:LeftToRight", ("left_to_right",), "the leftmost mask"),
     (
@@ -36,17 +36,19 @@ def get_order(spec: str | Order) -> Order:
     """The order that `name`, an alias, `name:param=value,...` or `parallel-<k>` stands for; an Order passes through.
 
     Raises:
-        InputError: unknown name or parameter, or a value that the order refuses.
+        InputError: unknown name or parameter, a value that the order refuses, or an order that cannot be used.
     """
-    if isinstance(spec, Order):
-        return spec
+    if not isinstance(spec, str):
+        if isinstance(spec, Order) or (isinstance(spec, type) and issubclass(spec, Order)):
+            return check_order(spec)
+        raise InputTypeError(f"an order is a name, as in 'ar', or an Order, not a {type(spec).__name__}")
     name, params = parse_spec(spec)
     if match := re.fullmatch(r"parallel[-_](\d+)", name):
         name, params = "parallel-k", {"k": match[1], **params}
     name = ORDERS.canonical(name)
     if name == "parallel-k" and "k" not in params:
         raise InputError(f"order {spec!r} needs its number of positions; write 'parallel-4'")
-    return build(ORDERS.get(name), params, owner=f"order {name!r}")
+    return check_order(build(ORDERS.get(name), params, owner=f"order {name!r}"))
 
 
 __all__ = ["ORDERS", "Order", "Read", "get_order", "take_highest", "take_leftmost"]

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flexeval.errors import InputError
+from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read, take_highest
 from flexeval.records import BoolArray, DecodingState
 
@@ -39,6 +41,11 @@ class Permutation(Order):
     seed: int = 0
 
     name = "permutation"
+
+    def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
+        if self.seed < 0:
+            raise InputError(f"order 'permutation': seed must be at least 0, not {self.seed}")
 
     def __call__(self, state: DecodingState) -> BoolArray:
         """The eligible positions that come first in the permutation."""

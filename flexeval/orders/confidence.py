@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from flexeval.errors import InputError
+from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read, take_highest
-from flexeval.records import BoolArray, DecodingState
+from flexeval.records import MOST_POSITIONS, BoolArray, DecodingState
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,12 @@ class Parallel(Order):
     adaptive = True
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise InputError(f"order 'parallel-k' commits at least 1 position a step, not {self.k}; write 'parallel-2'")
+        require_types(self, owner=f"order {self.name!r}: ")
+        if not 1 <= self.k <= MOST_POSITIONS:
+            raise InputError(
+                f"order 'parallel-k' commits at least 1 position a step (and at most {MOST_POSITIONS}), not {self.k}; "
+                "write 'parallel-2'"
+            )
 
     @property
     def spec(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from flexeval.errors import InputError
+from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read
 from flexeval.records import BoolArray, DecodingState
 
@@ -30,7 +32,8 @@ class EntropyBound(Order):
     adaptive = True
 
     def __post_init__(self) -> None:
-        if not self.gamma >= 0:
+        require_types(self, owner=f"order {self.name!r}: ")
+        if not 0 <= self.gamma < math.inf:
             raise InputError(f"order 'eb': gamma must be a number of nats >= 0, not {self.gamma}")
 
     @property
@@ -41,11 +44,10 @@ class EntropyBound(Order):
 
     def __call__(self, state: DecodingState) -> BoolArray:
         """The largest prefix within the bound."""
-        error_BG = {
-            "entropy": state.entropy_BG,
-            "confidence": -state.top_prob_BG,
-            "margin": -state.margin_BG,
-        }[self.proxy]
+        if self.proxy == "entropy":
+            error_BG = state.entropy_BG
+        else:
+            error_BG = -(state.top_prob_BG if self.proxy == "confidence" else state.margin_BG)
         order_BG = np.argsort(np.where(state.eligible_BG, error_BG, np.inf), axis=1, kind="stable")
         entropy_BG = np.where(state.eligible_BG, state.entropy_BG, np.inf).astype(np.float64)
         sorted_BG = np.take_along_axis(entropy_BG, order_BG, axis=1)

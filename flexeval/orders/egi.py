@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from flexeval.errors import InputError
+from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read, take_highest
 from flexeval.records import BoolArray, DecodingState, FloatArray
 
@@ -26,6 +27,7 @@ class EntropyGuidedInjection(Order):
     reads: ClassVar[frozenset[Read]] = frozenset({"entropy", "top_prob"})
 
     def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
         if not (math.isfinite(self.first_temperature) and self.first_temperature >= 0):
             raise InputError(f"order 'egi': first_temperature must be a number >= 0, not {self.first_temperature}")
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read, take_leftmost
 from flexeval.orders.threshold import check_tau
 from flexeval.records import BoolArray, DecodingState
@@ -23,6 +24,7 @@ class Fork(Order):
     adaptive = True
 
     def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
         check_tau(self.name, self.tau)
 
     def __call__(self, state: DecodingState) -> BoolArray:

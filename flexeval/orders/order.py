@@ -6,15 +6,17 @@ block window, the randomness or the NFE count, so no order can get them wrong. E
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flexeval.errors import PluginError, did_you_mean
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
-from flexeval.registry import format_spec
+from flexeval.registry import NAME, format_spec
 
 Read = Literal["top_prob", "margin", "entropy", "proposal", "uniform"]
 """What an order may ask for; `proposal` brings the proposal's `confidence` along."""
@@ -61,6 +63,46 @@ class Order(ABC):
     def spec(self) -> str:
         """The canonical `name:param=value,...`."""
         return format_spec(self.name, self)
+
+
+def check_order_class(kind: object) -> None:
+    """Raise PluginError, which says what to write, unless something is a class of orders that can be used."""
+    if not isinstance(kind, type) or not issubclass(kind, Order):
+        raise PluginError(f"{kind!r} is no class of orders; write `class Mine(Order)` with flexeval.orders.Order")
+    title = f"order {kind.__qualname__}"
+    if inspect.isabstract(kind):
+        raise PluginError(f"{title} does not choose; give it a method `__call__(self, state)`")
+    if "__dataclass_params__" not in vars(kind) and any(
+        "ClassVar" not in str(hint) for hint in vars(kind).get("__annotations__", {}).values()
+    ):
+        raise PluginError(f"{title} is no dataclass, so its parameters have no names; write @dataclass(frozen=True)")
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise PluginError(
+            f'{title} has {"no name" if name is None else f"the name {name!r}"}; write `name = "my-order"` in the class'
+        )
+    if not isinstance(getattr(kind, "adaptive", None), bool):
+        raise PluginError(f"{title}: `adaptive` must be True or False, not {kind.adaptive!r}")
+
+
+def check_order(order: object) -> Order:
+    """The same order. Raises PluginError, which says what to write, unless it can be used.
+
+    Its class as in `check_order_class`; further, `reads` is a set of known reads.
+    """
+    if isinstance(order, type):
+        raise PluginError(f"{order.__qualname__} is a class; give an order of it, as in {order.__qualname__}()")
+    check_order_class(type(order))
+    assert isinstance(order, Order)
+    known = get_args(Read)
+    if not isinstance(order.reads, frozenset | set):
+        raise PluginError(
+            f"order {order.name!r}: `reads` is a set, as in frozenset({{'entropy'}}), not {order.reads!r}"
+        )
+    for read in order.reads:
+        if read not in known:
+            raise PluginError(f"order {order.name!r}: {did_you_mean('name in `reads`', str(read), known)}")
+    return order
 
 
 def take_highest(score_BG: FloatArray, eligible_BG: BoolArray, count_B: IntArray) -> BoolArray:

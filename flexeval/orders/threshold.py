@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from flexeval.errors import InputError
+from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read, ranks_descending, take_highest
 from flexeval.records import BoolArray, DecodingState
 
@@ -23,6 +25,7 @@ class Threshold(Order):
     adaptive = True
 
     def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
         check_tau(self.name, self.tau)
 
     def __call__(self, state: DecodingState) -> BoolArray:
@@ -47,7 +50,8 @@ class Factor(Order):
     adaptive = True
 
     def __post_init__(self) -> None:
-        if not self.factor >= 0:
+        require_types(self, owner=f"order {self.name!r}: ")
+        if not 0 <= self.factor < math.inf:
             raise InputError(f"order 'factor': factor must be a number >= 0, not {self.factor}")
 
     def __call__(self, state: DecodingState) -> BoolArray:

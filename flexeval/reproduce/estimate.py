@@ -16,11 +16,13 @@ from pathlib import Path
 from safetensors import safe_open
 
 from flexeval.errors import InputError
+from flexeval.fields import require_types
 from flexeval.models.files import find_checkpoint, weight_files
 from flexeval.orders import get_order
 from flexeval.orders.confidence import Parallel
-from flexeval.records import RunConfig
+from flexeval.records import MOST_POSITIONS, RunConfig
 from flexeval.tasks import Task
+from flexeval.tasks.task import problems_of
 
 TERA = 1e12
 
@@ -37,11 +39,12 @@ class Machine:
     """Tokens of a prompt, the mean over a task's problems."""
 
     def __post_init__(self) -> None:
-        if not self.peak_tflops > 0:
+        require_types(self)
+        if not 0 < self.peak_tflops < math.inf:
             raise InputError(f"peak_tflops must be more than 0, not {self.peak_tflops}")
         if not 0 < self.utilization <= 1:
             raise InputError(f"utilization is a share of the peak in (0, 1], not {self.utilization}")
-        if self.prompt_tokens < 0:
+        if not 0 <= self.prompt_tokens <= MOST_POSITIONS:
             raise InputError(f"prompt_tokens must be at least 0, not {self.prompt_tokens}")
 
 
@@ -93,7 +96,7 @@ def evaluations_per_sample(config: RunConfig) -> int:
 
 def count_problems(config: RunConfig, task: Task) -> int:
     """How many problems a run has; without its data where a limit is given, which is then taken at its word."""
-    return len(task.problems()) if config.limit is None else config.limit
+    return len(problems_of(task)) if config.limit is None else config.limit
 
 
 def count_parameters(model: str, stated: Mapping[str, float]) -> float | None:

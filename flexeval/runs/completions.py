@@ -21,7 +21,7 @@ from flexeval.runs.files import replace_file, to_json
 from flexeval.runs.grading import graded
 from flexeval.tasks import Task
 from flexeval.tasks.data import Row, read_json_lines
-from flexeval.tasks.task import GradesAnyTarget
+from flexeval.tasks.task import GradesAnyTarget, grade_of, problems_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def read_completions(path: Path, task: Task) -> list[Completion]:
 
 def grade_completions(completions: Sequence[Completion], task: Task) -> list[GradedCompletion]:
     """The verdicts, in the order of the completions."""
-    verdicts = graded(completions, lambda completion: task.grade(completion.problem, completion.text))
+    verdicts = graded(completions, lambda completion: grade_of(task, completion.problem, completion.text))
     return [GradedCompletion(completion=completion, grade=grade) for completion, grade in verdicts]
 
 
@@ -101,7 +101,7 @@ class _ProblemFinder:
         self._task = task
         self._by_id: dict[str, Problem] = {}
         self._by_question: dict[str, list[Problem]] = defaultdict(list)
-        for problem in task.problems():
+        for problem in problems_of(task):
             # Ids are compared as upstream files write them, too ("HumanEval/0").
             self._by_id[problem.id.lower()] = problem
             self._by_question[_spaced(problem.question)].append(problem)

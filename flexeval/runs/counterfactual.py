@@ -32,6 +32,7 @@ from flexeval.runs.writer import reopen_run
 from flexeval.sampling.evaluate import Evaluator
 from flexeval.sampling.sampler import AUTO_FORWARD
 from flexeval.tasks import Task, task_spec
+from flexeval.tasks.task import problems_of, prompt_of
 
 WRITE_SECONDS = 60.0
 """A kill costs no more than this."""
@@ -211,7 +212,7 @@ def _prompts(run: Run, predictor: MaskPredictor, task: Task) -> dict[str, list[i
         raise InputError(f"run folder {run.folder} is of task {run.config.task!r}, not {task_spec(task)!r}")
     hashes = dict(zip(run.problems["problem_id"], run.problems["prompt_hash"], strict=True))
     prompts = {}
-    for problem in task.problems():
+    for problem in problems_of(task):
         if problem.id in hashes:
             prompts[problem.id] = predictor.encode(run_prompt(run.config, task, problem))
             if stored_problem(problem, prompts[problem.id]).prompt_hash != hashes[problem.id]:

@@ -9,6 +9,7 @@ from flexeval.records import Grade
 from flexeval.runs.reader import Run, read_run
 from flexeval.runs.writer import reopen_run
 from flexeval.tasks import Task, task_spec
+from flexeval.tasks.task import grade_of, problems_of
 
 
 def regrade(folder: Path, task: Task) -> Run:
@@ -25,7 +26,7 @@ def regrade(folder: Path, task: Task) -> Run:
     with reopen_run(folder) as writer:
         if task_spec(task) != writer.config.task:
             raise InputError(f"run folder {folder} is of task {writer.config.task!r}, not {task_spec(task)!r}")
-        problems = {problem.id: problem for problem in task.problems()}
+        problems = {problem.id: problem for problem in problems_of(task)}
         for stored in writer.problems:
             problem = problems.get(stored.id)
             if problem is None or (problem.question, problem.target) != (stored.question, stored.target):
@@ -35,7 +36,7 @@ def regrade(folder: Path, task: Task) -> Run:
                 )
 
         def grade(problem_id: str, text: str) -> Grade:
-            return task.grade(problems[problem_id], text)
+            return grade_of(task, problems[problem_id], text)
 
         writer.regrade(grade)
         writer.finish()

@@ -10,6 +10,7 @@ from flexeval.records import RunConfig
 from flexeval.runs.config import run_prompt
 from flexeval.runs.reader import Run, read_finished_run
 from flexeval.tasks import Task
+from flexeval.tasks.task import problems_of, prompt_of
 
 
 def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "auto") -> Run | None:
@@ -27,7 +28,7 @@ def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "a
     run = read_finished_run(folder, config)
     if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not _of_model(run, config.model):
         return None
-    problems = task.problems()[: config.limit]
+    problems = problems_of(task)[: config.limit]
     now = [(problem.id, problem.question, problem.target) for problem in problems]
     stored = run.problems[["problem_id", "question", "target"]].itertuples(index=False, name=None)
     same_prompt = dataclasses.asdict(run_prompt(config, task, problems[0])) == run.record["first_prompt"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from flexeval.errors import InputError
+from flexeval.models.context import encode_prompt
 from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import Order, get_order
@@ -25,7 +26,7 @@ from flexeval.runs.reader import Run, read_run
 from flexeval.runs.writer import RunWriter, open_run
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks import Task, task_spec
-from flexeval.tasks.task import HasTemplate, RunsPrograms
+from flexeval.tasks.task import HasTemplate, RunsPrograms, check_task, grade_of, problems_of, prompt_of
 
 FLUSH_SAMPLES = 1024
 """Graded samples held in memory at most."""
@@ -134,8 +135,14 @@ def run(
     config = canonical_config(config)
     if task_spec(task) != config.task:
         raise InputError(f"the configuration names task {config.task!r}, but {task_spec(task)!r} was given")
-    problems = _load_problems(task, config.limit)
-    prompts = {problem.id: predictor.encode(run_prompt(config, task, problem)) for problem in problems}
+    problems = list(problems_of(check_task(task))[: config.limit])
+    # What the sampler would refuse, all of it, before there is a folder.
+    prompts = {
+        problem.id: encode_prompt(
+            predictor, run_prompt(config, task, problem), config.sampling.gen_length, of=problem.id
+        )
+        for problem in problems
+    }
     sampler = make_sampler(predictor, get_order(config.order), config.sampling, batch_size=batch_size)
 
     stored = [stored_problem(problem, prompts[problem.id]) for problem in problems]
@@ -153,7 +160,7 @@ def run(
             trajectories = buffer.timed(sampler.run(requests) if missing else iter(()))
             drawn = (_decoded(trajectory, predictor) for trajectory in trajectories)
             # By threads, so that the sampler does not wait for slow graders.
-            for sample, grade in graded(drawn, lambda sample: task.grade(by_id[sample.problem_id], sample.text)):
+            for sample, grade in graded(drawn, lambda sample: grade_of(task, by_id[sample.problem_id], sample.text)):
                 buffer.add(sample.with_grade(grade))
                 done, correct = done + 1, correct + grade.correct
                 report(Progress(done=done, total=total, correct=correct))
@@ -207,18 +214,6 @@ class _Buffer:
         self._seconds = 0.0
         self._evaluations, self._distinct = counters.evaluations, counters.distinct
         self._flushed = time.monotonic()
-
-
-def _load_problems(task: Task, limit: int | None) -> list[Problem]:
-    problems = list(task.problems()[:limit])
-    if not problems:
-        raise InputError(f"task {task.name!r} has no problems; check its data")
-    seen: set[str] = set()
-    for problem in problems:
-        if problem.id in seen:
-            raise InputError(f"task {task.name!r} has two problems with the id {problem.id!r}; make ids unique")
-        seen.add(problem.id)
-    return problems
 
 
 @dataclass(frozen=True, kw_only=True)

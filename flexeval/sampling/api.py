@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from flexeval.errors import InputTypeError
+from flexeval.fields import require_whole
+from flexeval.models.context import encode_prompt
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import Order, get_order
-from flexeval.records import Prompt, SamplingConfig, Trajectory
+from flexeval.records import MOST, Prompt, SamplingConfig, Trajectory
 from flexeval.sampling.sampler import Sampler
 from flexeval.sampling.slots import SampleRequest
 
@@ -46,20 +49,28 @@ def sample(
         batch_size: samples in flight; None chooses for the device. Changes no sample.
 
     Raises:
-        InputError: an unknown order, or a prompt that does not fit the model's context.
+        InputError: an unknown order, an argument of the wrong type (then a TypeError as well), or a prompt that does
+            not fit the model's context.
+        PluginError: a model or an order that does not keep its contract.
     """
-    if isinstance(prompts, str | Prompt):
-        raise TypeError("prompts is a list; for one prompt write [prompt]")
+    # Everything that can be refused, before anything is drawn.
+    if isinstance(prompts, str | Prompt) or not isinstance(prompts, Iterable):
+        raise InputTypeError("prompts is a list; for one prompt write [prompt]")
+    num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
+    config = SamplingConfig() if config is None else config
+    sampler = Sampler(model, get_order(order), config, batch_size=batch_size)
     requests: list[SampleRequest] = []
     seen: Counter[str] = Counter()
     for prompt in prompts:
-        ids = model.encode(Prompt(user=prompt) if isinstance(prompt, str) else prompt)
+        if not isinstance(prompt, str | Prompt):
+            raise InputTypeError(f"a prompt is a text or a flexeval.Prompt, not a {type(prompt).__name__}")
+        asked = Prompt(user=prompt) if isinstance(prompt, str) else prompt
+        ids = encode_prompt(model, asked, config.gen_length, of=asked.user)
         name = blake2b(repr(ids).encode(), digest_size=8).hexdigest()
         for _ in range(num_samples):
             requests.append(SampleRequest(problem_id=name, sample_index=seen[name], prompt_ids=ids))
             seen[name] += 1
 
-    sampler = Sampler(model, get_order(order), config or SamplingConfig(), batch_size=batch_size)
     finished = {(t.problem_id, t.sample_index): t for t in sampler.run(requests)}
     samples = [
         Sample(text=model.decode(trajectory.token_ids_G[: trajectory.length].tolist()), trajectory=trajectory)

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexeval.models.predictor import MaskPredictor
+from flexeval.errors import PluginError
+from flexeval.models.predictor import MaskPredictor, check_logits
 from flexeval.records import BoolArray, FloatArray, IntArray, SamplingConfig
 from flexeval.sampling.measure import Distribution, draw, temper
 
@@ -185,6 +186,11 @@ class Evaluator:
             None if attended_UL.all() else self._on_device(attended_UL),
             self._on_device(asked_UL),
         )
+        if not isinstance(hidden_ULD, Tensor) or hidden_ULD.ndim != 3 or hidden_ULD.shape[:2] != tokens_UL.shape:
+            raise PluginError(
+                f"model {self.predictor.name!r}: hidden() must answer a tensor of shape [B, L, D] with B, L = "
+                f"{list(tokens_UL.shape)}, not {list(getattr(hidden_ULD, 'shape', [])) or type(hidden_ULD).__name__}"
+            )
         canvas_N, column_N = np.nonzero(asked_UL)
         return hidden_ULD[self._on_device(canvas_N), self._on_device(column_N)]
 
@@ -202,6 +208,9 @@ class Evaluator:
             evaluation: where the hidden states are.
             canvas_N: index of the distinct canvas.
             position_N: index of the generated position, which must have been asked.
+
+        Raises:
+            PluginError: the model gives something else than logits, or logits without a softmax.
         """
         row_N = evaluation.row_UG[canvas_N, position_N]
         if (row_N < 0).any():
@@ -213,12 +222,17 @@ class Evaluator:
         for start in range(0, len(canvas_N), head_rows):
             chunk = slice(start, start + head_rows)
             logits_NV = self.predictor.logits(hidden_ND[chunk])
+            check_logits(self.predictor, logits_NV, len(hidden_ND[chunk]))
             if unconditional_ND is not None:
                 plain_NV = self.predictor.logits(unconditional_ND[chunk])
                 logits_NV = plain_NV + (self._config.cfg_scale + 1) * (logits_NV - plain_NV)
             logits_NV[:, self._removed] = -torch.inf
             for part_NV in torch.split(logits_NV, measured_rows):
-                yield slice(start, start + len(part_NV)), Distribution.of(part_NV)
+                distribution = Distribution.of(part_NV)
+                # NaN, infinity, or nothing but -inf: each makes the normaliser NaN, which costs little to look at.
+                if not bool(distribution.normaliser_N.isfinite().all()):
+                    raise PluginError(_not_a_distribution(self.predictor, part_NV))
+                yield slice(start, start + len(part_NV)), distribution
                 start += len(part_NV)
 
     def can_keep(self, rows: int) -> bool:
@@ -251,6 +265,21 @@ class Evaluator:
         """Tokens [M]; `rows_M` says from which row of the weights each is drawn."""
         device = weights_NV.device
         return draw(weights_NV, torch.from_numpy(rows_M).to(device), torch.from_numpy(uniforms_M).to(device))
+
+
+def _not_a_distribution(predictor: MaskPredictor, logits_NV: Tensor) -> str:
+    """What is wrong with logits, some rows of which have no softmax."""
+    if bool(logits_NV.isnan().any()):
+        found = "hold NaN"
+    elif bool((logits_NV == torch.inf).any()):
+        found = "hold infinity"
+    else:
+        found = "forbid every token (-inf, or removed by the settings) at some position"
+    dtype = str(predictor.dtype).removeprefix("torch.")
+    return (
+        f"the logits of model {predictor.name!r} {found}, so there is nothing to draw from; check its weights, and "
+        f"load it in float32 if {dtype} is too narrow"
+    )
 
 
 def _split(arrays: tuple[NDArray[Any], ...], count: int) -> Iterator[tuple[NDArray[Any], ...]]:

@@ -13,9 +13,11 @@ from itertools import groupby
 
 import torch
 
-from flexeval.errors import InputError
-from flexeval.models.predictor import MaskPredictor
-from flexeval.orders.order import Order
+from flexeval.errors import InputError, InputTypeError
+from flexeval.fields import require_whole
+from flexeval.models.context import check_prompt
+from flexeval.models.predictor import MaskPredictor, check_predictor
+from flexeval.orders.order import Order, check_order
 from flexeval.records import SamplingConfig, Trajectory
 from flexeval.sampling.evaluate import Counters, Evaluator
 from flexeval.sampling.lane import Lane
@@ -23,6 +25,8 @@ from flexeval.sampling.slots import SampleRequest
 
 AUTO_BATCH = {"cpu": 64, "gpu": 128}
 """Samples in flight in a lane, by device."""
+LARGEST_BATCH = 2**16
+"""Samples in flight at most: each has its canvas and its record in memory."""
 AUTO_FORWARD = {"cpu": 32, "gpu": 128}
 """Canvases per forward, by device: enough to make the work outweigh the calls."""
 
@@ -55,9 +59,14 @@ class Sampler:
 
         Raises:
             InputError: settings that exclude each other.
+            PluginError: a model or an order that does not keep its contract.
         """
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch size must be at least 1, not {batch_size}")
+        check_predictor(predictor)
+        check_order(order)
+        if not isinstance(config, SamplingConfig):
+            raise InputTypeError(f"config must be a SamplingConfig, not a {type(config).__name__}")
+        if batch_size is not None:
+            require_whole(batch_size, what="batch size", least=1, most=LARGEST_BATCH)
         if order.adaptive and (config.steps is not None or config.tokens_per_step is not None):
             raise InputError(
                 f"order {order.name!r} decides itself how many tokens a step commits; "
@@ -85,6 +94,8 @@ class Sampler:
 
         Raises:
             InputError: a prompt that does not fit the model's context.
+            PluginError: an order that answers something else than positions to commit, or a model something else than
+                logits.
         """
         groups = self._groups(requests)
         waiting: list[SampleRequest] = next(groups, [])
@@ -116,19 +127,10 @@ class Sampler:
         for _, same_prompt in groupby(requests, key=lambda request: request.prompt_ids):
             group: list[SampleRequest] = []
             for request in same_prompt:
-                self._check_fits(request)
+                check_prompt(self.predictor, len(request.prompt_ids), self.config.gen_length, of=request.problem_id)
                 group.append(request)
                 if len(group) == self._lane_size:
                     yield group
                     group = []
             if group:
                 yield group
-
-    def _check_fits(self, request: SampleRequest) -> None:
-        total = len(request.prompt_ids) + self.config.gen_length
-        if total > self.predictor.max_length:
-            raise InputError(
-                f"the prompt of {request.problem_id!r} has {len(request.prompt_ids)} tokens; with gen_length "
-                f"{self.config.gen_length} that is {total}, more than the {self.predictor.max_length} of model "
-                f"{self.predictor.name!r}; use a shorter gen_length or prompt"
-            )

@@ -22,7 +22,7 @@ from flexeval.sampling.view import ByRow, Gathered, View
 BLANK: Mapping[str, float] = {
     "top_prob": np.nan, "margin": np.nan, "entropy": np.nan, "proposal": -1, "confidence": np.nan
 }  # fmt: skip
-"""Every score, and what it is where an order did not ask for it."""
+"""Every score, and what it is at positions that are not eligible."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from flexeval.orders.order import Order
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray, SamplingConfig
+from flexeval.sampling.answers import ask_positions, ask_temperature
 from flexeval.sampling.deciding import Decisions, decide
 from flexeval.sampling.evaluate import Evaluator
 from flexeval.sampling.randomness import Purpose, uniforms
 from flexeval.sampling.recorder import Recorder
-from flexeval.sampling.scoring import BLANK, Scores, score
+from flexeval.sampling.scoring import Scores, score
 from flexeval.sampling.slots import Slots
 from flexeval.sampling.view import Choice, View
 
@@ -96,34 +97,28 @@ class Stepper:
 
     def _choose(self, slots_R: IntArray, eligible_RG: BoolArray, frontier_R: IntArray, scores: Scores | None) -> Choice:
         state = self._state(slots_R, eligible_RG, frontier_R, scores)
-        commit_RG = self._order(state)
-        _check_choice(self._order, commit_RG, eligible_RG)
         return Choice(
-            commit_RG=commit_RG,
-            temperature_R=self._order.temperature(state, self._config.temperature),
+            commit_RG=ask_positions(self._order, state),
+            temperature_R=ask_temperature(self._order, state, self._config.temperature),
             proposal_RG=state.proposal_BG if self._order.draw == "propose" else None,
         )
 
     def _state(
         self, slots_R: IntArray, eligible_RG: BoolArray, frontier_R: IntArray, scores: Scores | None
     ) -> DecodingState:
-        """What the order may read; its arrays are frozen."""
-        shape = eligible_RG.shape
-        uniform_RG: FloatArray = np.full(shape, np.nan)
-        if "uniform" in self._order.reads:
-            keys_R = self._slots.keys_B[slots_R]
-            uniform_RG = uniforms(keys_R[:, None], Purpose.POSITION, np.arange(shape[1])[None, :])
+        """What the order may read, and nothing else; its arrays are frozen."""
         arrays: dict[str, NDArray[Any]] = {
             "eligible_BG": eligible_RG,
             "frontier_B": frontier_R,
             "budget_B": np.minimum(self._slots.budget(slots_R), eligible_RG.sum(axis=1)),
             "step_B": self._slots.step_B[slots_R],
             "committed_B": (self._slots.tokens_BG[slots_R] != self._slots.mask_id).sum(axis=1),
-            "uniform_BG": uniform_RG,
         }
-        for name, blank in BLANK.items():
-            measured = scores.by_name.get(name) if scores is not None else None
-            arrays[f"{name}_BG"] = np.broadcast_to(np.float32(blank), shape) if measured is None else measured
+        if "uniform" in self._order.reads:
+            keys_R = self._slots.keys_B[slots_R]
+            arrays["uniform_BG"] = uniforms(keys_R[:, None], Purpose.POSITION, np.arange(eligible_RG.shape[1])[None, :])
+        if scores is not None:
+            arrays |= {f"{name}_BG": measured for name, measured in scores.by_name.items()}
         for array in arrays.values():
             array.flags.writeable = False
         return DecodingState(**arrays)
@@ -153,16 +148,3 @@ class Stepper:
             prob=decisions.prob_M[kept],
             top_prob=decisions.top_prob_M[kept],
         )
-
-
-def _check_choice(order: Order, commit_RG: BoolArray, eligible_RG: BoolArray) -> None:
-    """An order must choose eligible positions, at least one in each row; anything else is a bug in it."""
-    if commit_RG.shape != eligible_RG.shape or commit_RG.dtype != np.bool_:
-        raise TypeError(
-            f"order {order.name!r} must answer a boolean array of shape {eligible_RG.shape}, "
-            f"not {commit_RG.dtype} {commit_RG.shape}"
-        )
-    if (commit_RG & ~eligible_RG).any():
-        raise ValueError(f"order {order.name!r} chose a position that is not eligible")
-    if not commit_RG.any(axis=1).all():
-        raise ValueError(f"order {order.name!r} chose no position for some sample")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from flexeval.errors import InputError
 from flexeval.registry import Registry, build, format_spec, parse_spec
-from flexeval.tasks.task import Task
+from flexeval.tasks.task import Task, check_task, check_task_class
 
-TASKS: Registry[type[Task]] = Registry("task", entry_point_group="flexeval.tasks")
+TASKS: Registry[type[Task]] = Registry("task", entry_point_group="flexeval.tasks", check=check_task_class)
 TASKS.register(
     "word-problems",
     "flexeval.tasks.word_problems:WordProblems",
@@ -58,14 +58,14 @@ def get_task(spec: str, *, data_dir: Path | None = None) -> Task:
         data_dir: where local benchmark files lie; tasks that generate their problems ignore it.
 
     Raises:
-        InputError: unknown name or parameter, or a value of the wrong type.
+        InputError: unknown name or parameter, a value of the wrong type, or a task that cannot be used.
     """
     name, params = parse_spec(spec)
     name = TASKS.canonical(name)
     task = build(TASKS.get(name), params, owner=f"task {name!r}")
     if data_dir is not None and any(f.name == "data_dir" for f in dataclasses.fields(task)):  # type: ignore[arg-type]
         task = dataclasses.replace(task, data_dir=data_dir)  # type: ignore[type-var]
-    return task
+    return check_task(task)
 
 
 def task_spec(task: Task) -> str:

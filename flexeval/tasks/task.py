@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from flexeval.records import Grade, Problem, Prompt
+from flexeval.errors import InputError, PluginError
+from flexeval.records import MOST_POSITIONS, Grade, Problem, Prompt
+from flexeval.registry import NAME
 
 if TYPE_CHECKING:
     from flexeval.grading.sandbox import Isolation
@@ -62,3 +66,82 @@ class RunsPrograms(Protocol):
     def isolation(self) -> Isolation:
         """What confines the programs on this machine. Raises InputError where nothing would."""
         ...
+
+
+def check_task_class(kind: object) -> None:
+    """Raise PluginError, which says what to write, unless something is a class of tasks that can be used."""
+    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
+        raise PluginError(f"{kind!r} is no class of tasks; write a frozen dataclass as in flexeval.tasks.Task")
+    title = f"task {kind.__qualname__}"
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise PluginError(
+            f'{title} has {"no name" if name is None else f"the name {name!r}"}; write `name: ClassVar[str] = "mine"`'
+        )
+    for method in ("problems", "prompt", "grade"):
+        if not callable(getattr(kind, method, None)):
+            raise PluginError(f"task {name!r} has no method {method}(); see flexeval.tasks.Task")
+
+
+def check_task(task: object) -> Task:
+    """The same task. Raises PluginError, which says what to write, unless it can be used."""
+    if isinstance(task, type):
+        raise PluginError(f"{task.__qualname__} is a class; give a task of it, as in {task.__qualname__}()")
+    check_task_class(type(task))
+    length = getattr(task, "gen_length", None)
+    if not isinstance(length, int) or isinstance(length, bool) or not 1 <= length <= MOST_POSITIONS:
+        said = "has no gen_length" if length is None else f"has the gen_length {length!r}"
+        raise PluginError(
+            f"task {task.name!r} {said}; write `gen_length: ClassVar[int] = 256`, "  # type: ignore[attr-defined]
+            "as many positions as its answers need"
+        )
+    return typing.cast(Task, task)
+
+
+def problems_of(task: Task) -> Sequence[Problem]:
+    """All problems of a task, each with an id of its own.
+
+    Raises:
+        InputError: data that cannot be read, no problems, or an id that two problems have.
+        PluginError: `problems()` answers something else than a list of problems.
+    """
+    problems = task.problems()
+    if not isinstance(problems, Sequence) or isinstance(problems, str):
+        raise PluginError(
+            f"problems() of task {task.name!r} must answer a list of flexeval.Problem, not a {type(problems).__name__}"
+        )
+    if not problems:
+        raise InputError(f"task {task.name!r} has no problems; check its data")
+    seen: set[str] = set()
+    for problem in problems:
+        if not isinstance(problem, Problem):
+            raise PluginError(
+                f"problems() of task {task.name!r} must answer a list of flexeval.Problem; it holds a "
+                f"{type(problem).__name__}"
+            )
+        if problem.id in seen:
+            raise InputError(f"task {task.name!r} has two problems with the id {problem.id!r}; make ids unique")
+        seen.add(problem.id)
+    return problems
+
+
+def prompt_of(task: Task, problem: Problem) -> Prompt:
+    """What the model is given. Raises PluginError where a task answers something else than a prompt."""
+    prompt = task.prompt(problem)
+    if not isinstance(prompt, Prompt):
+        raise PluginError(
+            f"prompt() of task {task.name!r} must answer a flexeval.Prompt, not a {type(prompt).__name__}; "
+            "write Prompt(user=...)"
+        )
+    return prompt
+
+
+def grade_of(task: Task, problem: Problem, text: str) -> Grade:
+    """The verdict on one completion. Raises PluginError where a task answers something else than a grade."""
+    grade = task.grade(problem, text)
+    if not isinstance(grade, Grade):
+        raise PluginError(
+            f"grade() of task {task.name!r} must answer a flexeval.Grade, not a {type(grade).__name__}; "
+            "write Grade(correct=...)"
+        )
+    return grade

@@ -1,0 +1,106 @@
+"""The values of a dataclass's fields against its annotations: what Python itself does not look at.
+
+Numbers of numpy's become Python's, and a whole number becomes a float where the field is one, so that equal settings
+compare equal and are stored alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+import operator
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from flexeval.errors import InputError, InputTypeError, shortened
+from flexeval.reading import require_text
+
+LARGEST_WHOLE = 2**63 - 1
+"""What arrays and Parquet files can hold."""
+
+
+def require_types(record: Any, *, owner: str = "") -> None:
+    """Check the fields of a frozen dataclass that is being made; call it first in `__post_init__`.
+
+    Looked at are text, numbers, truth values, `Literal`, records, each also `| None`; other annotations are not.
+
+    Args:
+        record: the instance.
+        owner: what messages put before the name of a field ("Problem.").
+
+    Raises:
+        InputTypeError: a value of another type than the field's, a number beyond 64 bits.
+        InputError: a text that cannot be stored.
+    """
+    for name, hint in _hints(type(record)).items():
+        value = getattr(record, name)
+        kept = _typed(value, hint, what=f"{owner}{name}")
+        if kept is not value:
+            object.__setattr__(record, name, kept)
+
+
+def require_whole(value: object, *, what: str, least: int, most: int) -> int:
+    """The whole number that a value is. Raises InputError, which calls it `what`, for anything else."""
+    number: int = _typed(value, int, what=what)
+    if number < least:
+        raise InputError(f"{what} must be at least {least}, not {number}")
+    if number > most:
+        raise InputError(f"{what} must be at most {most}, not {_shown(number)}")
+    return number
+
+
+@cache
+def _hints(record: type) -> Mapping[str, Any]:
+    hints = typing.get_type_hints(record)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record)}
+
+
+def _typed(value: Any, hint: Any, *, what: str) -> Any:
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in options:
+            return None
+        kinds = [option for option in options if option is not type(None)]
+        return _typed(value, kinds[0], what=what) if len(kinds) == 1 else value
+    if origin is typing.Literal:
+        if value not in options:
+            raise InputTypeError(f"{what} must be {' or '.join(map(repr, options))}, not {_shown(value)}")
+        return value
+    if hint is str:
+        return require_text(value, what=what)
+    if hint is bool:
+        if not isinstance(value, bool | np.bool_):
+            raise InputTypeError(f"{what} must be True or False, not {_shown(value)}")
+        return bool(value)
+    if hint is int:
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+            raise InputTypeError(f"{what} must be a whole number, not {_shown(value)}")
+        if abs(number := operator.index(value)) > LARGEST_WHOLE:
+            raise InputTypeError(f"{what} must be a whole number of 64 bits, not {_shown(number)}")
+        return number
+    if hint is float:
+        return _float(value, what=what)
+    if dataclasses.is_dataclass(hint) and not isinstance(value, typing.cast(type, hint)):
+        raise InputTypeError(f"{what} must be a {getattr(hint, '__name__', hint)}, not {_shown(value)}")
+    return value
+
+
+def _float(value: Any, *, what: str) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise InputTypeError(f"{what} must be a number, not {_shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputTypeError(f"{what} must be a number that a float can hold, not {_shown(value)}") from None
+
+
+def _shown(value: object) -> str:
+    try:
+        return shortened(repr(value), 60)
+    except Exception:  # a number of too many digits, or an object of the user's
+        return f"a {type(value).__name__}"
