@@ -37,7 +37,8 @@ def require_types(record: Any, *, owner: str = "") -> None:
         InputTypeError: a value of another type than the field's, a number beyond 64 bits.
         InputError: a text that cannot be stored.
     """
-    for name, hint in _hints(type(record)).items():
+    kind: type = type(record)
+    for name, hint in _hints(kind).items():
         value = getattr(record, name)
         kept = _typed(value, hint, what=f"{owner}{name}")
         if kept is not value:
@@ -78,7 +79,7 @@ def _typed(value: Any, hint: Any, *, what: str) -> Any:
             raise InputTypeError(f"{what} must be True or False, not {_shown(value)}")
         return bool(value)
     if hint is int:
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise InputTypeError(f"{what} must be a whole number, not {_shown(value)}")
         if abs(number := operator.index(value)) > LARGEST_WHOLE:
             raise InputTypeError(f"{what} must be a whole number of 64 bits, not {_shown(number)}")
@@ -91,7 +92,7 @@ def _typed(value: Any, hint: Any, *, what: str) -> Any:
 
 
 def _float(value: Any, *, what: str) -> float:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InputTypeError(f"{what} must be a number, not {_shown(value)}")
     try:
         return float(value)

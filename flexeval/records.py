@@ -23,6 +23,8 @@ FloatArray = NDArray[np.floating[Any]]
 
 MOST = 2**31 - 1
 """Of anything that is counted: what the token rows number samples with."""
+LARGEST_BATCH = 2**16
+"""Samples in flight at most: each has its canvas and its record in memory."""
 MOST_POSITIONS = 2**24 - 1
 """Generated positions that have random numbers of their own."""
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from flexeval.cli import options
-from flexeval.errors import InputError
+from flexeval.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from flexeval.models import MaskPredictor
@@ -40,17 +40,26 @@ def make_runs(
         parameters: model -> size, where it is known; weighs the runs of different models for the time left.
 
     Raises:
-        InputError: a task that cannot be used.
+        InputError: a task that cannot be used, a model that cannot be there, a folder that cannot be one, or an option
+            of the machine that is refused; before any run.
     """
     from flexeval.cli import output
+    from flexeval.models.files import check_name
     from flexeval.reproduce.sweep import cells, run_cells
 
+    options.check_folder(out, what="the folder of runs")
+    sample = _Sample(args)
     load_task = functools.partial(_load_task, args)
     found = cells(configs, out=out, load_task=load_task, dtype=args.dtype)
+    missing = [cell.config.model for cell in found if cell.stored is None]
+    if missing:
+        options.check_device(args)
+    for model in dict.fromkeys(missing):
+        check_name(model)
     for task in {cell.config.task: cell.task for cell in found if cell.stored is None}.values():
         output.announce_isolation(task)
     with _watch(found, parameters) as watch:
-        return list(run_cells(found, sample=_Sample(args), watch=watch))
+        return list(run_cells(found, sample=sample, watch=watch))
 
 
 def label(config: RunConfig) -> str:
@@ -209,8 +218,7 @@ def report_failures(outcomes: Sequence[Outcome]) -> int:
     for cell, error in failed:
         if not isinstance(error, InputError):
             traceback.print_exception(error)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"flexeval: error: run {label(cell.config)} failed: {reason}", file=sys.stderr)
+        print(f"flexeval: error: {one_line(f'run {label(cell.config)} failed: {one_line(error)}')}", file=sys.stderr)
     if failed:
         print(
             f"flexeval: {len(failed)} of {len(outcomes)} runs failed; the same command tries them again",

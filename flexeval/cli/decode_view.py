@@ -5,7 +5,6 @@ Generated text is shown, never obeyed: control characters appear as escapes, and
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from flexeval.errors import printable
 from flexeval.records import FloatArray, Grade, Trajectory
 
 _RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
@@ -53,17 +53,6 @@ def show(console: Console, decode: Decode, *, as_table: bool) -> None:
     else:
         _show_coloured(console, decode)
     console.print(Text(_summary(decode)), soft_wrap=True)
-
-
-def printable(text: str, *, keep: str = "\n") -> str:
-    """The text with control, format and unassigned characters as escapes, apart from those in `keep`."""
-    return "".join(
-        char if char in keep or not unicodedata.category(char).startswith("C") else _escape(char) for char in text
-    )
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def _show_coloured(console: Console, decode: Decode) -> None:

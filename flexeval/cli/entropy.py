@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
+    options.check_machine(args)
     for target in (args.json, args.csv):
         output.check_target(target)
     runs = read_runs(args.runs)

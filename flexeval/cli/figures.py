@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from flexeval.cli import options
+
 _EPILOG = """\
 examples:
   flexeval figures runs/tiny                              every figure that these runs suffice for
@@ -41,14 +43,12 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the runs, draw, and print the path of each file."""
-    from flexeval.errors import InputError
     from flexeval.figures import FIGURES
     from flexeval.figures.make import make_figures
     from flexeval.runs.store import read_runs
 
     names = None if args.only is None else [FIGURES.canonical(name) for name in args.only]
-    if args.out.exists() and not args.out.is_dir():
-        raise InputError(f"cannot write figures to {str(args.out)!r}: it is a file; give a folder")
+    options.check_folder(args.out, what="the folder of figures")
     for path in make_figures(read_runs(args.runs), args.out, names):
         print(path)
     return 0

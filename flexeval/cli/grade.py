@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options
-from flexeval.errors import InputError
+from flexeval.errors import InputError, printable
 
 if TYPE_CHECKING:
     from flexeval.runs.completions import GradedCompletion
@@ -85,7 +85,11 @@ def _regrade(folder: Path, args: argparse.Namespace) -> None:
     output.announce_isolation(task)
     after = regrade(folder, task)
     changed = int((before.samples["correct"] != after.samples["correct"]).sum())
-    print(f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed")
+    print(
+        printable(
+            f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed"
+        )
+    )
 
 
 def _correct(run: Run) -> str:
@@ -108,9 +112,9 @@ def _grade_file(path: Path, args: argparse.Namespace) -> None:
     graded = grade_completions(completions, task)
     if args.out is not None:
         write_graded(Path(args.out), graded)
-    print(f"{path}: task {task_spec(task)}")
+    print(printable(f"{path}: task {task_spec(task)}"))
     for line in _summary(graded):
-        print(f"  {line}")
+        print(printable(f"  {line}"))
 
 
 def _summary(graded: Sequence[GradedCompletion]) -> Iterator[str]:

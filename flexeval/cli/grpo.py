@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     config = GRPOConfig(**{**settings, **options.given(args, GRPOConfig)})
     config, task = canonical_training(config, options.load_task(args, config.task))
     out = args.out or Path("runs", "grpo", default_folder_name(config))
+    options.check_folder(out, what="--out")
     checkpoint = make_training(config, task=task, out=out, device="cpu" if args.cpu else "auto")
 
     from accelerate import PartialState

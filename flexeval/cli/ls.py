@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from flexeval.errors import did_you_mean
+from flexeval.errors import PluginError, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from flexeval.registry import Registry
@@ -58,10 +58,19 @@ def _section(kind: str, *, with_parameters: bool) -> str:
         notes = [registry.summary(name)]
         if aliases := registry.aliases(name):
             notes.append(f"also: {', '.join(aliases)}")
-        if with_parameters and (parameters := list(_parameters(registry.get(name)))):
-            notes.append(f"parameters: {', '.join(parameters)}")
+        if with_parameters:
+            notes += _notes(registry, name)
         lines.append(f"  {name:<{width}}  {'; '.join(notes)}")
     return "\n".join(lines)
+
+
+def _notes(registry: Registry[Any], name: str) -> list[str]:
+    """The parameters, if any; of a plug-in that cannot be used, why."""
+    try:
+        parameters = list(_parameters(registry.get(name)))
+    except PluginError as error:
+        return [one_line(error)]
+    return [f"parameters: {', '.join(parameters)}"] if parameters else []
 
 
 def _registry(kind: str) -> Registry[Any]:

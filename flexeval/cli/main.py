@@ -30,7 +30,7 @@ from flexeval.cli import (
     sample,
     sweep,
 )
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, did_you_mean, one_line
 
 VERBS = {
     "passk": passk,
@@ -58,7 +58,21 @@ examples:
 """
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_PATH = {
+    errno.EACCES: "give one that you may use, or change its permissions",
+    errno.EPERM: "give one that you may use, or change its permissions",
+    errno.EROFS: "give one that can be written",
+    errno.ENAMETOOLONG: "give a shorter one",
+    errno.EISDIR: "give a file",
+    errno.ENOTDIR: "a part of it that should be a folder is a file; give another",
+    errno.EEXIST: "it is there already, and not what is needed; give another",
+    errno.ENOENT: "it is not there",
+    errno.ELOOP: "its symbolic links lead in a circle; give another",
+    errno.EINVAL: "no file can be called so; give another",
+    errno.ENXIO: "it is no file that can be read or written; give another",
+    errno.ETXTBSY: "it is being run; give another",
+}
+"""What is wrong with a path that the user gave -> what to do about it."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -114,6 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
+        _require_text(arguments)
         if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
             raise did_you_mean("command", arguments[0], VERBS)
         args = make_parser().parse_args(arguments)
@@ -132,8 +147,8 @@ def main(argv: list[str] | None = None) -> int:
                 f"no space left on the device{place}; make room and give the same command again: "
                 f"it continues {_stored(arguments)}"
             )
-        if error.errno in _DENIED:
-            return _fail(f"cannot use {error.filename!r}: {error.strerror}")
+        if error.errno in _PATH and error.filename is not None:
+            return _fail(f"cannot use {os.fsdecode(error.filename)!r}: {error.strerror}; {_PATH[error.errno]}")
         raise
     except KeyboardInterrupt:
         print(f"flexeval: stopped; the same command continues {_stored(arguments)}", file=sys.stderr)
@@ -150,6 +165,17 @@ def _stored(arguments: list[str]) -> str:
     return "with the samples that are stored"
 
 
+def _require_text(arguments: list[str]) -> None:
+    """Refuse what no file in UTF-8 can hold, which run folders, tables and pages are, and no path in any system."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the argument {argument!r} is not UTF-8; write it in UTF-8, or rename the file") from None
+        if "\0" in argument:
+            raise InputError(f"the argument {argument!r} holds a zero byte; leave it out")
+
+
 def _fail(message: str) -> int:
-    print(f"flexeval: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"flexeval: error: {one_line(message)}", file=sys.stderr)
     return 2

@@ -11,6 +11,8 @@ import argparse
 import ast
 import dataclasses
 import inspect
+import os
+import re
 import textwrap
 import typing
 from collections.abc import Container, Mapping
@@ -18,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from flexeval.models import MaskPredictor
@@ -181,18 +183,65 @@ def load_task(args: argparse.Namespace, spec: str) -> Task:
 
 
 def batch_size(args: argparse.Namespace) -> int | None:
-    """The value of --batch-size; None stands for auto. Raises InputError when it is no whole number >= 1."""
-    return None if args.batch_size == "auto" else whole_number(args.batch_size, least=1, what="--batch-size")
+    """The value of --batch-size; None stands for auto. Raises InputError when it is no whole number in its range."""
+    if args.batch_size == "auto":
+        return None
+    from flexeval.records import LARGEST_BATCH
+
+    return whole_number(args.batch_size, least=1, most=LARGEST_BATCH, what="--batch-size")
 
 
-def whole_number(text: str, *, least: int, what: str) -> int:
-    """The number that a text stands for. Raises InputError, calling it `what`, when it is none or below `least`."""
+def whole_number(text: str, *, least: int, what: str, most: int | None = None) -> int:
+    """The number that a text stands for. Raises InputError, calling it `what`, when it is none or out of range."""
+    from flexeval.fields import require_whole
+    from flexeval.records import MOST
     from flexeval.registry import convert
 
-    number: int = convert(text, int, what=what)
-    if number < least:
-        raise InputError(f"{what} must be at least {least}, not {number}")
-    return number
+    return require_whole(convert(text, int, what=what), what=what, least=least, most=most or MOST)
+
+
+def check_machine(args: argparse.Namespace) -> None:
+    """Raise InputError for options of the machine that no machine can have; costs nothing."""
+    from flexeval.models.names import DTYPES
+
+    if args.dtype not in ("auto", *DTYPES):
+        raise did_you_mean("dtype", args.dtype, ["auto", *DTYPES])
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,4})?", args.device):
+        raise did_you_mean("device", args.device, ["auto", "cpu", "mps", "cuda"], listed="auto, cpu, mps, cuda, cuda:1")
+    if "batch_size" in args:
+        batch_size(args)
+    if args.data_dir is not None and not args.data_dir.is_dir():
+        raise InputError(f"no data folder {str(args.data_dir)!r}; give the folder that holds the benchmark files")
+
+
+def check_device(args: argparse.Namespace) -> None:
+    """Raise InputError for a device that this machine lacks. Imports torch where one was named."""
+    if args.device not in ("auto", "cpu"):
+        from flexeval.models.loading import check_device
+
+        check_device(args.device)
+
+
+def check_folder(folder: Path, *, what: str) -> None:
+    """Raise InputError where no folder can be made, or none can be written to; makes nothing.
+
+    Args:
+        folder: where results are to go; it need not exist.
+        what: how messages call it.
+    """
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        kind = "a file" if there.exists() else "a symbolic link to nothing"
+        raise InputError(f"cannot use {str(folder)!r} as {what}: {str(there)!r} is {kind}; give a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot use {str(folder)!r} as {what}: {str(there)!r} cannot be written; give another folder")
+    # What is not there yet must not be too long for the file system.
+    longest = os.pathconf(there, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    for part in folder.parts:
+        if len(os.fsencode(part)) > longest:
+            raise InputError(f"cannot use {str(folder)!r} as {what}: a name has {longest} bytes at most; shorten it")
 
 
 def sampling_config(args: argparse.Namespace, task: Task) -> SamplingConfig:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,12 +24,20 @@ WIDE = 200
 def console(*, stdout_taken: bool = False) -> Console:
     """The console for results: stdout, or stderr when stdout carries machine-readable output.
 
-    Text is printed as it is: no markup, and no colouring of numbers.
+    Text is printed as it is: no markup, no colouring of numbers, and control characters, which stored names may hold,
+    as escapes.
     """
-    made = Console(stderr=stdout_taken, markup=False, emoji=False, highlight=False)
+    made = _Console(stderr=stdout_taken, markup=False, emoji=False, highlight=False)
     if not made.is_terminal:
         made.width = WIDE
     return made
+
+
+class _Console(Console):
+    """Shows control characters instead of sending them to the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
 
 
 def check_target(target: str | None) -> None:

@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     task = options.load_task(args, wanted.task)
     wanted = dataclasses.replace(wanted, task=task_spec(task), sampling=options.sampling_config(args, task))
     configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
+    options.check_machine(args)
+    options.check_folder(args.out, what="--out")
     for target in (args.json, args.csv):
         output.check_target(target)
 

@@ -80,11 +80,15 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--quick is for presets; leave it out, or write a smaller plan")
     plan = read_preset(args.preset or PRESETS[0], quick=args.quick) if args.plan is None else read_plan(args.plan)
     machine = Machine(**options.given(args, Machine))
+    options.check_machine(args)
+    options.check_folder(args.runs, what="--runs")
+    options.check_folder(args.out or Path("results") / plan.name, what="--out")
     console = output.console()
     if args.dry_run:
         dry_run.show(console, plan, machine, args)
         return 0
 
+    options.check_device(args)
     trained = trainings.make_trainings(plan.trainings, args, args.runs)
     configs = with_folders(without_failed(plan.configs, trained), plan.trainings, args.runs)
     outcomes = cells.make_runs(configs, args, args.runs, plan.parameters)

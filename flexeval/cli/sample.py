@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     order = get_order(wanted.order)
     task = options.load_task(args, wanted.task)
     sampling = options.sampling_config(args, task)
+    options.check_machine(args)
     sample_index = options.whole_number(args.sample_index, least=0, what="--sample-index")
     if args.question is None:
         problem = _find(task, args.problem or DEFAULT_PROBLEM)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options
-from flexeval.errors import InputError
+from flexeval.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from flexeval.grpo.config import GRPOConfig
@@ -119,8 +119,6 @@ def report_failures(outcomes: Sequence[TrainingOutcome]) -> int:
     for training, error in failed:
         if not isinstance(error, InputError):
             traceback.print_exception(error)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(
-            f"flexeval: error: training {training.name} failed, and its runs were left out: {reason}", file=sys.stderr
-        )
+        reason = f"training {training.name} failed, and its runs were left out: {one_line(error)}"
+        print(f"flexeval: error: {one_line(reason)}", file=sys.stderr)
     return 1 if failed else 0

@@ -16,12 +16,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from flexeval.errors import InputError, did_you_mean
+from flexeval.fields import require_types
 from flexeval.grpo.temperature import draws_at_zero
 from flexeval.orders import Order, get_order
-from flexeval.records import SamplingConfig
+from flexeval.reading import parse_yaml, read_text
+from flexeval.records import MOST, SamplingConfig
 from flexeval.registry import convert, parse_spec
 from flexeval.tasks import Task
 
@@ -102,19 +102,26 @@ class GRPOConfig:
     """Of the order of problems, the samples and the adapters' first weights."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("group_size", "problems_per_step", "steps", "updates_per_rollout", "tokens_per_forward",
-                     "save_every"):  # fmt: skip
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+                     "save_every", "lora_rank", "limit", "rollout_batch"):  # fmt: skip
+            value = getattr(self, name)
+            least = 0 if name == "lora_rank" else 1
+            _require(value is None or value >= least, f"{name} must be at least {least}, not {value}")
+            _require(value is None or value <= MOST, f"{name} must be at most {MOST}, not {value}")
+        _require(self.seed >= 0, f"seed must be at least 0, not {self.seed}")
         for name in ("learning_rate", "max_grad_norm", "clip", "temperature"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value > 0, f"{name} must be a number above 0, not {value}")
-        for name in ("weight_decay", "kl", "lora_rank"):
+        for name in ("weight_decay", "kl"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, f"{name} must be a number >= 0, not {value}")
         _require(self.group_size >= 2, "group_size must be at least 2: advantages compare the samples of a group")
         _require(0 < self.fast_share <= 1, f"fast_share must lie in (0, 1], not {self.fast_share}")
-        _require(self.wrong_reward < 1, f"wrong_reward must be below the right answer's 1, not {self.wrong_reward}")
-        _require(self.limit is None or self.limit >= 1, f"limit must be at least 1, not {self.limit}")
+        _require(
+            -math.inf < self.wrong_reward < 1,
+            f"wrong_reward must be below the right answer's 1, not {self.wrong_reward}",
+        )
 
     @property
     def order(self) -> Order:
@@ -165,7 +172,7 @@ def default_folder_name(config: GRPOConfig) -> str:
     changed = {name: value for name, value in settings.items() if value != getattr(GRPOConfig, name)}
     digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
     names = (re.split(r"[/\\]", config.model.rstrip("/\\"))[-1], parse_spec(config.task)[0], config.rollout_order)
-    readable = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name) for name in names)
+    readable = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name)[:60] for name in names)
     return f"{readable}{'-fast' if config.fast else ''}-{digest}"
 
 
@@ -189,17 +196,17 @@ def read_settings(name: str) -> dict[str, Any]:
     """
     if name in shipped_configs():
         text = (resources.files("flexeval.grpo") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
-    elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
+    elif Path(name).exists():
+        text = read_text(Path(name), what="a YAML file of settings")
     else:
         raise did_you_mean("config", name, shipped_configs(), listed=f"{', '.join(shipped_configs())}, or a YAML file")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"cannot read {name!r}: {' '.join(str(error).split())}") from error
+    content = parse_yaml(text, where=repr(name))
     if not isinstance(content, Mapping):
         raise InputError(f"cannot read {name!r}: it holds no settings; write lines such as 'steps: 100'")
-    return {str(key): typed_setting(str(key), value, where=name) for key, value in content.items()}
+    for key in content:
+        if not isinstance(key, str):
+            raise InputError(f"cannot read {name!r}: a setting has a name, not a {type(key).__name__}")
+    return {key: typed_setting(key, value, where=name) for key, value in content.items()}
 
 
 def typed_setting(key: str, value: Any, *, where: str) -> Any:
@@ -207,6 +214,8 @@ def typed_setting(key: str, value: Any, *, where: str) -> Any:
     hints = typing.get_type_hints(GRPOConfig)
     if key not in hints:
         raise did_you_mean(f"setting in {where}", key, hints)
+    if value is not None and not isinstance(value, str | int | float):
+        raise InputError(f"{key} in {where} has one value, not a {type(value).__name__}")
     # YAML reads 1e-4 as a text, and 1 where a field is a float; both go through the command line's conversion.
     return convert(str(value), hints[key], what=f"{key} in {where}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, PluginError
 from flexeval.grpo.config import GRPOConfig
 from flexeval.models.files import canonical_name
 from flexeval.records import Problem
@@ -46,13 +46,21 @@ def training_task(task: Any, spec: str) -> Task:
         InputError: the task has no training problems, or the user asked for others.
     """
     if not _has_splits(type(task)):
-        others = ", ".join(name for name in TASKS if _has_splits(TASKS.get(name)))
+        others = ", ".join(name for name in TASKS if _usable_with_splits(name))
         raise InputError(f"task {task.name!r} has no training problems; these have some: {others}")
     split = parse_spec(spec)[1].get("split", "train")
     if split != "train":
         raise InputError(f"training on the {split} split of {task.name!r} would spoil it; leave out split={split}")
     trained: Task = dataclasses.replace(task, split="train")
     return trained
+
+
+def _usable_with_splits(name: str) -> bool:
+    """Whether a registered task has splits; a plug-in that cannot be used has none."""
+    try:
+        return _has_splits(TASKS.get(name))
+    except PluginError:
+        return False
 
 
 def _has_splits(task_class: Any) -> bool:

@@ -16,10 +16,10 @@ import torch
 import transformers
 from torch import Tensor
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, one_line
 from flexeval.models import selftest
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
-from flexeval.models.files import Checkpoint, one_line, read_source, weight_files
+from flexeval.models.files import Checkpoint, read_source, weight_files
 from flexeval.models.special import find_special_ids
 from flexeval.models.text import TextCodec
 
@@ -132,6 +132,10 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
         source=source,
     )
     findings = selftest.examine(predictor)
+    if not findings.finite:
+        raise InputError(
+            f"{checkpoint.name!r} computes NaN or infinite numbers; restore its weights, or load it in float32"
+        )
     if not findings.bidirectional:
         raise InputError(
             f"{checkpoint.name!r} is causal: what it predicts does not depend on later tokens, "

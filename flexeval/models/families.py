@@ -6,13 +6,12 @@ the code that its checkpoints bring along. Knows configurations and names only: 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, shortened
 
 Config = Mapping[str, Any]
 
@@ -51,6 +50,12 @@ class Family:
     """The canvas after the text is filled with the padding token, which differs from the end-of-sequence token."""
 
 
+LARGEST = 2**31 - 1
+"""Of any size in a configuration."""
+MOST_LAYERS = 1024
+"""Building many more than any model has takes for ever, before the weights show that they are not there."""
+
+
 def family_of(config: Config) -> Family | None:
     """The family that a config.json belongs to; None for a model that flexeval has no layers for."""
     # LLaDA-MoE checkpoints carry LLaDA's model_type, and none of its layout.
@@ -65,9 +70,12 @@ def field(config: Config, name: str, *, default: float | None = None, whole: boo
     if value is None and default is not None:
         return default
     number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
-        said = "is missing" if name not in config else f"is {value!r}"
-        raise InputError(f"cannot build the model: config.json's {name} {said}, but must be a number above 0")
+    if not number or not 0 < value <= LARGEST:  # type: ignore[operator]
+        said = "is missing" if name not in config else f"is {shortened(repr(value), 60)}"
+        noun = "a whole number" if whole else "a number"
+        raise InputError(
+            f"cannot build the model: config.json's {name} {said}, but must be {noun} above 0 and at most {LARGEST}"
+        )
     return value
 
 
@@ -103,13 +111,13 @@ def _llada(config: Config) -> Blueprint:
         "vocab_size": field(config, "embedding_size", default=field(config, "vocab_size")),
         "hidden_size": width,
         "intermediate_size": field(config, "mlp_hidden_size", default=field(config, "mlp_ratio", default=4) * width),
-        "num_hidden_layers": field(config, "n_layers"),
+        "num_hidden_layers": _layers(config, "n_layers"),
         "num_attention_heads": heads,
         "num_key_value_heads": key_heads,
         "max_position_embeddings": field(config, "max_sequence_length"),
         "rms_norm_eps": field(config, "rms_norm_eps", default=1e-5, whole=False),
         "rope_parameters": {"rope_type": "default", "rope_theta": _rope_theta(config)},
-        "tie_word_embeddings": config.get("weight_tying", True),
+        "tie_word_embeddings": _switch(config, "weight_tying", default=True),
     }
     return Blueprint(
         layers="Llama",
@@ -124,7 +132,7 @@ def _standard(layers: str, *, extra: tuple[str, ...] = ()) -> Callable[[Config],
 
     Sliding windows are left out on purpose: Dream and A2D attend over the whole canvas whatever these fields say.
     """
-    kept = ("hidden_act", "rms_norm_eps", "tie_word_embeddings", *extra)
+    kept = ("hidden_act", "rms_norm_eps", *extra)
 
     def translate(config: Config) -> Blueprint:
         width = field(config, "hidden_size")
@@ -136,11 +144,12 @@ def _standard(layers: str, *, extra: tuple[str, ...] = ()) -> Callable[[Config],
             "vocab_size": field(config, "vocab_size"),
             "hidden_size": width,
             "intermediate_size": field(config, "intermediate_size"),
-            "num_hidden_layers": field(config, "num_hidden_layers"),
+            "num_hidden_layers": _layers(config, "num_hidden_layers"),
             "num_attention_heads": heads,
             "num_key_value_heads": key_heads,
             "max_position_embeddings": field(config, "max_position_embeddings"),
             "rope_parameters": _rope(config),
+            "tie_word_embeddings": _switch(config, "tie_word_embeddings", default=False),
             **{name: config[name] for name in kept if config.get(name) is not None},
         }
         return Blueprint(layers=layers, options=options, max_length=options["max_position_embeddings"])
@@ -150,13 +159,32 @@ def _standard(layers: str, *, extra: tuple[str, ...] = ()) -> Callable[[Config],
 
 def _rope(config: Config) -> dict[str, Any]:
     """Rotary parameters in today's form, from today's field or from the two older ones."""
-    rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    given = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"cannot build the model: config.json's rope_parameters are {given!r}, but must be an object")
+    rope = dict(given)
     kind = rope.pop("type", "default")
     return {"rope_type": kind, "rope_theta": _rope_theta(config), **rope}
 
 
 def _rope_theta(config: Config) -> float:
     return float(field(config, "rope_theta", default=10000.0, whole=False))
+
+
+def _switch(config: Config, name: str, *, default: bool) -> bool:
+    value = config.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise InputError(
+            f"cannot build the model: config.json's {name} is {shortened(repr(value), 60)}, but must be true or false"
+        )
+    return default if value is None else value
+
+
+def _layers(config: Config, name: str) -> int:
+    number: int = field(config, name)
+    if number > MOST_LAYERS:
+        raise InputError(f"cannot build the model: config.json's {name} is {number}, but must be at most {MOST_LAYERS}")
+    return number
 
 
 def _check_heads(width: int, heads: int, key_heads: int) -> None:

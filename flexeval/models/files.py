@@ -6,7 +6,6 @@ Knows short names, folders and the hub; does not know what the files mean. Impor
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, did_you_mean, one_line
 from flexeval.models.lineage import LINEAGE
 from flexeval.models.names import MODELS, KnownModel
+from flexeval.reading import parse_object, read_bytes
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 DATA_FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.txt", "*.model")
@@ -121,15 +121,9 @@ def local_source(spec: str) -> Source | None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises InputError when it is missing, unreadable or something else."""
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{str(path.parent)!r} is no checkpoint: it has no {path.name}")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {str(path)!r}: {one_line(error)}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"cannot read {str(path)!r}: it holds a {type(value).__name__}, not an object")
-    return value
+    return parse_object(read_bytes(path, what=f"the checkpoint's {path.name}"), where=repr(str(path)))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -141,9 +135,13 @@ def weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
         weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict) or not weight_map:
-            raise InputError(f"cannot read {str(index)!r}: it has no weight_map")
-        files = [folder / str(name) for name in dict.fromkeys(weight_map.values())]
+        if (
+            not isinstance(weight_map, dict)
+            or not weight_map
+            or not all(isinstance(v, str) for v in weight_map.values())
+        ):
+            raise InputError(f"cannot read {str(index)!r}: it has no weight_map from weights to files")
+        files = [folder / name for name in dict.fromkeys(weight_map.values())]
     else:
         files = [folder / "model.safetensors"]
         if not files[0].exists() and any(next(folder.glob(pattern), None) for pattern in PICKLES):
@@ -157,12 +155,6 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
-def one_line(error: BaseException, *, limit: int = 300) -> str:
-    """What an exception of another library says, on one line of bounded length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def _known(name: str) -> KnownModel | None:
     """The registered model of this name or with this hub id."""
     if name in MODELS:
@@ -170,18 +162,26 @@ def _known(name: str) -> KnownModel | None:
     return next((model for model in map(MODELS.get, MODELS) if model.repo == name), None)
 
 
+def check_name(spec: str) -> None:
+    """Raise InputError for a model that cannot be found; looks at this machine only, and into no file."""
+    _place(spec.strip())
+
+
 def _folder(name: str, *, with_code: bool) -> Path:
+    place = _place(name)
+    return place if isinstance(place, Path) else _download(place, with_code=with_code)
+
+
+def _place(name: str) -> Path | str:
+    """The folder of a model, or its id on the hub."""
     if name in MODELS:
-        repo = MODELS.get(name).repo
-        if repo is None:
-            return _bundled()
-        return _download(repo, with_code=with_code)
+        return MODELS.get(name).repo or _bundled()
     if (folder := _folder_on_disk(name)) is not None:
         return folder
-    if os.path.exists(os.path.expanduser(name)):
+    if name and os.path.exists(os.path.expanduser(name)):
         raise InputError(f"{name!r} is a file; give the folder that holds config.json and the weights")
     if HUB_ID.fullmatch(name):
-        return _download(name, with_code=with_code)
+        return name
     if "/" in name or "\\" in name:
         raise InputError(f"there is no folder {name!r}; give a checkpoint folder, a hub id 'org/name' or a short name")
     raise did_you_mean("model", name, MODELS, listed=", ".join(MODELS) + ", a folder, a hub id 'org/name'")

@@ -6,12 +6,13 @@ Checkpoints from elsewhere have none, and nothing is guessed from their names. I
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any, Self
 
 from flexeval.errors import InputError
+from flexeval.fields import require_types
+from flexeval.reading import parse_object, read_bytes
 
 LINEAGE = "lineage.json"
 
@@ -34,6 +35,9 @@ class Lineage:
     seconds: float
     """Wall-clock time of these steps: rollouts, rewards and updates; checkpoints are not counted."""
 
+    def __post_init__(self) -> None:
+        require_types(self)
+
     @property
     def label(self) -> str:
         """A short name: base, training and step."""
@@ -50,7 +54,10 @@ class Lineage:
         known = {field.name for field in dataclasses.fields(cls)}
         if values.keys() != known:
             raise InputError(f"{where}: a lineage has the fields {', '.join(sorted(known))}; restore the file")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except InputError as error:
+            raise InputError(f"{where}: {error}; restore the file") from None
 
 
 def read_lineage(folder: Path) -> Lineage | None:
@@ -58,8 +65,5 @@ def read_lineage(folder: Path) -> Lineage | None:
     path = folder / LINEAGE
     if not path.exists():
         return None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); restore the file") from None
-    return Lineage.from_dict(values if isinstance(values, dict) else {}, where=str(path))
+    values = parse_object(read_bytes(path, what="the file that flexeval wrote"), where=str(path))
+    return Lineage.from_dict(values, where=str(path))

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import torch
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.models.adapter import load_adapter
 from flexeval.models.families import FAMILIES, family_of
 from flexeval.models.files import find_checkpoint
+from flexeval.models.names import DTYPES
 from flexeval.models.native import load_native
 from flexeval.models.predictor import MaskPredictor
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load_model(
@@ -39,6 +38,8 @@ def load_model(
         InputError: unknown model, device or type; a checkpoint that cannot be fetched, read or represented; one
             without a mask token; one that needs its own code while `trust_remote_code` is False.
     """
+    if not isinstance(spec, str | Path):
+        raise InputTypeError(f"a model is a name, a folder or a hub id, not a {type(spec).__name__}")
     chosen_device = _device(str(device))
     chosen_dtype = _dtype(str(dtype).removeprefix("torch."), chosen_device)
     checkpoint = find_checkpoint(str(spec), with_code=trust_remote_code)
@@ -51,6 +52,11 @@ def load_model(
         f"{checkpoint.name!r} is of type {checkpoint.config.get('model_type')!r}, for which flexeval has no layers "
         f"(it has {', '.join(FAMILIES)}); trust_remote_code=True runs the code that it brings along"
     )
+
+
+def check_device(name: str) -> None:
+    """Raise InputError for a device that this machine lacks; "auto" is always there."""
+    _device(name)
 
 
 def _device(name: str) -> torch.device:
@@ -72,4 +78,5 @@ def _dtype(name: str, device: torch.device) -> torch.dtype | None:
         return torch.float32 if device.type == "cpu" else None
     if name not in DTYPES:
         raise did_you_mean("dtype", name, ["auto", *DTYPES])
-    return DTYPES[name]
+    chosen: torch.dtype = getattr(torch, name)
+    return chosen

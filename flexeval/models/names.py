@@ -17,6 +17,9 @@ class KnownModel:
     """Use the tokenizer's chat template. False for base models, which may bring a template they never saw."""
 
 
+DTYPES = ("float32", "bfloat16", "float16")
+"""What weights may be loaded in."""
+
 MODELS: Registry[KnownModel] = Registry("model")
 MODELS.register("tiny", KnownModel(repo=None), summary="bundled: about a million parameters, word problems")
 for _name, _repo, _chat, _summary in [

@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 import transformers
-from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, one_line
 from flexeval.models import last_mlp, selftest
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.families import Blueprint, Family
-from flexeval.models.files import Checkpoint, one_line, read_source, weight_files
+from flexeval.models.files import Checkpoint, read_source, weight_files
 from flexeval.models.lineage import read_lineage
 from flexeval.models.special import find_special_ids
 from flexeval.models.text import TextCodec, load_tokenizer
@@ -130,6 +129,13 @@ def load_native(
         lineage=read_lineage(checkpoint.folder),
     )
     findings = selftest.examine(predictor)
+    if not findings.finite:
+        # The weights themselves were looked at when they were read.
+        narrow = str(dtype).removeprefix("torch.")
+        raise InputError(
+            f"{checkpoint.name!r} computes NaN or infinite numbers in {narrow} from finite weights; load it in "
+            f"{'bfloat16 or float32' if dtype == torch.float16 else 'float32'}, or restore its weights"
+        )
     if not (findings.bidirectional and findings.padding_ignored):
         fault = "sees padding" if findings.bidirectional else "is causal"
         raise InputError(
@@ -149,7 +155,7 @@ def _build(
         config = config_class(**blueprint.options, is_causal=False, use_cache=False)
         with torch.device("meta"):
             module = module_class(config)
-    except (TypeError, ValueError, KeyError, StrictDataclassError) as error:
+    except Exception as error:  # whatever transformers stumbles over in the values
         raise InputError(f"config.json of {checkpoint.name!r} describes no model: {one_line(error)}") from error
 
     stored = list_tensors(weight_files(checkpoint.folder), family.rename)

@@ -21,6 +21,8 @@ LENGTH, PADDING = 8, 3
 class Findings:
     """What the two forwards showed."""
 
+    finite: bool
+    """No hidden state and no logit was NaN or infinite; without that the others say nothing."""
     bidirectional: bool
     """Changing the last token changed earlier positions."""
     padding_ignored: bool
@@ -45,7 +47,9 @@ def examine(model: MaskPredictor) -> Findings:
         padded = model.hidden(padded_L[None].to(model.device), attention_L[None].to(model.device)).float()[0]
         early = slice(0, LENGTH - 1)
         tolerance = 0.01 if model.dtype == torch.float32 else 0.2
+        values = (plain, changed, padded, model.logits(plain.to(model.dtype)))
         return Findings(
+            finite=all(bool(value.isfinite().all()) for value in values),
             bidirectional=_relative(changed[early], plain[early]) > 1e-6,
             padding_ignored=_relative(padded[PADDING:], plain) < tolerance,
         )

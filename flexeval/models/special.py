@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, shortened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ def find_special_ids(
         fills_with_pad: the canvas is filled with the padding token rather than with end-of-sequence.
 
     Raises:
-        InputError: no mask token, no end-of-sequence token, or an id outside the vocabulary.
+        InputError: no mask token, no end-of-sequence token, an id outside the vocabulary, or a tokenizer that knows
+            more tokens than the embedding has rows.
     """
     sources = [*configs, _tokenizer_ids(tokenizer)]
     vocabulary = tokenizer.get_vocab() if tokenizer is not None else {}
@@ -66,6 +67,13 @@ def find_special_ids(
     for value in (masks[0], fillers[0], *ends, *turns):
         if not 0 <= value < vocab_size:
             raise InputError(f"{name!r} names token {value}, but its embedding has only {vocab_size} rows")
+    # Of a tokenizer that belongs to another model; the first prompt with such a token would stop the run.
+    if (largest := max(vocabulary.values(), default=0)) >= vocab_size:
+        token = next(token for token, number in vocabulary.items() if number == largest)
+        raise InputError(
+            f"the tokenizer of {name!r} has token {largest} ({shortened(token, 30)!r}), but its embedding has only "
+            f"{vocab_size} rows; put the tokenizer of this model into its folder"
+        )
     return SpecialIds(mask=masks[0], eos=fillers[0], stop=frozenset({fillers[0], *ends, *turns}))
 
 
@@ -79,5 +87,12 @@ def _ids(sources: Sequence[Mapping[str, Any]], key: str) -> list[int]:
     found: list[int] = []
     for source in sources:
         value = source.get(key)
-        found += value if isinstance(value, list) else [] if value is None else [value]
-    return list(dict.fromkeys(int(value) for value in found))
+        ids = value if isinstance(value, list) else [] if value is None else [value]
+        for number in ids:
+            if not isinstance(number, int) or isinstance(number, bool):
+                raise InputError(
+                    f"cannot use the checkpoint: its configuration says {key} {shortened(repr(value), 60)}, which is "
+                    "no token id; write a whole number"
+                )
+        found += ids
+    return list(dict.fromkeys(found))

@@ -10,8 +10,8 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError
-from flexeval.models.files import one_line, read_json
+from flexeval.errors import InputError, one_line
+from flexeval.models.files import read_json
 from flexeval.records import PROMPT_DATE, Prompt
 
 
@@ -47,11 +47,18 @@ def _check_added_tokens(folder: Path, tokenizer: Any) -> None:
     if not (folder / "tokenizer_config.json").exists():
         return
     added = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder") or {}
+    if not isinstance(added, Mapping):
+        raise InputError(f"cannot read the tokenizer in {str(folder)!r}: its added_tokens_decoder is no object")
     for number, token in added.items():
-        found = tokenizer.convert_tokens_to_ids(token["content"])
+        content = token.get("content") if isinstance(token, Mapping) else None
+        if not number.isdecimal() or not isinstance(content, str):
+            raise InputError(
+                f"cannot read the tokenizer in {str(folder)!r}: entry {number!r} of added_tokens_decoder is no token"
+            )
+        found = tokenizer.convert_tokens_to_ids(content)
         if found != int(number):
             raise InputError(
-                f"cannot read the tokenizer in {str(folder)!r}: {token['content']!r} is {number} in its files and "
+                f"cannot read the tokenizer in {str(folder)!r}: {content!r} is {number} in its files and "
                 f"{found} in transformers; add a tokenizer.json"
             )
 

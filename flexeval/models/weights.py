@@ -15,8 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from flexeval.errors import InputError
-from flexeval.models.files import one_line
+from flexeval.errors import InputError, one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +74,28 @@ def check_tensors(module: nn.Module, stored: dict[str, StoredTensor], *, optiona
 
 
 def fill(module: nn.Module, stored: dict[str, StoredTensor], *, device: torch.device, dtype: torch.dtype) -> None:
-    """Replace every parameter of `module` that is stored, on `device` and in `dtype`, one tensor at a time."""
+    """Replace every parameter of `module` that is stored, on `device` and in `dtype`, one tensor at a time.
+
+    Raises:
+        InputError: a weight that is not finite.
+    """
     for file, names in groupby(sorted(stored, key=lambda name: stored[name].file), lambda name: stored[name].file):
         with safe_open(file, framework="pt", device=str(device)) as handle:
             for name in names:
                 path, _, leaf = name.rpartition(".")
                 value = handle.get_tensor(stored[name].key).to(dtype)
+                _require_finite(value, stored[name])
                 module.get_submodule(path).register_parameter(leaf, nn.Parameter(value))
+
+
+def _require_finite(value: torch.Tensor, tensor: StoredTensor) -> None:
+    # One pass without a mask as large as the weight; both bounds are NaN where a number is.
+    if value.numel() and not all(bool(bound.isfinite()) for bound in value.aminmax()):
+        dtype = str(value.dtype).removeprefix("torch.")
+        raise InputError(
+            f"weight {tensor.key!r} in {str(tensor.file)!r} holds NaN or infinite numbers as {dtype}; restore the "
+            "file, or load it in float32 if that type is too narrow"
+        )
 
 
 def stored_dtype(tensor: StoredTensor) -> torch.dtype:

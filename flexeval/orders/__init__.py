@@ -38,9 +38,9 @@ def get_order(spec: str | Order) -> Order:
     Raises:
         InputError: unknown name or parameter, a value that the order refuses, or an order that cannot be used.
     """
+    if isinstance(spec, Order | type):
+        return check_order(spec)
     if not isinstance(spec, str):
-        if isinstance(spec, Order) or (isinstance(spec, type) and issubclass(spec, Order)):
-            return check_order(spec)
         raise InputTypeError(f"an order is a name, as in 'ar', or an Order, not a {type(spec).__name__}")
     name, params = parse_spec(spec)
     if match := re.fullmatch(r"parallel[-_](\d+)", name):

@@ -28,16 +28,18 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, did_you_mean, one_line
 from flexeval.grpo.config import GRPOConfig, read_settings, typed_setting
 from flexeval.grpo.problems import canonical_training
-from flexeval.records import RunConfig
+from flexeval.reading import parse_yaml, read_text, require_text
+from flexeval.records import MOST, RunConfig
 from flexeval.reproduce.grid import expand, without_duplicates
 from flexeval.reproduce.trainings import NAME, Training, find_training
 from flexeval.tasks import get_task
@@ -80,13 +82,12 @@ def read_plan(path: Path) -> Plan:
     Raises:
         InputError: no such file, not YAML, or a setting or value that is refused; says in which line.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"there is no plan {str(path)!r}; give a YAML file, or a preset: {', '.join(PRESETS)}")
-    text = path.read_text(encoding="utf-8")
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        root = yaml.compose(read_text(path, what="a YAML file, as --plan"), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path}: not YAML ({one_line(error)})") from None
     top = _mapping(root, f"{path}", known=_KEYS)
     if "runs" not in top:
         raise InputError(f"{path}: a plan needs runs; see `flexeval reproduce --help`")
@@ -99,8 +100,8 @@ def read_plan(path: Path) -> Plan:
             by_model.setdefault(config.model, []).append(config)
     return Plan(
         name=path.stem,
-        title=str(_value(top.get("title"), path.stem)),
-        description=" ".join(str(_value(top.get("description"), "")).split()),
+        title=_line(top.get("title"), path.stem, f"{path}"),
+        description=_line(top.get("description"), "", f"{path}"),
         configs=tuple(without_duplicates(list(itertools.chain.from_iterable(by_model.values())))),
         trainings=trainings,
         ks=_ks(top.get("ks"), f"{path}"),
@@ -137,10 +138,10 @@ def _training(name: str, node: yaml.Node, where: str) -> Training:
     if "config" in nodes:
         file = nodes.pop("config")
         with _at(file, where):
-            settings.update(read_settings(str(_value(file, None))))
+            settings.update(read_settings(_line(file, "", where)))
     for key, value in nodes.items():
         with _at(value, where):
-            settings[key] = typed_setting(key, _value(value, None), where=f"training {name!r}")
+            settings[key] = typed_setting(key, _value(value, None, where), where=f"training {name!r}")
     with _at(node, where):
         config = GRPOConfig(**settings)
         config, _ = canonical_training(config, get_task(config.task))
@@ -169,6 +170,8 @@ def _texts(node: yaml.Node, where: str) -> list[str]:
     for item in nodes:
         if not isinstance(item, yaml.ScalarNode):
             raise InputError(f"{_place(item, where)}: a setting has one value or a flat list of values")
+    for item in nodes:
+        require_text(item.value, what=_place(item, where))
     return ["none" if item.value in ("null", "~", "") else item.value for item in nodes]
 
 
@@ -178,6 +181,8 @@ def _mapping(node: yaml.Node | None, where: str, known: Sequence[str] | None = N
     found: dict[str, yaml.Node] = {}
     for key, value in node.value:
         place = _place(key, where)
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError(f"{place}: a name is one word, as in `temperature: 0.6`")
         if key.value in found:
             raise InputError(f"{place}: {key.value!r} is given twice; keep one")
         if known is not None and key.value not in known:
@@ -193,20 +198,36 @@ def _items(node: yaml.Node, where: str) -> list[yaml.Node]:
     return items
 
 
-def _value(node: yaml.Node | None, default: Any) -> Any:
-    return default if node is None else yaml.safe_load(yaml.serialize(node))
+def _value(node: yaml.Node | None, default: Any, where: str = "") -> Any:
+    if node is None:
+        return default
+    try:
+        text = yaml.serialize(node)
+    except RecursionError:
+        raise InputError(f"{_place(node, where)}: nested too deeply") from None
+    return parse_yaml(text, where=_place(node, where))
+
+
+def _line(node: yaml.Node | None, default: str, where: str) -> str:
+    """A text in one piece: what is not one is refused, since a few aliases can stand for gigabytes."""
+    value = _value(node, default, where)
+    if not isinstance(value, str | int | float | date):
+        raise InputError(f"{_place(node, where)}: expected a text")
+    return " ".join(require_text(str(value), what=_place(node, where)).split())
 
 
 def _ks(node: yaml.Node | None, where: str) -> tuple[int, ...]:
-    ks = _value(node, [])
-    if not isinstance(ks, list) or not all(type(k) is int and k >= 1 for k in ks):
+    ks = _value(node, [], where)
+    if not isinstance(ks, list) or not all(type(k) is int and 1 <= k <= MOST for k in ks):
         raise InputError(f"{_place(node, where)}: ks are whole numbers from 1, as in [1, 8, 64]")
     return tuple(sorted(set(ks)))
 
 
 def _sizes(node: yaml.Node | None, where: str) -> dict[str, float]:
-    sizes = _value(node, {})
-    if not isinstance(sizes, dict) or not all(type(size) in (int, float) and size > 0 for size in sizes.values()):
+    sizes = _value(node, {}, where)
+    if not isinstance(sizes, dict) or not all(
+        type(model) is str and type(size) in (int, float) and 0 < size <= 1e18 for model, size in sizes.items()
+    ):
         raise InputError(f"{_place(node, where)}: parameters are sizes of models, as in `llada-8b-instruct: 8.0e+9`")
     return {str(model): float(size) for model, size in sizes.items()}
 

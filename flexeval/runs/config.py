@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.models.files import canonical_name
 from flexeval.orders import get_order
 from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
 from flexeval.tasks import Task, get_task, task_spec
+from flexeval.tasks.task import prompt_of
 
 EXTENT = ("num_samples", "limit")
 """The settings that may differ between a folder and a request."""
@@ -41,7 +42,7 @@ def canonical_config(config: RunConfig) -> RunConfig:
 
 def run_prompt(config: RunConfig, task: Task, problem: Problem) -> Prompt:
     """What the model of a run is given for a problem of the run's task."""
-    return dataclasses.replace(task.prompt(problem), date=config.prompt_date)
+    return dataclasses.replace(prompt_of(task, problem), date=config.prompt_date)
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -66,10 +67,10 @@ def config_from_dict(data: Mapping[str, Any], *, where: str) -> RunConfig:
     _refuse_unknown(sampling, SamplingConfig, where)
     try:
         return RunConfig(**{**data, "sampling": SamplingConfig(**sampling)})
+    except InputTypeError as error:
+        raise InputError(f"{where}: a setting has a value of the wrong type ({error})") from None
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    except TypeError as error:
-        raise InputError(f"{where}: a setting has a value of the wrong type ({error})") from None
 
 
 def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> None:

@@ -32,7 +32,7 @@ from flexeval.runs.writer import reopen_run
 from flexeval.sampling.evaluate import Evaluator
 from flexeval.sampling.sampler import AUTO_FORWARD
 from flexeval.tasks import Task, task_spec
-from flexeval.tasks.task import problems_of, prompt_of
+from flexeval.tasks.task import problems_of
 
 WRITE_SECONDS = 60.0
 """A kill costs no more than this."""

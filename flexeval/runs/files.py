@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, one_line
+from flexeval.reading import read_bytes
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -66,14 +67,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     if not path.exists():
         return
-    *lines, _half = path.read_bytes().split(b"\n")
+    *lines, _half = read_bytes(path, what="the file that flexeval wrote").split(b"\n")
     for number, line in enumerate(lines, start=1):
         yield number, _object(line, where=f"{path}, line {number}")
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object that a file holds. Raises InputError when it holds something else."""
-    return _object(path.read_bytes(), where=str(path))
+    return _object(read_bytes(path, what="the file that flexeval wrote"), where=str(path))
 
 
 def drop_half_line(path: Path) -> None:
@@ -152,8 +153,8 @@ def _sync(path: Path) -> None:
 def _object(data: bytes, *, where: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
-    except ValueError as error:
-        raise InputError(f"{where}: not JSON ({error}); restore the file, or use another folder") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON ({one_line(error)}); restore the file, or use another folder") from None
     if not isinstance(value, dict):
         raise InputError(f"{where}: not a JSON object but {type(value).__name__}; restore the file")
     return value

@@ -10,7 +10,7 @@ from flexeval.records import RunConfig
 from flexeval.runs.config import run_prompt
 from flexeval.runs.reader import Run, read_finished_run
 from flexeval.tasks import Task
-from flexeval.tasks.task import problems_of, prompt_of
+from flexeval.tasks.task import problems_of
 
 
 def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "auto") -> Run | None:

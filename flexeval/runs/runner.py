@@ -26,7 +26,7 @@ from flexeval.runs.reader import Run, read_run
 from flexeval.runs.writer import RunWriter, open_run
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks import Task, task_spec
-from flexeval.tasks.task import HasTemplate, RunsPrograms, check_task, grade_of, problems_of, prompt_of
+from flexeval.tasks.task import HasTemplate, RunsPrograms, check_task, grade_of, problems_of
 
 FLUSH_SAMPLES = 1024
 """Graded samples held in memory at most."""

@@ -18,15 +18,13 @@ from flexeval.fields import require_whole
 from flexeval.models.context import check_prompt
 from flexeval.models.predictor import MaskPredictor, check_predictor
 from flexeval.orders.order import Order, check_order
-from flexeval.records import SamplingConfig, Trajectory
+from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
 from flexeval.sampling.evaluate import Counters, Evaluator
 from flexeval.sampling.lane import Lane
 from flexeval.sampling.slots import SampleRequest
 
 AUTO_BATCH = {"cpu": 64, "gpu": 128}
 """Samples in flight in a lane, by device."""
-LARGEST_BATCH = 2**16
-"""Samples in flight at most: each has its canvas and its record in memory."""
 AUTO_FORWARD = {"cpu": 32, "gpu": 128}
 """Canvases per forward, by device: enough to make the work outweigh the calls."""
 

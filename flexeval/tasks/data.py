@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
+from flexeval.reading import decode, parse_object, read_bytes
 
 DATA_DIR_VARIABLE = "FLEXEVAL_DATA_DIR"
 
@@ -122,27 +123,20 @@ def read_json_lines(path: Path, *, title: str) -> tuple[bytes, list[Row]]:
     Raises:
         InputError: an empty or unreadable file, or a line that is not a JSON object, with its number.
     """
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
+    content = read_bytes(path, what=f"{title}, one JSON object a line")
+    if path.suffix == ".gz":
+        try:
             content = gzip.decompress(content)
-        text = content.decode("utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {str(path)!r} ({error}); it should hold {title}, as UTF-8") from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"cannot read {str(path)!r}: no gzip file ({error}); it should hold {title}") from error
+    text = decode(content, where=repr(str(path)))
 
     rows = []
     # Not splitlines(): a JSON string may hold U+2028 and other characters that it takes for line ends.
     for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{path.name} line {number}"
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{place} is not JSON ({error.msg} at column {error.colno}); mend or remove it") from error
-        if not isinstance(values, dict):
-            raise InputError(f"{place} is not a JSON object; {title} has one object a line")
-        rows.append(Row(place=place, values=values))
+        if line.strip():
+            place = f"{path.name} line {number}"
+            rows.append(Row(place=place, values=parse_object(line, where=place)))
     if not rows:
         raise InputError(f"{str(path)!r} is empty; it should hold {title}, one JSON object a line")
     return content, rows

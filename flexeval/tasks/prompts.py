@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from flexeval.errors import InputError, did_you_mean
+from flexeval.reading import parse_yaml, read_text, require_text
 from flexeval.records import Prompt
 
 PLACEHOLDER = re.compile(r"\{\{(?P<literal>\w+)\}\}|\{(?P<field>[A-Za-z_]\w*)\}")
@@ -80,20 +79,19 @@ def find_template(name: str, builtin: Mapping[str, PromptTemplate], fields: froz
 
 
 def _read_template(path: Path, fields: frozenset[str]) -> PromptTemplate:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"cannot read the prompt file {str(path)!r} ({reason})") from error
+    where = f"the prompt file {str(path)!r}"
+    content = parse_yaml(read_text(path, what="a YAML file with the key 'user'"), where=where)
     if not isinstance(content, dict) or "user" not in content:
         raise InputError(
             f"prompt file {str(path)!r} must be a mapping with the key 'user' (and system, prefill if any)"
         )
     for key, text in content.items():
         if key not in ("system", "user", "prefill"):
-            raise did_you_mean(f"key of prompt file {str(path)!r}", str(key), ("system", "user", "prefill"))
+            named = key if isinstance(key, str) else type(key).__name__
+            raise did_you_mean(f"key of prompt file {str(path)!r}", named, ("system", "user", "prefill"))
         if not isinstance(text, str):
             raise InputError(f"prompt file {str(path)!r}: {key!r} must be a text; put it in quotes or after '|'")
+        require_text(text, what=f"prompt file {str(path)!r}: {key!r}")
 
     used = {match["field"] for text in content.values() for match in PLACEHOLDER.finditer(text) if match["field"]}
     for field in sorted(used - fields):

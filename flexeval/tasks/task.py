@@ -105,8 +105,8 @@ def problems_of(task: Task) -> Sequence[Problem]:
         InputError: data that cannot be read, no problems, or an id that two problems have.
         PluginError: `problems()` answers something else than a list of problems.
     """
-    problems = task.problems()
-    if not isinstance(problems, Sequence) or isinstance(problems, str):
+    problems: object = task.problems()
+    if isinstance(problems, str) or not isinstance(problems, Sequence):
         raise PluginError(
             f"problems() of task {task.name!r} must answer a list of flexeval.Problem, not a {type(problems).__name__}"
         )

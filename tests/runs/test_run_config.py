@@ -32,7 +32,7 @@ CONFIGS = st.builds(
         schedule=st.sampled_from(["even", "dream"]),
     ),
     num_samples=st.integers(1, 10**6),
-    limit=st.none() | st.integers(1),
+    limit=st.none() | st.integers(1, 2**31 - 1),
 )
 
 
