@@ -46,6 +46,7 @@ def make_runs(
     from flexeval.cli import output
     from flexeval.models.files import check_name
     from flexeval.reproduce.sweep import cells, run_cells
+    from flexeval.tasks.task import problems_of
 
     options.check_folder(out, what="the folder of runs")
     sample = _Sample(args)
@@ -57,6 +58,7 @@ def make_runs(
     for model in dict.fromkeys(missing):
         check_name(model)
     for task in {cell.config.task: cell.task for cell in found if cell.stored is None}.values():
+        problems_of(task)  # which says what is wrong with its data
         output.announce_isolation(task)
     with _watch(found, parameters) as watch:
         return list(run_cells(found, sample=sample, watch=watch))

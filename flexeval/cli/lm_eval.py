@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
+import io
 import sys
 import traceback
 from collections.abc import Iterator
@@ -68,7 +70,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     setup_logging()
     sys.argv = ["lm-eval", *args.arguments]
     harness = HarnessCLI()
-    asked = harness.parse_args()
+    with _refusing():
+        asked = harness.parse_args()
     config = getattr(asked, "config", None)
     with _one_line():
         in_file = {} if config is None else EvaluatorConfig.load_yaml_config(config)
@@ -87,6 +90,20 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 
 _CHECKS = ("lm_eval.config.evaluate_config", "lm_eval.api.registry", "lm_eval.evaluator")
 """Modules of lm-eval that look at what the user asks for, before anything is evaluated."""
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn the usage and the error that lm-eval's parser prints into an InputError; its help comes through."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    except SystemExit as end:
+        if not end.code:
+            raise
+        last = (said.getvalue().splitlines() or ["lm-eval refuses the command"])[-1]
+        raise InputError(f"{last}; see `flexeval lm-eval run --help`") from None
 
 
 @contextmanager

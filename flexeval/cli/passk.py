@@ -127,6 +127,7 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     from flexeval.cli.progress import sampling_bars
     from flexeval.runs.reuse import reusable_run
     from flexeval.runs.store import default_folder_name
+    from flexeval.tasks.task import problems_of
 
     batch_size = options.batch_size(args)
     folders = [args.out / default_folder_name(config) for config in configs]
@@ -141,6 +142,7 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     from flexeval.runs.runner import run as sample_run
     from flexeval.sampling import Sampler
 
+    problems_of(task)  # which says what is wrong with its data before the model is loaded
     output.announce_isolation(task)
     predictor = options.load_model(args, configs[0].model)
     make_sampler = functools.partial(Sampler, workers=options.side_by_side(predictor))

@@ -120,7 +120,7 @@ def _find(task: Task, name: str) -> Problem:
     by_id = {problem.id: problem for problem in problems}
     if name in by_id:
         return by_id[name]
-    if name.isdecimal():
+    if name.isdecimal() and len(name) < 10:
         if int(name) < len(problems):
             return problems[int(name)]
         raise InputError(

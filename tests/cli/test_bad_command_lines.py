@@ -268,7 +268,8 @@ ROWS = [
         row(GRADE, "answers.jsonl", setup=answers(content))
         for content in (
             b"\xff", "", "[]", "3", "{}", '{"completion": 5, "problem_id": "x"}', f'{{"completion": {DIGITS}}}',
-            BRACKETS, '{"completion": "a"}', '{"completion": "a", "problem_id": 3}', '{"completion": "a", "question": []}',
+            BRACKETS, '{"completion": "a"}', '{"completion": "a", "problem_id": 3}',
+            '{"completion": "a", "question": []}',
             '{"completion": "a", "question": "none of these"}', '{"x": ' + BRACKETS, "\x1b[31m",
         )
     ),
@@ -286,7 +287,8 @@ ROWS = [
         for content in (
             b"\xff\xfe\x00\x01", b"\x89PNG\r\n\x1a\n", "", "5", "- a", "runs: []", "runs: 3", "runs: [3]", BRACKETS,
             "runs:\n  - order: {a: b}", "runs:\n  - order: [[ar]]", "runs:\n  - ordr: ar", "runs:\n  - order: nope",
-            f"runs:\n  - seed: {DIGITS}", "runs:\n  - seed: !!int x", "? [a]\n: b", "runs: *a", "title: &a [*a]\nruns: []",
+            f"runs:\n  - seed: {DIGITS}", "runs:\n  - seed: !!int x", "? [a]\n: b", "runs: *a",
+            "title: &a [*a]\nruns: []",
             f"{BOMB}title: *h\nruns:\n  - order: ar", "ks: [0]\nruns:\n  - order: ar", "ks: [x]\nruns:\n  - order: ar",
             "ks: 99999999999999999999\nruns:\n  - order: ar", f"ks: [{DIGITS}]\nruns:\n  - order: ar",
             "parameters: {tiny: .inf}\nruns:\n  - order: ar", "parameters: {tiny: x}\nruns:\n  - order: ar",
@@ -319,7 +321,8 @@ ROWS = [
         row("grpo --config c.yaml", "c.yaml", setup=grpo(content))
         for content in (
             b"\xff\xfe", "", "5", "[a]", "nope: 1", "steps: x", "steps: [1]", "steps: {a: b}", "? [a]\n: b", "1: 2",
-            f"steps: {DIGITS}", BRACKETS, BOMB, "steps: !!int x", "steps: !!timestamp x", "steps: &a [*a]", "fast: maybe",
+            f"steps: {DIGITS}", BRACKETS, BOMB, "steps: !!int x", "steps: !!timestamp x", "steps: &a [*a]",
+            "fast: maybe",
         )
     ),
     row("grpo --config d", "folder", setup=folder("d")),
@@ -327,7 +330,7 @@ ROWS = [
     row("grpo --config tiny --steps 0", "steps must be at least 1"),
     row("grpo --config tiny --steps 99999999999", "steps must be at most"),
     row("grpo --config tiny --seed -1", "seed must be at least 0"),
-    row("grpo --config tiny --wrong-reward -inf", "wrong_reward"),
+    row("grpo --config tiny --wrong-reward=-inf", "wrong_reward"),
     row("grpo --config tiny --learning-rate inf", "learning_rate"),
     row("grpo --config tiny --group-size 1", "group_size must be at least 2"),
     row("grpo --config tiny --rollout-order permutation:seed=-1", "seed must be at least 0"),
@@ -357,7 +360,7 @@ ROWS = [
     row("entropy run", "problems.jsonl", setup=(finished_run(), file("run/problems.jsonl", BRACKETS + "\n"))),
     row("entropy f", "f", setup=file("f", "x")),
     # models
-    row(MODEL, "./ck"),
+    row(MODEL, "./ck", real=True),
     row([*SAMPLE.split(), "--model", LONG], "too long", real=True),
     row([*SAMPLE.split(), "--model", ""], "unknown model", real=True),
     row(SAMPLE + "--model f", "file", setup=file("f", "x"), real=True),
@@ -439,11 +442,9 @@ ROWS = [
     # listing, lm-eval
     row("ls nope", "unknown kind of name"),
     row("ls orders tasks", "unexpected argument"),
-    row("lm-eval run --model flexeval --model_args pretrained=nope --tasks flexeval_word_problems --limit 1", "nope"),
-    row(
-        "lm-eval run --model flexeval --model_args pretrained=tiny,order=permutation:seed=-1 "
-        "--tasks flexeval_word_problems --limit 1", "seed must be at least 0",
-    ),
+    row("lm-eval run --config missing.yaml", "missing.yaml"),
+    row("lm-eval run --nope", "--nope"),
+    row("lm-eval nope", "nope"),
 ]  # fmt: skip
 
 _RUN = Path()
