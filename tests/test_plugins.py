@@ -1,0 +1,487 @@
+"""Orders, tasks and models of others: what does not keep the contract is an error that names it and what to write."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from oracles import RandomOracle
+
+import flexeval
+from flexeval.cli.main import main
+from flexeval.errors import InputError, InputTypeError, PluginError
+from flexeval.orders import ORDERS, Order, get_order, take_highest
+from flexeval.orders.order import check_order_class
+from flexeval.records import DecodingState, Grade, Problem, Prompt, SamplingConfig
+from flexeval.registry import Registry
+from flexeval.sampling import Sampler, SampleRequest
+from flexeval.tasks.task import check_task, check_task_class, grade_of, problems_of, prompt_of
+
+CONFIG = SamplingConfig(gen_length=4, block_length=2)
+READS = {"top_prob": ["top_prob_BG"], "margin": ["margin_BG"], "entropy": ["entropy_BG"], "uniform": ["uniform_BG"],
+         "proposal": ["proposal_BG", "confidence_BG"]}  # fmt: skip
+
+
+def draw(order: Any, model: Any = None) -> list[Any]:
+    wanted = [SampleRequest(problem_id="p", sample_index=i, prompt_ids=[1, 2]) for i in range(3)]
+    return list(Sampler(model or RandomOracle(words=6), order, CONFIG, batch_size=2).run(wanted))
+
+
+def made(call: Callable[[DecodingState], Any], **members: Any) -> Order:
+    """An order of these answers."""
+    members = {"name": "mine", "__call__": lambda self, state: call(state), "__module__": __name__} | members
+    return dataclass(frozen=True)(type("Mine", (Order,), members))()
+
+
+def frontier(state: DecodingState) -> Any:
+    chosen = np.zeros_like(state.eligible_BG)
+    chosen[np.arange(len(chosen)), state.frontier_B] = True
+    return chosen
+
+
+# ----- orders -----
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("asked", [frozenset(), *(frozenset({read}) for read in READS)])
+def test_what_an_order_did_not_ask_for_is_not_there(read: str, asked: frozenset[str]) -> None:
+    for name in READS[read]:
+
+        def choose(state: DecodingState, name: str = name) -> Any:
+            return take_highest(getattr(state, name), state.eligible_BG, state.budget_B)
+
+        order = made(choose, reads=asked)
+        if read in asked:
+            assert len(draw(order)) == 3
+            continue
+        with pytest.raises(PluginError, match=rf"order 'mine'.*state\.{name}.*add '{read}'"):
+            draw(order)
+
+
+def test_the_readme_order_without_its_reads_is_refused() -> None:
+    readme = (Path(flexeval.__file__).parents[1] / "README.md").read_text()
+    code = readme[readme.index("from dataclasses import dataclass\nfrom flexeval.orders") :]
+    code = code[: code.index("flexeval.sample(")]
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(code, names)
+    assert len(draw(names["MostUncertain"]())) == 3
+    exec(code.replace('    reads = frozenset({"entropy"})\n', ""), names)
+    with pytest.raises(PluginError, match=r"'most-uncertain'.*entropy_BG.*add 'entropy'"):
+        draw(names["MostUncertain"]())
+
+
+def test_a_state_can_be_printed_copied_and_changed() -> None:
+    seen: list[DecodingState] = []
+
+    def choose(state: DecodingState) -> Any:
+        seen.append(state)
+        return frontier(state)
+
+    draw(made(choose, reads=frozenset({"entropy"})))
+    state = seen[0]
+    assert "eligible_BG" in repr(state)
+    assert np.array_equal(copy.deepcopy(state).entropy_BG, state.entropy_BG, equal_nan=True)
+    other = DecodingState(**{**vars(state), "budget_B": state.budget_B + 1})
+    assert (other.budget_B == state.budget_B + 1).all() and other.entropy_BG is state.entropy_BG
+    with pytest.raises(PluginError, match="margin_BG"):
+        _ = other.margin_BG
+    with pytest.raises(AttributeError, match="no field 'entropi_BG'"):
+        _ = state.entropi_BG  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda state: None, "boolean array of shape .*not None"),
+        (lambda state: frontier(state).tolist(), "not a list"),
+        (lambda state: frontier(state).astype(int), "int64"),
+        (lambda state: frontier(state).astype(float), "float64"),
+        (lambda state: np.where(frontier(state), 1.0, np.nan), "float64"),
+        (lambda state: frontier(state)[:, :-1], r"bool \[2, 3\]"),
+        (lambda state: frontier(state)[0], r"bool \[4\]"),
+        (lambda state: state.frontier_B, "int64"),
+        (lambda state: torch.from_numpy(frontier(state)), "not a Tensor"),
+        (lambda state: True, "not a bool"),
+        (lambda state: np.zeros_like(state.eligible_BG), "no position for some sample"),
+        (lambda state: frontier(state) & (np.arange(len(state.step_B)) > 0)[:, None], "no position for some sample"),
+        (lambda state: ~state.eligible_BG, "not eligible"),
+        (lambda state: np.ones_like(state.eligible_BG), "not eligible"),
+        (lambda state: state.eligible_BG.__setitem__(0, True), "read-only"),
+        (lambda state: state.step_B.fill(0), "read-only"),
+    ],
+)
+def test_an_order_that_answers_something_else_is_named(answer: Callable[[DecodingState], Any], says: str) -> None:
+    with pytest.raises(PluginError, match=f"order 'mine'.*{says}"):
+        draw(made(answer))
+
+
+def test_an_order_that_keeps_its_answer_cannot_change_it_later() -> None:
+    buffers: dict[tuple[int, ...], Any] = {}
+
+    def choose(state: DecodingState) -> Any:
+        buffer = buffers.setdefault(state.eligible_BG.shape, np.zeros_like(state.eligible_BG))
+        buffer[:] = frontier(state)
+        return buffer
+
+    for one, other in zip(draw(made(choose)), draw(get_order("ar")), strict=True):
+        assert one.token_ids_G.tolist() == other.token_ids_G.tolist()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda state: 0.6, "not a float"),
+        (lambda state: None, "not None"),
+        (lambda state: [0.6] * len(state.step_B), "not a list"),
+        (lambda state: np.full(len(state.step_B), np.nan), "not nan"),
+        (lambda state: np.full(len(state.step_B), np.inf), "not inf"),
+        (lambda state: np.full(len(state.step_B), -1.0), r"not -1\.0"),
+        (lambda state: np.full(len(state.step_B) + 1, 1.0), r"float64 \[3\]"),
+        (lambda state: np.full(len(state.step_B), "hot"), "numbers of shape"),
+    ],
+)
+def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], Any], says: str) -> None:
+    order = made(frontier, temperature=lambda self, state, default: answer(state))
+    with pytest.raises(PluginError, match=rf"temperature\(\) of order 'mine'.*{says}"):
+        draw(order)
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"reads": "entropy"}, "`reads` is a set"),
+        ({"reads": ["entropy"]}, "`reads` is a set"),
+        ({"reads": None}, "`reads` is a set"),
+        ({"reads": frozenset({"entropi"})}, "Did you mean 'entropy'"),
+        ({"reads": frozenset({1})}, "unknown name in `reads`"),
+        ({"name": None}, "no name"),
+        ({"name": 5}, "the name 5"),
+        ({"name": "a:b"}, "the name 'a:b'"),
+        ({"name": ""}, "the name ''"),
+        ({"adaptive": "yes"}, "`adaptive` must be True or False"),
+    ],
+)
+def test_an_order_that_is_declared_wrongly_is_refused_before_anything_is_drawn(
+    members: dict[str, Any], says: str
+) -> None:
+    order = made(frontier, **members)
+    for use in (get_order, draw):
+        with pytest.raises(PluginError, match=says):
+            use(order)
+
+
+def test_a_class_is_no_order_and_a_plain_class_has_no_parameters() -> None:
+    with pytest.raises(PluginError, match=r"Mine\(\)"):
+        get_order(type(made(frontier)))  # type: ignore[arg-type]
+    undecorated = type("Plain", (Order,), {"name": "p", "k": 3, "__annotations__": {"k": "int"}, "__call__": frontier})
+    for wrong, says in (
+        (undecorated, "@dataclass"),
+        (Order, "does not choose"),
+        (int, "no class of orders"),
+        (3, "no"),
+    ):
+        with pytest.raises(PluginError, match=says):
+            check_order_class(wrong)
+
+
+@pytest.mark.parametrize("spec", ["ar", "confidence", "top_prob", "margin", "entropy", "random", "permutation", "egi",
+                                  "parallel-2", "threshold", "factor", "eb", "eb:proxy=margin", "eb:proxy=confidence",
+                                  "fork"])  # fmt: skip
+def test_our_own_orders_read_what_they_ask_for(spec: str) -> None:
+    assert len(draw(get_order(spec))) == 3
+
+
+# ----- tasks -----
+
+
+@dataclass(frozen=True)
+class Mine:
+    """A task that keeps the contract; what a test changes, it does not."""
+
+    name: ClassVar[Any] = "mine"
+    gen_length: ClassVar[Any] = 8
+
+    listed: Any = field(default_factory=lambda: [Problem(id="a", question="?", target="1")])
+    asked: Any = field(default_factory=lambda: Prompt(user="?"))
+    verdict: Any = field(default_factory=lambda: Grade(correct=True))
+
+    def problems(self) -> Any:
+        return self.listed
+
+    def prompt(self, problem: Problem) -> Any:
+        return self.asked
+
+    def grade(self, problem: Problem, text: str) -> Any:
+        return self.verdict
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"gen_length": None}, "'mine' has no gen_length"),
+        ({"gen_length": "8"}, "gen_length '8'"),
+        ({"gen_length": 0}, "gen_length 0"),
+        ({"gen_length": True}, "gen_length True"),
+        ({"name": None}, "has no name"),
+        ({"name": "a,b"}, "the name 'a,b'"),
+        ({"grade": None}, r"'mine' has no method grade\(\)"),
+        ({"prompt": 3}, r"'mine' has no method prompt\(\)"),
+        ({"problems": None}, r"'mine' has no method problems\(\)"),
+    ],
+)
+def test_a_task_that_lacks_something_is_refused(members: dict[str, Any], says: str) -> None:
+    assert check_task(Mine())
+    with pytest.raises(PluginError, match=says):
+        check_task(dataclass(frozen=True)(type("Theirs", (Mine,), members))())
+
+
+def test_what_is_no_task_is_refused() -> None:
+    for wrong in (Mine(), 3, object):
+        with pytest.raises(PluginError, match="no class of tasks"):
+            check_task_class(wrong)
+    with pytest.raises(PluginError, match=r"Mine\(\)"):
+        check_task(Mine)
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        (None, "not a NoneType"),
+        ((p for p in ()), "not a generator"),
+        ("ab", "not a str"),
+        ({"a": 1}, "not a dict"),
+        ([{"id": "a"}], "it holds a dict"),
+        ([], "has no problems"),
+        ([Problem(id="a", question="?", target="1")] * 2, "two problems with the id 'a'"),
+    ],
+)
+def test_problems_that_are_none_are_refused(listed: Any, says: str) -> None:
+    with pytest.raises(InputError, match=f"task 'mine'.*{says}"):
+        problems_of(Mine(listed=listed))
+
+
+def test_a_prompt_or_grade_of_another_type_is_refused() -> None:
+    problem = Mine().problems()[0]
+    for wrong in ("?", None, {"user": "?"}):
+        with pytest.raises(PluginError, match=r"prompt\(\) of task 'mine' must answer a flexeval.Prompt"):
+            prompt_of(Mine(asked=wrong), problem)
+    for wrong in (True, 1, None, "right"):
+        with pytest.raises(PluginError, match=r"grade\(\) of task 'mine' must answer a flexeval.Grade"):
+            grade_of(Mine(verdict=wrong), problem, "1")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Problem(id=3, question="?", target="1"),  # type: ignore[arg-type]
+        lambda: Problem(id="a", question=None, target="1"),  # type: ignore[arg-type]
+        lambda: Problem(id="a", question="?", target=1),  # type: ignore[arg-type]
+        lambda: Problem(id="a", question="\ud800", target="1"),
+        lambda: Prompt(user=b"?"),  # type: ignore[arg-type]
+        lambda: Grade(correct="false"),  # type: ignore[arg-type]
+        lambda: Grade(correct=1),  # type: ignore[arg-type]
+        lambda: Grade(correct=True, extracted=4),  # type: ignore[arg-type]
+    ],
+)
+def test_records_of_the_wrong_type_are_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=r"(Problem|Prompt|Grade)\.\w+"):
+        make()
+
+
+def test_a_verdict_of_numpy_is_a_verdict() -> None:
+    assert Grade(correct=np.bool_(True)).correct is True  # type: ignore[arg-type]
+
+
+# ----- models -----
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"mask_id": None}, "mask_id must be a whole number in 0..7, not missing"),
+        ({"mask_id": 8}, "mask_id .* not 8"),
+        ({"mask_id": "x"}, "mask_id .* not 'x'"),
+        ({"eos_id": -1}, "eos_id .* not -1"),
+        ({"stop_ids": [6]}, "stop_ids must be a set"),
+        ({"stop_ids": frozenset({99})}, "stop_ids .* not 99"),
+        ({"vocab_size": 0}, "vocab_size"),
+        ({"vocab_size": 8.0}, "vocab_size"),
+        ({"max_length": None}, "max_length"),
+        ({"device": "cpu"}, "device must be a device"),
+        ({"dtype": "float32"}, "dtype must be a dtype"),
+        ({"name": None}, "name must be a str"),
+        ({"hidden": None}, r"no method hidden\(\)"),
+        ({"logits": 3}, r"no method logits\(\)"),
+        ({"encode": None}, r"no method encode\(\)"),
+    ],
+)
+def test_a_model_that_lacks_something_is_refused(members: dict[str, Any], says: str) -> None:
+    model = RandomOracle(words=6)
+    for name, value in members.items():
+        setattr(model, name, value)
+    for use in (lambda: draw(get_order("ar"), model), lambda: flexeval.sample(model, ["a"], config=CONFIG)):
+        with pytest.raises(PluginError, match=says):
+            use()
+
+
+@pytest.mark.parametrize("order", ["ar", "confidence", "entropy"])
+@pytest.mark.parametrize(
+    ("logits", "says"),
+    [
+        (lambda hidden: torch.full_like(hidden, torch.nan), "hold NaN"),
+        (lambda hidden: hidden.index_fill(1, torch.tensor([3]), torch.nan), "hold NaN"),
+        (lambda hidden: hidden.index_fill(1, torch.tensor([3]), torch.inf), "hold infinity"),
+        (lambda hidden: torch.full_like(hidden, -torch.inf), "forbid every token"),
+        (lambda hidden: hidden.double(), "float64"),
+        (lambda hidden: hidden.half(), "float16"),
+        (lambda hidden: hidden[:, :-1], r"\[\d+, 7\]"),
+        (lambda hidden: hidden[:-1], "must answer float32 of shape"),
+        (lambda hidden: hidden.numpy(), "not a ndarray"),
+        (lambda hidden: None, "not a NoneType"),
+    ],
+)
+def test_logits_that_are_none_are_refused(order: str, logits: Callable[[Any], Any], says: str) -> None:
+    model = RandomOracle(words=6)
+    model.name = "theirs"
+    model.logits = lambda hidden_ND: logits(hidden_ND.clone())  # type: ignore[method-assign]
+    with pytest.raises(PluginError, match=rf"model 'theirs'.*{says}"):
+        draw(get_order(order), model)
+
+
+def test_hidden_states_of_another_shape_are_refused() -> None:
+    model = RandomOracle(words=6)
+    model.hidden = lambda *arguments: torch.zeros(3)  # type: ignore[method-assign, assignment]
+    with pytest.raises(PluginError, match=r"hidden\(\) must answer a tensor of shape"):
+        draw(get_order("ar"), model)
+
+
+@pytest.mark.parametrize(("ids", "says"), [([99], "gave token 99"), ("abc", "list of token ids"), (None, "token ids")])
+def test_a_prompt_of_other_tokens_is_refused(ids: Any, says: str) -> None:
+    model = RandomOracle(words=6)
+    model.encode = lambda prompt: ids  # type: ignore[method-assign]
+    with pytest.raises(PluginError, match=says):
+        flexeval.sample(model, ["a"], config=CONFIG)
+
+
+# ----- the Python API -----
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"prompts": [3]}, "a prompt is a text"),
+        ({"prompts": [None]}, "a prompt is a text"),
+        ({"prompts": [b"a"]}, "a prompt is a text"),
+        ({"prompts": 3}, "prompts is a list"),
+        ({"prompts": None}, "prompts is a list"),
+        ({"prompts": ["\ud800"]}, "half a character"),
+        ({"order": 3}, "an order is a name"),
+        ({"order": None}, "an order is a name"),
+        ({"config": {"gen_length": 4}}, "config must be a SamplingConfig"),
+        ({"num_samples": 0}, "num_samples must be at least 1"),
+        ({"num_samples": 1.5}, "num_samples must be a whole number"),
+        ({"num_samples": "2"}, "num_samples must be a whole number"),
+        ({"num_samples": True}, "num_samples must be a whole number"),
+        ({"batch_size": 0}, "batch size must be at least 1"),
+        ({"batch_size": "4"}, "batch size must be a whole number"),
+        ({"batch_size": 10**9}, "batch size must be at most"),
+        ({"model": "tiny"}, "has no method"),
+        ({"model": None}, "no method encode"),
+    ],
+)
+def test_sample_refuses_arguments_of_the_wrong_type(changes: dict[str, Any], says: str) -> None:
+    given = {"model": RandomOracle(words=6), "prompts": ["a"], "config": CONFIG} | changes
+    with pytest.raises(InputError, match=says):
+        flexeval.sample(given.pop("model"), given.pop("prompts"), **given)
+
+
+def test_names_of_the_wrong_type_are_refused() -> None:
+    for call in (lambda: flexeval.get_task(3), lambda: flexeval.get_task(None), lambda: flexeval.load_model(3)):  # type: ignore[arg-type]
+        with pytest.raises(InputTypeError, match="not a"):
+            call()
+
+
+# ----- entry points -----
+
+
+def install(folder: Path, name: str, group: str, lines: str, code: str) -> None:
+    """Lay out an installed distribution with one module."""
+    module = name.replace("-", "_")
+    (folder / f"{module}.py").write_text(code)
+    about = folder / f"{module}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[{group}]\n{lines}\n")
+
+
+GOOD = (
+    "from dataclasses import dataclass\nfrom flexeval.orders import Order, take_leftmost\n"
+    "@dataclass(frozen=True)\nclass Good(Order):\n    name = 'good'\n"
+    "    def __call__(self, state):\n        return take_leftmost(state.eligible_BG, state.budget_B)\n"
+    "class Renamed(Good):\n    name = 'another'\nnothing = 3\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("bad = broken_plugin:Bad", "import not_there", "does not load .*not_there"),
+        ("bad = broken_plugin:Bad", "1 / 0", "ZeroDivisionError"),
+        ("bad = broken_plugin:Bad", "raise SystemExit(3)", "SystemExit"),
+        ("bad = broken_plugin:Bad", "x = (", "SyntaxError"),
+        ("bad = broken_plugin:Bad", GOOD, "does not load .*Bad"),
+        ("bad = gone_plugin:Bad", GOOD, "gone_plugin"),
+        ("bad = broken_plugin:nothing", GOOD, "no class of orders"),
+        ("bad = broken_plugin:Good", GOOD, "calls itself 'good'"),
+        ("bad = broken_plugin", GOOD, "no class of orders"),
+        (
+            "bad = broken_plugin:Loose",
+            GOOD + "@dataclass\nclass Loose(Order):\n    name = 'bad'\n",
+            "non-frozen",
+        ),
+    ],
+)
+def test_an_entry_point_that_cannot_be_used_gets_one_line_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, code: str, says: str
+) -> None:
+    from flexeval import orders
+
+    install(tmp_path, "broken-plugin", "flexeval.orders", line, code)
+    install(tmp_path, "good-plugin", "flexeval.orders", "good = good_plugin:Good", GOOD)
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("broken_plugin", "good_plugin"):
+        monkeypatch.delitem(__import__("sys").modules, module, raising=False)
+    fresh: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders", check=check_order_class)
+    for name in ORDERS:
+        if name not in ("bad", "good"):
+            fresh.register(name, ORDERS.get(name))
+    monkeypatch.setattr(orders, "ORDERS", fresh)
+
+    with pytest.raises(
+        PluginError, match=rf"order 'bad' of broken-plugin cannot be used: entry point.*{says}"
+    ) as error:
+        get_order("bad")
+    assert "\n" not in str(error.value)
+    assert get_order("good").spec == "good" and get_order("ar").spec == "ar"
+    assert main(["ls", "orders"]) == 0
+    listed = capsys.readouterr().out
+    assert "bad" in listed and "cannot be used" in listed and "good" in listed
+
+
+def test_a_plugin_cannot_take_a_name_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "greedy-plugin", "flexeval.orders", "ar = greedy_plugin:Good", GOOD)
+    monkeypatch.syspath_prepend(tmp_path)
+    fresh: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders", check=check_order_class)
+    fresh.register("ar", "flexeval.orders.ar:LeftToRight")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="'ar' of greedy-plugin is left out: the name is taken"):
+            fresh.canonical("ar")
+    assert fresh.get("ar").__name__ == "LeftToRight"
