@@ -141,7 +141,7 @@ FIELDS = ["d_model", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "embeddi
 IDS = ["mask_token_id", "eos_token_id", "pad_token_id"]
 
 
-@FUZZ
+@settings(FUZZ, max_examples=40)
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUE, max_size=5), st.dictionaries(st.sampled_from(IDS), VALUE))
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_configurations_of_checkpoints(kind: str, config: dict[str, Any], ids: dict[str, Any]) -> None:
