@@ -17,7 +17,7 @@ from flexeval.models.context import encode_prompt
 from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import Order, get_order
-from flexeval.records import Grade, Problem, Prompt, RunConfig, SamplingConfig, SamplingEffort, Trajectory
+from flexeval.records import Grade, Prompt, RunConfig, SamplingConfig, SamplingEffort, Trajectory
 from flexeval.runs.config import canonical_config, run_prompt
 from flexeval.runs.environment import environment
 from flexeval.runs.grading import graded

@@ -361,7 +361,7 @@ ROWS = [
     row("entropy f", "f", setup=file("f", "x")),
     # models
     row(MODEL, "./ck", real=True),
-    row([*SAMPLE.split(), "--model", LONG], "too long", real=True),
+    row([*SAMPLE.split(), "--model", LONG], "unknown model", real=True),
     row([*SAMPLE.split(), "--model", ""], "unknown model", real=True),
     row(SAMPLE + "--model f", "file", setup=file("f", "x"), real=True),
     row(SAMPLE + "--model d", "no checkpoint", setup=folder("d"), real=True),
