@@ -46,7 +46,8 @@ class MathWorkers:
     ) -> None:
         """
         Args:
-            workers: most processes at a time; None takes one per processor that this process may use. None is started before it is needed.
+            workers: most processes at a time; None stands for one per processor that this process may use. They are
+                started when needed.
             cpu_seconds: processor time that one comparison may use.
             wall_seconds: time after which a comparison is ended whatever it was doing.
         """

@@ -30,8 +30,8 @@ def load_model(
 
     Args:
         spec: the bundled model ("tiny"), a short name (`flexeval ls models`), a folder, or a hub id "org/name".
-        device: "auto" takes CUDA where there is a GPU, else the CPU; or "cpu", "cuda", "cuda:1", ... Not MPS, which has no
-            float64, and tokens are drawn in it.
+        device: "auto" takes CUDA where there is a GPU, else the CPU; or "cpu", "cuda", "cuda:1", ... Not MPS: it has no
+            float64, in which tokens are drawn.
         dtype: "auto" keeps the checkpoint's type on an accelerator and takes float32 on the CPU; or "float32",
             "bfloat16", "float16".
         trust_remote_code: run the checkpoint's own code, if it belongs to none of these families.
