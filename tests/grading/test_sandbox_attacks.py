@@ -10,6 +10,8 @@ from processes import children, scratch_files, workers
 from flexeval.grading.sandbox import Limits, ProgramCheck, Sandbox
 from flexeval.grading.sandbox.attacks import ATTACKS, ENTRY_POINT, RIGHT, TESTS, Attack, Surroundings, surroundings
 
+pytestmark = pytest.mark.linux
+
 WALL_S = 2.0
 LATEST_S = WALL_S + 60.0
 """Ending processes and emptying folders takes its time on a busy machine."""

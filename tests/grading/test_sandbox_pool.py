@@ -28,6 +28,8 @@ from flexeval.grading.sandbox import (
     pool,
 )
 
+pytestmark = pytest.mark.linux
+
 RIGHT = ProgramCheck(program="def f(x):\n    return x + 1\n", tests="assert f(1) == 2", entry_point="f")
 WRONG = ProgramCheck(program="def f(x):\n    return x\n", tests="assert f(1) == 2", entry_point="f")
 ENDLESS = ProgramCheck(program="def f(x):\n    while True:\n        pass\n", tests="f(1)", entry_point="f")

@@ -111,6 +111,7 @@ def test_benchmarks_read_local_data_and_grade_with_flexeval(shared_dir, name):
     assert asdict(task.instances[0].prompt) == asdict(own.prompt(own.problems()[0]))
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("name", ["humaneval", "mbpp"])
 def test_programs_run_in_the_sandbox(shared_dir, name):
     task = load(f"flexeval_{name}", data_dir=str(shared_dir / "data"), repeats=2)
