@@ -26,6 +26,45 @@ def test_no_torch_where_none_is_needed(package):
     run(f"import flexeval.{package}, sys; assert 'torch' not in sys.modules")
 
 
+ELSEWHERE = """
+import ctypes, os, sys
+import math_verify, pandas, psutil, pyarrow.parquet, scipy.stats, torch, transformers.models.llama.modeling_llama
+for name in {lacking}:
+    delattr(os, name)
+ctypes.CDLL = lambda *path, **options: object()
+sys.platform = "darwin"
+torch.backends.mps.is_available = lambda: True
+import flexeval
+from flexeval.cli.main import main
+from flexeval.grading.processors import processors
+assert processors() == os.cpu_count()
+model = flexeval.load_model("tiny")
+assert model.device.type == "cpu"
+assert main(["passk", "--order", "ar", "--num-samples", "2", "--limit", "1", "--gen-length", "8"]) == 0
+assert flexeval.get_task("math500", data_dir=".").grade
+from flexeval.grading.workers import shared_workers
+assert shared_workers().same("x + 1", "1 + x")
+for refused in (lambda: flexeval.load_model("tiny", device="mps"), flexeval.get_task("humaneval").isolation):
+    try:
+        refused()
+    except flexeval.errors.InputError as error:
+        print(error)
+"""
+LACKING = ("sched_getaffinity", "sched_setaffinity", "setresuid", "setresgid", "pipe2", "memfd_create", "pidfd_open")
+"""Of `os` on macOS."""
+
+
+def test_it_works_without_what_linux_alone_has(tmp_path):
+    code = ELSEWHERE.format(lacking=LACKING)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=280, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    *_, device, programs = done.stdout.splitlines()
+    assert device == "MPS has no float64, in which tokens are drawn; use device 'cpu'"
+    assert programs == "generated programs can be run on Linux only, not on darwin"
+
+
 def test_sampling_works_without_what_a_gpu_machine_may_lack():
     """None in sys.modules makes an import fail."""
     run(

@@ -35,6 +35,7 @@ def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> 
         InputError: a model that cannot be trained or is not there, a folder of another training, another device.
         OSError: the folder cannot be written.
     """
+    import torch
     from accelerate import Accelerator
 
     from flexeval.cli import output
@@ -43,7 +44,9 @@ def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> 
     from flexeval.grpo.training import train
     from flexeval.models.files import find_checkpoint
 
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if config.bf16 else "no")
+    # Left to itself, accelerate takes MPS, on which no model loads.
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if config.bf16 else "no")
     if device not in ("auto", accelerator.device.type):
         raise InputError(
             f"trainings run on {accelerator.device.type} here, not on {device!r}; give auto or cpu, and choose among "

@@ -23,6 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from flexeval.grading.processors import processors
+
 CPU_SECONDS = 3
 WALL_SECONDS = 15.0
 START_SECONDS = 120.0
@@ -44,14 +46,15 @@ class MathWorkers:
     ) -> None:
         """
         Args:
-            workers: most processes at a time; None takes one per processor. None is started before it is needed.
+            workers: most processes at a time; None stands for one per processor that this process may use. They are
+                started when needed.
             cpu_seconds: processor time that one comparison may use.
             wall_seconds: time after which a comparison is ended whatever it was doing.
         """
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
         self._slots: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
-        self._count = workers or os.cpu_count() or 1
+        self._count = workers or processors()
         for _ in range(self._count):
             self._slots.put(None)
         self._verdict = functools.lru_cache(maxsize=REMEMBERED)(self._ask)
@@ -157,7 +160,7 @@ class _Worker:
 
     def _why_it_ended(self) -> str:
         code = self._process.wait()
-        if code == -signal.SIGXCPU:
+        if code == -signal.SIGPROF:
             return "no result within the processor time allowed"
         return f"the comparing process ended with status {code}"
 

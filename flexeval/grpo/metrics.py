@@ -134,7 +134,6 @@ class Tally:
 def _summed(counts: Mapping[str, float], accelerator: Any) -> dict[str, float]:
     """The sums over all processes, each of which has the same names."""
     names = sorted(counts)
-    # float64 where the device has it: sums of a million positions stay exact.
-    dtype = torch.float32 if accelerator.device.type == "mps" else torch.float64
-    values = torch.tensor([counts[name] for name in names], dtype=dtype, device=accelerator.device)
+    # In float64 sums of a million positions stay exact.
+    values = torch.tensor([counts[name] for name in names], dtype=torch.float64, device=accelerator.device)
     return dict(zip(names, accelerator.reduce(values, "sum").tolist(), strict=True))

@@ -31,7 +31,7 @@ class Processes:
             from accelerate.utils import parse_flag_from_env
 
             # Left to itself, accelerate takes processes that share a CPU for so many single ones.
-            cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+            cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
             self.state = PartialState(cpu=cpu, timeout=PATIENCE)
             if self.state.num_processes != launched:
                 raise RuntimeError(f"{launched} processes were launched, but accelerate knows {self.size}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.grading.processors import processors
 from flexeval.lm_harness.arguments import read_value
 from flexeval.lm_harness.instance import SampleInstance
 from flexeval.records import Prompt
@@ -130,7 +130,7 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
             return metrics
         problem = self._problems[doc["problem_id"]]
         # By threads: what takes long in a grader happens in processes of its own.
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(processors()) as pool:
             correct = sum(
                 grade.correct for grade in pool.map(lambda text: grade_of(self._task, problem, text), results)
             )

@@ -29,7 +29,8 @@ def load_model(
 
     Args:
         spec: the bundled model ("tiny"), a short name (`flexeval ls models`), a folder, or a hub id "org/name".
-        device: "auto" takes CUDA, then MPS, then the CPU; or a device of torch's.
+        device: "auto" takes CUDA where there is a GPU, else the CPU; or "cpu", "cuda", "cuda:1", ... Not MPS: it has no
+            float64, in which tokens are drawn.
         dtype: "auto" keeps the checkpoint's type on an accelerator and takes float32 on the CPU; or "float32",
             "bfloat16", "float16".
         trust_remote_code: run the checkpoint's own code, if it belongs to none of these families.
@@ -60,9 +61,9 @@ def check_device(name: str) -> None:
 
 
 def _device(name: str) -> torch.device:
+    if name.partition(":")[0] == "mps":
+        raise InputError("MPS has no float64, in which tokens are drawn; use device 'cpu'")
     available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
     if torch.cuda.is_available():
         available[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if name == "auto":

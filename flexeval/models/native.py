@@ -1,7 +1,7 @@
 """A checkpoint of a known family, computed by transformers' own Llama, Qwen2 or Qwen3 layers.
 
 The layers are made bidirectional by one field of their configuration (`is_causal`), and the weights are renamed on
-the way in. In float32 the results equal those of the checkpoints' own code to the last bits. Knows no orders, no
+the way in. In float32 the results are those of the checkpoints' own code, up to how kernels round. Knows no orders, no
 steps and no randomness.
 """
 
@@ -114,7 +114,7 @@ def load_native(
         module,
         shifted=family.shifted,
         # Rotary embeddings are relative, so both ways of counting agree but for rounding. In float32 LLaDA's own way
-        # gives its numbers to the last bit; in half precision it would let padding change the result 4 times as much.
+        # rounds as its code does; in half precision it would let padding change the result 4 times as much.
         slot_positions=family.slot_positions and dtype == torch.float32,
         logit_scale=blueprint.logit_scale,
         name=checkpoint.name,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from flexeval.grading.processors import processors
 from flexeval.records import Grade
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def graded(items: Iterable[T], grade: Callable[[T], Grade], *, threads: int | No
             place of the verdict.
     """
     waiting: deque[tuple[T, Future[Grade]]] = deque()
-    pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)))
+    pool = ThreadPoolExecutor(threads or processors())
     source, end = iter(items), None
     try:
         while end is None:

@@ -101,6 +101,7 @@ def test_several_completions_a_question_give_pass_at_k(grade: Grade) -> None:
     assert "pass@" not in grade("one.jsonl")
 
 
+@pytest.mark.linux
 def test_programs_run_in_the_sandbox_with_the_tests_of_their_problem(
     grade: Grade, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,8 @@ from flexeval.cli.main import main
 from flexeval.grading.sandbox import Sandbox, describe_isolation
 from flexeval.tasks import humaneval
 
+pytestmark = pytest.mark.linux
+
 pytestmark = pytest.mark.usefixtures("in_tmp", "data")
 SMALL = ("--task", "humaneval", "--data-dir", "data", "--gen-length", "8")
 PROBLEM = {

@@ -14,6 +14,8 @@ from flexeval.records import Problem
 from flexeval.tasks.humaneval import HumanEval
 from flexeval.tasks.mbpp import MBPP
 
+pytestmark = pytest.mark.linux
+
 HUMANEVAL_SAMPLE = {f"humaneval/{n}" for n in (0, 32, 33, 38, 50, 53, 95, 137)}
 """Among them those whose tests use helpers of the prompt, name their function, or draw random arguments."""
 MBPP_SAMPLE = {f"mbpp/{n}" for n in (11, 18, 40, 88, 122, 126, 367, 490)}

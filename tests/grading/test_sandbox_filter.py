@@ -13,6 +13,8 @@ import pytest
 from flexeval.grading.sandbox import seccomp
 from flexeval.grading.sandbox.syscalls import AARCH64, NUMBERS, X86_64
 
+pytestmark = pytest.mark.linux
+
 ALLOWED, KILLED = 0x7FFF0000, 0x80000000
 REFUSED, ABSENT = 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

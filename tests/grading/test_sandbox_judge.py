@@ -8,6 +8,8 @@ import pytest
 
 from flexeval.grading.sandbox import Limits, ProgramCheck, Sandbox, Verdict
 
+pytestmark = pytest.mark.linux
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from flexeval.grading.sandbox.scratch import Scratch
+
+pytestmark = pytest.mark.linux
 
 
 def test_everything_goes_and_nothing_outside_does(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from checkpoints import write_llada, write_qwen, write_tokenizer
+from precision import assert_equal_but_rounding
 from safetensors import safe_open
 
 from flexeval import load_model
@@ -47,8 +48,8 @@ def test_a_layout_is_written_as_it_was_read(tmp_path, write):
     write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(source)), LINEAGE)
 
     again = load_model(tmp_path / "trained", device="cpu")
-    assert torch.equal(logits_of(again), logits_of(model))
-    assert not torch.equal(logits_of(again), untrained)
+    assert_equal_but_rounding(logits_of(again), logits_of(model))
+    assert not torch.allclose(logits_of(again), untrained, rtol=0.01)
     assert names_in(tmp_path / "trained") == names_in(source)
     assert json.loads((tmp_path / "trained/config.json").read_text())["torch_dtype"] == "float32"
     assert not list(tmp_path.glob("*.partial"))
@@ -91,7 +92,7 @@ def test_adapters_are_folded_into_the_weights(tmp_path, llada_folder):
     write_model(tmp_path / "trained", model.module.state_dict(), find_checkpoint(str(llada_folder)), LINEAGE)
     again = load_model(tmp_path / "trained", device="cpu")
     assert names_in(tmp_path / "trained") == names_in(llada_folder)
-    torch.testing.assert_close(logits_of(again), logits_of(model), rtol=1e-4, atol=1e-4)
+    assert_equal_but_rounding(logits_of(again), logits_of(model))
     assert (logits_of(again) - logits_of(load_model(llada_folder, device="cpu"))).abs().max() > 0.1
 
 
@@ -127,9 +128,9 @@ def test_a_network_without_its_adapters_is_what_it_was(llada_folder):
             torch.nn.init.normal_(weight, generator=torch.manual_seed(1))
     trained = logits_of(model)
     with without_adapters(model.module):
-        assert torch.equal(logits_of(model), before)
-    assert torch.equal(logits_of(model), trained)
-    assert not torch.equal(trained, before)
+        assert_equal_but_rounding(logits_of(model), before)
+    assert_equal_but_rounding(logits_of(model), trained)
+    assert not torch.allclose(trained, before, rtol=0.01)
     assert all(weight.requires_grad == ("lora_" in name) for name, weight in model.module.named_parameters())
 
 

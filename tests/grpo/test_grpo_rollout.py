@@ -13,6 +13,8 @@ from grpo_toys import ToyPredictor, make_trainer
 from flexeval.grpo.rollout import completion
 from flexeval.tasks.mbpp import MBPP
 
+pytestmark = pytest.mark.linux
+
 ROW = {
     "task_id": 601,
     "text": "Write a function to double a number.",

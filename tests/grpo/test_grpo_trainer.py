@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from grpo_toys import ToyPredictor, ToyTask, make_trainer
+from precision import LOGITS, assert_equal_but_rounding, near, rounding
 
 from flexeval.errors import InputError
 from flexeval.grpo.policy import Policy
@@ -70,7 +71,7 @@ def test_the_bundled_model_samples_and_trains_the_same_distribution():
     update = trainer.prepare(rollout, np.tile([1.0, -1.0, 1.0, -1.0], (2, 1)))
     totals = trainer.accumulate(update)
     assert totals["readings"] > 32
-    assert totals["drift"] / totals["readings"] < 1e-5
+    assert totals["drift"] / totals["readings"] < rounding(LOGITS)
 
 
 def test_more_updates_on_a_rollout_move_the_ratio():
@@ -130,7 +131,7 @@ def test_the_reference_of_adapters_is_the_model_without_them(llada_folder):
     copy = Policy(load_model(llada_folder, device="cpu"))
     for batch in update.batches:
         expected = copy(batch).detach()
-        torch.testing.assert_close(update.reference_log_prob_M[batch.reading_M], expected)
+        assert update.reference_log_prob_M[batch.reading_M].tolist() == near(expected.tolist())
         assert not torch.allclose(trainer.policy(batch).detach(), expected, atol=1e-3)
 
 
@@ -198,7 +199,7 @@ def test_recomputing_activations_changes_no_gradient(llada_folder):
         for on in (False, True)
     ]
     for name, gradient in found[0].items():
-        torch.testing.assert_close(found[1][name], gradient, rtol=1e-6, atol=1e-8)
+        assert_equal_but_rounding(found[1][name], gradient)
 
 
 @pytest.mark.parametrize("order", ["confidence", "threshold", "factor", "parallel-2"])

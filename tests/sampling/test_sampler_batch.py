@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import JointOracle, RandomOracle
+from precision import UNIT
 
 from flexeval.errors import InputError
 from flexeval.orders import Order, get_order
@@ -38,9 +39,15 @@ def assert_same(one, other):
     assert one.keys() == other.keys()
     for key, trajectory in one.items():
         for field in dataclasses.fields(trajectory):
-            np.testing.assert_array_equal(
-                getattr(trajectory, field.name), getattr(other[key], field.name), err_msg=f"{field.name} of {key}"
-            )
+            assert_equal(getattr(trajectory, field.name), getattr(other[key], field.name), f"{field.name} of {key}")
+
+
+def assert_equal(got, want, what=""):
+    """Equal; what was measured in float32 but for rounding, since the shape of a batch decides how a row is summed."""
+    if np.asarray(got).dtype == np.float32:
+        np.testing.assert_allclose(got, want, rtol=16 * UNIT, atol=16 * UNIT, err_msg=what)
+    else:
+        np.testing.assert_array_equal(got, want, err_msg=what)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -65,7 +72,7 @@ def test_leaving_at_the_end_of_the_text_changes_no_text(spec):
         end = trajectory.length + 1
         assert trajectory.length == full[key].length
         for name in ("token_ids_G", "commit_step_G", "entropy_G", "rank_G", "passes_G"):
-            np.testing.assert_array_equal(getattr(trajectory, name)[:end], getattr(full[key], name)[:end])
+            assert_equal(getattr(trajectory, name)[:end], getattr(full[key], name)[:end])
         saved += full[key].nfe - trajectory.nfe
         assert (full[key].token_ids_G != oracle.mask_id).all()
     assert saved > 0

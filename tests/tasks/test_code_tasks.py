@@ -79,6 +79,7 @@ def test_a_row_that_names_no_function_is_refused(tmp_path: Path, change: dict[st
         MBPP(data_dir=tmp_path).problems()
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("task_class", [HumanEval, MBPP])
 def test_completions_are_graded_in_the_sandbox(shared_dir: Path, task_class: type[HumanEval] | type[MBPP]) -> None:
     task = task_class(data_dir=shared_dir / "data")

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import Any, Self
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.grading.processors import processors
 from flexeval.grading.sandbox.channel import Channel, ChannelError
 from flexeval.grading.sandbox.check import ProgramCheck, Verdict
 from flexeval.grading.sandbox.codec import decode, encode, refuse_handles
@@ -71,7 +72,7 @@ class Sandbox:
         for layer in layers:
             if layer not in LAYERS:
                 raise did_you_mean("isolation layer", layer, LAYERS)
-        workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        workers = processors() if workers is None else workers
         if workers < 1:
             raise InputError(f"workers must be at least 1, not {workers}")
         self.workers = workers
