@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -18,6 +17,7 @@ from flexeval.cli import (
     bypass,
     compare,
     coverage,
+    endings,
     entropy,
     figures,
     grade,
@@ -110,7 +110,8 @@ def make_parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit status.
 
-    0; 1 when some of many runs failed; 2 for bad input; 130 for Ctrl-C; 141 for a reader that went away.
+    0; 1 when some of many runs failed; 2 for bad input; 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP; 141 for a
+    reader that went away.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
@@ -122,9 +123,8 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         return _fail(str(error))
     except BrokenPipeError:
-        # Whoever read our output has enough (`| head`); the interpreter must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        # Whoever read our output has enough (`| head`).
+        return endings.GONE
     except OSError as error:
         if error.errno in _FULL:
             place = f" ({error.filename})" if error.filename else ""
@@ -135,9 +135,10 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno in _DENIED:
             return _fail(f"cannot use {error.filename!r}: {error.strerror}")
         raise
-    except KeyboardInterrupt:
-        print(f"flexeval: stopped; the same command continues {_stored(arguments)}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        by = f" by {stop}" if isinstance(stop, endings.Stopped) else ""
+        endings.last_words(f"flexeval: stopped{by}; the same command continues {_stored(arguments)}")
+        return endings.status_of(stop)
     return status
 
 
