@@ -10,7 +10,7 @@ import argparse
 import errno
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import flexeval
 from flexeval.cli import (
@@ -31,6 +31,9 @@ from flexeval.cli import (
     sweep,
 )
 from flexeval.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 VERBS = {
     "passk": passk,
@@ -87,6 +90,10 @@ class Parser(argparse.ArgumentParser):
             listed = f"what `{self.prog} --help` lists"
             raise did_you_mean("option", option, self._option_string_actions, listed=listed)
         return parsed, rest
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """As `argparse.ArgumentParser`, which keeps to itself that nobody reads it."""
+        (sys.stdout if file is None else file).write(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         """Raise an InputError instead of printing the usage."""

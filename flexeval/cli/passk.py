@@ -76,8 +76,7 @@ def run(args: argparse.Namespace) -> int:
     task = options.load_task(args, wanted.task)
     wanted = dataclasses.replace(wanted, task=task_spec(task), sampling=options.sampling_config(args, task))
     configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
-    for target in (args.json, args.csv):
-        output.check_target(target)
+    output.check_targets({"--json": args.json, "--csv": args.csv})
 
     runs = _sampled(configs, task, args)
 
