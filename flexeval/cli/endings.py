@@ -1,15 +1,18 @@
 """How a command ends when something outside asks it to: signals, and standard streams that are closed or broken.
 
 Ctrl-C, SIGTERM (clusters preempt with it) and SIGHUP (the terminal is gone) raise `Stopped` in the main thread, so that
-whoever handles Ctrl-C handles all three. A signal that was ignored when the process began (nohup) stays ignored.
+whoever handles Ctrl-C handles all three. On the way out of a first signal, while finished samples are being stored,
+further ones change nothing. A signal that was ignored when the process began (nohup) stays ignored.
 Only `flexeval.__main__` calls this: a library leaves signals and streams alone. It imports nothing of weight, since a
 signal that comes before it is there is answered by Python, with a traceback.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import io
+import itertools
 import os
 import signal
 import sys
@@ -21,9 +24,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PATIENCE = 10.0
-"""Seconds in which a second signal changes nothing, as finished samples are being stored. After that it counts as a
-new one: a library may have swallowed the first."""
+AGAIN = 0.5
+"""Seconds until a signal comes again."""
+TOLD_AFTER = 4
+"""Times that it does before a line says why the process is still there."""
 GONE = 141
 """Exit status when the reader of our output went away, as the shell says it of SIGPIPE."""
 
@@ -106,27 +110,38 @@ class _Listener:
     def __init__(self) -> None:
         self.stop: Stopped | None = None
         """The first signal that came."""
-        self._raised = -PATIENCE
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if now - self._raised < PATIENCE:
-            with contextlib.suppress(OSError):
-                os.write(2, b"flexeval: stopping; what is finished is being stored\n")
+        if self.stop is None:
+            self.stop = Stopped(number)
+            # Not `threading`, whose locks the interrupted code may hold.
+            _thread.start_new_thread(self._insist, ())
+        elif _is_answered():
             return
-        self._raised = now
-        self.stop = self.stop or Stopped(number)
-        raise Stopped(number)
+        raise Stopped(self.stop.number)
+
+    def _insist(self) -> None:
+        """Send the signal again and again until the process ends: a library may swallow the exception of the first."""
+        assert self.stop is not None
+        for repeated in itertools.count():
+            time.sleep(AGAIN)
+            if repeated == TOLD_AFTER:
+                with contextlib.suppress(OSError):
+                    os.write(2, b"flexeval: stopping; what is finished is being stored\n")
+            os.kill(os.getpid(), self.stop.number)
 
     def swallowed(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Ask again when a signal came in a destructor or callback, out of which Python lets no exception."""
+        """Be silent about a signal in a destructor, out of which Python lets no exception; it comes again."""
         if not isinstance(unraisable.exc_value, Stopped):
             sys.__unraisablehook__(unraisable)
-            return
-        from threading import Timer
 
-        self._raised = -PATIENCE
-        Timer(0.01, os.kill, (os.getpid(), unraisable.exc_value.number)).start()
+
+def _is_answered() -> bool:
+    """Whether the code that was interrupted is an `except`, `finally` or `with` block on the way out of a stop."""
+    handled = sys.exception()
+    while handled is not None and not isinstance(handled, Stopped):
+        handled = handled.__context__
+    return handled is not None
 
 
 def _answer(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
