@@ -38,6 +38,8 @@ FLUSH_SHARE = 0.02
 FLUSH_MOST_SECONDS = 60.0
 """A write comes after so many seconds, then after this share of the time so far, and at last after so many seconds: a
 kill costs no more than that. It makes 50 shards in 4 minutes, 180 in 50 minutes, and 60 in every hour after that."""
+LOOK_SECONDS = 1.0
+"""While nothing comes, so often is looked whether a write is due."""
 WAITING = 256
 """Samples that may wait for their grade before no more are begun."""
 
@@ -210,6 +212,7 @@ class _Storage:
         self._moved = threading.Condition()
         """Fewer are waiting, or none will be taken any more."""
         self._error: BaseException | None = None
+        self._closing = False
         self._thread = threading.Thread(target=self._store_all, name="flexeval-storage", daemon=True)
         self._samples: list[GradedSample] = []
         self._seconds = self._stored_seconds = 0.0
@@ -252,6 +255,7 @@ class _Storage:
 
     def close(self) -> None:
         """Wait until everything taken is stored, however often that is interrupted. Raises what went wrong."""
+        self._closing = True
         self._waiting.put(None)
         interrupt: KeyboardInterrupt | None = None
         while self._thread.is_alive():
@@ -282,32 +286,32 @@ class _Storage:
         """The next sample; None after the last."""
         while True:
             try:
-                arrived = self._waiting.get(timeout=self._time_left())
+                arrived = self._waiting.get(timeout=LOOK_SECONDS if self._samples else None)
             except Empty:
-                self._flush()
+                self._flush_if_due()
             else:
                 with self._moved:
                     self._moved.notify()
                 return arrived
 
     def _add(self, sample: _Ungraded, verdict: Future[Grade]) -> None:
-        while not wait([verdict], timeout=self._time_left()).done:
-            self._flush()
+        while not wait([verdict], timeout=LOOK_SECONDS if self._samples else None).done:
+            self._flush_if_due()
         grade = verdict.result()
         self._samples.append(sample.with_grade(grade))
-        if len(self._samples) >= FLUSH_SAMPLES or self._time_left() == 0:
-            self._flush()
+        self._flush_if_due()
         done, correct = self._progress.done + 1, self._progress.correct + grade.correct
         self._progress = dataclasses.replace(self._progress, done=done, correct=correct)
         self._report(self._progress)
 
-    def _time_left(self) -> float | None:
-        """Seconds until a write is due; None when there is nothing to write."""
-        if not self._samples:
-            return None
+    def _flush_if_due(self) -> None:
         now = time.monotonic()
         patience = min(FLUSH_MOST_SECONDS, max(FLUSH_SECONDS, FLUSH_SHARE * (now - self._started)))
-        return max(0.0, self._flushed + patience - now)
+        if self._closing:
+            # Whoever asked us to end may soon kill us, and verdicts can take long.
+            patience = FLUSH_SECONDS
+        if len(self._samples) >= FLUSH_SAMPLES or now - self._flushed >= patience:
+            self._flush()
 
     def _flush(self) -> None:
         """Store what is there. What could not be stored is not tried again: it would be sampled again instead."""
