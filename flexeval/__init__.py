@@ -6,9 +6,11 @@ The names below are imported on first use, so that `import flexeval` costs nothi
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # without `typing`, which would be half of what importing this costs
 if TYPE_CHECKING:
+    from typing import Any
+
     from flexeval.models import load_model as load_model
     from flexeval.orders import get_order as get_order
     from flexeval.sampling import sample as sample

@@ -60,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
-    for target in (args.json, args.csv):
-        output.check_target(target)
+    output.check_targets({"--json": args.json, "--csv": args.csv})
     runs = read_runs(args.runs)
     labels = runs.labels()
 

@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
-from flexeval.cli import options
+from flexeval.cli import options, output
 from flexeval.errors import InputError, one_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from flexeval.models import MaskPredictor
     from flexeval.records import RunConfig
     from flexeval.reproduce.sweep import Cell, Outcome
@@ -43,7 +44,6 @@ def make_runs(
         InputError: a task that cannot be used, a model that cannot be there, a folder that cannot be one, or an option
             of the machine that is refused; before any run.
     """
-    from flexeval.cli import output
     from flexeval.models.files import check_name
     from flexeval.reproduce.sweep import cells, run_cells
     from flexeval.tasks.task import problems_of
@@ -112,7 +112,7 @@ class _Sample:
 @contextmanager
 def _watch(cells: Sequence[Cell], parameters: Mapping[str, float]) -> Iterator[_Lines]:
     """Lines on stderr, or a bar where there is a terminal."""
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = output.messages()
     missing = [cell for cell in cells if cell.stored is None]
     work = {cell.folder: _work(cell, parameters) for cell in missing}
     if not missing or not console.is_terminal:

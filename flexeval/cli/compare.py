@@ -66,8 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from flexeval import stats
     from flexeval.cli import compare_report, output
 
-    for target in (args.json, args.csv):
-        output.check_target(target)
+    output.check_targets({"--json": args.json, "--csv": args.csv})
     runs = pair.read_pair(args)
     ks, budgets, far = _ks(args.k, runs), _budgets(args.nfe, runs), _beyond(args.extrapolate, runs)
 

@@ -46,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli import output
     from flexeval.cli.units import with_units
 
-    for target in (args.json, args.csv):
-        output.check_target(target)
+    output.check_targets({"--json": args.json, "--csv": args.csv})
     runs = pair.read_pair(args)
     found = stats.coverage(*(run.counts() for run in runs))
     labels = runs.labels()

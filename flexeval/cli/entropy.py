@@ -63,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
     options.check_machine(args)
-    for target in (args.json, args.csv):
-        output.check_target(target)
+    output.check_targets({"--json": args.json, "--csv": args.csv})
     runs = read_runs(args.runs)
     if args.counterfactual:
         _add_counterfactuals(runs, args)
@@ -114,10 +113,11 @@ def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
 @contextmanager
 def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Progress over the samples of a run, where there is a terminal."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True, markup=False, highlight=False)
+    from flexeval.cli import output
+
+    console = output.messages()
     with Progress(console=console, disable=not console.is_terminal) as bars:
         bar = bars.add_task(f"{label}: AR counterfactual", total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out is not None and (len(args.paths) > 1 or not _is_file(args.paths[0])):
         raise InputError("--out takes the verdicts on one file of completions; those on runs go into their folders")
-    output.check_target(args.out)
+    output.check_targets({"--out": args.out}, reads=args.paths)
     for path in args.paths:
         if _is_file(path):
             _grade_file(path, args)

@@ -11,13 +11,14 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import flexeval
 from flexeval.cli import (
     bypass,
     compare,
     coverage,
+    endings,
     entropy,
     figures,
     grade,
@@ -31,6 +32,9 @@ from flexeval.cli import (
     sweep,
 )
 from flexeval.errors import InputError, did_you_mean, one_line
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 VERBS = {
     "passk": passk,
@@ -102,6 +106,10 @@ class Parser(argparse.ArgumentParser):
             raise did_you_mean("option", option, self._option_string_actions, listed=listed)
         return parsed, rest
 
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """As `argparse.ArgumentParser`, which keeps to itself that nobody reads it."""
+        (sys.stdout if file is None else file).write(self.format_help())
+
     def error(self, message: str) -> NoReturn:
         """Raise an InputError instead of printing the usage."""
         raise InputError(f"{message}; see `{self.prog} --help`")
@@ -124,7 +132,8 @@ def make_parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit status.
 
-    0; 1 when some of many runs failed; 2 for bad input; 130 for Ctrl-C; 141 for a reader that went away.
+    0; 1 when some of many runs failed; 2 for bad input; 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP; 141 for a
+    reader that went away.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
@@ -137,9 +146,8 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         return _fail(str(error))
     except BrokenPipeError:
-        # Whoever read our output has enough (`| head`); the interpreter must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        # Whoever read our output has enough (`| head`).
+        return endings.GONE
     except OSError as error:
         if error.errno in _FULL:
             place = f" ({error.filename})" if error.filename else ""
@@ -150,9 +158,10 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno in _PATH and error.filename is not None:
             return _fail(f"cannot use {os.fsdecode(error.filename)!r}: {error.strerror}; {_PATH[error.errno]}")
         raise
-    except KeyboardInterrupt:
-        print(f"flexeval: stopped; the same command continues {_stored(arguments)}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        by = f" by {stop}" if isinstance(stop, endings.Stopped) else ""
+        endings.last_words(f"flexeval: stopped{by}; the same command continues {_stored(arguments)}")
+        return endings.status_of(stop)
     return status
 
 

@@ -78,8 +78,7 @@ def run(args: argparse.Namespace) -> int:
     configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
     options.check_machine(args)
     options.check_folder(args.out, what="--out")
-    for target in (args.json, args.csv):
-        output.check_target(target)
+    output.check_targets({"--json": args.json, "--csv": args.csv})
 
     runs = _sampled(configs, task, args)
 

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from flexeval.cli import output
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from flexeval.runs.runner import Progress
 
 Report = Callable[["Progress"], None]
@@ -19,7 +22,7 @@ Report = Callable[["Progress"], None]
 @contextmanager
 def sampling_bars() -> Iterator[Callable[[str], Report]]:
     """A function that opens the bar of an order; what it returns is the runner's `progress`."""
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = output.messages()
     if not console.is_terminal:
         yield lambda order: _line(console, order)
         return

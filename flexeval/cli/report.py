@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.report import write_report
     from flexeval.runs.store import read_runs
 
-    output.check_target(args.out)
+    output.check_targets({"--out": args.out})
     write_report(read_runs(args.runs), Path(args.out))
     print(args.out)
     return 0

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
     configs = expand({"limit": [str(DEFAULT_LIMIT)], **_settings(args)})
     options.check_machine(args)
-    output.check_target(args.csv)
+    output.check_targets({"--csv": args.csv})
     outcomes = cells.make_runs(configs, args, args.out, parameters={})
     runs = RunSet(tuple(outcome.run for outcome in outcomes if outcome.run is not None))
     if len(runs):

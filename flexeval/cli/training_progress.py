@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from flexeval.cli import output
 from flexeval.grpo.log import has_tensorboard
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def training_report(config: GRPOConfig, out: Path, accelerator: Any) -> Iterator
         out: the run folder, which is named first.
         accelerator: accelerate's; processes but the first stay silent.
     """
-    console = Console(stderr=True, markup=False, highlight=False, quiet=not accelerator.is_main_process)
+    console = output.messages(quiet=not accelerator.is_main_process)
     processes = f", {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
     for line in (
         f"{config.model} on {config.task}, {config.rollout_order}{' (fast)' if config.fast else ''}, "

@@ -10,8 +10,8 @@ from flexeval.errors import InputError
 from flexeval.figures import FIGURES
 from flexeval.figures.figure import Figure, Unavailable
 from flexeval.plots.render import rendered
-from flexeval.runs.files import replace_file
 from flexeval.runs.store import RunSet
+from flexeval.runs.target import write_target
 
 
 def _to_stderr(line: str) -> None:
@@ -68,5 +68,5 @@ def _write(figure: Figure, runs: RunSet, out: Path) -> list[Path]:
         out / f"{figure.name}.csv": data.to_csv(index=False).encode(),
     }
     for path, content in contents.items():
-        replace_file(path, content)
+        write_target(path, content)
     return list(contents)

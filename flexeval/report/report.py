@@ -18,8 +18,8 @@ from flexeval.report.reach import coverage_section, pass_at_k_section
 from flexeval.report.settings import settings_section
 from flexeval.report.verdicts import claims_section
 from flexeval.report.viewer import viewer_section
-from flexeval.runs.files import replace_file
 from flexeval.runs.store import RunSet
+from flexeval.runs.target import write_target
 
 LARGEST_PAGE = 5_000_000
 """Bytes of a page: it is to open at once, also on a phone."""
@@ -36,7 +36,7 @@ def write_report(runs: RunSet, path: Path) -> None:
         InputError: as `render`.
         OSError: it could not be written; an old file is untouched.
     """
-    replace_file(path, render(runs))
+    write_target(path, render(runs))
 
 
 def render(runs: RunSet) -> bytes:

@@ -9,8 +9,9 @@ from typing import Any
 
 from flexeval.claims import Finding, findings_frame, findings_markdown
 from flexeval.reproduce.tables import pass_at_k_frame, pass_at_k_markdown
-from flexeval.runs.files import replace_file, to_json
+from flexeval.runs.files import to_json
 from flexeval.runs.store import RunSet
+from flexeval.runs.target import write_target
 
 PASS_AT_K = "pass_at_k"
 CLAIMS = "claims"
@@ -58,7 +59,7 @@ are compared. What each claim measures and where its bounds are stands in the do
 
 
 def _write(path: Path, text: str) -> None:
-    replace_file(path, text.encode())
+    write_target(path, text.encode())
 
 
 def _without_nan(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

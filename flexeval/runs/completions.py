@@ -17,8 +17,9 @@ import pandas as pd
 from flexeval.errors import InputError, did_you_mean
 from flexeval.grading.answers import before_end_token
 from flexeval.records import Grade, Problem
-from flexeval.runs.files import replace_file, to_json
+from flexeval.runs.files import to_json
 from flexeval.runs.grading import graded
+from flexeval.runs.target import write_target
 from flexeval.tasks import Task
 from flexeval.tasks.data import Row, read_json_lines
 from flexeval.tasks.task import GradesAnyTarget, grade_of, problems_of
@@ -91,7 +92,7 @@ def write_graded(path: Path, completions: Sequence[GradedCompletion]) -> None:
         )
         for graded in completions
     ]
-    replace_file(path, "".join(f"{line}\n" for line in lines).encode())
+    write_target(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 
 
 class _ProblemFinder:

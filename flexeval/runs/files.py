@@ -93,9 +93,9 @@ def drop_temporaries(folder: Path) -> None:
         temporary.unlink()
 
 
-def to_json(value: Mapping[str, Any], *, indent: int | None = None) -> str:
+def to_json(value: Mapping[str, Any], *, indent: int | None = None, ascii_only: bool = False) -> str:
     """Standard JSON: NaN is an error rather than a word that other readers refuse."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,17 @@ It knows the order of things. How samples are drawn, graded and stored stands el
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol, runtime_checkable
 
 from flexeval.errors import InputError
+from flexeval.grading.processors import processors
 from flexeval.models.context import encode_prompt
 from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor
@@ -20,9 +24,9 @@ from flexeval.orders import Order, get_order
 from flexeval.records import Grade, Prompt, RunConfig, SamplingConfig, SamplingEffort, Trajectory
 from flexeval.runs.config import canonical_config, run_prompt
 from flexeval.runs.environment import environment
-from flexeval.runs.grading import graded
 from flexeval.runs.layout import GradedSample, stored_problem
 from flexeval.runs.reader import Run, read_run
+from flexeval.runs.tokens import Pair
 from flexeval.runs.writer import RunWriter, open_run
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks import Task, task_spec
@@ -32,8 +36,13 @@ FLUSH_SAMPLES = 1024
 """Graded samples held in memory at most."""
 FLUSH_SECONDS = 5.0
 FLUSH_SHARE = 0.02
-"""A write comes after so many seconds, and then after this share of the time so far: a kill costs no more than that,
-and the number of shards grows with the logarithm of the time only."""
+FLUSH_MOST_SECONDS = 60.0
+"""A write comes after so many seconds, then after this share of the time so far, and at last after so many seconds: a
+kill costs no more than that. It makes 50 shards in 4 minutes, 180 in 50 minutes, and 60 in every hour after that."""
+LOOK_SECONDS = 1.0
+"""While nothing comes, so often is looked whether a write is due."""
+WAITING = 256
+"""Samples that may wait for their grade before no more are begun."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +131,7 @@ def run(
         predictor: the model of `config.model`.
         task: the task of `config.task`, with its data.
         batch_size: samples in flight; None lets the sampler choose. Changes no sample.
-        progress: called once at the start and after every sample.
+        progress: called once at the start, and after every sample by another thread, one call at a time.
         make_sampler: constructs the sampler.
 
     Returns:
@@ -147,39 +156,93 @@ def run(
 
     stored = [stored_problem(problem, prompts[problem.id]) for problem in problems]
     with open_run(out, config, stored, _record(predictor, task, run_prompt(config, task, problems[0]))) as writer:
-        missing = writer.missing(num_samples=config.num_samples, limit=config.limit)
-        # All samples of a problem stand side by side: their first canvases are equal and merge.
-        requests = (SampleRequest(problem_id=id_, sample_index=i, prompt_ids=prompts[id_]) for id_, i in missing)
+        missing = writer.count_missing(num_samples=config.num_samples, limit=config.limit)
         total = len(problems) * config.num_samples
-        done, correct = total - len(missing), 0
+        at_first = Progress(done=total - missing, total=total, correct=0)
         report = progress or (lambda _: None)
-        report(Progress(done=done, total=total, correct=correct))
+        report(at_first)
         by_id = {problem.id: problem for problem in problems}
-        buffer = _Buffer(writer, sampler)
+        storage = _Storage(
+            writer,
+            sampler,
+            grade=lambda sample: grade_of(task, by_id[sample.problem_id], sample.text),
+            progress=at_first,
+            report=report,
+        )
+        # All samples of a problem stand side by side: their first canvases are equal and merge.
+        requests = (
+            SampleRequest(problem_id=id_, sample_index=i, prompt_ids=prompts[id_])
+            for id_, i in storage.paced(writer.missing(num_samples=config.num_samples, limit=config.limit))
+        )
         try:
-            trajectories = buffer.timed(sampler.run(requests) if missing else iter(()))
-            drawn = (_decoded(trajectory, predictor) for trajectory in trajectories)
-            # By threads, so that the sampler does not wait for slow graders.
-            for sample, grade in graded(drawn, lambda sample: grade_of(task, by_id[sample.problem_id], sample.text)):
-                buffer.add(sample.with_grade(grade))
-                done, correct = done + 1, correct + grade.correct
-                report(Progress(done=done, total=total, correct=correct))
+            storage.start()
+            for trajectory in storage.timed(sampler.run(requests) if missing else iter(())):
+                storage.take(_decoded(trajectory, predictor))
         finally:
-            buffer.flush()
+            storage.close()
         writer.finish()
     return read_run(out).part(num_samples=config.num_samples, limit=config.limit)
 
 
-class _Buffer:
-    """Finished samples on their way to the disk, and what they took."""
+class _Storage:
+    """Finished samples on their way to the disk: graded by several threads, written by another one.
 
-    def __init__(self, writer: RunWriter, sampler: AnySampler) -> None:
+    So a write that is due waits neither for a grader nor for the next sample; and an interrupt, which Python raises in
+    the main thread, cannot come between a finished sample and the disk.
+    """
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        sampler: AnySampler,
+        *,
+        grade: Callable[[_Ungraded], Grade],
+        progress: Progress,
+        report: Callable[[Progress], None],
+    ) -> None:
+        """
+        Args:
+            writer: of the run folder.
+            sampler: for what the samples took.
+            grade: called from several threads.
+            progress: before the first sample.
+            report: told of every sample, by the thread that writes.
+        """
         self._writer = writer
         self._sampler = sampler
+        self._grade = grade
+        self._progress = progress
+        self._report = report
+        self._graders = ThreadPoolExecutor(processors())
+        self._waiting: SimpleQueue[tuple[_Ungraded, Future[Grade]] | None] = SimpleQueue()
+        """In the order in which they finished; None ends it."""
+        self._moved = threading.Condition()
+        """Fewer are waiting, or none will be taken any more."""
+        self._error: BaseException | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._store_all, name="flexeval-storage", daemon=True)
         self._samples: list[GradedSample] = []
-        self._seconds = 0.0
+        self._seconds = self._stored_seconds = 0.0
         self._evaluations = self._distinct = 0
         self._started = self._flushed = time.monotonic()
+
+    # ----- in the thread of the sampler -----
+
+    def start(self) -> None:
+        """Begin to store what is taken."""
+        self._thread.start()
+
+    def paced(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """The same samples to draw, held back while too many wait for their grade.
+
+        Here and not where they are taken: there, an interrupt would lose the samples that finished together.
+        """
+        for pair in pairs:
+            asked = time.monotonic()
+            with self._moved:
+                self._moved.wait_for(lambda: self._waiting.qsize() < WAITING or self._error is not None)
+            self._seconds -= time.monotonic() - asked
+            yield pair
 
     def timed(self, trajectories: Iterator[Trajectory]) -> Iterator[Trajectory]:
         """The same trajectories; counts the time that the sampler takes for them."""
@@ -191,27 +254,86 @@ class _Buffer:
                 return
             yield trajectory
 
-    def add(self, sample: GradedSample) -> None:
-        self._samples.append(sample)
-        now = time.monotonic()
-        patience = max(FLUSH_SECONDS, FLUSH_SHARE * (now - self._started))
-        if len(self._samples) >= FLUSH_SAMPLES or now - self._flushed >= patience:
-            self.flush()
+    def take(self, sample: _Ungraded) -> None:
+        """Have a sample graded and stored. Raises what went wrong with an earlier one."""
+        if self._error is not None:
+            raise self._error
+        self._waiting.put((sample, self._graders.submit(self._grade, sample)))
 
-    def flush(self) -> None:
+    def close(self) -> None:
+        """Wait until everything taken is stored, however often that is interrupted. Raises what went wrong."""
+        self._closing = True
+        self._waiting.put(None)
+        interrupt: KeyboardInterrupt | None = None
+        while self._thread.is_alive():
+            try:
+                self._thread.join()
+            except KeyboardInterrupt as another:
+                interrupt = another
+        self._graders.shutdown(cancel_futures=True)
+        if error := self._error or interrupt:
+            raise error
+
+    # ----- in the thread that writes -----
+
+    def _store_all(self) -> None:
+        try:
+            try:
+                while (next_one := self._arrived()) is not None:
+                    self._add(*next_one)
+            finally:
+                self._flush()
+        except BaseException as error:
+            # Raised in the other thread, at the next sample or at the end.
+            self._error = error
+            with self._moved:
+                self._moved.notify()
+
+    def _arrived(self) -> tuple[_Ungraded, Future[Grade]] | None:
+        """The next sample; None after the last."""
+        while True:
+            try:
+                arrived = self._waiting.get(timeout=LOOK_SECONDS if self._samples else None)
+            except Empty:
+                self._flush_if_due()
+            else:
+                with self._moved:
+                    self._moved.notify()
+                return arrived
+
+    def _add(self, sample: _Ungraded, verdict: Future[Grade]) -> None:
+        while not wait([verdict], timeout=LOOK_SECONDS if self._samples else None).done:
+            self._flush_if_due()
+        grade = verdict.result()
+        self._samples.append(sample.with_grade(grade))
+        self._flush_if_due()
+        done, correct = self._progress.done + 1, self._progress.correct + grade.correct
+        self._progress = dataclasses.replace(self._progress, done=done, correct=correct)
+        self._report(self._progress)
+
+    def _flush_if_due(self) -> None:
+        now = time.monotonic()
+        patience = min(FLUSH_MOST_SECONDS, max(FLUSH_SECONDS, FLUSH_SHARE * (now - self._started)))
+        if self._closing:
+            # Whoever asked us to end may soon kill us, and verdicts can take long.
+            patience = FLUSH_SECONDS
+        if len(self._samples) >= FLUSH_SAMPLES or now - self._flushed >= patience:
+            self._flush()
+
+    def _flush(self) -> None:
         """Store what is there. What could not be stored is not tried again: it would be sampled again instead."""
         samples, self._samples = self._samples, []
         if not samples:
             return
-        counters = self._sampler.counters
+        counters, seconds = self._sampler.counters, self._seconds
         effort = SamplingEffort(
             samples=len(samples),
-            seconds=self._seconds,
+            seconds=seconds - self._stored_seconds,
             evaluations=counters.evaluations - self._evaluations,
             distinct=counters.distinct - self._distinct,
         )
         self._writer.append(samples, effort)
-        self._seconds = 0.0
+        self._stored_seconds = seconds
         self._evaluations, self._distinct = counters.evaluations, counters.distinct
         self._flushed = time.monotonic()
 

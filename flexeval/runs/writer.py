@@ -55,10 +55,16 @@ class RunWriter:
     def __contains__(self, pair: Pair) -> bool:
         return pair in self._done
 
-    def missing(self, *, num_samples: int, limit: int | None) -> list[Pair]:
-        """The samples that are not there yet, problem by problem."""
+    def missing(self, *, num_samples: int, limit: int | None) -> Iterator[Pair]:
+        """The samples that are not there yet, problem by problem; found one at a time, for there may be millions."""
         wanted = ((p.id, index) for p in self.problems[:limit] for index in range(num_samples))
-        return [pair for pair in wanted if pair not in self._done]
+        return (pair for pair in wanted if pair not in self._done)
+
+    def count_missing(self, *, num_samples: int, limit: int | None) -> int:
+        """How many samples are not there yet."""
+        wanted = {problem.id for problem in self.problems[:limit]}
+        there = sum(problem_id in wanted and index < num_samples for problem_id, index in self._done)
+        return len(wanted) * num_samples - there
 
     def append(self, samples: Sequence[GradedSample], effort: SamplingEffort) -> None:
         """Add finished samples and what they took.
@@ -96,7 +102,7 @@ class RunWriter:
 
     def finish(self) -> None:
         """Write summary.json if nothing is missing."""
-        if self.missing(num_samples=self.config.num_samples, limit=None):
+        if self.count_missing(num_samples=self.config.num_samples, limit=None):
             return
         rows = read_samples(self.folder).values()
         effort = read_effort(self.folder)
@@ -145,7 +151,7 @@ def open_run(
         else:
             done = set()
         writer = RunWriter(folder, config, problems, done)
-        if writer.missing(num_samples=config.num_samples, limit=None):
+        if writer.count_missing(num_samples=config.num_samples, limit=None):
             (folder / SUMMARY).unlink(missing_ok=True)
         # The configuration comes last: it is what makes this a run folder.
         (folder / TOKENS).mkdir(exist_ok=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
+import time
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
 from oracles import RandomOracle
@@ -10,9 +15,10 @@ from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, m
 
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
-from flexeval.records import Problem
+from flexeval.records import Grade, Problem
 from flexeval.runs import runner
-from flexeval.runs.store import RunSet, read_run, read_runs
+from flexeval.runs.layout import read_config, read_problems
+from flexeval.runs.store import RunSet, open_run, read_run, read_runs
 from flexeval.sampling import Sampler
 
 
@@ -117,6 +123,110 @@ def test_samples_reach_the_disk_as_they_finish(tmp_path, monkeypatch, name, valu
     stored = []
     make(CONFIG, tmp_path, progress=lambda p: stored.append((p.done, len(read_run(tmp_path).samples))))
     assert stored == [(n, n) for n in range(13)]
+
+
+class Endless(FakeSampler):
+    """Draws a few of very many samples and is stopped."""
+
+    def run(self, requests):
+        for request in itertools.islice(requests, 10):
+            yield trajectory(request.problem_id, request.sample_index, self.config.gen_length)
+        raise KeyboardInterrupt
+
+
+def test_samples_to_draw_are_never_listed(tmp_path):
+    # A list of them would fill any memory.
+    config = extended(num_samples=10**12)
+    with pytest.raises(KeyboardInterrupt):
+        make(config, tmp_path, make_sampler=Endless)
+    with open_run(tmp_path, config, read_problems(tmp_path), read_config(tmp_path)[1]) as writer:
+        assert writer.count_missing(num_samples=10**12, limit=None) == 4 * 10**12 - 10
+        assert next(iter(writer.missing(num_samples=10**12, limit=None))) == ("p0", 10)
+
+
+def test_a_write_waits_neither_for_a_grader_nor_for_the_next_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(runner, "FLUSH_SECONDS", 0.05)
+    stored = []
+
+    class Stuck(FakeSampler):
+        def run(self, requests):
+            yield from itertools.islice(super().run(requests), 7)
+            deadline = time.monotonic() + 20
+            while len(read_run(tmp_path).samples) < 7 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            stored.append(len(read_run(tmp_path).samples))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(CONFIG, tmp_path, make_sampler=Stuck)
+    assert stored == [7]
+
+
+def test_however_long_a_run_is_a_write_comes_within_a_minute(monkeypatch):
+    class Writes:
+        def append(self, samples, effort):
+            written.append(clock.now)
+
+    clock, written = SimpleNamespace(now=0.0), []
+    monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    begun = runner.Progress(done=0, total=10**6, correct=0)
+    sampler = FakeSampler(None, None, CONFIG.sampling)
+    storage = runner._Storage(Writes(), sampler, grade=None, progress=begun, report=lambda _: None)
+    verdict = Future()
+    verdict.set_result(Grade(correct=True))
+    for clock.now in range(0, 86_400, 20):
+        storage._add(runner._Ungraded(trajectory=trajectory("p0", 0), text="", pieces=[]), verdict)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(written)]
+    assert max(gaps) == 60
+    assert min(gaps) >= runner.FLUSH_SECONDS
+    assert len(gaps) < 1600, "a day makes no more shards than can be read quickly"
+
+
+def test_interrupts_while_storing_lose_nothing(tmp_path, monkeypatch):
+    """The second comes while verdicts on finished samples are outstanding."""
+
+    class Slow(FakeTask):
+        def grade(self, problem, text):
+            time.sleep(0.1)
+            return super().grade(problem, text)
+
+    join, interrupts = threading.Thread.join, iter([KeyboardInterrupt, KeyboardInterrupt])
+
+    def interrupted(self, timeout=None):
+        for error in interrupts:
+            raise error
+        join(self, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(CONFIG, tmp_path, task=Slow(), make_sampler=Interrupted)
+    assert len(read_run(tmp_path).samples) == 7
+
+
+def test_no_more_samples_are_begun_than_graders_can_follow(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "WAITING", 2)
+    asked, graded = [], threading.Semaphore(0)
+
+    class Held(FakeTask):
+        def grade(self, problem, text):
+            graded.acquire(timeout=20)
+            return super().grade(problem, text)
+
+    class Lazy(FakeSampler):
+        def run(self, requests):
+            for request in requests:
+                asked.append(request)
+                yield trajectory(request.problem_id, request.sample_index, self.config.gen_length)
+
+    thread = threading.Thread(target=make, args=(CONFIG, tmp_path), kwargs={"task": Held(), "make_sampler": Lazy})
+    thread.start()
+    time.sleep(0.5)
+    # One is with the thread that writes, two wait.
+    assert len(asked) <= 3
+    graded.release(100)
+    thread.join()
+    assert read_run(tmp_path).complete
 
 
 class Repeating(FakeTask):

@@ -129,7 +129,7 @@ def test_a_smaller_request_leaves_the_folder_as_large(run):
 
 def test_an_unfinished_folder_has_no_summary(run):
     with reopen_run(run.folder) as writer:
-        assert writer.missing(num_samples=3, limit=None) == []
+        assert not list(writer.missing(num_samples=3, limit=None))
     edit_lines(run.folder / "samples.jsonl", lambda lines: lines[:-1])
     make(extended(num_samples=1, limit=1), run.folder)
     assert not (run.folder / "summary.json").exists()
@@ -150,7 +150,7 @@ def test_leftovers_of_a_kill_are_removed(run):
     with (run.folder / "sampling.jsonl").open("a") as effort:
         effort.write('{"samples": 1')
     with reopen_run(run.folder) as writer:
-        missing = writer.missing(num_samples=3, limit=None)
+        missing = list(writer.missing(num_samples=3, limit=None))
         assert missing == sorted((row["problem_id"], row["sample_index"]) for row in map(json.loads, lost))
     assert not list(run.folder.rglob("*.tmp"))
     again = make(CONFIG, run.folder)

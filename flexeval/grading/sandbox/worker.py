@@ -39,6 +39,9 @@ _TRIAL_S = 30.0
 def main() -> None:
     """Serve one harness until it hangs up."""
     channel = _take_over_standard_streams()
+    # A cluster that ends a job may signal all of its processes: ending is for the harness, or this would be a verdict.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     # A process whose parent has died becomes our child, so none can get lost.
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     settings = decode(channel.recv(), refuse_handles)

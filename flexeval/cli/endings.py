@@ -1,0 +1,165 @@
+"""How a command ends when something outside asks it to: signals, and standard streams that are closed or broken.
+
+Ctrl-C, SIGTERM (clusters preempt with it) and SIGHUP (the terminal is gone) raise `Stopped` in the main thread, so that
+whoever handles Ctrl-C handles all three. On the way out of a first signal, while finished samples are being stored,
+further ones change nothing. A signal that was ignored when the process began (nohup) stays ignored.
+Only `flexeval.__main__` calls this: a library leaves signals and streams alone. It imports nothing of weight, since a
+signal that comes before it is there is answered by Python, with a traceback.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import io
+import itertools
+import os
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN = 0.5
+"""Seconds until a signal comes again."""
+TOLD_AFTER = 4
+"""Times that it does before a line says why the process is still there."""
+GONE = 141
+"""Exit status when the reader of our output went away, as the shell says it of SIGPIPE."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def status_of(stop: KeyboardInterrupt) -> int:
+    """The exit status that the shell gives to a process that this signal ended; SIGINT's for a plain Ctrl-C."""
+    return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+
+
+def leave_at_once() -> None:
+    """From now on signals end the process silently: for the time before there is anything to store."""
+    _answer(lambda number, _: os._exit(128 + number))
+
+
+def open_streams() -> None:
+    """Make all three standard streams usable.
+
+    One that is closed becomes the null device: else the next file to be opened would take its place and receive what
+    is printed. What a stream's encoding cannot hold is printed as escapes.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The system gives the lowest free number, which is this stream's own.
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")
+
+
+def run(main: Callable[[], int]) -> int:
+    """Run a command, with signals that stop it; the exit status. Afterwards signals are ignored.
+
+    Raises:
+        Exception: as `main`, unless a signal came before.
+    """
+    listener = _Listener()
+    try:
+        sys.unraisablehook = listener.swallowed
+        _answer(listener)
+        status = main()
+    except SystemExit as end:
+        # How argparse ends --help.
+        if not isinstance(end.code, int | None):
+            raise
+        status = end.code or 0
+    except KeyboardInterrupt as stop:
+        status = status_of(stop)
+    except BrokenPipeError:
+        status = GONE
+    except Exception as error:
+        if listener.stop is None:
+            raise
+        # What a library made of the interrupt, or an error on the way out.
+        last_words(f"flexeval: stopped by {listener.stop} ({type(error).__name__}: {' '.join(str(error).split())})")
+        status = status_of(listener.stop)
+    finally:
+        _answer(signal.SIG_IGN)
+    return _flushed(status)
+
+
+def last_words(line: str) -> None:
+    """Print a line on stderr, if anybody is still there to read it."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+class _Listener:
+    """The signal handler of a running command."""
+
+    def __init__(self) -> None:
+        self.stop: Stopped | None = None
+        """The first signal that came."""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.stop is None:
+            self.stop = Stopped(number)
+            # Not `threading`, whose locks the interrupted code may hold.
+            _thread.start_new_thread(self._insist, ())
+        elif _is_answered():
+            return
+        raise Stopped(self.stop.number)
+
+    def _insist(self) -> None:
+        """Send the signal again and again until the process ends: a library may swallow the exception of the first."""
+        assert self.stop is not None
+        for repeated in itertools.count():
+            time.sleep(AGAIN)
+            if repeated == TOLD_AFTER:
+                with contextlib.suppress(OSError):
+                    os.write(2, b"flexeval: stopping; what is finished is being stored\n")
+            os.kill(os.getpid(), self.stop.number)
+
+    def swallowed(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Be silent about a signal in a destructor, out of which Python lets no exception; it comes again."""
+        if not isinstance(unraisable.exc_value, Stopped):
+            sys.__unraisablehook__(unraisable)
+
+
+def _is_answered() -> bool:
+    """Whether the code that was interrupted is an `except`, `finally` or `with` block on the way out of a stop."""
+    handled = sys.exception()
+    while handled is not None and not isinstance(handled, Stopped):
+        handled = handled.__context__
+    return handled is not None
+
+
+def _answer(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _flushed(status: int) -> int:
+    """The exit status after everything that was printed is out; the interpreter finds nothing left to flush."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                status = status or GONE
+            elif status == 0:
+                last_words(f"flexeval: error: cannot write to {stream.name}: {error.strerror}")
+                status = 2
+    return status
