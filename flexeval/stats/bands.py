@@ -16,7 +16,8 @@ import pandas as pd
 from scipy import stats
 
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, Resampled, differences, resample
+from flexeval.stats.resampling import LEVEL, REPLICATES, Resampled, differences, resample
+from flexeval.stats.verdict import Floats
 
 
 def pass_at_k_band(

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Interval
 from flexeval.stats.pass_at_k import pass_at_k_table
 from flexeval.stats.resampling import LEVEL, REPLICATES, bootstrap_means
+from flexeval.stats.verdict import Interval
 
 
 def accuracy_pairs(counts_a: pd.DataFrame, counts_b: pd.DataFrame) -> pd.DataFrame:
