@@ -37,8 +37,8 @@ def findings_footer(findings: Sequence[Finding]) -> list[str]:
     """What stands below a table of findings: how its verdicts are corrected, and which runs they are not about."""
     measured = sum(finding.p_holm is not None for finding in findings)
     lines = [
-        f"Verdicts are corrected for the {measured} claims that were measured: p is by Holm's step-down over these, and "
-        f"a claim whose p is above {LEVEL:g} is unresolved, also where its interval by itself excludes the bound."
+        f"Verdicts are corrected for the {measured} claims that were measured: p is by Holm's step-down over these, "
+        f"and a claim whose p is above {LEVEL:g} is unresolved, also where its interval by itself excludes the bound."
     ]
     lines += dict.fromkeys(finding.left_out for finding in findings if finding.left_out)
     return lines if measured else lines[1:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from flexeval import stats
@@ -79,7 +79,7 @@ def _difference_table(group: TaskRuns) -> Markup:
     return join([shown, note(_JUDGED) if rows else Markup(""), *reasons])
 
 
-def _judged(row: Mapping[str, Any]) -> str:
+def _judged(row: dict[Hashable, Any]) -> str:
     band = bounds(100 * row["difference"], 100 * row["band_low"], 100 * row["band_high"], "+.1f")
     return f"{band} {row['verdict']}, p {p_value(row['p_value'])}"
 

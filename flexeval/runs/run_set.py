@@ -152,7 +152,7 @@ def pooled(runs: RunSet) -> RunSet:
     by_setting: dict[Hashable, list[Run]] = {}
     for run in runs:
         settings = {name: value for name, value in _settings(run).items() if name not in EXTENT}
-        by_setting.setdefault(tuple(map(repr, settings.values())), []).append(run)
+        by_setting.setdefault((*map(repr, settings.values()), run.lineage), []).append(run)
     kept, left_out = [], list(runs.left_out)
     for alternatives in by_setting.values():
         whole, others = _one_of(alternatives)
@@ -211,15 +211,8 @@ def _joined_rows(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     columns = {}
     for name in frames[0].columns:
         parts = [frame[name] for frame in frames]
-        if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
-            same = all(part.cat.categories.equals(parts[0].cat.categories) for part in parts)
-            columns[name] = (
-                pd.Categorical.from_codes(np.concatenate([part.cat.codes for part in parts]), dtype=parts[0].dtype)
-                if same
-                else union_categoricals(parts)
-            )
-        else:
-            columns[name] = pd.concat(parts, ignore_index=True)
+        words = all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts)
+        columns[name] = union_categoricals(parts) if words else pd.concat(parts, ignore_index=True)
     joined = pd.DataFrame(columns)
     problem, sample = joined["problem_id"].cat.codes.to_numpy(), joined["sample_index"].to_numpy()
     return joined.iloc[np.lexsort((sample, problem))].reset_index(drop=True)
@@ -233,9 +226,9 @@ _PROBLEM = ("problem_id", "question", "target", "prompt_hash")
 def _making(run: Run) -> Hashable:
     """Everything but the seed that decides what a sample of a run is: problems, prompts, model, data, dtype."""
     columns = [name for name in _PROBLEM if name in run.problems]
-    record = {name: value for name, value in run.record.items() if name not in _MACHINE}
+    record = {name: value for name, value in sorted(run.record.items()) if name not in _MACHINE}
     dtype = run.record.get("environment", {}).get("dtype")
-    return to_json([run.problems[columns].to_numpy().tolist(), dict(sorted(record.items())), dtype])
+    return to_json({"problems": run.problems[columns].to_numpy().tolist(), "record": record, "dtype": dtype})
 
 
 def _difference(run: Run, other: Run) -> str:

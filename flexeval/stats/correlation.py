@@ -7,8 +7,10 @@ import pandas as pd
 
 from flexeval.errors import InputError
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.resampling import LEVEL, REPLICATES, bootstrap_means
-from flexeval.stats.verdict import Interval
+from flexeval.stats.resampling import LEVEL, REPLICATES, Resampled, bootstrap_means, normal_score
+from flexeval.stats.verdict import Floats, Interval
+
+_NEARLY_ONE = 1 - 1e-12
 
 
 def accuracy_pairs(counts_a: pd.DataFrame, counts_b: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +29,11 @@ def accuracy_pairs(counts_a: pd.DataFrame, counts_b: pd.DataFrame) -> pd.DataFra
 def accuracy_correlation(
     pairs: pd.DataFrame, *, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
 ) -> Interval:
-    """Pearson's correlation of the accuracies of two orders, with its percentile interval over problems.
+    """Pearson's correlation of the accuracies of two orders, with its interval over problems.
+
+    The interval is symmetric on Fisher's scale, z = artanh r, where the correlation's sampling error depends little on
+    the correlation: z +- bootstrap standard error with Student's tails, turned back. Plain percentiles hold the truth
+    too rarely (results/stats/coverage.md).
 
     Figure 11 of "The Flexibility Trap" (arXiv:2601.15165). Accuracies from n samples carry noise, which pulls the
     correlation towards 0: two runs of one order correlate by less than 1, the more so the smaller n.
@@ -43,12 +49,31 @@ def accuracy_correlation(
     centred = (pairs[["a", "b"]] - pairs[["a", "b"]].mean()).to_numpy()
     a_P, b_P = centred.T
     moments_PK = np.stack([a_P, b_P, a_P * a_P, b_P * b_P, a_P * b_P], axis=1)
-    (estimate,) = _correlation(moments_PK.mean(axis=0)[None])
-    low = high = float("nan")
-    if not np.isnan(estimate):
-        resampled_R = _correlation(bootstrap_means(moments_PK, replicates=replicates, seed=seed))
-        low, high = map(float, np.nanquantile(resampled_R, [(1 - level) / 2, (1 + level) / 2]))
-    return Interval(estimate=float(estimate), low=low, high=high, level=level, problems=len(pairs))
+    estimate = _correlation(moments_PK.mean(axis=0)[None])
+    resampled_R = _correlation(bootstrap_means(moments_PK, replicates=replicates, seed=seed))
+    fisher = Resampled(
+        means_K=_fisher(estimate),
+        replicates_RK=_fisher(resampled_R[~np.isnan(resampled_R)])[:, None],
+        influence_PK=np.zeros((len(pairs), 1)),
+        shares_PK=np.zeros((len(pairs), 1)),
+        problems=len(pairs),
+        tasks=1,
+    )
+
+    def at(score: float) -> tuple[float, float]:
+        if np.isnan(estimate[0]):
+            return float("nan"), float("nan")
+        low, high = (float(np.tanh(bound[0])) for bound in fisher.symmetric_bounds(score))
+        return low, high
+
+    low, high = at(normal_score(level))
+    return Interval(estimate=float(estimate[0]), low=low, high=high, level=level, problems=len(pairs), at=at)
+
+
+def _fisher(correlations: Floats) -> Floats:
+    """Fisher's z; that of a perfect correlation is finite, so that many of them have no spread."""
+    z: Floats = np.arctanh(np.clip(correlations, -_NEARLY_ONE, _NEARLY_ONE))
+    return z
 
 
 def _correlation(means_RK: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> np.ndarray[

@@ -152,8 +152,9 @@ def sign_flip_p(shares_P: Floats) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down: the p-values as they are to be compared with one level for all of them.
 
-    NaN, of what has no estimate, counts as 1. With 5 % asked of each adjusted value, the chance that any true hypothesis is rejected is at most 5 %, however the
-    tests depend on each other (Holm, A simple sequentially rejective multiple test procedure, 1979).
+    With 5 % asked of each adjusted value, the chance that any true hypothesis is rejected is at most 5 %, however the
+    tests depend on each other (Holm, A simple sequentially rejective multiple test procedure, 1979). NaN, of what has
+    no estimate, counts as 1.
     """
     known = [1.0 if math.isnan(p) else p for p in p_values]
     adjusted = [1.0] * len(known)
