@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from flexeval.errors import InputError
+from flexeval.stats.bootstrap import first_column
 from flexeval.stats.pass_at_k import pass_at_k_table
 from flexeval.stats.resampling import LEVEL, REPLICATES, Resampled, bootstrap_means, normal_score
 from flexeval.stats.verdict import Floats, Interval
-
-_NEARLY_ONE = 1 - 1e-12
 
 
 def accuracy_pairs(counts_a: pd.DataFrame, counts_b: pd.DataFrame) -> pd.DataFrame:
@@ -31,9 +30,8 @@ def accuracy_correlation(
 ) -> Interval:
     """Pearson's correlation of the accuracies of two orders, with its interval over problems.
 
-    The interval is symmetric on Fisher's scale, z = artanh r, where the correlation's sampling error depends little on
-    the correlation: z +- bootstrap standard error with Student's tails, turned back. Plain percentiles hold the truth
-    too rarely (results/stats/coverage.md).
+    The interval is BCa over problems with Student's tails, as that of a mean: correlations are skewed near 1, and plain
+    percentiles hold the truth too rarely (results/stats/coverage.md).
 
     Figure 11 of "The Flexibility Trap" (arXiv:2601.15165). Accuracies from n samples carry noise, which pulls the
     correlation towards 0: two runs of one order correlate by less than 1, the more so the smaller n.
@@ -49,31 +47,30 @@ def accuracy_correlation(
     centred = (pairs[["a", "b"]] - pairs[["a", "b"]].mean()).to_numpy()
     a_P, b_P = centred.T
     moments_PK = np.stack([a_P, b_P, a_P * a_P, b_P * b_P, a_P * b_P], axis=1)
-    estimate = _correlation(moments_PK.mean(axis=0)[None])
-    resampled_R = _correlation(bootstrap_means(moments_PK, replicates=replicates, seed=seed))
-    fisher = Resampled(
-        means_K=_fisher(estimate),
-        replicates_RK=_fisher(resampled_R[~np.isnan(resampled_R)])[:, None],
-        influence_PK=np.zeros((len(pairs), 1)),
-        shares_PK=np.zeros((len(pairs), 1)),
+    estimate_K = _correlation(moments_PK.mean(axis=0)[None])
+    if np.isnan(estimate_K).any():
+        nan = float("nan")
+        return Interval(estimate=nan, low=nan, high=nan, level=level, problems=len(pairs), at=lambda score: (nan, nan))
+
+    replicates_R = _correlation(bootstrap_means(moments_PK, replicates=replicates, seed=seed))
+    resampled = Resampled(
+        means_K=estimate_K,
+        replicates_RK=replicates_R[~np.isnan(replicates_R)][:, None],
+        influence_PK=_influence(a_P, b_P, float(estimate_K[0]))[:, None],
+        shares_PK=np.full((len(pairs), 1), estimate_K[0] / len(pairs)),
         problems=len(pairs),
         tasks=1,
     )
-
-    def at(score: float) -> tuple[float, float]:
-        if np.isnan(estimate[0]):
-            return float("nan"), float("nan")
-        low, high = (float(np.tanh(bound[0])) for bound in fisher.symmetric_bounds(score))
-        return low, high
-
+    at = first_column(resampled.bounds)
     low, high = at(normal_score(level))
-    return Interval(estimate=float(estimate[0]), low=low, high=high, level=level, problems=len(pairs), at=at)
+    return Interval(estimate=float(estimate_K[0]), low=low, high=high, level=level, problems=len(pairs), at=at)
 
 
-def _fisher(correlations: Floats) -> Floats:
-    """Fisher's z; that of a perfect correlation is finite, so that many of them have no spread."""
-    z: Floats = np.arctanh(np.clip(correlations, -_NEARLY_ONE, _NEARLY_ONE))
-    return z
+def _influence(a_P: Floats, b_P: Floats, correlation: float) -> Floats:
+    """What each problem adds to the correlation's deviation, to first order: ab - r (a^2 + b^2) / 2, standardised."""
+    a_P, b_P = a_P / a_P.std(), b_P / b_P.std()
+    influence_P: Floats = (a_P * b_P - correlation * (a_P**2 + b_P**2) / 2) / len(a_P)
+    return influence_P
 
 
 def _correlation(means_RK: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> np.ndarray[
