@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from planted import run_of, solved
 
-from flexeval.claims import CLAIMS, examine
+from flexeval.claims import CLAIMS
 from flexeval.claims.selection import groups
 from flexeval.claims.training import TrainingClaim
 from flexeval.models.lineage import Lineage
@@ -161,6 +161,7 @@ def test_times_that_differ_by_a_quarter_are_not_equal(seconds, measured):
 def test_trained_models_are_no_models_of_their_own_beside_their_base():
     base = [run_of(solved(range(80))), run_of(solved(range(50)), "confidence")]
     trained = [after(solved(range(90)), order) for order in ("ar", "confidence")]
+
     def by_themselves(*runs):
         """Without the correction for the other claims, of which there are more beside checkpoints."""
         found = [CLAIMS.get(name)().examine(RunSet(runs)) for name in CLAIMS if name not in TRAINING]
