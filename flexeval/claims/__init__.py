@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from flexeval.claims.claim import Claim, Finding, Measured
-from flexeval.claims.table import findings_frame, findings_markdown
-from flexeval.claims.verdict import Verdict, all_of, verdict
+from flexeval.claims.table import findings_footer, findings_frame, findings_markdown
+from flexeval.claims.verdict import Judgement, Verdict, all_of, judge
 from flexeval.registry import Registry
 from flexeval.runs.store import RunSet
+from flexeval.stats import holm
 
 CLAIMS: Registry[type[Claim]] = Registry("claim")
 """In the order of the table."""
@@ -32,19 +33,26 @@ for _name, _target in [
 
 
 def examine(runs: RunSet) -> list[Finding]:
-    """Every claim on these runs, one finding for each model and task that it is about."""
-    return [finding for name in CLAIMS for finding in CLAIMS.get(name)().examine(runs)]
+    """Every claim on these runs, one finding for each model and task that it is about; a table.
+
+    Verdicts are corrected for the number of findings that something was measured for.
+    """
+    findings = [finding for name in CLAIMS for finding in CLAIMS.get(name)().examine(runs)]
+    corrected = iter(holm([finding.p_value for finding in findings if finding.p_value is not None]))
+    return [finding if finding.p_value is None else finding.among(next(corrected)) for finding in findings]
 
 
 __all__ = [
     "CLAIMS",
     "Claim",
     "Finding",
+    "Judgement",
     "Measured",
     "Verdict",
     "all_of",
     "examine",
+    "findings_footer",
     "findings_frame",
     "findings_markdown",
-    "verdict",
+    "judge",
 ]

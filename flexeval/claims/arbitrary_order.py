@@ -6,10 +6,10 @@ from flexeval import stats
 from flexeval.claims import paper
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group, largest_k
-from flexeval.claims.verdict import verdict, widened
-from flexeval.claims.wording import percent, points, setting
+from flexeval.claims.verdict import judge
+from flexeval.claims.wording import coverage_points, percent, points, setting
 from flexeval.runs.store import Run, alike
-from flexeval.stats import Interval
+from flexeval.stats import Difference, Interval
 
 NOT_WORSE = 0.03
 """The margin of "not worse", a fraction of Pass@k: a loss of three points counts as a loss."""
@@ -17,9 +17,9 @@ NEARLY_ALL = 0.95
 """The share from which a set is nearly a subset: fewer than one problem in twenty lies outside."""
 
 
-def pass_at_k_gap(first: Run, second: Run, k: int) -> Interval:
+def pass_at_k_gap(first: Run, second: Run, k: int) -> Difference:
     """Pass@k of the first run minus that of the second, paired by problem; a fraction."""
-    return widened(stats.pass_at_k_differences(first.counts(), second.counts(), ks=[k])[k])
+    return stats.pass_at_k_differences(first.counts(), second.counts(), ks=[k])[k]
 
 
 class NotWorseAtOne(Claim):
@@ -37,7 +37,7 @@ class NotWorseAtOne(Claim):
         gap = pass_at_k_gap(confidence, ar, 1)
         return Measured(
             interval=gap,
-            verdict=verdict(gap, above=-NOT_WORSE),
+            judgement=judge(gap, above=-NOT_WORSE),
             words=f"Pass@1, confidence minus ar: {points(gap)}, margin {100 * NOT_WORSE:g} points; "
             f"{setting(confidence)}",
         )
@@ -63,8 +63,8 @@ class ArBetterAtLargestK(Claim):
         gap = pass_at_k_gap(ar, confidence, k)
         return Measured(
             interval=gap,
-            verdict=verdict(gap, above=0),
-            words=f"Pass@{k}, ar minus confidence: {points(gap)}; {setting(confidence)}",
+            judgement=judge(gap, above=0),
+            words=f"Pass@{k}, ar minus confidence: {coverage_points(gap)}; {setting(confidence)}",
         )
 
     def paper(self, task: str) -> str | None:
@@ -89,10 +89,13 @@ class NearlySubset(Claim):
         found = stats.coverage(ar.counts(), confidence.counts())
         share = found.share_of_b
         if share is None:
-            share = Interval(estimate=float("nan"), low=float("nan"), high=float("nan"), level=0.95, problems=0)
+            nan = float("nan")
+            share = Interval(
+                estimate=nan, low=nan, high=nan, level=stats.LEVEL, problems=0, at=lambda score: (nan, nan)
+            )
         return Measured(
             interval=share,
-            verdict=verdict(share, above=NEARLY_ALL),
+            judgement=judge(share, above=NEARLY_ALL),
             words=f"ar solves {percent(share)} of what confidence solves, with {k} samples each; only ar "
             f"{found.a_only}, only confidence {found.b_only}, both {found.both}, neither {found.neither} of "
             f"{found.problems} problems; {setting(confidence)}",

@@ -8,7 +8,7 @@ import pandas as pd
 from flexeval import stats
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group, largest_k
-from flexeval.claims.verdict import all_of, verdict, widened
+from flexeval.claims.verdict import all_of, judge
 from flexeval.claims.wording import points, setting
 from flexeval.errors import InputError
 from flexeval.runs.store import Run, alike
@@ -50,11 +50,11 @@ class FallsWithBlockLength(Claim):
             pd.DataFrame({"slope": table_PB.to_numpy() @ part_B.clip(min=0)}, index=table_PB.index)
             for part_B in (weights_B, -weights_B)
         )
-        interval = widened(stats.paired_difference(longer, shorter)["slope"])
+        interval = stats.paired_difference(longer, shorter, largest=float(weights_B.clip(min=0).sum()))["slope"]
         curve = ", ".join(f"{100 * mean:.0f}" for mean in table_PB.mean())
         return Measured(
             interval=interval,
-            verdict=verdict(interval, below=0),
+            judgement=judge(interval, below=0),
             words=f"Pass@{k} per doubling of the block: {points(interval)}; {curve} % at block "
             f"{', '.join(map(str, by_block))}; {setting(next(iter(by_block.values())), block=False)}",
         )
@@ -80,12 +80,12 @@ class LossBetweenOneAndEight(Claim):
         ks = [k for k in AUC_KS if k <= n]
         blocks = (1, EARLY, longest)
         at_1, at_8, at_end = (stats.coverage_auc(by_block[block].counts(), ks) for block in blocks)
-        early = widened(stats.paired_difference(at_1, at_8)["coverage_auc"])
-        late = widened(stats.paired_difference(at_8, at_end)["coverage_auc"])
-        excess = widened(stats.paired_difference(at_1 - at_8, at_8 - at_end)["coverage_auc"])
+        early = stats.paired_difference(at_1, at_8, largest=1.0)["coverage_auc"]
+        late = stats.paired_difference(at_8, at_end, largest=1.0)["coverage_auc"]
+        excess = stats.paired_difference(at_1 - at_8, at_8 - at_end, largest=2.0)["coverage_auc"]
         return Measured(
             interval=early,
-            verdict=all_of(verdict(early, above=0), verdict(excess, above=0)),
+            judgement=all_of(judge(early, above=0), judge(excess, above=0)),
             words=f"CoverageAUC over k = {', '.join(map(str, ks))}: block 1 minus block {EARLY} {points(early)}, block "
             f"{EARLY} minus block {longest} {points(late)}, the first minus the second {points(excess)}; "
             f"{setting(by_block[EARLY], block=False)}",

@@ -1,17 +1,19 @@
 """What a claim is: a sentence of the literature, what to measure, and the rule that decides.
 
 A claim is examined for each model and task that it is about. It reads runs and calls `flexeval.stats`; how an interval
-becomes a verdict stands in `flexeval.claims.verdict`.
+becomes a verdict stands in `flexeval.claims.verdict`. A claim's own verdict is of the claim by itself; the table's is
+corrected for all claims in it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 from flexeval.claims.selection import Group, groups, is_constraint_task
-from flexeval.claims.verdict import Verdict
+from flexeval.claims.verdict import LEVEL, Judgement, Verdict
 from flexeval.errors import InputError
 from flexeval.runs.store import RunSet
 from flexeval.stats import Interval
@@ -23,7 +25,7 @@ class Measured:
 
     interval: Interval
     """Of the quantity that the claim is about, fractions or nats."""
-    verdict: Verdict
+    judgement: Judgement
     words: str
     """The quantity, its interval and what else was measured, with units and settings."""
 
@@ -48,7 +50,19 @@ class Finding:
     """Of the three numbers."""
     paper: str | None
     """What the source reports."""
+    p_value: float | None
+    """Of the claim's contrary, or of the claim where the data point that way; by itself."""
+    p_holm: float | None
+    """The same, corrected for the claims that it stands among; equal to `p_value` for a claim by itself."""
     verdict: Verdict
+    """By `p_holm`."""
+    left_out: str
+    """Which runs of this model and task the claims are not about, in a line; empty when there are none."""
+
+    def among(self, p_holm: float) -> Finding:
+        """The same claim in a table: a verdict that does not survive the correction is unresolved."""
+        verdict = self.verdict if p_holm <= LEVEL else "unresolved"
+        return dataclasses.replace(self, p_holm=p_holm, verdict=verdict)
 
 
 class Claim(ABC):
@@ -68,7 +82,7 @@ class Claim(ABC):
 
     @abstractmethod
     def measure(self, group: Group) -> Measured:
-        """The quantity on the runs of one model and task, and the verdict.
+        """The quantity on the runs of one model and task, and what it says of the claim.
 
         Raises:
             InputError: the runs lack what it needs.
@@ -82,17 +96,17 @@ class Claim(ABC):
         """A finding for each model and task that the claim is about."""
         concerned = [group for group in groups(runs) if self.concerns(group)]
         if not concerned:
-            return [self._finding("", "", self.lacking, None)]
+            return [self._finding("", "", self.lacking, None, left_out="")]
         return [self._examined(group) for group in concerned]
 
     def _examined(self, group: Group) -> Finding:
         try:
             measured = self.measure(group)
         except InputError as error:
-            return self._finding(group.model, group.task, str(error), None)
-        return self._finding(group.model, group.task, measured.words, measured)
+            return self._finding(group.model, group.task, str(error), None, left_out=group.left_out)
+        return self._finding(group.model, group.task, measured.words, measured, left_out=group.left_out)
 
-    def _finding(self, model: str, task: str, words: str, measured: Measured | None) -> Finding:
+    def _finding(self, model: str, task: str, words: str, measured: Measured | None, *, left_out: str) -> Finding:
         return Finding(
             claim=self.name,
             sentence=self.sentence,
@@ -105,5 +119,8 @@ class Claim(ABC):
             high=measured.interval.high if measured else None,
             unit=self.unit,
             paper=self.paper(task),
-            verdict=measured.verdict if measured else "not measured",
+            p_value=measured.judgement.p_value if measured else None,
+            p_holm=measured.judgement.p_value if measured else None,
+            verdict=measured.judgement.verdict if measured else "not measured",
+            left_out=left_out,
         )

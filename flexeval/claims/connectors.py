@@ -7,19 +7,18 @@ from __future__ import annotations
 from flexeval import stats
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group
-from flexeval.claims.verdict import all_of, verdict
+from flexeval.claims.verdict import Judgement, all_of, judge
 from flexeval.claims.wording import nats, points, setting
 from flexeval.errors import InputError
 from flexeval.runs.store import alike
 
-PERMUTATION_LEVEL = 0.05
 GLOBAL_MARGIN = 0.1
 """The margin of "the global mean is not lower": a share of the global mean under AR order."""
 
 
 class ConnectorsBypassed(Claim):
     """Bypass rate of connectors under `confidence` minus that of other words of the same problem at the same position
-    in the block. Holds when the interval lies above 0 and the permutation test of the labels has p < 0.05.
+    in the block. Holds when the interval lies above 0 and the permutation test of the labels rejects, too.
     """
 
     name = "connectors-bypassed"
@@ -31,10 +30,10 @@ class ConnectorsBypassed(Claim):
         run = group.find("confidence")
         columns = ["problem_id", "sample_index", "position", "piece", "in_text", "passes"]
         found = stats.enrichment(stats.words(run.tokens(columns)), run.config.sampling.block)
-        significant = found.p_value < PERMUTATION_LEVEL
+        permuted = Judgement(p_for=found.p_value, p_against=1.0)
         return Measured(
             interval=found.difference,
-            verdict=all_of(verdict(found.difference, above=0), "holds" if significant else "unresolved"),
+            judgement=all_of(judge(found.difference, above=0), permuted),
             words=f"bypass rate of connectors {100 * found.rate:.1f} %, of matched other words "
             f"{100 * found.matched_rate:.1f} %: {points(found.difference)}, permutation test p = {found.p_value:.2g}, "
             f"{found.connectors} connectors; {setting(run)}",
@@ -68,7 +67,7 @@ class ConnectorEntropyLower(Claim):
         mean = float(tokens[1].loc[tokens[1]["in_text"], "entropy"].mean())
         return Measured(
             interval=of_connectors,
-            verdict=all_of(verdict(of_connectors, below=0), verdict(of_all, above=-GLOBAL_MARGIN * mean)),
+            judgement=all_of(judge(of_connectors, below=0), judge(of_all, above=-GLOBAL_MARGIN * mean)),
             words=f"entropy at commit, confidence minus ar: connectors {nats(of_connectors)}, all tokens "
             f"{nats(of_all)}, margin {GLOBAL_MARGIN * mean:.3f}; {setting(confidence)}",
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flexeval.claims.arbitrary_order import pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group, is_constraint_task, largest_k
-from flexeval.claims.verdict import verdict
-from flexeval.claims.wording import points, setting
+from flexeval.claims.verdict import judge
+from flexeval.claims.wording import coverage_points, points, setting
 from flexeval.runs.store import alike
 
 
@@ -31,7 +31,7 @@ class OrderFreedomHelps(Claim):
         gap = pass_at_k_gap(confidence, ar, 1)
         return Measured(
             interval=gap,
-            verdict=verdict(gap, above=0),
-            words=f"Pass@1, confidence minus ar: {points(gap)}; Pass@{k} {points(pass_at_k_gap(confidence, ar, k))}; "
-            f"{setting(confidence)}",
+            judgement=judge(gap, above=0),
+            words=f"Pass@1, confidence minus ar: {points(gap)}; Pass@{k} "
+            f"{coverage_points(pass_at_k_gap(confidence, ar, k))}; {setting(confidence)}",
         )

@@ -6,8 +6,8 @@ from flexeval import stats
 from flexeval.claims.arbitrary_order import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group, largest_k
-from flexeval.claims.verdict import all_of, verdict
-from flexeval.claims.wording import percent, points, setting
+from flexeval.claims.verdict import all_of, judge
+from flexeval.claims.wording import coverage_points, percent, points, setting
 from flexeval.errors import InputError
 from flexeval.runs.store import alike
 
@@ -36,9 +36,9 @@ class TopProbRecovers(Claim):
         gain = pass_at_k_gap(top_prob, confidence, k)
         return Measured(
             interval=gap,
-            verdict=all_of(verdict(gap, above=-NOT_WORSE), verdict(gain, above=0)),
-            words=f"Pass@{k}, top_prob minus ar: {points(gap)}, margin {100 * NOT_WORSE:g} points; minus confidence: "
-            f"{points(gain)}; {setting(top_prob)}",
+            judgement=all_of(judge(gap, above=-NOT_WORSE), judge(gain, above=0)),
+            words=f"Pass@{k}, top_prob minus ar: {coverage_points(gap)}, margin {100 * NOT_WORSE:g} points; minus "
+            f"confidence: {coverage_points(gain)}; {setting(top_prob)}",
         )
 
 
@@ -69,7 +69,7 @@ class CommitsTopTokens(Claim):
         listed = ", ".join(f"{100 * rate.estimate:.1f} % at T = {temperature:g}" for temperature, rate in rates.items())
         return Measured(
             interval=rates[highest],
-            verdict=all_of(*(verdict(rate, below=ALMOST_ONLY) for rate in rates.values())),
+            judgement=all_of(*(judge(rate, below=ALMOST_ONLY) for rate in rates.values())),
             words=f"tokens that were not the likeliest: {listed}; highest {percent(rates[highest])} at "
             f"T = {highest:g}{beside}; {setting(runs[highest])}",
         )
@@ -96,6 +96,7 @@ class EgiExceedsAr(Claim):
         gap = pass_at_k_gap(egi, ar, k)
         return Measured(
             interval=gap,
-            verdict=verdict(gap, above=0),
-            words=f"Pass@{k}, egi minus ar: {points(gap)}; Pass@1 {points(pass_at_k_gap(egi, ar, 1))}; {setting(egi)}",
+            judgement=judge(gap, above=0),
+            words=f"Pass@{k}, egi minus ar: {coverage_points(gap)}; Pass@1 {points(pass_at_k_gap(egi, ar, 1))}; "
+            f"{setting(egi)}",
         )

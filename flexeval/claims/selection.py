@@ -1,23 +1,21 @@
 """Which runs a claim is examined on: plain runs of one model and task, at the settings of the paper.
 
 Plain: one token a step, nothing cut off the distribution, no guidance. The paper's settings: T = 0.6, and semi-
-autoregressive blocks of 32, or of the whole canvas where that is shorter.
+autoregressive blocks of 32, or of the whole canvas where that is shorter. Seeds are pooled. Of several lengths of the
+canvas that one is taken that has runs at the paper's settings, then the one with most runs, then the first.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
 from flexeval.records import SamplingConfig
 from flexeval.registry import parse_spec
-from flexeval.runs.store import Run, RunSet, on_their_own
+from flexeval.runs.store import TEMPERATURE, Run, RunSet, on_their_own, paper_block, pooled
 
-TEMPERATURE = 0.6
-BLOCK = 32
 CONSTRAINT_TASKS = ("sudoku4",)
 """Tasks whose parts constrain each other, where the literature expects order freedom to help; all others are reasoning
 tasks."""
@@ -36,12 +34,15 @@ class Group:
     task: str
     runs: RunSet
     trained: tuple[Checkpoint, ...] = ()
-    """What the model became in trainings, at the same canvas and seed."""
+    """What the model became in trainings, at the same canvas."""
+
+    left_out: str = ""
+    """Which runs of the model and task are not among these, in a line; empty when there are none."""
 
     @property
     def block(self) -> int:
         """The paper's block length on these canvases."""
-        return min(BLOCK, self.runs[0].config.sampling.gen_length)
+        return paper_block(self.runs[0].config.sampling)
 
     def find(self, order: str, *, temperature: float = TEMPERATURE, block: int | None = None) -> Run:
         """The run of an order; AR order at any block length, since it changes nothing there.
@@ -104,17 +105,43 @@ def groups(runs: RunSet) -> list[Group]:
     A trained model whose base is there, too, belongs to the group of its base; without it, it has a group of its own.
     """
     plain = RunSet(tuple(run for run in runs if _is_plain(run.config.sampling)))
-    sets: dict[tuple[str, str], dict[Hashable, list[Run]]] = {}
+    trained = pooled(RunSet(tuple(run for run in plain if run.lineage)))
+    by_task: dict[tuple[str, str], list[Run]] = {}
     for run in on_their_own(plain):
-        sets.setdefault((run.model, run.config.task), {}).setdefault(_canvas(run), []).append(run)
+        by_task.setdefault((run.model, run.config.task), []).append(run)
     found = []
-    for (model, task), by_canvas in sets.items():
-        largest = max(by_canvas.values(), key=len)
-        beside = [run for run in plain if run.config.task == task and _canvas(run) == _canvas(largest[0])]
+    for (model, task), listed in by_task.items():
+        own = pooled(RunSet(tuple(listed)))
+        by_length: dict[int, list[Run]] = {}
+        for run in own:
+            by_length.setdefault(run.config.sampling.gen_length, []).append(run)
+        length = max(by_length, key=lambda each: (any(map(_at_paper_settings, by_length[each])), len(by_length[each])))
+        beside = [run for run in trained if run.config.task == task and run.config.sampling.gen_length == length]
+        left_out = [
+            *own.left_out,
+            *(f"{_runs(len(others))} of length {other}" for other, others in by_length.items() if other != length),
+        ]
+        if rest := sum((run.model, run.config.task) == (model, task) for run in runs) - len(listed):
+            left_out.append(f"{_runs(rest)} with several tokens a step, a cut distribution, or guidance")
         found.append(
-            Group(model=model, task=task, runs=RunSet(tuple(largest)), trained=_checkpoints(beside, base=model))
+            Group(
+                model=model,
+                task=task,
+                runs=RunSet(tuple(by_length[length])),
+                trained=_checkpoints(beside, base=model),
+                left_out=f"Left out, {model}, {task}: {'; '.join(left_out)}." if left_out else "",
+            )
         )
     return found
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'s' if number > 1 else ''}"
+
+
+def _at_paper_settings(run: Run) -> bool:
+    sampling = run.config.sampling
+    return sampling.temperature == TEMPERATURE and sampling.block == paper_block(sampling)
 
 
 def _checkpoints(runs: list[Run], *, base: str) -> tuple[Checkpoint, ...]:
@@ -126,10 +153,6 @@ def _checkpoints(runs: list[Run], *, base: str) -> tuple[Checkpoint, ...]:
         Checkpoint(model=lineage.label, task=own[0].config.task, runs=RunSet(tuple(own)), lineage=lineage)
         for lineage, own in by_lineage.items()
     )
-
-
-def _canvas(run: Run) -> Hashable:
-    return run.config.sampling.gen_length, run.config.sampling.seed
 
 
 def is_constraint_task(task: str) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from flexeval import stats
 from flexeval.claims.arbitrary_order import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
-from flexeval.claims.selection import TEMPERATURE, Checkpoint, Group, largest_k
-from flexeval.claims.verdict import verdict
-from flexeval.claims.wording import percent, points, setting
+from flexeval.claims.selection import Checkpoint, Group, largest_k
+from flexeval.claims.verdict import NO_EVIDENCE, judge
+from flexeval.claims.wording import coverage_points, percent, points, setting
 from flexeval.errors import InputError
 from flexeval.orders import get_order
-from flexeval.runs.store import Run, alike
+from flexeval.runs.store import TEMPERATURE, Run, alike
 from flexeval.stats import Interval
 
 TIME_TOLERANCE = 0.25
@@ -71,7 +71,7 @@ class GrpoRaisesAccuracy(TrainingClaim):
         beside = f", under confidence {points(_gap_at_one(later, earlier))}" if later and earlier else ""
         return Measured(
             interval=gap,
-            verdict=verdict(gap, above=0),
+            judgement=judge(gap, above=0),
             words=f"Pass@1, {checkpoint.model} minus {group.model}: under ar {points(gap)}{beside}; {setting(after)}",
         )
 
@@ -106,7 +106,7 @@ class GainSurvivesParallelDecoding(TrainingClaim):
         listed = "".join(f"; {100 * gaps[one].estimate:+.1f} at {pace[one]:.1f} ({one})" for one in slower)
         return Measured(
             interval=gaps[fastest],
-            verdict=verdict(gaps[fastest], above=0),
+            judgement=judge(gaps[fastest], above=0),
             words=f"Pass@1, {checkpoint.model} minus {group.model}: {points(gaps[fastest])} at {pace[fastest]:.1f} "
             f"tokens a step ({fastest}){listed}; {setting(alike(after[fastest], before[fastest])[0])}",
         )
@@ -137,8 +137,8 @@ class CeilingDoesNotRise(TrainingClaim):
         has_room = 1 - level.estimate > NOT_WORSE
         return Measured(
             interval=gap,
-            verdict=verdict(gap, below=NOT_WORSE) if has_room else "unresolved",
-            words=f"Pass@{k} under ar, {checkpoint.model} minus {group.model}: {points(gap)}, margin "
+            judgement=judge(gap, below=NOT_WORSE) if has_room else NO_EVIDENCE,
+            words=f"Pass@{k} under ar, {checkpoint.model} minus {group.model}: {coverage_points(gap)}, margin "
             f"{100 * NOT_WORSE:g} points, before {percent(level)}; Pass@1 {points(pass_at_k_gap(after, before, 1))}; "
             f"{setting(after)}",
         )
@@ -176,7 +176,7 @@ class ArRolloutsTrainBetter(TrainingClaim):
         )
         return Measured(
             interval=gap,
-            verdict=verdict(gap, above=0),
+            judgement=judge(gap, above=0),
             words=f"Pass@1 under ar after {drawn} rollouts, ar rollouts minus random rollouts: {points(gap)}{beside}; "
             f"{setting(after)}",
         )
@@ -210,7 +210,7 @@ class FastAtEqualTime(TrainingClaim):
         gap = pass_at_k_gap(first, second, 1)
         return Measured(
             interval=gap,
-            verdict=verdict(gap, above=0),
+            judgement=judge(gap, above=0),
             words=f"Pass@1 under ar, {_effort(fast)} minus {_effort(exact)}: {points(gap)}; {setting(first)}",
         )
 

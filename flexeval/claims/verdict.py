@@ -1,57 +1,74 @@
-"""The rule that turns an interval into a verdict. The only one: every claim states its quantity and its bounds, and
-this decides.
+"""What the rule of `flexeval.stats.verdict` makes of a claim: it holds, it does not hold, or it is unresolved.
 
-A claim says that a quantity lies above a bound, below one, or between two. It *holds* when the whole interval does, it
-*does not hold* when the whole interval lies on the other side of a bound, and it is *unresolved* otherwise. "Better"
-has the bound 0; "not worse" has a margin below 0, so that it must be shown and never follows from a wide interval.
+A claim says that a quantity lies above a bound or below one. It *holds* when the quantity lies where the claim says, it
+*does not hold* when it lies on the other side, and it is *unresolved* otherwise. "Better" has the bound 0; "not worse"
+has a margin below 0, so that it must be shown and never follows from a wide interval.
 
-The intervals are two-sided at 95 %, so that a claim whose quantity sits on its bound is taken to hold, wrongly, about
-one time in forty. Nothing is corrected for the number of claims.
+Claims stand in a table, and a table of many would hold some by chance alone. So the p-value of each is corrected by
+Holm's step-down over all claims of the table that were measured: the chance that any of them is decided wrongly, one
+way or the other, is at most 5 % (`LEVEL`). An interval may thus exclude its bound, and the claim be unresolved.
 """
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Literal
 
 from flexeval.stats import Interval
 
 Verdict = Literal["holds", "does not hold", "unresolved", "not measured"]
 
+LEVEL = 0.05
+"""Of all verdicts of a table together."""
 
-def verdict(interval: Interval, *, above: float = -float("inf"), below: float = float("inf")) -> Verdict:
-    """Whether a quantity lies between two bounds.
 
-    Unresolved, too, where there are so few problems that even a unanimous sign would be no evidence at this level
-    (two-sided sign test: 2 * 0.5 ** problems > 1 - level), and where the interval has NaN.
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the data say for a claim and against it: p-values of the contrary, not corrected for other claims."""
 
-    Args:
-        interval: of the quantity.
-        above, below: the bounds, in its unit.
+    p_for: float
+    """Small where the claim holds."""
+    p_against: float
+    """Small where it does not."""
+
+    @property
+    def p_value(self) -> float:
+        """Of the way that the data point."""
+        return min(self.p_for, self.p_against)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of a claim by itself."""
+        if not self.p_value <= LEVEL:
+            return "unresolved"
+        return "holds" if self.p_for < self.p_against else "does not hold"
+
+
+NO_EVIDENCE = Judgement(p_for=1.0, p_against=1.0)
+
+
+def judge(interval: Interval, *, above: float | None = None, below: float | None = None) -> Judgement:
+    """Whether a quantity lies above a bound, or below one; give one of them, in the quantity's unit.
+
+    The p-value is two-sided, as the interval is.
     """
-    if 2 * 0.5**interval.problems > 1 - interval.level:
-        return "unresolved"
-    if interval.low > above and interval.high < below:
-        return "holds"
-    if interval.high < above or interval.low > below:
-        return "does not hold"
-    return "unresolved"
+    bound = above if above is not None else below
+    if bound is None or (above is not None and below is not None):
+        raise ValueError("give one of `above` and `below`")
+    p_value = interval.p_value(bound)
+    if p_value != p_value or interval.estimate == bound:
+        return NO_EVIDENCE
+    holds = interval.estimate > bound if above is not None else interval.estimate < bound
+    return Judgement(p_for=p_value, p_against=1.0) if holds else Judgement(p_for=1.0, p_against=p_value)
 
 
-def all_of(*verdicts: Verdict) -> Verdict:
-    """Of a claim with several parts: it holds when all do, and does not hold as soon as one does not."""
-    if "does not hold" in verdicts:
-        return "does not hold"
-    return "holds" if all(each == "holds" for each in verdicts) else "unresolved"
+def all_of(*parts: Judgement) -> Judgement:
+    """Of a claim with several parts: it holds when all do, and does not hold as soon as one does not.
 
-
-def widened(interval: Interval) -> Interval:
-    """The interval of a mean of values in [-1, 1], with room for what no problem showed.
-
-    Where all problems agree a bootstrap interval has no width, though another problem might differ: with P problems,
-    a share of 1 - (1 - level) ** (1 / P) of all problems could differ and not have been seen (the rule of three).
+    For it speaks the weakest part (an intersection-union test, which needs no correction); against it the strongest,
+    corrected for the number of parts by Bonferroni.
     """
-    if interval.high - interval.low > 1e-12:
-        return interval
-    unseen = 1 - (1 - interval.level) ** (1 / interval.problems)
-    return dataclasses.replace(interval, low=interval.low - unseen, high=interval.high + unseen)
+    return Judgement(
+        p_for=max(part.p_for for part in parts),
+        p_against=min(1.0, len(parts) * min(part.p_against for part in parts)),
+    )

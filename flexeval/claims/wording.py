@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from flexeval.runs.store import Run
-from flexeval.stats import Interval
+from flexeval.stats import Difference, Interval
 
 
 def points(interval: Interval) -> str:
     """A difference of fractions, in percentage points."""
     return f"{100 * interval.estimate:+.1f} points [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
+def coverage_points(difference: Difference) -> str:
+    """A difference of Pass@k at k = n, with the p-value of the exact McNemar test on the problems that one side has."""
+    return f"{points(difference)} (McNemar p = {difference.exact_p:.2g})"
 
 
 def percent(interval: Interval) -> str:

@@ -118,7 +118,9 @@ def _enrichment_row(label: str, found: Enrichment | InputError) -> dict[str, Any
 
     if isinstance(found, InputError):
         return {"run": label, "missing": str(found)}
-    row = pd.json_normalize({"run": label, **dataclasses.asdict(found)}, sep="_")
+    content = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    content |= {name: content[name].numbers() for name in ("difference", "ratio")}
+    row = pd.json_normalize({"run": label, **content}, sep="_")
     differences = ["difference_estimate", "difference_low", "difference_high"]
     return stored.records(with_units(row, percent=["rate", "matched_rate"], points=differences))[0]
 

@@ -23,10 +23,11 @@ examples:
   flexeval compare RUN RUN --diversity --extrapolate 1024
 
 Differences are the first run minus the second, paired by problem, with 95 % intervals over problems; the band
-holds the differences at all k at once. The curves cross where the run that leads at the smallest k falls behind
-for good. CoverageAUC is the mean of Pass@k over the grid of k, each weighted by its stretch of log k. Potential@k
-is the share of failing single samples that k samples turn into a success. pass@NFE is the chance to have solved a
-problem within a total budget of mask-predictor evaluations.
+holds all differences of a table at once. A verdict says above or below where the band does and the exact test of the
+problems that differ agrees (p at most 0.05; at k = n it is McNemar's). The curves cross where the run that leads
+at the smallest k falls behind for good. CoverageAUC is the mean of Pass@k over the grid of k, each weighted by its
+stretch of log k. Potential@k is the share of failing single samples that k samples turn into a success. pass@NFE
+is the chance to have solved a problem within a total budget of mask-predictor evaluations.
 """
 
 

@@ -21,6 +21,12 @@ _COMPARED = {"percent": ["a", "b"], "points": ["difference", "low", "high", "ban
 _OF_A_RUN = {"percent": ["estimate", "low", "high"]}
 _CALLED = {"distinct_answers": "distinct answers", "distinct_texts": "distinct texts", "self_bleu": "self-BLEU"}
 
+_JUDGED = (
+    "The band holds all rows of its table at once with 95 %, and verdicts are of the band; of one row it is the "
+    "interval. p is of the exact test of the problems that differ, each row by itself; at k = n it is McNemar's. Above "
+    "0.05 nothing is resolved."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -66,6 +72,7 @@ def show(console: Console, runs: RunSet, report: Comparison) -> None:
             soft_wrap=True,
         )
         console.print(_by_run(report.extrapolation, "fitted pass@{}", labels))
+    console.print(_JUDGED, soft_wrap=True)
     for line in stored.introduction(labels, runs):
         console.print(line, soft_wrap=True)
 
@@ -107,16 +114,17 @@ def _crossing_row(crossing: Crossing) -> dict[str, Any]:
 
 def _table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
     """One row a column of the comparison; the band where it spans several."""
-    table = Table("", *labels, " − ".join(labels), "verdict")
+    table = Table("", *labels, " − ".join(labels))
     if len(frame) > 1:
         table.add_column("band over all")
+    table.add_column("p", justify="right")
+    table.add_column("verdict")
     for label, row in zip(frame.iloc[:, 0], frame.to_dict("records"), strict=True):
         cells = [name.format(label), f"{100 * row['a']:.1f}", f"{100 * row['b']:.1f}"]
         cells.append(f"{100 * row['difference']:+.1f} {_bounds(row['low'], row['high'])}")
-        cells.append(row["verdict"])
         if len(frame) > 1:
             cells.append(_bounds(row["band_low"], row["band_high"]))
-        table.add_row(*cells)
+        table.add_row(*cells, stored.p_value(row["p_value"]), row["verdict"])
     return table
 
 

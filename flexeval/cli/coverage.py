@@ -66,9 +66,9 @@ def _as_json(found: Coverage) -> dict[str, Any]:
 
     from flexeval.cli.units import with_units
 
-    content = dataclasses.asdict(found)
+    content = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     if found.share_of_b is not None:
-        share = pd.DataFrame([content["share_of_b"]])
+        share = pd.DataFrame([found.share_of_b.numbers()])
         (content["share_of_b"],) = stored.records(with_units(share, percent=["estimate", "low", "high"]))
     return content
 

@@ -38,8 +38,8 @@ class EntropyReport:
     entropy: pd.DataFrame
     """run, group, quantity, estimate, low, high, count, problems."""
     differences: pd.DataFrame
-    """first, second, group, difference, low, high, verdict: of the entropy at commit, to the first run; empty where
-    the runs are not on the same problems."""
+    """first, second, group, difference, low, high, p_value, verdict: of the entropy at commit, to the first run; p by
+    Holm's step-down over the rows, and verdicts by p. Empty where the runs are not on the same problems."""
     words: pd.DataFrame
     """run, and the columns of `highest_entropy_words`."""
 
@@ -83,6 +83,7 @@ def show(console: Console, runs: RunSet, report: EntropyReport) -> None:
     if len(report.differences):
         console.print(f"Entropy at commit, difference to {labels[0]}, paired by problem", soft_wrap=True)
         console.print(_difference_table(report.differences))
+        console.print("p is by Holm's step-down over these rows; above 0.05 nothing is resolved", soft_wrap=True)
     elif len(labels) > 1:
         console.print("The runs are not on the same problems, so their differences are left out", soft_wrap=True)
     console.print("Words of the highest entropy at commit; the ratio is to the average token", soft_wrap=True)
@@ -107,22 +108,26 @@ def entropy_rows(report: EntropyReport) -> pd.DataFrame:
 
 
 def _differences(labels: Sequence[str], tokens: Sequence[pd.DataFrame], words: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    columns = ["first", "second", "group", "difference", "low", "high", "verdict"]
+    """With verdicts by Holm's step-down over all rows."""
+    columns = ["first", "second", "group", "difference", "low", "high", "p_value", "verdict"]
     problems = problem_ids(tokens[0]["problem_id"])
     if any(len(problems.symmetric_difference(problem_ids(rows["problem_id"]))) for rows in tokens[1:]):
         return pd.DataFrame(columns=columns)
-    rows = []
+    found: list[tuple[str, str, Difference]] = []
     for label, mine, my_words in list(zip(labels, tokens, words, strict=True))[1:]:
         pairs = {
             ALL_TOKENS: (mine, tokens[0]),
-            CONNECTORS: tuple(found[found["connector"]] for found in (my_words, words[0])),
+            CONNECTORS: tuple(each[each["connector"]] for each in (my_words, words[0])),
         }
         for group, (first, second) in pairs.items():
             if len(first) and len(second):
-                at_commit: Difference = stats.entropy_difference(first, second, quantities=["entropy"])["entropy"]
-                rows.append(
-                    (label, labels[0], group, at_commit.estimate, at_commit.low, at_commit.high, at_commit.verdict)
-                )
+                at_commit = stats.entropy_difference(first, second, quantities=["entropy"])["entropy"]
+                found.append((label, group, at_commit))
+    p_values = stats.holm([at.p_value(0) for *_, at in found])
+    rows = [
+        (label, labels[0], group, at.estimate, at.low, at.high, p, stats.side(at.low, at.high, p, level=at.level))
+        for (label, group, at), p in zip(found, p_values, strict=True)
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -142,10 +147,12 @@ def _side_by_side(rows: pd.DataFrame, by: str, labels: Sequence[str]) -> Table:
 
 
 def _difference_table(differences: pd.DataFrame) -> Table:
-    table = Table("", "", "difference, nats", "verdict")
+    table = Table("", "", "difference, nats", "p", "verdict")
     for row in differences.to_dict("records"):
         bounds = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-        table.add_row(f"{row['first']} − {row['second']}", row["group"], bounds, row["verdict"])
+        table.add_row(
+            f"{row['first']} − {row['second']}", row["group"], bounds, stored.p_value(row["p_value"]), row["verdict"]
+        )
     return table
 
 

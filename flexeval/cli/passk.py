@@ -28,7 +28,9 @@ examples:
 
 `flexeval ls` lists the names of orders, models and tasks. Samples are stored as they finish: the same
 command continues after a stop, and a larger --num-samples or --limit draws only what is missing.
-Intervals are 95 % bootstrap intervals over problems.
+Intervals are 95 % bootstrap intervals over problems. The brackets of differences are bands that hold all of them,
+over every k and every order, with 95 %. A verdict says above or below where the band does and the exact test of the
+problems that differ agrees (p at most 0.05; at k = n it is McNemar's).
 """
 
 
@@ -84,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
 
     # Summarise; every order is compared with the first.
     summaries = [stats.summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=ks) for run in runs]
-    differences = [stats.pass_at_k_differences(run.counts(), runs[0].counts(), ks=ks) for run in runs[1:]]
+    first, *others = (stats.pass_at_k_table(run.counts(), ks) for run in runs)
+    differences = [stats.comparison(other, first, largest=1.0, family=len(others)) for other in others]
 
     passk_report.show(output.console(stdout_taken=args.json == "-"), runs, summaries, differences)
     output.write_json(args.json, passk_report.as_json(runs, summaries, differences))

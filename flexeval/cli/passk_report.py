@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from flexeval.cli.stored import p_value
 from flexeval.records import SamplingConfig
-from flexeval.stats import Difference, Interval, RunSummary, difference_frame, summary_frame
+from flexeval.stats import Interval, RunSummary, difference_frame, summary_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from flexeval.runs.store import Run
 
-Differences = dict[int, Difference]
+
+_JUDGED = (
+    "The band holds every difference of the table at once with 95 %, and verdicts are of the band. p is of the exact "
+    "test of the problems that differ, each k by itself; where k = n it is McNemar's. Above 0.05 nothing is resolved."
+)
 
 
 def show(
-    console: Console, runs: Sequence[Run], summaries: Sequence[RunSummary], differences: Sequence[Differences]
+    console: Console, runs: Sequence[Run], summaries: Sequence[RunSummary], differences: Sequence[pd.DataFrame]
 ) -> None:
     """Print the tables and, below them, what they are about.
 
@@ -30,20 +35,23 @@ def show(
         console: where to.
         runs: one an order.
         summaries: of each run.
-        differences: of each run but the first, to the first.
+        differences: `stats.comparison` of each run but the first with the first.
     """
     level = next(iter(summaries[0].pass_at_k.values())).level
     console.print(f"Pass@k in percent, with {100 * level:g} % intervals over problems", soft_wrap=True)
     console.print(_pass_table(summaries))
     if differences:
         first = summaries[0].order
-        console.print(f"Difference to {first} in percentage points, paired by problem", soft_wrap=True)
+        console.print(f"Difference to {first} in percentage points, paired by problem, with a band", soft_wrap=True)
         console.print(_difference_table(summaries, differences))
+        console.print(_JUDGED, soft_wrap=True)
     for line in (_setting(runs[0], summaries[0]), *map(_provenance, runs)):
         console.print(line, soft_wrap=True)
 
 
-def as_json(runs: Sequence[Run], summaries: Sequence[RunSummary], differences: Sequence[Differences]) -> dict[str, Any]:
+def as_json(
+    runs: Sequence[Run], summaries: Sequence[RunSummary], differences: Sequence[pd.DataFrame]
+) -> dict[str, Any]:
     """Settings, numbers and run folders as JSON values; units stand in the keys."""
     config, first = runs[0].config, summaries[0].order
     compared = zip(summaries[1:], differences, strict=True)
@@ -90,22 +98,27 @@ def _pass_table(summaries: Sequence[RunSummary]) -> Table:
     return table
 
 
-def _difference_table(summaries: Sequence[RunSummary], differences: Sequence[Differences]) -> Table:
+def _difference_table(summaries: Sequence[RunSummary], differences: Sequence[pd.DataFrame]) -> Table:
     first, *others = summaries
     table = Table()
     table.add_column("")
     for other in others:
         table.add_column(f"{other.order} − {first.order}", justify="right")
+        table.add_column("p", justify="right")
         table.add_column("verdict")
+    by_k = [compared.set_index("k").to_dict("index") for compared in differences]
     for k in first.pass_at_k:
-        cells = [cell for at in differences for cell in (_percent(at[k], sign="+"), at[k].verdict)]
+        cells = [cell for at in by_k for cell in (_band(at[k]), p_value(at[k]["p_value"]), at[k]["verdict"])]
         table.add_row(f"pass@{k}", *cells)
     return table
 
 
-def _percent(interval: Interval, sign: str = "") -> str:
-    low, high = (f"{100 * bound:{sign}.1f}" for bound in (interval.low, interval.high))
-    return f"{100 * interval.estimate:{sign}.1f} [{low}, {high}]"
+def _band(row: dict[Any, Any]) -> str:
+    return f"{100 * row['difference']:+.1f} [{100 * row['band_low']:+.1f}, {100 * row['band_high']:+.1f}]"
+
+
+def _percent(interval: Interval) -> str:
+    return f"{100 * interval.estimate:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
 def _or_dash(value: float | None, scale: float = 1) -> str:

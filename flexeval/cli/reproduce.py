@@ -115,10 +115,16 @@ def run(args: argparse.Namespace) -> int:
 def _show_claims(console: Console, findings: Sequence[Finding]) -> None:
     from rich.table import Table
 
+    from flexeval.claims import findings_footer
+    from flexeval.cli.stored import p_value
+
     table = Table(show_lines=True, title="Claims", title_justify="left")
-    for name in ("claim", "task", "measured", "reported", "verdict"):
+    for name in ("claim", "task", "measured", "reported", "p", "verdict"):
         table.add_column(name, overflow="fold")
     for finding in findings:
         sentence = f"{finding.sentence}\n({finding.source})"
-        table.add_row(sentence, finding.task or "-", finding.measured, finding.paper or "-", finding.verdict)
+        p = "-" if finding.p_holm is None else p_value(finding.p_holm)
+        table.add_row(sentence, finding.task or "-", finding.measured, finding.paper or "-", p, finding.verdict)
     console.print(table)
+    for line in findings_footer(findings):
+        console.print(line, soft_wrap=True)

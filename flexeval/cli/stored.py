@@ -69,3 +69,8 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame as JSON objects; a missing number is null."""
     rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
     return rows
+
+
+def p_value(p: float) -> str:
+    """A p-value, as far as it says something."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import largest_groups, smallest_n
+from flexeval.figures.selection import framed, largest_groups, smallest_n
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent, powers_of_two
 from flexeval.plots.layout import finish
@@ -34,7 +34,7 @@ class BlockLength(Figure):
             missing="figure 'block-length' needs runs of order confidence at two block lengths or more, alike in all "
             "else",
         )
-        return pd.concat([_rows(run, smallest_n(group)) for group in groups for run in group], ignore_index=True)
+        return framed(groups, lambda group: [_rows(run, smallest_n(group)) for run in group])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

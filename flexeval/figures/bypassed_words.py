@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure, Unavailable
-from flexeval.figures.selection import largest_groups, token_rows
+from flexeval.figures.selection import framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent
 from flexeval.plots.dots import dots, name_lines
@@ -36,7 +36,7 @@ class BypassedWords(Figure):
             usable=lambda group: group.where(order="confidence"),
             missing="figure 'bypassed-words' needs a run of order confidence",
         )
-        found = pd.concat([_rows(run) for group in groups for run in group], ignore_index=True)
+        found = framed(groups, lambda group: map(_rows, group))
         if not (found["kind"] == "word").any():
             raise Unavailable(
                 f"figure 'bypassed-words' needs a run with a word that occurs {MIN_COUNT} times; sample more"

@@ -9,7 +9,7 @@ from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE
-from flexeval.figures.selection import at_fixed_pace, largest_groups, smallest_n, token_rows
+from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, smallest_n, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent
 from flexeval.plots.layout import finish
@@ -31,7 +31,7 @@ class Collapse(Figure):
             usable=lambda group: RunSet(tuple(run for run in at_fixed_pace(group) if run.config.num_samples > 1)),
             missing="figure 'collapse' needs a run with two samples of each problem or more",
         )
-        return pd.concat([_rows(run, smallest_n(group)) for group in groups for run in group], ignore_index=True)
+        return framed(groups, lambda group: [_rows(run, smallest_n(group)) for run in group])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

@@ -9,7 +9,7 @@ from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure, Unavailable
 from flexeval.figures.pass_at_k import PAIR
-from flexeval.figures.selection import largest_groups, of_order, token_rows
+from flexeval.figures.selection import framed, largest_groups, of_order, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.dots import dots, name_lines
 from flexeval.plots.layout import finish, panels
@@ -36,13 +36,12 @@ class ConnectorEntropy(Figure):
             usable=lambda group: of_order(group, *PAIR),
             missing="figure 'connector-entropy' needs a run of order ar and one of order confidence, alike in all else",
         )
-        found = [_pair(*pair) for pair in pairs]
-        kept = [rows for rows in found if "connectors" in set(rows["group"])]
-        if not kept:
+        found = framed(pairs, lambda pair: [rows for rows in [_pair(*pair)] if "connectors" in set(rows["group"])])
+        if found.empty:
             raise Unavailable(
                 "figure 'connector-entropy' needs texts with connectors (Therefore, So, Then, ...); none has any"
             )
-        return pd.concat(kept, ignore_index=True)
+        return found
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import against_ar, largest_groups
+from flexeval.figures.selection import against_ar, framed, largest_groups
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent
 from flexeval.plots.layout import finish, panels
@@ -35,7 +35,7 @@ class Correlation(Figure):
             missing="figure 'correlation' needs a run of order ar and one of another order, alike in all else",
             same_problems=False,
         )
-        return pd.concat([_rows(run, ar) for ar, *others in groups for run in others], ignore_index=True)
+        return framed(groups, lambda group: [_rows(run, group[0]) for run in group[1:]])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

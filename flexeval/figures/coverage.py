@@ -9,7 +9,7 @@ from flexeval import stats
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import PAIR
 from flexeval.figures.published import published_coverage
-from flexeval.figures.selection import largest_groups, of_order, smallest_n
+from flexeval.figures.selection import framed, largest_groups, of_order, smallest_n
 from flexeval.figures.settings import MEASURED, foot, stated
 from flexeval.plots.curves import percent
 from flexeval.plots.dots import dots, name_lines
@@ -42,7 +42,7 @@ class Coverage(Figure):
             usable=lambda group: of_order(group, *PAIR),
             missing="figure 'coverage' needs a run of order ar and one of order confidence, alike in all else",
         )
-        return pd.concat([_pair(*pair) for pair in pairs], ignore_index=True)
+        return framed(pairs, lambda pair: [_pair(*pair)])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

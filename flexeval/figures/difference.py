@@ -9,7 +9,7 @@ from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE, pass_at_k_axes
-from flexeval.figures.selection import against_ar, common_ks, largest_groups
+from flexeval.figures.selection import against_ar, common_ks, framed, largest_groups
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.layout import finish
 from flexeval.plots.style import INK
@@ -32,7 +32,7 @@ class DifferenceToAR(Figure):
             missing="figure 'difference' needs a run of order ar and one of another order, alike in all else",
             same_problems=False,
         )
-        return pd.concat([_group(group) for group in groups], ignore_index=True)
+        return framed(groups, lambda group: [_group(group)])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

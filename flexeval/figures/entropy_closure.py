@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import at_fixed_pace, largest_groups, token_rows
+from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.dots import dots, join, name_lines
 from flexeval.plots.layout import finish, panels
@@ -36,7 +36,7 @@ class EntropyClosure(Figure):
             usable=lambda group: RunSet(tuple(run for run in at_fixed_pace(group) if run.config.order != "ar")),
             missing="figure 'entropy-closure' needs a run of an order other than ar that sets no pace of its own",
         )
-        return pd.concat([_rows(run) for group in groups for run in group], ignore_index=True)
+        return framed(groups, lambda group: map(_rows, group))
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

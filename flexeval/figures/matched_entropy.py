@@ -16,7 +16,7 @@ from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure, Unavailable
 from flexeval.figures.pass_at_k import BAND_NOTE, pass_at_k_axes
-from flexeval.figures.selection import at_fixed_pace, common_ks, largest_groups, token_rows
+from flexeval.figures.selection import at_fixed_pace, common_ks, framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.layout import finish
 from flexeval.records import SamplingConfig
@@ -40,10 +40,10 @@ class MatchedEntropy(Figure):
         groups = largest_groups(
             runs, free={"order", "temperature"}, usable=lambda group: _with_ar(at_fixed_pace(group)), missing=_NEEDS
         )
-        found = [rows for group in groups for rows in _group(group)]
-        if not found:
+        found = framed(groups, _group)
+        if found.empty:
             raise Unavailable(_NEEDS)
-        return pd.concat(found, ignore_index=True)
+        return found
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import at_fixed_pace, largest_groups, token_rows
+from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent
 from flexeval.plots.layout import finish
@@ -33,7 +33,7 @@ class NonTopRate(Figure):
             missing="figure 'non-top-rate' needs runs of orders confidence and top_prob above temperature 0, alike in "
             "all else",
         )
-        return pd.concat([_row(run) for group in groups for run in group], ignore_index=True)
+        return framed(groups, lambda group: map(_row, group))
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

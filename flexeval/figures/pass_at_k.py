@@ -12,7 +12,7 @@ from flexeval import stats
 from flexeval.figures.curve_panels import Panel, curve_panels, sources
 from flexeval.figures.figure import Figure
 from flexeval.figures.published import published_pass_at_k
-from flexeval.figures.selection import common_ks, largest_groups, of_order
+from flexeval.figures.selection import common_ks, framed, largest_groups, of_order
 from flexeval.figures.settings import MEASURED, foot, stated
 from flexeval.plots.curves import percent, powers_of_two
 from flexeval.plots.layout import finish
@@ -39,7 +39,7 @@ class PassAtK(Figure):
             usable=lambda group: of_order(group, *PAIR),
             missing="figure 'pass-at-k' needs a run of order ar and one of order confidence, alike in all else",
         )
-        return pd.concat([_pair(*pair) for pair in pairs], ignore_index=True)
+        return framed(pairs, lambda pair: [_pair(*pair)])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import at_least, largest_groups
+from flexeval.figures.selection import at_least, framed, largest_groups
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent, powers_of_two
 from flexeval.plots.layout import finish
@@ -30,7 +30,7 @@ class PassAtNFE(Figure):
             usable=lambda group: at_least(group, 2),
             missing="figure 'pass-at-nfe' needs runs of two orders or more, alike in all else",
         )
-        return pd.concat([_group(group) for group in groups], ignore_index=True)
+        return framed(groups, lambda group: [_group(group)])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

@@ -9,7 +9,7 @@ from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.order_map import CELLS
-from flexeval.figures.selection import largest_groups, of_order, token_rows
+from flexeval.figures.selection import framed, largest_groups, of_order, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.heat_map import heat_map, shade_key
 from flexeval.plots.layout import finish, panels
@@ -31,7 +31,7 @@ class RankMap(Figure):
             usable=lambda group: of_order(group, "confidence", "top_prob"),
             missing="figure 'rank-map' needs runs of orders confidence and top_prob, alike in all else",
         )
-        return pd.concat([_rows(run) for group in groups for run in group], ignore_index=True)
+        return framed(groups, lambda group: map(_rows, group))
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

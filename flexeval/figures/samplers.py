@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval.figures.curve_panels import curve_panels, sources
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE, pass_at_k_axes, pass_at_k_rows
-from flexeval.figures.selection import at_fixed_pace, at_least, common_ks, largest_groups
+from flexeval.figures.selection import at_fixed_pace, at_least, common_ks, framed, largest_groups
 from flexeval.figures.settings import foot
 from flexeval.plots.layout import finish
 from flexeval.runs.store import RunSet
@@ -29,10 +29,7 @@ class Samplers(Figure):
             usable=lambda group: at_least(at_fixed_pace(group), 2),
             missing="figure 'samplers' needs runs of two orders or more, alike in all else",
         )
-        return pd.concat(
-            [pass_at_k_rows(run, ks) for group in groups for ks in [common_ks(group)] for run in group],
-            ignore_index=True,
-        )
+        return framed(groups, lambda group: [pass_at_k_rows(run, common_ks(group)) for run in group])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

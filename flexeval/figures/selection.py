@@ -1,19 +1,31 @@
-"""Which of many runs belong into one panel: those that differ in nothing but what the panel compares."""
+"""Which of many runs belong into one panel: those that differ in nothing but what the panel compares.
+
+Seeds are pooled. Where several groups of runs could be shown, the one at the paper's settings is (T = 0.6 and block 32,
+or the whole canvas where that is shorter), then the one with most usable runs; the number of runs never moves a figure
+away from the paper's settings. What is not shown for that reason is told at the figure's foot.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
 from flexeval.figures.figure import Unavailable
 from flexeval.orders import get_order
-from flexeval.runs.store import Run, RunSet, on_same_problems, on_their_own
+from flexeval.runs.store import (
+    EXTENT,
+    TEMPERATURE,
+    Run,
+    RunSet,
+    on_same_problems,
+    on_their_own,
+    paper_block,
+    pooled,
+)
 from flexeval.stats import default_ks
-
-_EXTENT = {"num_samples", "problems"}
-"""How much of a run there is decides nothing about what it is."""
 
 
 def largest_groups(
@@ -25,7 +37,7 @@ def largest_groups(
     per: Collection[str] = ("model", "task"),
     same_problems: bool = True,
 ) -> list[RunSet]:
-    """For each model and task, the runs to compare: the largest group that agrees on every setting but the free ones.
+    """For each model and task, the runs to compare: one group that agrees on every setting but the free ones.
 
     Where models stand apart from each other, checkpoints of a training do not stand beside the model before it.
 
@@ -39,35 +51,48 @@ def largest_groups(
             where the figure takes the runs pair by pair.
 
     Returns:
-        What `usable` made of each chosen group, in the order in which models and tasks appear. The group with the most
-        usable runs is chosen; of equal ones the one with the most runs, then the first.
+        What `usable` made of each chosen group, in the order in which models and tasks appear; its `left_out` tells
+        what else could have been shown. Chosen is a group at the paper's settings, as far as these are not free; then
+        the one with most usable runs; of equal ones the one with most runs, then the first.
 
     Raises:
         Unavailable: nothing suffices for any model and task.
         InputError: runs of a group are on different problems.
     """
-    best: dict[Hashable, RunSet] = {}
-    sizes: dict[Hashable, tuple[int, int]] = {}
-    for group in comparable(on_their_own(runs) if "model" in per else runs, free=free):
-        key = tuple(group.settings().iloc[0][list(per)])
-        shown = usable(group)
-        size = (len(shown), len(group))
-        if shown and size > sizes.get(key, (0, 0)):
-            best[key], sizes[key] = shown, size
-    if not best:
+    stand = on_their_own(runs) if "model" in per else runs
+    chosen = []
+    for own in _apart(stand, per):
+        groups = [(shown, group) for group in comparable(own, free=free) if (shown := usable(group))]
+        if not groups:
+            continue
+        best, around = max(groups, key=lambda one: (_at_paper_settings(one[0], free), *map(len, one)))
+        others = [shown for shown, _ in groups if shown is not best]
+        cut = on_same_problems(best) if same_problems else best
+        chosen.append(RunSet(tuple(cut), (*around.left_out, *_told(others, beside=best, free=free))))
+    if not chosen:
         raise Unavailable(missing)
-    return [on_same_problems(group) if same_problems else group for group in best.values()]
+    return chosen
+
+
+def framed(groups: Iterable[RunSet], rows_of: Callable[[RunSet], Iterable[pd.DataFrame]]) -> pd.DataFrame:
+    """The rows of all groups under each other, with a column `left_out`: what each group leaves out, in words.
+
+    Empty where no group has any.
+    """
+    frames = [rows.assign(left_out="; ".join(group.left_out)) for group in groups for rows in rows_of(group)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
     """The groups of runs that agree on every setting but the free ones, each in the order given.
 
     A run in AR order is also in the groups that agree with it on all but the block length, which changes nothing for
-    it, unless they have their own. Of two runs that agree on everything the one with more samples is kept.
+    it, unless they have their own. Runs that differ in their seed only are one; what `pooled` leaves out, each group
+    tells.
     """
-    runs = _without_duplicates(runs)
+    runs = pooled(runs)
     settings = runs.settings()
-    fixed = [name for name in settings.columns if name not in {*free, *_EXTENT}]
+    fixed = [name for name in settings.columns if name not in {*free, *EXTENT}]
     key_R, freedom_R = _keys(settings, fixed), _keys(settings, sorted(free))
     loose_R = _keys(settings, [name for name in fixed if name != "block_length"])
     ar = [index for index, run in enumerate(runs) if run.config.order == "ar"]
@@ -79,7 +104,7 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
             if loose_R[index] == loose_R[members[0]] and freedom_R[index] not in taken:
                 members.append(index)
                 taken.add(freedom_R[index])
-        groups.append(RunSet(tuple(runs[index] for index in sorted(members))))
+        groups.append(RunSet(tuple(runs[index] for index in sorted(members)), runs.left_out))
     return groups
 
 
@@ -128,13 +153,53 @@ def token_rows(run: Run, *columns: str) -> pd.DataFrame:
     return run.tokens(["problem_id", "sample_index", "position", *columns])
 
 
-def _without_duplicates(runs: RunSet) -> RunSet:
-    settings = runs.settings()
-    best: dict[Hashable, Run] = {}
-    for run, key in zip(runs, _keys(settings, settings.columns.difference(list(_EXTENT))), strict=True):
-        if key not in best or len(run.samples) > len(best[key].samples):
-            best[key] = run
-    return RunSet(tuple(best.values()))
+def _apart(runs: RunSet, per: Collection[str]) -> list[RunSet]:
+    """The runs by these settings, in order of appearance."""
+    found: dict[Hashable, list[Run]] = {}
+    for run, key in zip(runs, _keys(runs.settings(), per) if len(runs) else [], strict=True):
+        found.setdefault(key, []).append(run)
+    return [RunSet(tuple(own)) for own in found.values()]
+
+
+def _at_paper_settings(group: RunSet, free: Collection[str]) -> bool:
+    """Whether a group has the paper's temperature and block length, as far as they do not vary within it."""
+    # The block length of AR order says nothing: such a run is in groups of every block length.
+    told = [run for run in group if run.config.order != "ar"] or list(group)
+    wanted = {
+        "temperature": lambda run: run.config.sampling.temperature == TEMPERATURE,
+        "block_length": lambda run: run.config.sampling.block == paper_block(run.config.sampling),
+    }
+    return all(any(map(holds, told)) for name, holds in wanted.items() if name not in free)
+
+
+_CALLED = {"temperature": "T", "block_length": "block", "gen_length": "length"}
+
+
+def _told(others: Sequence[RunSet], *, beside: RunSet, free: Collection[str]) -> list[str]:
+    """The settings of groups that are not shown, where they differ from those of the one that is: one part a setting.
+
+    As for `_at_paper_settings`, runs in AR order tell of a block length only where there are no others.
+    """
+    if not others:
+        return []
+    names = [name for name in beside.settings().columns if name not in {*free, *EXTENT, "order", "model", "task"}]
+    shown, *rest = (_of_group(group, names) for group in (beside, *others))
+    told = []
+    for name in names:
+        values = {repr(values[name]): values[name] for values in rest if values[name] != shown[name]}
+        if values:
+            listed = sorted(values.values(), key=lambda value: (isinstance(value, str), value is None, value))
+            told.append(f"{_CALLED.get(name, name)} = {', '.join(map(_number, listed))}")
+    return told
+
+
+def _of_group(group: RunSet, names: Sequence[str]) -> dict[str, Any]:
+    own = RunSet(tuple(run for run in group if run.config.order != "ar") or tuple(group))
+    return dict(own.settings()[names].iloc[0])
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _keys(settings: pd.DataFrame, names: Iterable[str]) -> list[Hashable]:

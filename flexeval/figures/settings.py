@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from flexeval.runs.store import Run
+from flexeval.runs.store import Run, seeds
 
 MEASURED = "measured"
 """The `source` of rows that come from the runs; others name the publication that they come from."""
@@ -28,7 +28,7 @@ def stated(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
         "block_length": sampling.block,
         "num_samples": run.config.num_samples,
         "problems": len(run.problems),
-        "seed": sampling.seed,
+        "seed": seeds(run),
     }
     rows = rows.reset_index(drop=True)
     return pd.concat([pd.DataFrame(values, index=rows.index, columns=list(STATED)), rows], axis=1)
@@ -38,7 +38,7 @@ def foot(data: pd.DataFrame, note: str) -> str:
     """The small print: the settings of the measured rows, then what intervals and marks mean.
 
     A setting with several values is given as a list, or as a range when it is long. The block length of AR order is
-    left out beside other orders, since it changes nothing there.
+    left out beside other orders, since it changes nothing there. What could have been shown instead is told last.
     """
     rows = data[data["source"] == MEASURED] if "source" in data else data
     others = rows[rows["order"] != "ar"]
@@ -50,11 +50,17 @@ def foot(data: pd.DataFrame, note: str) -> str:
         f"T = {_values(rows['temperature'])}",
         f"block {_values(blocks['block_length'])}",
         f"length {_values(rows['gen_length'])}",
-        f"seed {_values(rows['seed'])}",
+        f"seed {_values(rows['seed'].astype(str), str)}",
     ]
     # No line break inside a number's part, nor between a number and its unit.
     held = ", ".join(part.replace(" ", NO_BREAK) for part in numbers)
-    return f"{names}, {held}.\n{note.replace(' %', NO_BREAK + '%')}"
+    return f"{names}, {held}.\n{note.replace(' %', NO_BREAK + '%')}{_left_out(data)}"
+
+
+def _left_out(data: pd.DataFrame) -> str:
+    """The line on runs that are not shown; empty where all are."""
+    told = [part for part in data["left_out"].unique() if part] if "left_out" in data else []
+    return f"\nNot shown: {'; '.join(told)}." if told else ""
 
 
 def _number(value: Any) -> str:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import at_fixed_pace, largest_groups, several_temperatures, smallest_n
+from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, several_temperatures, smallest_n
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent, ring
 from flexeval.plots.layout import finish
@@ -31,7 +31,7 @@ class Temperature(Figure):
             missing="figure 'temperature' needs runs of one order at two temperatures above 0 or more, alike in all "
             "else",
         )
-        data = pd.concat([_rows(run, smallest_n(group)) for group in groups for run in group], ignore_index=True)
+        data = framed(groups, lambda group: [_rows(run, smallest_n(group)) for run in group])
         best = data.groupby(["model", "task", "order", "k"])["estimate"].idxmax()
         return data.assign(best=data.index.isin(best))
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import largest_groups, token_rows
+from flexeval.figures.selection import framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.orders import get_order
 from flexeval.plots.curves import percent
@@ -40,7 +40,7 @@ class TokensPerStep(Figure):
             missing="figure 'tokens-per-step' needs runs of order eb with two values of gamma or more "
             "(eb:gamma=0.1, eb:gamma=1), or of parallel-2 and parallel-4, of one model or of two, alike in all else",
         )
-        return pd.concat([_row(run) for group in groups for run in group], ignore_index=True)
+        return framed(groups, lambda group: map(_row, group))
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval.figures.curve_panels import curve_panels, sources
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE, PAIR, pass_at_k_axes, pass_at_k_rows
-from flexeval.figures.selection import common_ks, largest_groups
+from flexeval.figures.selection import common_ks, framed, largest_groups
 from flexeval.figures.settings import foot
 from flexeval.plots.layout import finish
 from flexeval.plots.style import crossed_looks
@@ -32,8 +32,7 @@ class TrainedPassAtK(Figure):
             missing="figure 'trained-pass-at-k' needs a run of order ar or confidence of a model, and one of what "
             "`flexeval grpo` made of it with rollouts in AR order, alike in all else",
         )
-        pairs = [group[start : start + 2] for group in groups for start in range(0, len(group), 2)]
-        return pd.concat([_curves(pair) for pair in pairs], ignore_index=True)
+        return framed(groups, lambda group: [_curves(group[start : start + 2]) for start in range(0, len(group), 2)])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

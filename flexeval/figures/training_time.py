@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import largest_groups
+from flexeval.figures.selection import framed, largest_groups
 from flexeval.figures.settings import foot, stated
 from flexeval.models.lineage import Lineage
 from flexeval.plots.curves import curve, percent
@@ -39,7 +39,7 @@ class TrainingTime(Figure):
             missing="figure 'training-time' needs a run of order ar of a model, and one of a checkpoint that "
             "`flexeval grpo` made of it, alike in all else",
         )
-        return pd.concat([_rows(group) for group in groups], ignore_index=True)
+        return framed(groups, lambda group: [_rows(group)])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 from flexeval import stats
 from flexeval.errors import InputError
-from flexeval.report.groups import TaskRuns, p_value, percent, under_tasks
+from flexeval.report.groups import TaskRuns, bounds, p_value, percent, under_tasks
 from flexeval.report.markup import Markup, element, join, note, table
 from flexeval.report.page import Section
 from flexeval.runs.store import Run, alike
+
+_JUDGED = (
+    "Brackets are bands that hold all differences of the table at once with 95 %, and verdicts are of the band. p is "
+    "of the exact test of the problems that differ, each k by itself; where k is the number of samples it is "
+    "McNemar's. Above 0.05 nothing is resolved."
+)
 
 
 def pass_at_k_section(groups: Sequence[TaskRuns], figures: Markup) -> Section:
@@ -60,15 +67,21 @@ def _difference_table(group: TaskRuns) -> Markup:
     for label, run in others:
         try:
             one, base = alike(run, first)
-            at = stats.pass_at_k_differences(one.counts(), base.counts(), ks=stats.default_ks(_fewest(one)))
+            tables = [stats.pass_at_k_table(each.counts(), stats.default_ks(_fewest(one))) for each in (one, base)]
+            at = stats.comparison(*tables, largest=1.0, family=len(others)).set_index("k").to_dict("index")
         except InputError as error:
             reasons.append(note(f"{label} minus {first_label}: not available: {error}."))
             continue
-        cells = (f"{percent(at[k], '+')} {at[k].verdict}" if k in at else "–" for k in ks)
+        cells = (_judged(at[k]) if k in at else "–" for k in ks)
         rows.append([label, str(len(one.problems)), *cells])
     caption = f"Difference to {first_label}, percentage points, paired by problem"
     shown = table(["", "problems", *(f"pass@{k}" for k in ks)], rows, caption=caption) if rows else Markup("")
-    return join([shown, *reasons])
+    return join([shown, note(_JUDGED) if rows else Markup(""), *reasons])
+
+
+def _judged(row: dict[Hashable, Any]) -> str:
+    band = bounds(100 * row["difference"], 100 * row["band_low"], 100 * row["band_high"], "+.1f")
+    return f"{band} {row['verdict']}, p {p_value(row['p_value'])}"
 
 
 def _coverage(group: TaskRuns) -> Markup:

@@ -18,7 +18,7 @@ from flexeval.report.reach import coverage_section, pass_at_k_section
 from flexeval.report.settings import settings_section
 from flexeval.report.verdicts import claims_section
 from flexeval.report.viewer import viewer_section
-from flexeval.runs.store import RunSet
+from flexeval.runs.store import RunSet, pooled
 from flexeval.runs.target import write_target
 
 LARGEST_PAGE = 5_000_000
@@ -47,12 +47,13 @@ def render(runs: RunSet) -> bytes:
     """
     if not len(runs):
         raise InputError("there are no runs to report on; give folders that `flexeval passk` wrote")
+    given, runs = runs, pooled(runs)
     groups = by_task(runs)
     measured = [measure(group) for group in groups]
-    figures = Illustrations(runs)
+    figures = Illustrations(given)
     sections = [
         settings_section(runs, groups),
-        claims_section(claims.examine(runs)),
+        claims_section(claims.examine(given)),
         pass_at_k_section(groups, figures.of("pass-at-k")),
         coverage_section(groups, figures.of("coverage")),
         entropy_section(measured, figures.of("entropy")),

@@ -42,6 +42,8 @@ def settings_section(runs: RunSet, groups: Sequence[TaskRuns]) -> Section:
     if differing:
         rows = [[fact.get(name, "–") for name in differing] for fact in facts]
         parts.append(table(differing, rows, caption="Where the runs differ", texts=range(len(differing)), labels=0))
+    if runs.left_out:
+        parts.append(note(f"Left out beside a larger run of the same setting: {'; '.join(runs.left_out)}."))
     parts += [_samples_table(groups), _unfinished(groups), _errors(groups)]
     return Section(name="settings", title="Settings", body=join(parts))
 

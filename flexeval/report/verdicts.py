@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from flexeval.claims import Finding
+from flexeval.claims import Finding, findings_footer
+from flexeval.report.groups import p_value
 from flexeval.report.markup import Markup, element, escape, join
 from flexeval.report.page import Section
 
@@ -16,8 +17,9 @@ def claims_section(findings: Sequence[Finding]) -> Section:
     """One row a finding; those that nothing was measured for are folded away."""
     about = element(
         "p",
-        "A claim holds or does not hold when the whole 95 % interval lies on one side of its bound, and is unresolved "
-        "otherwise.",
+        "A claim holds or does not hold when the whole interval lies on one side of its bound at a level that is "
+        "corrected for the number of claims, and is unresolved otherwise.",
+        *(element("span", f" {line}") for line in findings_footer(findings)),
     )
     count: Counter[str] = Counter(finding.verdict for finding in findings)
     total = element("p", ", ".join(f"{count[verdict]} {verdict}" for verdict in _MARKS if count[verdict]) + ".")
@@ -41,13 +43,14 @@ def claims_section(findings: Sequence[Finding]) -> Section:
 
 
 def _findings(findings: Sequence[Finding]) -> Markup:
-    head = element("tr", *(element("th", name, scope="col") for name in ("claim", "measured", "paper", "verdict")))
+    head = element("tr", *(element("th", name, scope="col") for name in ("claim", "measured", "paper", "p", "verdict")))
     rows = [
         element(
             "tr",
             element("th", one.sentence, element("br"), element("span", one.source, class_="source"), scope="row"),
             element("td", _place(one), one.measured),
             element("td", one.paper or "–"),
+            element("td", "–" if one.p_holm is None else p_value(one.p_holm)),
             element("td", f"{_MARKS[one.verdict]} {one.verdict}", class_=one.verdict.replace(" ", "-")),
         )
         for one in findings

@@ -52,9 +52,11 @@ Pass@k in percent with its 95 % interval (bootstrap over problems); NFE are eval
 is the share of them that equal canvases of other samples made unnecessary, in percent.
 """
 _RULE = """\
-A claim holds when the whole 95 % interval lies where the claim says, does not hold when all of it lies on the other
-side, and is unresolved otherwise. "Not worse" has a stated margin. Intervals are over problems, paired where two orders
-are compared. What each claim measures and where its bounds are stands in the docstrings of `flexeval.claims`.
+A claim holds when the whole interval lies where the claim says, does not hold when all of it lies on the other side,
+and is unresolved otherwise; the intervals printed are of 95 %, verdicts are at a level corrected for the number of
+claims. "Not worse" has a stated margin. Intervals are over problems, paired where two orders are compared, and a
+difference from 0 must also pass the exact test of the problems that differ. What each claim measures and where its
+bounds are stands in the docstrings of `flexeval.claims`.
 """
 
 

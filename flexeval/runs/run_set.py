@@ -1,18 +1,31 @@
-"""Several runs side by side: read from folders, picked by their settings, named by what tells them apart."""
+"""Several runs side by side: read from folders, picked by their settings, named by what tells them apart.
+
+Runs that differ in their seed only are more samples of the same thing, and `pooled` makes one of them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.records import SamplingConfig, SamplingEffort
+from flexeval.runs.files import to_json
 from flexeval.runs.layout import PROBLEMS
 from flexeval.runs.reader import Run, read_run
+
+EXTENT = ("num_samples", "problems", "seed")
+"""The settings that say how much of a thing was sampled, and which of its samples; not what it is."""
+TEMPERATURE = 0.6
+BLOCK = 32
+"""The paper's settings (arXiv:2601.15165), the block as far as the canvas reaches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +33,8 @@ class RunSet(Sequence[Run]):
     """Runs in the order they were given."""
 
     runs: tuple[Run, ...]
+    left_out: tuple[str, ...] = ()
+    """What was known and is not among these runs, in words; see `pooled`."""
 
     def settings(self) -> pd.DataFrame:
         """One row a run: model, task, order, every field of `SamplingConfig`, num_samples, and how many problems.
@@ -39,7 +54,7 @@ class RunSet(Sequence[Run]):
             if name not in known:
                 raise did_you_mean("setting", name, known)
         kept = [run for run in self.runs if all(_settings(run)[name] == value for name, value in wanted.items())]
-        return RunSet(tuple(kept))
+        return RunSet(tuple(kept), self.left_out)
 
     def varying(self) -> list[str]:
         """The settings that have more than one value among these runs."""
@@ -56,7 +71,7 @@ class RunSet(Sequence[Run]):
     @overload
     def __getitem__(self, index: slice) -> RunSet: ...
     def __getitem__(self, index: int | slice) -> Run | RunSet:
-        return RunSet(self.runs[index]) if isinstance(index, slice) else self.runs[index]
+        return dataclasses.replace(self, runs=self.runs[index]) if isinstance(index, slice) else self.runs[index]
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -90,9 +105,163 @@ def _settings(run: Run) -> dict[str, Any]:
         "prompt_date": config.prompt_date,
         **sampling,
         "block_length": config.sampling.block,
+        "seed": seeds(run),
         "num_samples": config.num_samples,
         "problems": len(run.problems),
     }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PooledRun(Run):
+    """Several runs of one setting as one: its samples are theirs, numbered on from run to run.
+
+    Configuration, record and folder are those of the first; `num_samples` and the effort are sums.
+    """
+
+    parts: tuple[Run, ...]
+    """Whole, in the order in which their samples are numbered."""
+
+    def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """See `Run.tokens`."""
+        keys = ["problem_id", "sample_index", "position"]
+        wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
+        frames, first = [], 0
+        for part in self.parts:
+            samples = self.samples[self.samples["sample_index"].between(first, first + part.config.num_samples - 1)]
+            samples = samples.assign(sample_index=samples["sample_index"] - first)
+            rows = dataclasses.replace(part, problems=self.problems, samples=samples).tokens(wanted)
+            frames.append(rows.assign(sample_index=rows["sample_index"] + first))
+            first += part.config.num_samples
+        return _joined_rows(frames)[list(columns) if columns is not None else list(frames[0].columns)]
+
+
+def seeds(run: Run) -> int | str:
+    """The seed of a run; "0+1" where runs with seeds 0 and 1 are pooled."""
+    if isinstance(run, PooledRun):
+        return "+".join(str(part.config.sampling.seed) for part in run.parts)
+    return run.config.sampling.seed
+
+
+def pooled(runs: RunSet) -> RunSet:
+    """The same runs, with those that differ in their seed only made one, and one run of each setting.
+
+    More seeds are more samples of the same problems. Pooled are complete runs of one setting on the same problems and
+    prompts, of the same model and data (all that their records say but for the machine). One seed gives one set of
+    samples: of two runs with the same seed the larger is kept. What cannot be pooled with a setting's other runs is
+    left out where these have more samples, and `left_out` says so.
+    """
+    by_setting: dict[Hashable, list[Run]] = {}
+    for run in runs:
+        settings = {name: value for name, value in _settings(run).items() if name not in EXTENT}
+        by_setting.setdefault((*map(repr, settings.values()), run.lineage), []).append(run)
+    kept, left_out = [], list(runs.left_out)
+    for alternatives in by_setting.values():
+        whole, others = _one_of(alternatives)
+        kept.append(whole)
+        left_out += [f"{_named(run)} ({why})" for run, why in others]
+    return RunSet(tuple(kept), tuple(left_out))
+
+
+def _one_of(alternatives: Sequence[Run]) -> tuple[Run, list[tuple[Run, str]]]:
+    """(one run of all that can be pooled, the others and why they are not in it). They differ in extent and seed."""
+    # Only what agrees can be pooled; of what does not, that with most samples stands.
+    by_making: dict[Hashable, list[Run]] = {}
+    for run in alternatives:
+        by_making.setdefault(_making(run), []).append(run)
+    chosen = max(by_making.values(), key=lambda own: (any(run.complete for run in own), _distinct_samples(own)))
+    left_out = [(run, _difference(run, chosen[0])) for own in by_making.values() if own is not chosen for run in own]
+    complete = [run for run in chosen if run.complete] or [max(chosen, key=lambda run: len(run.samples))]
+    left_out += [(run, "not finished") for run in chosen if not any(run is one for one in complete)]
+
+    by_seed: dict[int, Run] = {}
+    for run in sorted(complete, key=lambda run: -len(run.samples)):
+        if run.config.sampling.seed in by_seed:
+            left_out.append((run, "the same seed again"))
+        else:
+            by_seed[run.config.sampling.seed] = run
+    parts = [by_seed[seed] for seed in sorted(by_seed)]
+    return (parts[0] if len(parts) == 1 else _as_one(parts)), left_out
+
+
+def _as_one(parts: Sequence[Run]) -> PooledRun:
+    frames, first = [], 0
+    for part in parts:
+        frames.append(part.samples.assign(sample_index=part.samples["sample_index"] + first))
+        first += part.config.num_samples
+    samples = pd.concat(frames, ignore_index=True)
+    place = pd.Categorical(samples["problem_id"], categories=list(parts[0].problems["problem_id"]))
+    order = np.argsort(place.codes, kind="stable")
+    fields = {field.name: getattr(parts[0], field.name) for field in dataclasses.fields(Run)}
+    effort = {
+        field.name: sum(getattr(part.effort, field.name) for part in parts)
+        for field in dataclasses.fields(SamplingEffort)
+    }
+    return PooledRun(
+        **{
+            **fields,
+            "config": dataclasses.replace(parts[0].config, num_samples=first),
+            "samples": samples.iloc[order].reset_index(drop=True),
+            "effort": SamplingEffort(**effort),
+        },
+        parts=tuple(parts),
+    )
+
+
+def _joined_rows(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Token rows of several parts, sorted by problem and sample; words stay categories."""
+    columns = {}
+    for name in frames[0].columns:
+        parts = [frame[name] for frame in frames]
+        words = all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts)
+        columns[name] = union_categoricals(parts) if words else pd.concat(parts, ignore_index=True)
+    joined = pd.DataFrame(columns)
+    problem, sample = joined["problem_id"].cat.codes.to_numpy(), joined["sample_index"].to_numpy()
+    return joined.iloc[np.lexsort((sample, problem))].reset_index(drop=True)
+
+
+_MACHINE = ("environment", "isolation")
+"""Parts of a run's record that say where it was made, not what."""
+_PROBLEM = ("problem_id", "question", "target", "prompt_hash")
+
+
+def _making(run: Run) -> Hashable:
+    """Everything but the seed that decides what a sample of a run is: problems, prompts, model, data, dtype."""
+    columns = [name for name in _PROBLEM if name in run.problems]
+    record = {name: value for name, value in sorted(run.record.items()) if name not in _MACHINE}
+    dtype = run.record.get("environment", {}).get("dtype")
+    return to_json({"problems": run.problems[columns].to_numpy().tolist(), "record": record, "dtype": dtype})
+
+
+def _difference(run: Run, other: Run) -> str:
+    """The first thing in which the making of two runs of one setting differs, in words."""
+    if len(run.problems) != len(other.problems):
+        return f"{len(run.problems)} problems, not {len(other.problems)}"
+    columns = [name for name in _PROBLEM if name in run.problems]
+    if run.problems[columns].to_numpy().tolist() != other.problems[columns].to_numpy().tolist():
+        return "other problems or prompts"
+    return "another model, data or dtype"
+
+
+def _distinct_samples(runs: Sequence[Run]) -> int:
+    """Samples, each seed counted once."""
+    largest: dict[int, int] = {}
+    for run in runs:
+        seed = run.config.sampling.seed
+        largest[seed] = max(largest.get(seed, 0), len(run.samples))
+    return sum(largest.values())
+
+
+def _named(run: Run) -> str:
+    sampling = run.config.sampling
+    return (
+        f"a run of {run.config.order} at T = {sampling.temperature:g}, block {sampling.block}, length "
+        f"{sampling.gen_length}, seed {seeds(run)}"
+    )
+
+
+def paper_block(sampling: SamplingConfig) -> int:
+    """The paper's block length on a canvas: 32, or all of it where it is shorter."""
+    return min(BLOCK, sampling.gen_length)
 
 
 def on_same_problems(runs: Sequence[Run]) -> RunSet:
@@ -105,7 +274,7 @@ def on_same_problems(runs: Sequence[Run]) -> RunSet:
     cut = [run.part(num_samples=run.config.num_samples, limit=fewest) for run in runs]
     if len({tuple(run.problems["problem_id"]) for run in cut}) > 1:
         raise InputError("needs runs on the same problems")
-    return RunSet(tuple(cut))
+    return RunSet(tuple(cut), runs.left_out if isinstance(runs, RunSet) else ())
 
 
 def alike(*runs: Run) -> list[Run]:
@@ -126,7 +295,8 @@ def on_their_own(runs: RunSet) -> RunSet:
     it, once for each checkpoint.
     """
     bases = {(run.config.model, run.config.task) for run in runs if run.lineage is None}
-    return RunSet(tuple(run for run in runs if not run.lineage or (run.lineage.base, run.config.task) not in bases))
+    kept = (run for run in runs if not run.lineage or (run.lineage.base, run.config.task) not in bases)
+    return RunSet(tuple(kept), runs.left_out)
 
 
 _SHORT = {"temperature": "T", "block_length": "block", "num_samples": "n"}

@@ -17,11 +17,28 @@ A folder may be killed, copied and read at any moment. What is written when, and
 from flexeval.runs.config import canonical_config, default_folder_name
 from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
 from flexeval.runs.reader import Run, read_finished_run, read_run
-from flexeval.runs.run_set import RunSet, alike, on_same_problems, on_their_own, read_runs
+from flexeval.runs.run_set import (
+    BLOCK,
+    EXTENT,
+    TEMPERATURE,
+    PooledRun,
+    RunSet,
+    alike,
+    on_same_problems,
+    on_their_own,
+    paper_block,
+    pooled,
+    read_runs,
+    seeds,
+)
 from flexeval.runs.writer import RunWriter, open_run, reopen_run
 
 __all__ = [
+    "BLOCK",
+    "EXTENT",
+    "TEMPERATURE",
     "GradedSample",
+    "PooledRun",
     "Run",
     "RunSet",
     "RunWriter",
@@ -32,9 +49,12 @@ __all__ = [
     "on_same_problems",
     "on_their_own",
     "open_run",
+    "paper_block",
+    "pooled",
     "read_finished_run",
     "read_run",
     "read_runs",
     "reopen_run",
+    "seeds",
     "stored_problem",
 ]

@@ -2,7 +2,7 @@
 
 from flexeval.stats.area import coverage_auc, potential_at_k
 from flexeval.stats.bands import difference_band, pass_at_k_band
-from flexeval.stats.bootstrap import Difference, Interval, interval, paired_difference
+from flexeval.stats.bootstrap import interval, paired_difference
 from flexeval.stats.budget import default_budgets, pass_at_nfe, pass_at_nfe_table
 from flexeval.stats.bypass import bypass_table, most_bypassed, wilson
 from flexeval.stats.collapse_band import collapse_band
@@ -20,7 +20,7 @@ from flexeval.stats.order import commit_step_map, global_ar_ness, local_ar_ness,
 from flexeval.stats.pace import tokens_per_step
 from flexeval.stats.pass_at_k import default_ks, pass_at_k, pass_at_k_table
 from flexeval.stats.ranks import non_top_rate, proposal_against_commit, rank_by_step
-from flexeval.stats.resampling import bootstrap_means
+from flexeval.stats.resampling import LEVEL, bootstrap_means
 from flexeval.stats.summary import (
     RunSummary,
     difference_frame,
@@ -28,10 +28,12 @@ from flexeval.stats.summary import (
     summarize,
     summary_frame,
 )
+from flexeval.stats.verdict import Difference, Interval, holm, side
 from flexeval.stats.words import words
 
 __all__ = [
     "CONNECTORS",
+    "LEVEL",
     "BetaBinomial",
     "Coverage",
     "Crossing",
@@ -65,6 +67,7 @@ __all__ = [
     "extrapolate",
     "global_ar_ness",
     "highest_entropy_words",
+    "holm",
     "interval",
     "local_ar_ness",
     "match_entropy",
@@ -83,6 +86,7 @@ __all__ = [
     "proposal_against_commit",
     "rank_by_step",
     "self_bleu",
+    "side",
     "summarize",
     "summary_frame",
     "tokens_per_step",

@@ -14,7 +14,8 @@ import pandas as pd
 
 from flexeval.errors import InputError
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, Resampled, normal_score, resample
+from flexeval.stats.resampling import LEVEL, REPLICATES, Resampled, normal_score, resample
+from flexeval.stats.verdict import Floats
 
 
 def coverage_auc(counts: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
@@ -87,6 +88,7 @@ def _potential(resampled: Resampled) -> Resampled:
         replicates_RK=_gained(replicates_RK),
         # The derivative of the ratio at the means, up to the factor 1 - Pass@1.
         influence_PK=others_PK - (1 - means_K) * first_P1,
+        shares_PK=resampled.shares_PK[:, 1:],
     )
 
 

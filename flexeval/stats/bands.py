@@ -1,8 +1,9 @@
 """Simultaneous bands over a curve of k: the whole true curve lies inside with the stated probability.
 
 A band has the bounds of `flexeval.stats.resampling` at one wider score for all columns: the one that holds the stated
-share of bootstrap curves at every k. Columns that move together cost little width, and one without variance none. A
-band of means consists of percentiles of resampled means, so it never leaves the range of the values.
+share of bootstrap curves at every k. Columns that move together cost little width. A band of means has none where
+nothing varies and consists of percentiles of resampled means, so it never leaves the range of the values; a band of
+differences allows for problems that were not met where few differ, as their intervals do.
 
 Knows counts, not what an order is.
 """
@@ -16,7 +17,8 @@ import pandas as pd
 from scipy import stats
 
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, Resampled, differences, resample
+from flexeval.stats.resampling import LEVEL, REPLICATES, Resampled, differences, normal_score, resample
+from flexeval.stats.verdict import Floats
 
 
 def pass_at_k_band(
@@ -113,8 +115,11 @@ def _joint_score(replicates_RK: Floats, level: float) -> float:
 
 
 def _joint_deviation(resampled: Resampled, level: float) -> float:
-    """How many standard errors `level` of the replicate curves keep within at every column."""
+    """How many standard errors `level` of the replicate curves keep within at every column.
+
+    Never fewer than an interval at a single column has, so that a band holds the intervals also where nothing varies.
+    """
     error_K = resampled.replicates_RK.std(axis=0)
     varies_K = error_K > 1e-12
     deviation_RK = np.abs(resampled.replicates_RK - resampled.means_K) / np.where(varies_K, error_K, np.inf)
-    return float(np.quantile(deviation_RK.max(axis=1), level))
+    return max(float(np.quantile(deviation_RK.max(axis=1), level)), normal_score(level))

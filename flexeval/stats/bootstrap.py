@@ -1,73 +1,39 @@
 """Bootstrap intervals of means over problems, and of paired differences between two orders.
 
-How problems are resampled, and how the resamples give bounds, stands in `flexeval.stats.resampling`.
+How problems are resampled, and how the resamples give bounds, stands in `flexeval.stats.resampling`; what becomes of
+bounds, in `flexeval.stats.verdict`.
 
 Knows tables of numbers, one row a problem. It does not know what the numbers are.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import pandas as pd
 
 from flexeval.stats.resampling import (
     LEVEL,
     REPLICATES,
-    Floats,
     Resampled,
     bootstrap_means,
     differences,
     normal_score,
     resample,
 )
+from flexeval.stats.verdict import Bounds, Difference, Floats, Interval
 
 __all__ = [
     "LEVEL",
     "REPLICATES",
     "Difference",
     "Interval",
-    "Verdict",
     "bootstrap_means",
     "interval",
     "paired_difference",
 ]
-
-Verdict = Literal["above", "below", "unresolved"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """An estimate and its interval, in the unit of the table it came from."""
-
-    estimate: float
-    low: float
-    high: float
-    level: float
-    """Nominal coverage, a fraction."""
-    problems: int
-    """Problems behind it. One problem, or problems that all agree, give an interval of no width."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference(Interval):
-    """A mean difference paired by problem, first minus second."""
-
-    @property
-    def verdict(self) -> Verdict:
-        """Which side of zero the interval lies on; never "equal".
-
-        Unresolved, too, where there are so few problems that even a unanimous sign would not be evidence at this
-        level (two-sided sign test: 2 * 0.5 ** problems > 1 - level): there the bootstrap is overconfident.
-        """
-        if 2 * 0.5**self.problems > 1 - self.level:
-            return "unresolved"
-        if self.low > 0:
-            return "above"
-        return "below" if self.high < 0 else "unresolved"
 
 
 def interval(
@@ -91,11 +57,12 @@ def interval(
         InputError: an empty table, NaN in it, or a level or number of replicates out of range.
     """
     resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
-    bounds = resampled.bounds(normal_score(level))
-    return {
-        column: Interval(estimate=mean, low=low, high=high, level=level, problems=len(table))
-        for column, mean, low, high in _columns(table, resampled, bounds)
-    }
+    score, found = normal_score(level), {}
+    for column, mean, one in _columns(table, resampled):
+        at = first_column(one.bounds)
+        low, high = at(score)
+        found[column] = Interval(estimate=mean, low=low, high=high, level=level, problems=len(table), at=at)
+    return found
 
 
 def paired_difference(
@@ -122,17 +89,34 @@ def paired_difference(
     """
     table = differences(first, second)
     resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
-    bounds = resampled.symmetric_bounds(normal_score(level), largest)
-    return {
-        column: Difference(estimate=mean, low=low, high=high, level=level, problems=len(first))
-        for column, mean, low, high in _columns(table, resampled, bounds)
-    }
+    score, found = normal_score(level), {}
+    for column, mean, one in _columns(table, resampled):
+        at = first_column(functools.partial(one.symmetric_bounds, largest=largest))
+        low, high = at(score)
+        found[column] = Difference(
+            estimate=mean,
+            low=low,
+            high=high,
+            level=level,
+            problems=len(table),
+            at=at,
+            shares_P=one.shares_PK[:, 0],
+            largest=largest,
+        )
+    return found
 
 
-def _columns(
-    table: pd.DataFrame, resampled: Resampled, bounds: tuple[Floats, Floats]
-) -> Iterator[tuple[Hashable, float, float, float]]:
-    """(label, mean, low, high) of each column."""
-    low_K, high_K = bounds
-    numbers = (resampled.means_K.tolist(), low_K.tolist(), high_K.tolist())
-    return zip(table.columns, *numbers, strict=True)
+def first_column(bounds: Callable[[float], tuple[Floats, Floats]]) -> Bounds:
+    """Bounds of several columns -> those of the first, as numbers."""
+
+    def at(score: float) -> tuple[float, float]:
+        low_K, high_K = bounds(score)
+        return float(low_K[0]), float(high_K[0])
+
+    return at
+
+
+def _columns(table: pd.DataFrame, resampled: Resampled) -> Iterator[tuple[Hashable, float, Resampled]]:
+    """(label, mean, the column by itself) of each column."""
+    for index, (column, mean) in enumerate(zip(table.columns, resampled.means_K.tolist(), strict=True)):
+        yield column, mean, resampled.column(index)

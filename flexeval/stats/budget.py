@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, normal_score, resample
+from flexeval.stats.resampling import LEVEL, REPLICATES, normal_score, resample
+from flexeval.stats.verdict import Floats
 
 Costs = NDArray[np.int64]
 

@@ -85,8 +85,15 @@ def wilson(
     """
     if not 0 < level < 1:
         raise InputError(f"level must lie in (0, 1), as in 0.95, not {level}")
+    return wilson_bounds(successes, trials, float(ndtri((1 + level) / 2)))
+
+
+def wilson_bounds(
+    successes: ArrayLike, trials: ArrayLike, score: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As `wilson`, at so many standard deviations of a normal: the proportions that a score test does not reject."""
     k, n = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
-    z = float(ndtri((1 + level) / 2))
+    z = score
     rate = np.divide(k, n, out=np.full(n.shape, 0.5), where=n > 0)
     centre = (n * rate + z * z / 2) / (n + z * z)
     half = z * np.sqrt(n * rate * (1 - rate) + z * z / 4) / (n + z * z)

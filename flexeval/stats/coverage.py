@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Interval
-from flexeval.stats.resampling import LEVEL, differences
+from flexeval.stats.bypass import wilson_bounds
+from flexeval.stats.resampling import LEVEL, differences, normal_score
+from flexeval.stats.verdict import Interval, sign_flip_p
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def coverage(counts_a: pd.DataFrame, counts_b: pd.DataFrame, *, level: float = L
         both=both,
         neither=len(a) - single - both,
         n=n,
-        p_value=float(stats.binomtest(a_only, single).pvalue) if single else 1.0,
+        p_value=sign_flip_p(difference.to_numpy(dtype=np.float64)),
         share_of_b=_share(both, both + b_only, level),
     )
 
@@ -91,6 +91,10 @@ def _common_n(counts_a: pd.DataFrame, counts_b: pd.DataFrame) -> int:
 def _share(part: int, whole: int, level: float) -> Interval | None:
     if not whole:
         return None
-    share = stats.binomtest(part, whole)
-    bounds = share.proportion_ci(confidence_level=level, method="wilson")
-    return Interval(estimate=part / whole, low=float(bounds.low), high=float(bounds.high), level=level, problems=whole)
+
+    def at(score: float) -> tuple[float, float]:
+        low, high = wilson_bounds(part, whole, score)
+        return float(low), float(high)
+
+    low, high = at(normal_score(level))
+    return Interval(estimate=part / whole, low=low, high=high, level=level, problems=whole, at=at)

@@ -17,7 +17,8 @@ from scipy import stats
 
 from flexeval.errors import InputError
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.resampling import LEVEL, REPLICATES, Floats, differences, normal_score, resample
+from flexeval.stats.resampling import LEVEL, REPLICATES, differences, normal_score, resample
+from flexeval.stats.verdict import Floats
 
 
 @dataclass(frozen=True, kw_only=True)

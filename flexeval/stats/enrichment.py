@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Interval
-from flexeval.stats.pooled import Pooled, pooled_interval, problem_codes, problem_ids
+from flexeval.stats.pooled import Pooled, pooled_difference, pooled_interval, problem_codes, problem_ids
 from flexeval.stats.resampling import LEVEL, REPLICATES
+from flexeval.stats.verdict import Difference, Interval
 
 PERMUTATIONS = 10_000
 
@@ -35,7 +35,7 @@ class Enrichment:
     """Bypass rate of the connectors, a fraction."""
     matched_rate: float
     """What it would be if each connector were bypassed as often as the other words of its stratum."""
-    difference: Interval
+    difference: Difference
     """`rate` - `matched_rate`; interval by problem, which allows for any dependence within a problem."""
     ratio: Interval
     """`rate` / `matched_rate`; NaN where no other word was bypassed."""
@@ -95,7 +95,6 @@ def enrichment(
     )
 
     observed, expected = (Pooled(sums_PK=sums_P, counts_PK=connectors_P) for sums_P in (observed_P, expected_P))
-    low_K, high_K = observed.differences(expected, replicates=replicates, level=level, seed=seed)
     rate, matched_rate = float(observed.estimates_K[0]), float(expected.estimates_K[0])
     ratio = Pooled(sums_PK=observed_P, counts_PK=expected_P)
 
@@ -108,13 +107,7 @@ def enrichment(
         unmatched=unmatched,
         rate=rate,
         matched_rate=matched_rate,
-        difference=Interval(
-            estimate=rate - matched_rate,
-            low=max(float(low_K[0]), -1.0),
-            high=min(float(high_K[0]), 1.0),
-            level=level,
-            problems=int(observed.problems_K[0]),
-        ),
+        difference=pooled_difference(observed, expected, largest=1.0, replicates=replicates, level=level, seed=seed),
         ratio=pooled_interval(ratio, replicates=replicates, level=level, seed=seed),
         p_value=(1 + as_extreme) / (1 + permutations),
         permutations=permutations,

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Difference
-from flexeval.stats.pooled import Pooled, pool, problem_ids, same_problems
+from flexeval.stats.pooled import Pooled, pool, pooled_difference, problem_ids, same_problems
 from flexeval.stats.resampling import LEVEL, REPLICATES
+from flexeval.stats.verdict import Difference
 
 QUANTITIES = ("entropy", "eligible_entropy", "frontier_entropy", "closure", "ar_entropy", "ar_gap")
 """What can be averaged:
@@ -130,14 +130,7 @@ def entropy_difference(
         mine, theirs = (
             pool(_values(rows, quantity), rows["problem_id"], problems=problems) for rows in (first, second)
         )
-        low_K, high_K = mine.differences(theirs, replicates=replicates, level=level, seed=seed)
-        differences[quantity] = Difference(
-            estimate=float(mine.estimates_K[0] - theirs.estimates_K[0]),
-            low=float(low_K[0]),
-            high=float(high_K[0]),
-            level=level,
-            problems=int(min(mine.problems_K[0], theirs.problems_K[0])),
-        )
+        differences[quantity] = pooled_difference(mine, theirs, replicates=replicates, level=level, seed=seed)
     return differences
 
 

@@ -19,7 +19,8 @@ from scipy import optimize, special, stats
 
 from flexeval.errors import InputError
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.resampling import LEVEL, Floats, normal_score, resample
+from flexeval.stats.resampling import LEVEL, normal_score, resample
+from flexeval.stats.verdict import Floats
 
 FITS = 200
 """Bootstrap replicates: each is a fit of its own."""

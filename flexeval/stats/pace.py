@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Interval
 from flexeval.stats.pooled import Pooled, pooled_interval
 from flexeval.stats.resampling import LEVEL, REPLICATES
+from flexeval.stats.verdict import Interval
 
 
 def tokens_per_step(

@@ -8,6 +8,8 @@ Axis suffixes: `N` occurrences, `P` problems, `K` groups, `R` bootstrap replicat
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +18,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Interval
+from flexeval.stats.bootstrap import first_column
 from flexeval.stats.resampling import LEVEL, REPLICATES, Resampled, bootstrap_means, normal_score
+from flexeval.stats.verdict import Bounds, Difference, Floats, Interval
 
 _GROUPS_AT_ONCE = 128
 """Bounds memory: 10,000 replicates of the sums and counts of so many groups are 20 MB."""
@@ -61,35 +64,9 @@ class Pooled:
 
         A replicate that drew no problem with an occurrence is left out; a group without any has NaN.
         """
-        bounds = [
-            _bounds(
-                Resampled.bounds,
-                part.estimates_K,
-                part.resampled(replicates, seed),
-                part.influence_PK,
-                part.problems_K,
-                level,
-            )
-            for part in self._parts()
-        ]
-        return _joined(bounds)
-
-    def differences(
-        self, other: Pooled, *, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(low [K], high [K]) of this minus the other, both taken on the same resampled problems; symmetric."""
-        bounds = [
-            _bounds(
-                Resampled.symmetric_bounds,
-                mine.estimates_K - theirs.estimates_K,
-                mine.resampled(replicates, seed) - theirs.resampled(replicates, seed),
-                mine.influence_PK - theirs.influence_PK,
-                np.minimum(mine.problems_K, theirs.problems_K),
-                level,
-            )
-            for mine, theirs in zip(self._parts(), other._parts(), strict=True)
-        ]
-        return _joined(bounds)
+        bounds = [_bounds(part, part.resampled(replicates, seed), level) for part in self._parts()]
+        low_K, high_K = np.concatenate(bounds, axis=1)
+        return low_K, high_K
 
     def resampled(self, replicates: int, seed: int) -> NDArray[np.float64]:
         """The estimates of bootstrap resamples of the problems [R, K]; the same seed draws the same problems."""
@@ -165,16 +142,73 @@ def same_problems(first_N: pd.Series, second_N: pd.Series) -> pd.Index:
     return first
 
 
-def pooled_interval(pooled: Pooled, *, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0) -> Interval:
-    """The first group's mean and its interval."""
-    low_K, high_K = pooled.intervals(replicates=replicates, level=level, seed=seed)
+def pooled_interval(
+    pooled: Pooled, *, largest: float = math.inf, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
+) -> Interval:
+    """The first group's mean and its interval.
+
+    Args:
+        pooled: of one group; NaN where it has no occurrence.
+        largest: what no mean exceeds: 1 for a rate, which also lies above 0. Where all problems have the same rate, the
+            interval of a rate is widened for the problems that were not met (`Resampled.bounds`).
+        replicates, level, seed: of the bootstrap.
+    """
+    one = _column(pooled.estimates_K, pooled.resampled(replicates, seed), pooled.influence_PK, pooled.counts_PK > 0)
+    at = _at(one, functools.partial(one.bounds, largest=largest))
+    _require_level(level)
+    low, high = at(normal_score(level))
     return Interval(
-        estimate=float(pooled.estimates_K[0]),
-        low=float(low_K[0]),
-        high=float(high_K[0]),
-        level=level,
-        problems=int(pooled.problems_K[0]),
+        estimate=float(one.means_K[0]), low=low, high=high, level=level, problems=int(pooled.problems_K[0]), at=at
     )
+
+
+def pooled_difference(
+    first: Pooled,
+    second: Pooled,
+    *,
+    largest: float = math.inf,
+    replicates: int = REPLICATES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Difference:
+    """The first group's mean of one minus that of the other, both taken on the same resampled problems; symmetric.
+
+    What a problem adds to the difference is taken to first order, as its influence on it.
+
+    Args:
+        first, second: of one group, on the same problems in the same order.
+        largest: what no difference can exceed, to either side: 1 for rates.
+        replicates, level, seed: of the bootstrap.
+    """
+    one = _column(
+        first.estimates_K - second.estimates_K,
+        first.resampled(replicates, seed) - second.resampled(replicates, seed),
+        first.influence_PK - second.influence_PK,
+        (first.counts_PK > 0) & (second.counts_PK > 0),
+    )
+    at = _at(one, functools.partial(one.symmetric_bounds, largest=largest))
+    _require_level(level)
+    low, high = at(normal_score(level))
+    return Difference(
+        estimate=float(one.means_K[0]),
+        low=low,
+        high=high,
+        level=level,
+        problems=int(min(first.problems_K[0], second.problems_K[0])),
+        at=at,
+        shares_P=one.shares_PK[:, 0],
+        largest=largest,
+    )
+
+
+def _at(one: Resampled, bounds: Callable[[float], tuple[Floats, Floats]]) -> Bounds:
+    """The bounds as numbers; NaN where there is no estimate."""
+    return (lambda score: (math.nan, math.nan)) if math.isnan(one.means_K[0]) else first_column(bounds)
+
+
+def _require_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"level must lie in (0, 1), as in 0.95, not {level}")
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -182,17 +216,11 @@ def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np
     return ratio
 
 
-def _bounds(
-    bounds_of: Callable[[Resampled, float], tuple[NDArray[np.float64], NDArray[np.float64]]],
-    estimates_K: NDArray[np.float64],
-    replicates_RK: NDArray[np.float64],
-    influence_PK: NDArray[np.float64],
-    problems_K: NDArray[np.int64],
-    level: float,
-) -> NDArray[np.float64]:
+def _bounds(pooled: Pooled, replicates_RK: NDArray[np.float64], level: float) -> NDArray[np.float64]:
     """Lower and upper bounds [2, K]."""
-    if not 0 < level < 1:
-        raise InputError(f"level must lie in (0, 1), as in 0.95, not {level}")
+    _require_level(level)
+    estimates_K, influence_PK, problems_K = pooled.estimates_K, pooled.influence_PK, pooled.problems_K
+    present_PK = pooled.counts_PK > 0
     bounds_2K = np.full((2, len(estimates_K)), np.nan)
     whole_K = ~np.isnan(replicates_RK).any(axis=0)
     # Columns with missing replicates one by one, the others together where they are on as many problems.
@@ -201,18 +229,26 @@ def _bounds(
         together = np.flatnonzero(alike_K & whole_K)
         alone = [np.array([column]) for column in np.flatnonzero(alike_K & ~whole_K)]
         for columns in ([together] if len(together) else []) + alone:
-            chosen_RK = replicates_RK[:, columns]
-            resampled = Resampled(
-                means_K=estimates_K[columns],
-                replicates_RK=chosen_RK[~np.isnan(chosen_RK).any(axis=1)],
-                influence_PK=influence_PK[:, columns],
-                problems=int(problems),
-                tasks=1,
+            resampled = _column(
+                estimates_K[columns], replicates_RK[:, columns], influence_PK[:, columns], present_PK[:, columns]
             )
-            bounds_2K[:, columns] = bounds_of(resampled, normal_score(level))
+            bounds_2K[:, columns] = resampled.bounds(normal_score(level))
     return bounds_2K
 
 
-def _joined(bounds: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    low_K, high_K = np.concatenate(bounds, axis=1)
-    return low_K, high_K
+def _column(
+    estimates_K: NDArray[np.float64],
+    replicates_RK: NDArray[np.float64],
+    influence_PK: NDArray[np.float64],
+    present_PK: NDArray[np.bool_],
+) -> Resampled:
+    """Columns on equally many problems, without the replicates in which one of them has no value."""
+    problems = int(present_PK[:, 0].sum())
+    return Resampled(
+        means_K=estimates_K,
+        replicates_RK=replicates_RK[~np.isnan(replicates_RK).any(axis=1)],
+        influence_PK=influence_PK,
+        shares_PK=influence_PK + np.where(present_PK, estimates_K / max(problems, 1), 0.0),
+        problems=problems,
+        tasks=1,
+    )

@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Interval
 from flexeval.stats.pooled import pool, pooled_interval
 from flexeval.stats.resampling import LEVEL, REPLICATES
+from flexeval.stats.verdict import Interval
 
 RANK_EDGES = (0, 1, 2, 5, 10)
 """Ranks are reported as 0, 1, 2-4, 5-9 and 10 or more."""
@@ -40,7 +40,7 @@ def non_top_rate(
     """
     text = tokens[tokens["in_text"]]
     pooled = pool(text["rank"] > 0, text["problem_id"])
-    return pooled_interval(pooled, replicates=replicates, level=level, seed=seed)
+    return pooled_interval(pooled, largest=1.0, replicates=replicates, level=level, seed=seed)
 
 
 def rank_by_step(tokens: pd.DataFrame, *, bins: int | None = None, edges: Sequence[int] = RANK_EDGES) -> pd.DataFrame:

@@ -14,20 +14,20 @@ Knows tables of numbers, one row a problem (P), one column a quantity (K). It do
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from flexeval.errors import InputError
+from flexeval.stats.verdict import Floats, differing
 
 REPLICATES = 10_000
 LEVEL = 0.95
-Floats = NDArray[np.float64]
 _CHUNK_CELLS = 1 << 20
 """Resampled problems held at a time: bounds memory at a few tens of MB, and keeps the counts in cache."""
 _FURTHEST = 8.0
@@ -44,32 +44,65 @@ class Resampled:
     """The same of each bootstrap resample."""
     influence_PK: Floats
     """What each problem adds to its column's deviation from the mean, up to one factor."""
+    shares_PK: Floats
+    """What each problem adds to its column's mean."""
     problems: int
     tasks: int
 
-    def bounds(self, score: float) -> tuple[Floats, Floats]:
+    def bounds(self, score: float, largest: float = math.inf) -> tuple[Floats, Floats]:
         """The lower and upper BCa bounds of each column.
 
         Args:
             score: how far out, in standard deviations of a normal: 1.96 for 95 %. Widened here for few problems.
+            largest: where it is finite, columns hold values between 0 and it, and where all replicates agree the bounds
+                move out by the rule of three, as those of a difference do.
         """
         z = self.widened(score)
         bias_K, acceleration_K = self._bias(), self._acceleration()
-        return (
-            _column_quantiles(self.replicates_RK, stats.norm.cdf(_corrected(-z, bias_K, acceleration_K))),
-            _column_quantiles(self.replicates_RK, stats.norm.cdf(_corrected(z, bias_K, acceleration_K))),
+        low_K, high_K = (
+            _column_quantiles(self.replicates_RK, stats.norm.cdf(_corrected(side * z, bias_K, acceleration_K)))
+            for side in (-1, 1)
         )
+        if math.isfinite(largest):
+            unseen_K = np.where(np.ptp(self.replicates_RK, axis=0) < 1e-12, self._unseen(score, largest), 0.0)
+            low_K, high_K = np.maximum(low_K - unseen_K, 0.0), np.minimum(high_K + unseen_K, largest)
+        return low_K, high_K
+
+    def _unseen(self, score: float, largest: float) -> float:
+        """How much problems that were not met can move a mean: the rule of three, at the level of the score."""
+        beyond = 2 * float(stats.norm.sf(score))
+        return float(largest * (1 - beyond ** (1 / self.problems)))
 
     def symmetric_bounds(self, score: float, largest: float = math.inf) -> tuple[Floats, Floats]:
         """The mean of each column, less and plus so many bootstrap standard errors.
 
+        Where so few problems differ (`flexeval.stats.verdict.differing`) that even a unanimous sign would be no
+        evidence at this level, the bootstrap has not seen what the others may do: with P problems, a share of
+        1 - (1 - level) ** (1 / P) of all problems could differ from all of these and not have been met (the rule of
+        three). The bounds move out by as much of `largest`, so that agreement does not pass for equality.
+
         Args:
             score: as for `bounds`.
-            largest: no bound lies further from zero.
+            largest: what no difference can exceed, to either side. No bound lies further from zero, and where it is
+                infinite nothing is known of problems that were not met, and nothing is added for them.
         """
         reach_K = self.widened(score) * self.replicates_RK.std(axis=0)
+        if math.isfinite(largest):
+            beyond = 2 * float(stats.norm.sf(score))
+            few_K = np.array([2 * 0.5 ** differing(shares_P) > beyond for shares_P in self.shares_PK.T])
+            reach_K = reach_K + np.where(few_K, self._unseen(score, largest), 0.0)
         low_K, high_K = self.means_K - reach_K, self.means_K + reach_K
         return np.maximum(low_K, -largest), np.minimum(high_K, largest)
+
+    def column(self, index: int) -> Resampled:
+        """One column by itself."""
+        return dataclasses.replace(
+            self,
+            means_K=self.means_K[[index]],
+            replicates_RK=self.replicates_RK[:, [index]],
+            influence_PK=self.influence_PK[:, [index]],
+            shares_PK=self.shares_PK[:, [index]],
+        )
 
     def widened(self, score: float) -> float:
         """The normal score whose bootstrap tail stands for Student's: sqrt(P / df) t_df, df = problems - tasks."""
@@ -125,6 +158,7 @@ def resample(
         means_K=_mean_over_tasks([stratum.mean(axis=0) for stratum in strata]),
         replicates_RK=bootstrap_means(values_PK, tasks=tasks, replicates=replicates, seed=seed),
         influence_PK=np.concatenate([(stratum - stratum.mean(axis=0)) / len(stratum) for stratum in strata]),
+        shares_PK=np.concatenate([stratum / (len(stratum) * len(strata)) for stratum in strata]),
         problems=len(values_PK),
         tasks=len(strata),
     )

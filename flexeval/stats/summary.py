@@ -116,20 +116,16 @@ def summary_frame(summaries: Sequence[RunSummary]) -> pd.DataFrame:
     )
 
 
-def difference_frame(first: str, second: str, differences: dict[int, Difference]) -> pd.DataFrame:
-    """One row a k: `first` minus `second` in percentage points, its interval and the verdict."""
-    return pd.DataFrame(
-        [
-            {
-                "first": first,
-                "second": second,
-                "k": k,
-                "difference_points": 100 * at_k.estimate,
-                "low_points": 100 * at_k.low,
-                "high_points": 100 * at_k.high,
-                "level": at_k.level,
-                "verdict": at_k.verdict,
-            }
-            for k, at_k in differences.items()
-        ]
-    )
+def difference_frame(first: str, second: str, compared: pd.DataFrame) -> pd.DataFrame:
+    """One row a k: `first` minus `second` in percentage points, its interval, the band over all k, and the verdict.
+
+    Args:
+        first, second: what to call the orders.
+        compared: Pass@k of the two, from `comparison`.
+    """
+    points = ["difference", "low", "high", "band_low", "band_high"]
+    frame = compared[["k", *points, "p_value", "verdict"]].rename(columns={name: f"{name}_points" for name in points})
+    frame[[f"{name}_points" for name in points]] *= 100
+    frame.insert(0, "second", second)
+    frame.insert(0, "first", first)
+    return frame

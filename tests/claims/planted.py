@@ -30,7 +30,9 @@ def config(order="ar", *, model="tiny", task="word-problems", temperature=0.6, b
             task=task,
             order=order,
             num_samples=samples,
-            sampling=SamplingConfig(gen_length=GEN_LENGTH, block_length=block, temperature=temperature, **sampling),
+            sampling=SamplingConfig(
+                **{"gen_length": GEN_LENGTH, "block_length": block, "temperature": temperature, **sampling}
+            ),
         )
     )
 

@@ -115,7 +115,8 @@ def test_ar_order_stands_for_block_one():
         (range(60), range(40), "does not hold"),
         (range(93), range(60), "unresolved"),
         (range(95), range(95), "unresolved"),  # nothing was lost, so nothing is recovered
-        (range(95), range(100), "does not hold"),
+        (range(95), range(100), "unresolved"),  # five problems against none may be chance: p = 0.06
+        (range(85), range(95), "does not hold"),  # below AR order by ten problems against none
     ],
 )
 def test_top_prob_recovers(top_prob, confidence, expected):
@@ -204,7 +205,8 @@ def test_connectors_bypassed(tmp_path, connector, expected):
 @pytest.mark.parametrize(
     ("by_temperature", "expected"),
     [
-        ({0.6: 0.0, 1.0: 0.01}, "holds"),
+        ({0.6: 0.005, 1.0: 0.01}, "holds"),
+        ({0.6: 0.0, 1.0: 0.01}, "unresolved"),  # 40 problems that agree may all be lucky: 0.95^40 = 0.13
         ({0.6: 0.0, 1.0: 0.3}, "does not hold"),
         ({0.6: 0.0, 1.0: 0.05}, "unresolved"),
         ({0.6: 0.0}, "not measured"),
@@ -248,7 +250,11 @@ def test_other_settings_are_left_out():
         run_of(solved(range(100)), "confidence", block=8),
     ]
     alone = examined("ar-better-at-largest-k", ar, confidence)
-    assert examined("ar-better-at-largest-k", *others, ar, confidence) == alone
+    among = examined("ar-better-at-largest-k", *others, ar, confidence)
+    assert dataclasses.replace(among, left_out="") == alone
+    assert among.left_out == (
+        "Left out, tiny, word-problems: 2 runs with several tokens a step, a cut distribution, or guidance."
+    )
     assert {run.config.sampling.top_p for group in groups(RunSet(tuple(others))) for run in group.runs} == {1.0}
 
 
@@ -276,8 +282,9 @@ def test_every_claim_has_a_line_without_runs():
 def test_markdown_keeps_its_columns():
     ar, confidence = run_of(solved(range(80)), "ar"), run_of(solved(range(50)), "confidence")
     lines = findings_markdown(examine(RunSet((ar, confidence)))).splitlines()
-    assert len(lines) == 2 + len(list(CLAIMS))
-    assert {line.count(" | ") for line in lines} == {5}
+    table, footer = lines[: 2 + len(list(CLAIMS))], lines[2 + len(list(CLAIMS)) :]
+    assert {line.count(" | ") for line in table} == {6}
+    assert "Holm" in footer[1] and len(footer) == 2
 
 
 def test_claims_state_what_they_decide():

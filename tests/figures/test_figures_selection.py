@@ -27,9 +27,9 @@ def test_a_group_keeps_its_own_ar_run(made_up):
     assert [run.config.sampling.block for run in group if run.config.order == "ar"] == [12]
 
 
-def test_ar_order_of_another_temperature_or_seed_is_not_compared(made_up):
+def test_ar_order_of_another_temperature_is_not_compared_and_of_another_seed_is(made_up):
     runs = RunSet((made_up("ar", temperature=1.0), made_up("ar", seed=1), made_up("confidence")))
-    assert [len(group) for group in comparable(runs, free={"order"})] == [1, 1, 1]
+    assert [len(group) for group in comparable(runs, free={"order"})] == [1, 2]
 
 
 def test_of_equal_runs_the_larger_is_kept(made_up):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats as student
 
 from flexeval.errors import InputError
 from flexeval.stats import bootstrap_means, interval, paired_difference, pass_at_k
@@ -43,6 +44,37 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     truth = 1 - np.prod([(1.2 + i) / (1.8 + i) for i in range(4)])
     covered = np.mean([i.low <= truth <= i.high for i in interval(table, replicates=1_000).values()])
     assert 0.90 <= covered <= 0.98
+
+
+@pytest.mark.parametrize(("problems", "tasks"), [(4, 1), (8, 1), (25, 1), (24, 4), (200, 1)])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_a_difference_has_the_half_width_of_the_t_interval(problems, tasks, level):
+    """The bootstrap's standard error lacks the factor sqrt(P / df) and its normal the tails: the interval has both.
+
+    Strata of equal size and spread: df = problems - tasks, and the interval is that of the pooled t-test.
+    """
+    part = problems // tasks
+    values = np.concatenate(
+        [np.random.default_rng(problems).permutation(np.linspace(-1, 1, part)) for _ in range(tasks)]
+    )
+    found = paired_difference(
+        frame(values), frame(np.zeros(problems)), tasks=np.repeat(np.arange(tasks), part).tolist(), level=level,
+        replicates=100_000,
+    )[0]  # fmt: skip
+    df = problems - tasks
+    spread = np.sqrt((np.linspace(-1, 1, part) ** 2).sum() * tasks / df)
+    half = student.t.ppf((1 + level) / 2, df) * spread / np.sqrt(problems)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.015)
+    assert found.high + found.low == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("problems", [5, 12, 60])
+def test_a_mean_of_symmetric_values_has_about_the_half_width_of_the_t_interval(problems):
+    """Percentiles of near-normal replicates, as far out as Student's tails: exact but for the replicates' own tails."""
+    values = student.norm.ppf((np.arange(problems) + 0.5) / problems)
+    found = interval(frame(values), level=0.8, replicates=100_000)[0]
+    half = student.t.ppf(0.9, problems - 1) * values.std(ddof=1) / np.sqrt(problems)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.03)
 
 
 def test_pairing_narrows_the_interval_of_correlated_orders():

@@ -15,7 +15,9 @@ SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[2] / "analyses" / "
 
 
 def share(estimate: float) -> Interval:
-    return Interval(estimate=estimate, low=estimate - 0.1, high=estimate + 0.1, level=0.95, problems=12)
+    return Interval(
+        estimate=estimate, low=estimate - 0.1, high=estimate + 0.1, level=0.95, problems=12, at=lambda score: (0, 1)
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,14 @@ import pytest
 
 from flexeval.errors import InputError
 from flexeval.records import SamplingEffort
-from flexeval.stats import difference_frame, pass_at_k_differences, summarize, summary_frame
+from flexeval.stats import (
+    comparison,
+    difference_frame,
+    pass_at_k_differences,
+    pass_at_k_table,
+    summarize,
+    summary_frame,
+)
 
 
 def counts(c, n=4):
@@ -33,10 +40,12 @@ def test_nothing_sampled_has_no_speed():
 
 
 def test_difference_rows_are_points_with_a_verdict():
-    differences = pass_at_k_differences(counts([4] * 9), counts([1] * 9), ks=[1, 4])
-    rows = difference_frame("ar", "confidence", differences)
+    tables = [pass_at_k_table(counts(c), [1, 4]) for c in ([4] * 9, [1] * 9)]
+    rows = difference_frame("ar", "confidence", comparison(*tables, largest=1.0))
     assert rows["difference_points"].tolist() == pytest.approx([75, 0])
     assert rows["verdict"].tolist() == ["above", "unresolved"]
+    assert rows["p_value"].tolist() == pytest.approx([2 * 0.5**9, 1])
+    assert (rows["band_low_points"] <= rows["low_points"]).all()
 
 
 def test_too_few_samples_for_a_k_is_an_error():
