@@ -13,30 +13,31 @@ from typing import Any
 from flexeval.errors import InputError, one_line
 
 
-def read_text(path: Path, *, what: str) -> str:
-    """The text of a file.
+def read_text(path: Path, *, what: str, where: str = "") -> str:
+    """The text of a file; arguments as of `read_bytes`. Raises InputError where it cannot be read or is not UTF-8."""
+    return decode(read_bytes(path, what=what, where=where), where=where or repr(str(path)))
+
+
+def read_bytes(path: Path, *, what: str, where: str = "") -> bytes:
+    """The content of a file.
 
     Args:
         path: of the file.
         what: what it should be, as a noun ("a plan"), for messages.
+        where: what messages call it; its path in quotes unless it says more.
 
     Raises:
-        InputError: no file, one that cannot be read, or one that is not UTF-8.
+        InputError: there is none, or it cannot be read.
     """
-    return decode(read_bytes(path, what=what), where=repr(str(path)))
-
-
-def read_bytes(path: Path, *, what: str) -> bytes:
-    """The content of a file. Raises InputError where there is none, or it cannot be read."""
     try:
         return path.read_bytes()
     except IsADirectoryError:
-        raise InputError(f"cannot read {str(path)!r}: it is a folder; give {what}") from None
+        reason = "it is a folder"
     except FileNotFoundError:
-        raise InputError(f"cannot read {str(path)!r}: there is no such file; give {what}") from None
+        reason = "there is no such file"
     except (OSError, ValueError) as error:  # a ValueError for a path with a zero byte
         reason = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
-        raise InputError(f"cannot read {str(path)!r}: {reason}; give {what}") from None
+    raise InputError(f"cannot read {where or repr(str(path))}: {reason}; give {what}")
 
 
 def decode(data: bytes, *, where: str) -> str:
@@ -48,22 +49,16 @@ def decode(data: bytes, *, where: str) -> str:
 
 
 def parse_json(text: str | bytes, *, where: str) -> Any:
-    """The value of a JSON text. Raises InputError, which says `where` it stands, unless it is one that can be kept.
-
-    Half a surrogate pair, which JSON can spell and no file in UTF-8 can hold, is refused, too.
-    """
+    """The value of a JSON text. Raises InputError, which says `where` it stands, unless it is one that can be kept."""
     if isinstance(text, bytes):
         text = decode(text, where=where)
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}" if "\n" in text else f"column {error.colno}"
         raise InputError(f"{where} is not JSON ({error.msg} at {place}); mend or remove it") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is JSON that cannot be kept ({_reason(error)}); mend or remove it") from None
-    if "\\ud" in text or "\\uD" in text:
-        _require_characters(value, where)
-    return value
 
 
 def parse_object(text: str | bytes, *, where: str) -> dict[str, Any]:
@@ -99,10 +94,6 @@ def require_text(value: object, *, what: str) -> str:
             "can; write it in UTF-8"
         ) from None
     return value
-
-
-def _require_characters(value: object, where: str) -> None:
-    require_text(json.dumps(value, ensure_ascii=False), what=where)
 
 
 def _reason(error: Exception) -> str:

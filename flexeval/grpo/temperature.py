@@ -9,8 +9,8 @@ import numpy as np
 
 from flexeval.errors import InputError, PluginError
 from flexeval.orders import Order
+from flexeval.orders.answers import ask_temperature
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
-from flexeval.sampling.answers import ask_temperature
 
 
 def drawing_temperatures(

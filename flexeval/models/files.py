@@ -123,7 +123,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises InputError when it is missing, unreadable or something else."""
     if not path.exists():
         raise InputError(f"{str(path.parent)!r} is no checkpoint: it has no {path.name}")
-    return parse_object(read_bytes(path, what=f"the checkpoint's {path.name}"), where=repr(str(path)))
+    return parse_object(read_bytes(path, what=f"the checkpoint's {path.name}"), where=f"cannot read {str(path)!r}: it")
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -65,5 +65,8 @@ def read_lineage(folder: Path) -> Lineage | None:
     path = folder / LINEAGE
     if not path.exists():
         return None
-    values = parse_object(read_bytes(path, what="the file that flexeval wrote"), where=str(path))
+    try:
+        values = parse_object(read_bytes(path, what="the file that flexeval wrote"), where=str(path))
+    except InputError as error:
+        raise InputError(f"{error}; restore the file") from None
     return Lineage.from_dict(values, where=str(path))

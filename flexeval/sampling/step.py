@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flexeval.orders.answers import ask_positions, ask_temperature
 from flexeval.orders.order import Order
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray, SamplingConfig
-from flexeval.sampling.answers import ask_positions, ask_temperature
 from flexeval.sampling.deciding import Decisions, decide
 from flexeval.sampling.evaluate import Evaluator
 from flexeval.sampling.randomness import Purpose, uniforms

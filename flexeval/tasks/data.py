@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
-from flexeval.reading import decode, parse_object, read_bytes
+from flexeval.reading import decode, parse_object, read_bytes, require_text
 
 DATA_DIR_VARIABLE = "FLEXEVAL_DATA_DIR"
 
@@ -176,6 +176,8 @@ def _revision(checksums: Mapping[str, Any] | None) -> str:
 
 
 def _checked(row: Row, benchmark: Benchmark) -> Row:
+    # JSON can hold half a surrogate pair, which no tokenizer takes and no file in UTF-8 can hold.
+    require_text(json.dumps(row.values, ensure_ascii=False, default=str), what=row.place)
     for column, kind in benchmark.columns.items():
         if column not in row.values:
             raise InputError(f"{row.place} has no field {column!r}, which {benchmark.title} needs")

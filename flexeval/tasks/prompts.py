@@ -80,7 +80,7 @@ def find_template(name: str, builtin: Mapping[str, PromptTemplate], fields: froz
 
 def _read_template(path: Path, fields: frozenset[str]) -> PromptTemplate:
     where = f"the prompt file {str(path)!r}"
-    content = parse_yaml(read_text(path, what="a YAML file with the key 'user'"), where=where)
+    content = parse_yaml(read_text(path, what="a YAML file with the key 'user'", where=where), where=where)
     if not isinstance(content, dict) or "user" not in content:
         raise InputError(
             f"prompt file {str(path)!r} must be a mapping with the key 'user' (and system, prefill if any)"
