@@ -36,7 +36,8 @@ def check_target(name: str) -> None:
         return
 
     # What is there.
-    leads = "it" if place == Path(os.path.abspath(name)) else f"it leads to {str(place)!r}, which"
+    is_link = Path(name).is_symlink()
+    leads = f"it leads to {str(place)!r}, which" if is_link else "it"
     if found is not None:
         if stat.S_ISDIR(found.st_mode):
             raise InputError(f"{refused}: {leads} is a folder; give a file name in it")
@@ -48,8 +49,9 @@ def check_target(name: str) -> None:
             return
 
     # Where a file is to come.
+    folder = str(place.parent if is_link else Path(name).parent)
     if not place.parent.is_dir():
-        raise InputError(f"{refused}: there is no folder {str(place.parent)!r}; make it first")
+        raise InputError(f"{refused}: there is no folder {folder!r}; make it first")
     try:
         # Permissions do not say everything: a disk may be mounted read-only.
         temporary = _temporary(place)
@@ -57,7 +59,7 @@ def check_target(name: str) -> None:
         temporary.unlink()
     except OSError as error:
         raise InputError(
-            f"{refused}: no file can be made in folder {str(place.parent)!r} ({error.strerror}); give one in another"
+            f"{refused}: no file can be made in folder {folder!r} ({error.strerror}); give one in another"
         ) from None
 
 
@@ -154,14 +156,13 @@ def _replace(path: Path, data: bytes, found: os.stat_result | None) -> None:
     """Write a regular file under another name, then put it in place, with the permissions of the old one."""
     temporary = _temporary(path)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", buffering=0) as file:
             if found is not None:
                 # Only root may give a file away; for others it becomes their own.
                 with contextlib.suppress(PermissionError):
                     os.fchown(file.fileno(), found.st_uid, found.st_gid)
                 os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode))
-            file.write(data)
-            file.flush()
+            _write(file.fileno(), data)
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
