@@ -44,12 +44,13 @@ def written(
 def _sample(problem_id, index, length, rng):
     tokens_G = rng.integers(0, 50, size=length).astype(np.int32)
     pieces = [f" w{token}" for token in tokens_G]
+    integers = ("rank_G", "frontier_step_G", "passes_G")
     floats = ("entropy_G", "prob_G", "top_prob_G", "eligible_entropy_G", "frontier_entropy_G")
     trajectory = Trajectory(
         problem_id=problem_id, sample_index=index, prompt_length=3, token_ids_G=tokens_G, length=length, nfe=length,
         commit_step_G=np.arange(length, dtype=np.int32),
         **{name: rng.random(length, dtype=np.float32) for name in floats},
-        **{name: rng.integers(0, 5, size=length).astype(np.int32) for name in ("rank_G", "frontier_step_G", "passes_G")},
+        **{name: rng.integers(0, 5, size=length).astype(np.int32) for name in integers},
     )  # fmt: skip
     return GradedSample(
         trajectory=trajectory, text="".join(pieces), pieces=pieces, grade=Grade(correct=bool(rng.random() < 0.5))
