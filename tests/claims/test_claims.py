@@ -258,6 +258,26 @@ def test_other_settings_are_left_out():
     assert {run.config.sampling.top_p for group in groups(RunSet(tuple(others))) for run in group.runs} == {1.0}
 
 
+def test_seeds_are_pooled():
+    rng = np.random.default_rng(0)
+    drawn_of = {(order, seed): rng.random((60, 16)) < chance
+                for order, chance in (("ar", 0.2), ("confidence", 0.1)) for seed in (0, 1)}  # fmt: skip
+    runs = [run_of(correct, order, seed=seed) for (order, seed), correct in drawn_of.items()]
+    whole = [run_of(np.hstack([drawn_of[order, seed] for seed in (0, 1)]), order) for order in ("ar", "confidence")]
+    for name in ("arbitrary-order-not-worse-at-1", "ar-better-at-largest-k", "nearly-a-subset"):
+        assert examined(name, *runs) == examined(name, *whole)
+    assert "n = 32" in examined("ar-better-at-largest-k", *runs).measured
+
+
+def test_the_length_with_runs_at_the_papers_settings_is_taken_and_the_others_are_told():
+    wanted = [run_of(solved(range(count)), order) for count, order in ((80, "ar"), (50, "confidence"))]
+    longer = [run_of(solved(range(90)), order, gen_length=64, temperature=1.0) for order in ("ar", "confidence", "egi")]
+    finding = examined("ar-better-at-largest-k", *longer, *wanted)
+    assert finding.verdict == "holds" and "block 32 of 32" in finding.measured
+    assert finding.left_out == "Left out, tiny, word-problems: 3 runs of length 64."
+    assert finding.left_out in findings_markdown([finding])
+
+
 def test_what_is_missing_is_said():
     finding = examined("top-prob-recovers", run_of(solved(range(50)), "ar"))
     assert finding.verdict == "not measured"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flexeval.figures import Unavailable
+from flexeval.figures import FIGURES, Unavailable
 from flexeval.figures.selection import common_ks, comparable, largest_groups, several_temperatures
 from flexeval.runs.store import RunSet
 
@@ -50,6 +50,49 @@ def test_the_largest_group_of_each_task_is_chosen(made_up):
         ("word-problems", 0.6),
         ("sudoku4", 0.6),
     ]
+
+
+def chosen(*runs, free=("order",)):
+    """The only group, every run of it usable."""
+    (group,) = largest_groups(RunSet(tuple(runs)), free=free, usable=lambda group: group, missing="nothing")
+    return group
+
+
+def test_more_runs_do_not_move_a_figure_away_from_the_papers_settings(made_up):
+    paper = [made_up(order) for order in ("ar", "confidence")]
+    hot = [made_up(order, temperature=1.0) for order in ("ar", "confidence", "random", "entropy")]
+    blocks = [made_up(order, block_length=4) for order in ("ar", "confidence", "random", "entropy")]
+    for runs in ((*hot, *paper, *blocks), (*blocks, *hot, *paper)):
+        group = chosen(*runs)
+        assert {(run.config.sampling.temperature, run.config.sampling.block) for run in group} == {(0.6, 12)}
+        assert group.left_out == ("block = 4", "T = 1")
+    # Without runs at the paper's settings the largest group is shown.
+    assert {run.config.sampling.temperature for run in chosen(hot[0], hot[1], made_up(temperature=1.5))} == {1.0}
+
+
+def test_a_free_setting_needs_no_preference(made_up):
+    few = [made_up(order, temperature=temperature) for order in ("ar", "random") for temperature in (0.6, 1.0)]
+    group = chosen(*few, free=("order", "temperature"))
+    assert len(group) == 4 and group.left_out == ()
+
+
+def test_seeds_are_pooled_and_what_is_left_out_is_at_the_foot(made_up):
+    runs = [made_up(order, seed=seed) for order in ("ar", "confidence") for seed in (0, 1)]
+    runs += [made_up(order, temperature=1.0) for order in ("ar", "confidence", "random")]
+    figure = FIGURES.get("pass-at-k")()
+    data = figure.data(RunSet(tuple(runs)))
+    assert set(data["seed"]) == {"0+1"} and set(data["num_samples"]) == {16}
+    assert set(data["left_out"]) == {"T = 1"}
+    (_, foot) = (text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in figure.draw(data).texts)
+    assert "seed 0+1" in foot and "Not shown: T = 1." in foot.replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", ["bypassed-words", "order-map", "collapse", "non-top-rate", "tokens-per-step"])
+def test_figures_of_token_rows_take_pooled_runs(name, made_up):
+    paced = ["eb:gamma=1.0", "eb:gamma=3.0"] if name == "tokens-per-step" else []
+    runs = [made_up(order, seed=seed) for order in ("confidence", "top_prob", *paced) for seed in (0, 1)]
+    data = FIGURES.get(name)().data(RunSet(tuple(runs)))
+    assert set(data["seed"]) == {"0+1"} and set(data["num_samples"]) == {16}
 
 
 def test_nothing_usable_is_unavailable(made_up):
