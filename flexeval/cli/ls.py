@@ -38,7 +38,9 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a name: name, summary, aliases and, of orders and tasks asked for, parameters with defaults."""
+    """Print one line a name: name, summary, aliases and, of orders and tasks asked for, parameters with
+    defaults and the prompts that a task has.
+    """
     if args.kind is None:
         sections = [_section(kind, with_parameters=kind == "orders") for kind in KINDS]
     elif args.kind in KINDS:
@@ -60,6 +62,8 @@ def _section(kind: str, *, with_parameters: bool) -> str:
             notes.append(f"also: {', '.join(aliases)}")
         if with_parameters and (parameters := list(_parameters(registry.get(name)))):
             notes.append(f"parameters: {', '.join(parameters)}")
+        if with_parameters and (templates := getattr(registry.get(name), "templates", None)):
+            notes.append(f"prompts: {', '.join(templates)}")
         lines.append(f"  {name:<{width}}  {'; '.join(notes)}")
     return "\n".join(lines)
 
