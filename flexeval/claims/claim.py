@@ -26,6 +26,8 @@ class Measured:
     verdict: Verdict
     words: str
     """The quantity, its interval and what else was measured, with units and settings."""
+    published: str | None = None
+    """What was published in the very setting of these runs, or what differs; None where nothing is of their model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class Finding:
     unit: str
     """Of the three numbers."""
     paper: str | None
-    """What the source reports."""
+    """As `Measured.published`; None when nothing was measured."""
     verdict: Verdict
 
 
@@ -73,10 +75,6 @@ class Claim(ABC):
         Raises:
             InputError: the runs lack what it needs.
         """
-
-    def paper(self, task: str) -> str | None:
-        """What the source reports, for this task where it has it; None where it gives no number."""
-        return None
 
     def examine(self, runs: RunSet) -> list[Finding]:
         """A finding for each model and task that the claim is about."""
@@ -104,6 +102,6 @@ class Claim(ABC):
             low=measured.interval.low if measured else None,
             high=measured.interval.high if measured else None,
             unit=self.unit,
-            paper=self.paper(task),
+            paper=measured.published if measured else None,
             verdict=measured.verdict if measured else "not measured",
         )

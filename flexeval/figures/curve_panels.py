@@ -66,12 +66,6 @@ def curve_panels(
     return figure, list(zip(axes, groups, strict=True))
 
 
-def sources(data: pd.DataFrame) -> str:
-    """The sentence that names the publications among the rows; empty where there are none."""
-    cited = [source for source in data["source"].unique() if source != MEASURED]
-    return f" Published: {'; '.join(cited)}." if cited else ""
-
-
 def _series(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, bool, pd.DataFrame]]:
     """(label, whether it was measured, points) of each curve."""
     for label, own in rows.groupby(rows[column].astype(str), sort=False):
