@@ -85,7 +85,7 @@ def _pair(ar: Run, arbitrary: Run) -> pd.DataFrame:
     rows = (
         rows.rename(columns={"problems": "solved"})
         .assign(low=low, high=high, p_value=found.p_value, source=MEASURED, n=n)
-        .assign(**{WHY_NONE: published.coverage(first, second).why_none})
+        .assign(**{WHY_NONE: published.coverage(first, second).why_none or float("nan")})
     )
     known = published_coverage(first, second)
     of_paper = known.melt(id_vars=["source", "k"], var_name="part", value_name="share").rename(columns={"k": "n"})

@@ -56,7 +56,7 @@ def pass_at_k_rows(run: Run, ks: list[int]) -> pd.DataFrame:
     """One run's measured curve with its simultaneous band, and the published numbers of its setting, or why none."""
     measured = stats.pass_at_k_band(run.counts(), ks)
     measured.insert(0, "source", MEASURED)
-    measured[WHY_NONE] = published.pass_at_k(run).why_none
+    measured[WHY_NONE] = published.pass_at_k(run).why_none or float("nan")
     known = published_pass_at_k(run)
     return pd.concat([stated(measured, run), known], ignore_index=True) if len(known) else stated(measured, run)
 

@@ -9,7 +9,7 @@ from flexeval.figures.settings import MEASURED, stated
 from flexeval.runs.store import Run
 
 WHY_NONE = "why_no_published"
-"""The column of measured rows that says in what their run differs from the setting of published numbers; empty where
+"""The column of measured rows that says in what their run differs from the setting of published numbers; missing where
 some stand beside it, and where the model has none."""
 
 
@@ -41,12 +41,11 @@ def sources(data: pd.DataFrame) -> str:
     """The sentences that name the publications among the rows, and say beside which runs none is shown and why.
 
     Args:
-        data: with the column `source`, and `WHY_NONE` (empty or missing values where there is nothing to say).
+        data: with the columns `source` and `WHY_NONE`.
     """
     cited = [source for source in data["source"].unique() if source != MEASURED]
     said = f" Published: {'; '.join(cited)}." if cited else ""
-    lacking = data[data[WHY_NONE].fillna("") != ""]
-    for why, rows in lacking.groupby(WHY_NONE, sort=False):
+    for why, rows in data.dropna(subset=WHY_NONE).groupby(WHY_NONE, sort=False):
         beside = _joined(rows["order"])
         where = f" on {_joined(rows['task'])}" if data["task"].nunique() > 1 else ""
         said += f" No published number beside {beside}{where}: {why}."

@@ -22,9 +22,10 @@ from flexeval.tasks import TASKS, get_task
 from flexeval.tasks.prompts import PromptTemplate
 from flexeval.tasks.task import HasTemplate
 
-IRRELEVANT = frozenset({"seed", "stop_at_eos", "num_samples", "limit"})
+IRRELEVANT = frozenset({"seed", "stop_at_eos", "num_samples", "limit", "prompt_date"})
 """Settings that change no expected value: which random numbers, whether a settled text is computed to its end, how many
-samples. How many problems there are is compared itself."""
+samples, the date for chat templates that ask for one, as those of the models with published numbers do not. How many
+problems there are is compared itself."""
 _ALWAYS_STATED = frozenset({"gen_length", "block_length", "tokens_per_step", "temperature"})
 """Settings whose default says nothing about a paper's."""
 _NOT_STATED = "not stated"
@@ -64,7 +65,9 @@ def is_model(run: Run, name: str) -> bool:
     if run.lineage or asked in (name, repo):
         return not run.lineage
     is_hub_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", asked) is not None
-    return not is_hub_id and re.split(r"[/\\]", asked)[-1] == repo.rpartition("/")[2]
+    *_, folder = parts = re.split(r"[/\\]", asked)
+    in_hub_cache = f"models--{repo.replace('/', '--')}" in parts
+    return not is_hub_id and (folder == repo.rpartition("/")[2] or in_hub_cache)
 
 
 def benchmark(run: Run) -> str:

@@ -90,7 +90,13 @@ def test_the_block_of_ar_order_changes_nothing():
 
 @pytest.mark.parametrize(
     "model",
-    ["llada-8b-instruct", "GSAI-ML/LLaDA-8B-Instruct", "/data/models/LLaDA-8B-Instruct/", "./LLaDA-8B-Instruct"],
+    [
+        "llada-8b-instruct",
+        "GSAI-ML/LLaDA-8B-Instruct",
+        "/data/models/LLaDA-8B-Instruct/",
+        "./LLaDA-8B-Instruct",
+        "/cache/hub/models--GSAI-ML--LLaDA-8B-Instruct/snapshots/0123abcd",
+    ],
 )
 def test_a_model_is_known_by_each_of_its_names(model):
     assert shown(paper_run(model=model))
