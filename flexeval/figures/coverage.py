@@ -6,9 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from flexeval import published, stats
+from flexeval.figures.curve_panels import sources
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import PAIR
-from flexeval.figures.published import WHY_NONE, published_coverage, sources
+from flexeval.figures.published import WHY_NONE, published_coverage
 from flexeval.figures.selection import largest_groups, of_order, smallest_n
 from flexeval.figures.settings import MEASURED, foot, stated
 from flexeval.plots.curves import percent

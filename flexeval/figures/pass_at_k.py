@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from flexeval import published, stats
-from flexeval.figures.curve_panels import Panel, curve_panels
+from flexeval.figures.curve_panels import Panel, curve_panels, sources
 from flexeval.figures.figure import Figure
-from flexeval.figures.published import WHY_NONE, published_pass_at_k, sources
+from flexeval.figures.published import WHY_NONE, published_pass_at_k
 from flexeval.figures.selection import common_ks, largest_groups, of_order
 from flexeval.figures.settings import MEASURED, foot, stated
 from flexeval.plots.curves import percent, powers_of_two

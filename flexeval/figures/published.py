@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from flexeval import published
-from flexeval.figures.settings import MEASURED, stated
+from flexeval.figures.settings import stated
 from flexeval.runs.store import Run
 
 WHY_NONE = "why_no_published"
@@ -35,23 +35,3 @@ def published_coverage(ar: Run, arbitrary: Run) -> pd.DataFrame:
     rows = published.coverage(ar, arbitrary).rows
     shares = {part: rows[f"{part}_percent"] / 100 for part in ("ar_only", "confidence_only")}
     return rows[["source", "k"]].assign(**shares).reset_index(drop=True)
-
-
-def sources(data: pd.DataFrame) -> str:
-    """The sentences that name the publications among the rows, and say beside which runs none is shown and why.
-
-    Args:
-        data: with the columns `source` and `WHY_NONE`.
-    """
-    cited = [source for source in data["source"].unique() if source != MEASURED]
-    said = f" Published: {'; '.join(cited)}." if cited else ""
-    for why, rows in data.dropna(subset=WHY_NONE).groupby(WHY_NONE, sort=False):
-        beside = _joined(rows["order"])
-        where = f" on {_joined(rows['task'])}" if data["task"].nunique() > 1 else ""
-        said += f" No published number beside {beside}{where}: {why}."
-    return said
-
-
-def _joined(column: pd.Series[str]) -> str:
-    *before, last = column.unique()
-    return f"{', '.join(before)} and {last}" if before else str(last)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval.figures.curve_panels import curve_panels
+from flexeval.figures.curve_panels import curve_panels, sources
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE, PAIR, pass_at_k_axes, pass_at_k_rows
-from flexeval.figures.published import sources
 from flexeval.figures.selection import common_ks, largest_groups
 from flexeval.figures.settings import foot
 from flexeval.plots.layout import finish
