@@ -5,8 +5,9 @@
 
 One sample a problem at T = 0, LLaDA's low-confidence order, blocks of 32, one token per step, at gen_length 128, 256
 and 512 (arXiv:2601.15165, Table 1). Samples are stored as they finish, and the same command continues. Intervals are
-95 % bootstrap intervals over problems; the published numbers have none. They are printed where the benchmark is the
-same, down to its problems: the whole test split (results/paper/paper_rl_accuracy.csv).
+95 % bootstrap intervals over problems; the published numbers have none. A method's number is printed where every
+setting but the model is the same (results/paper/paper_rl_accuracy.csv): the paper states its own, with the prompt of
+its released evaluation (`--task gsm8k:template=justgrpo`), and not that of the methods that it quotes.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ import pandas as pd
 
 from flexeval import RunConfig, SamplingConfig, get_task, load_model, stats
 from flexeval.errors import InputError
+from flexeval.published import differing
 from flexeval.runs.runner import run
-from flexeval.runs.store import default_folder_name
+from flexeval.runs.store import Run, default_folder_name
 from flexeval.tasks import Task, task_spec
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "paper" / "paper_rl_accuracy.csv"
 LENGTHS = (128, 256, 512)
 
 
-def measured(arguments: argparse.Namespace, task: Task) -> dict[int, stats.Interval]:
-    """Accuracy by gen_length, fractions."""
+def measured(arguments: argparse.Namespace, task: Task) -> dict[int, Run]:
+    """The run of each gen_length."""
     model = load_model(arguments.model, device=arguments.device, dtype=arguments.dtype)
-    accuracy = {}
+    runs = {}
     for gen_length in arguments.gen_length:
         sampling = SamplingConfig(gen_length=gen_length, block_length=min(32, gen_length), temperature=0.0)
         config = RunConfig(
@@ -40,17 +42,26 @@ def measured(arguments: argparse.Namespace, task: Task) -> dict[int, stats.Inter
             num_samples=1,
             limit=arguments.limit,
         )
-        done = run(config, out=arguments.runs / default_folder_name(config), predictor=model, task=task)
-        summary = stats.summarize(config.order, done.counts(), done.samples["nfe"], done.effort, ks=[1])
-        accuracy[gen_length] = summary.pass_at_k[1]
-    return accuracy
+        runs[gen_length] = run(config, out=arguments.runs / default_folder_name(config), predictor=model, task=task)
+    return runs
 
 
-def published_for(task: Task, limit: int | None) -> pd.DataFrame:
-    """The published rows for the same problems: those of the test split, all of them."""
+def accuracy_of(done: Run) -> stats.Interval:
+    """A fraction."""
+    return stats.summarize(done.config.order, done.counts(), done.samples["nfe"], done.effort, ks=[1]).pass_at_k[1]
+
+
+def published_for(runs: dict[int, Run]) -> pd.DataFrame:
+    """The published rows in whose every setting but the model one of the runs was made."""
     published = pd.read_csv(PUBLISHED)
-    same = limit is None and getattr(task, "split", "test") == "test"
-    return published[published["benchmark"] == (task.name if same else None)]
+    alike = [
+        any(
+            not differing(done, {str(name): value for name, value in row.items()}, free={"model"})
+            for done in runs.values()
+        )
+        for row in published.to_dict("records")
+    ]
+    return published[pd.Series(alike, index=published.index)]
 
 
 def table(name: str, accuracy: dict[int, stats.Interval], published: pd.DataFrame) -> list[str]:
@@ -96,10 +107,11 @@ def main() -> None:
 
     try:
         task = get_task(arguments.task, data_dir=arguments.data_dir)
-        accuracy = measured(arguments, task)
+        runs = measured(arguments, task)
     except InputError as error:
         parser.error(str(error))
-    rows = table(arguments.model, accuracy, published_for(task, arguments.limit))
+    accuracy = {gen_length: accuracy_of(done) for gen_length, done in runs.items()}
+    rows = table(arguments.model, accuracy, published_for(runs))
     lines = [caption(arguments, task, accuracy), "", *rows]
     print("\n".join(lines))
     if arguments.out is not None:

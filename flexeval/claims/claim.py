@@ -28,6 +28,8 @@ class Measured:
     judgement: Judgement
     words: str
     """The quantity, its interval and what else was measured, with units and settings."""
+    published: str | None = None
+    """What was published in the very setting of these runs, or what differs; None where nothing is of their model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class Finding:
     unit: str
     """Of the three numbers."""
     paper: str | None
-    """What the source reports."""
+    """As `Measured.published`; None when nothing was measured."""
     p_value: float | None
     """Of the claim's contrary, or of the claim where the data point that way; by itself."""
     p_holm: float | None
@@ -88,10 +90,6 @@ class Claim(ABC):
             InputError: the runs lack what it needs.
         """
 
-    def paper(self, task: str) -> str | None:
-        """What the source reports, for this task where it has it; None where it gives no number."""
-        return None
-
     def examine(self, runs: RunSet) -> list[Finding]:
         """A finding for each model and task that the claim is about."""
         concerned = [group for group in groups(runs) if self.concerns(group)]
@@ -118,7 +116,7 @@ class Claim(ABC):
             low=measured.interval.low if measured else None,
             high=measured.interval.high if measured else None,
             unit=self.unit,
-            paper=self.paper(task),
+            paper=measured.published if measured else None,
             p_value=measured.judgement.p_value if measured else None,
             p_holm=measured.judgement.p_value if measured else None,
             verdict=measured.judgement.verdict if measured else "not measured",

@@ -1,43 +1,38 @@
-"""What the paper reports (arXiv:2601.15165v4, LLaDA-8B-Instruct), in words for the claims table. Numbers in percent."""
+"""What was published in the setting of the runs that a claim was examined on, in words for the claims table."""
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
-
-import pandas as pd
-
-from flexeval.registry import parse_spec
+from flexeval import published
+from flexeval.runs.store import Run
 
 
-def pass_at_k_gap(task: str, *, k: int, first: str, second: str) -> str | None:
-    """Pass@k of one order minus that of another, in points, on the task or else on each benchmark of the paper."""
-    numbers = _numbers("pass_at_k.csv")
-    at_k = numbers[(numbers["k"] == k) & numbers["source"].str.contains("Table 4")]
-    by_order = at_k.pivot_table(index="benchmark", columns="order", values="pass_at_k_percent", sort=False)
-    gaps = (by_order[first] - by_order[second]).dropna()
-    return _joined(task, {str(benchmark): f"{gap:+.1f} points" for benchmark, gap in gaps.items()}, f"k = {k}")
+def pass_at_k_gap(first: Run, second: Run, k: int) -> str | None:
+    """Published Pass@k of the first run's order minus that of the second's, in points, and its source.
+
+    Returns:
+        What differs where nothing was published in their setting, and None where nothing was of their model.
+    """
+    ours, theirs = (published.pass_at_k(run) for run in (first, second))
+    if why := ours.why_none or theirs.why_none:
+        return _not_comparable(why)
+    both = ours.rows.merge(theirs.rows, on=["source", "k"], suffixes=("_first", "_second"))
+    at_k = both[both["k"] == k].to_dict("records")
+    if not at_k:
+        return _not_comparable(f"none at k = {k}") if len(both) else None
+    gap = at_k[0]["pass_at_k_percent_first"] - at_k[0]["pass_at_k_percent_second"]
+    return f"{gap:+.1f} points (k = {k}, {at_k[0]['source']})"
 
 
-def coverage(task: str) -> str | None:
-    """Problems that arbitrary order alone, and AR order alone, solves, of all problems."""
-    words = {
-        str(row.benchmark): f"{row.confidence_only_percent:g} % alone (AR alone {row.ar_only_percent:g} %)"
-        for row in _numbers("coverage.csv").itertuples()
-    }
-    return _joined(task, words, "k = 1024")
+def coverage(ar: Run, arbitrary: Run) -> str | None:
+    """Problems that only arbitrary order, and only AR order, solves, of all problems; otherwise as `pass_at_k_gap`."""
+    found = published.coverage(ar, arbitrary)
+    for row in found.rows.to_dict("records"):
+        return (
+            f"{row['confidence_only_percent']:g} % alone (AR alone {row['ar_only_percent']:g} %; k = {row['k']}, "
+            f"{row['source']})"
+        )
+    return _not_comparable(found.why_none) if found.why_none else None
 
 
-def _joined(task: str, by_benchmark: dict[str, str], note: str) -> str | None:
-    name, _ = parse_spec(task) if task else ("", {})
-    shown = {name: by_benchmark[name]} if name in by_benchmark else by_benchmark
-    said = ", ".join(f"{benchmark} {words}" for benchmark, words in shown.items())
-    return f"{said} ({note})" if said else None
-
-
-@cache
-def _numbers(name: str) -> pd.DataFrame:
-    # A file beside the figures that are drawn with it; the path, since claims do not import figures.
-    path = resources.files("flexeval") / "figures" / "paper" / name
-    with path.open(encoding="utf-8") as file:
-        return pd.read_csv(file)
+def _not_comparable(why: str) -> str:
+    return f"nothing comparable: {why}"

@@ -38,7 +38,9 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a name: name, summary, aliases and, of orders and tasks asked for, parameters with defaults."""
+    """Print one line a name: name, summary, aliases and, of orders and tasks asked for, parameters with
+    defaults and the prompts that a task has.
+    """
     if args.kind is None:
         sections = [_section(kind, with_parameters=kind == "orders") for kind in KINDS]
     elif args.kind in KINDS:
@@ -65,12 +67,14 @@ def _section(kind: str, *, with_parameters: bool) -> str:
 
 
 def _notes(registry: Registry[Any], name: str) -> list[str]:
-    """The parameters, if any; of a plug-in that cannot be used, why."""
+    """The parameters and prompts, if any; of a plug-in that cannot be used, why."""
     try:
-        parameters = list(_parameters(registry.get(name)))
+        target = registry.get(name)
+        parameters, templates = list(_parameters(target)), list(getattr(target, "templates", ()))
     except PluginError as error:
         return [one_line(error)]
-    return [f"parameters: {', '.join(parameters)}"] if parameters else []
+    listed = {"parameters": parameters, "prompts": templates}
+    return [f"{what}: {', '.join(names)}" for what, names in listed.items() if names]
 
 
 def _registry(kind: str) -> Registry[Any]:

@@ -161,8 +161,8 @@ def add_prompt(options: Declares) -> None:
     options.add_argument(
         "--prompt",
         metavar="NAME|FILE",
-        help="The wording around each question: a template of the task (default, bare) or a YAML file with user, and "
-        "system and prefill if any. [default: default]",
+        help="The wording around each question: a template of the task (`flexeval ls tasks` lists them) or a YAML file "
+        "with user, and system and prefill if any. [default: default]",
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
+from flexeval import published, stats
+from flexeval.figures.curve_panels import sources
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import PAIR
-from flexeval.figures.published import published_coverage
+from flexeval.figures.published import WHY_NONE, published_coverage
 from flexeval.figures.selection import framed, largest_groups, of_order, smallest_n
 from flexeval.figures.settings import MEASURED, foot, stated
 from flexeval.plots.curves import percent
@@ -73,9 +74,7 @@ class Coverage(Figure):
             percent(panel, horizontal=True)
             panel.set_xlabel("problems, %")
         note = "Bars are 95 % Wilson intervals; p of the exact McNemar test."
-        cited = data.loc[data["source"] != MEASURED].drop_duplicates("source")
-        note += "".join(f" Published: {row.source}, n = {row.n}." for row in cited.itertuples(index=False))
-        return finish(figure, title=self.title, foot=foot(data, note))
+        return finish(figure, title=self.title, foot=foot(data, note + sources(data)))
 
 
 def _pair(ar: Run, arbitrary: Run) -> pd.DataFrame:
@@ -84,10 +83,12 @@ def _pair(ar: Run, arbitrary: Run) -> pd.DataFrame:
     found = stats.coverage(first.counts(), second.counts())
     rows = stats.coverage_frame(found).replace({"part": {"b_only": "confidence_only", "a_only": "ar_only"}})
     low, high = stats.wilson(rows["problems"], found.problems)
-    rows = rows.rename(columns={"problems": "solved"}).assign(
-        low=low, high=high, p_value=found.p_value, source=MEASURED, n=n
+    rows = (
+        rows.rename(columns={"problems": "solved"})
+        .assign(low=low, high=high, p_value=found.p_value, source=MEASURED, n=n)
+        .assign(**{WHY_NONE: published.coverage(first, second).why_none or float("nan")})
     )
-    known = published_coverage(arbitrary)
+    known = published_coverage(first, second)
     of_paper = known.melt(id_vars=["source", "k"], var_name="part", value_name="share").rename(columns={"k": "n"})
     rows = pd.concat([rows, of_paper], ignore_index=True) if len(of_paper) else rows
     return stated(rows, second).assign(order="ar, confidence")

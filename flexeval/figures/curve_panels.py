@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from flexeval.figures.published import WHY_NONE
 from flexeval.figures.settings import MEASURED
 from flexeval.plots.curves import curve, published
 from flexeval.plots.layout import panels
@@ -67,9 +68,22 @@ def curve_panels(
 
 
 def sources(data: pd.DataFrame) -> str:
-    """The sentence that names the publications among the rows; empty where there are none."""
+    """The sentences that name the publications among the rows, and say beside which runs none is shown and why.
+
+    Args:
+        data: with the columns `source` and `WHY_NONE`.
+    """
     cited = [source for source in data["source"].unique() if source != MEASURED]
-    return f" Published: {'; '.join(cited)}." if cited else ""
+    said = f" Published: {'; '.join(cited)}." if cited else ""
+    for why, rows in data.dropna(subset=WHY_NONE).groupby(WHY_NONE, sort=False):
+        where = f" on {_joined(rows['task'])}" if data["task"].nunique() > 1 else ""
+        said += f" No published number beside {_joined(rows['order'])}{where}: {why}."
+    return said
+
+
+def _joined(column: pd.Series[str]) -> str:
+    *before, last = column.unique()
+    return f"{', '.join(before)} and {last}" if before else str(last)
 
 
 def _series(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, bool, pd.DataFrame]]:

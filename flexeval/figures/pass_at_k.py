@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
+from flexeval import published, stats
 from flexeval.figures.curve_panels import Panel, curve_panels, sources
 from flexeval.figures.figure import Figure
-from flexeval.figures.published import published_pass_at_k
+from flexeval.figures.published import WHY_NONE, published_pass_at_k
 from flexeval.figures.selection import common_ks, framed, largest_groups, of_order
 from flexeval.figures.settings import MEASURED, foot, stated
 from flexeval.plots.curves import percent, powers_of_two
@@ -53,9 +53,10 @@ class PassAtK(Figure):
 
 
 def pass_at_k_rows(run: Run, ks: list[int]) -> pd.DataFrame:
-    """One run's measured curve with its simultaneous band, and the published numbers of its setting."""
+    """One run's measured curve with its simultaneous band, and the published numbers of its setting, or why none."""
     measured = stats.pass_at_k_band(run.counts(), ks)
     measured.insert(0, "source", MEASURED)
+    measured[WHY_NONE] = published.pass_at_k(run).why_none or float("nan")
     known = published_pass_at_k(run)
     return pd.concat([stated(measured, run), known], ignore_index=True) if len(known) else stated(measured, run)
 

@@ -38,11 +38,11 @@ def curve(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str, cro
 
 
 def published(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str) -> Line2D:
-    """Numbers of a paper: hollow markers on a thin line."""
+    """Numbers of a paper: hollow markers without a line, since nothing was published between them."""
     data = data.sort_values(x, kind="stable")
     (line,) = axes.plot(
-        data[x], data["estimate"], color=look.colour, linestyle=look.dash, linewidth=0.6, marker=look.marker,
-        markersize=5.0, markerfacecolor="white", markeredgewidth=0.8, label=label, zorder=1.5,
+        data[x], data["estimate"], color=look.colour, linestyle="none", marker=look.marker, markersize=5.0,
+        markerfacecolor="white", markeredgewidth=0.8, label=label, zorder=1.5,
     )  # fmt: skip
     return line
 

@@ -18,6 +18,7 @@ from flexeval.records import RunConfig, SamplingConfig
 from flexeval.registry import Registry, convert, parse_spec
 from flexeval.runs.config import canonical_config, larger_extent
 from flexeval.tasks import TASKS, get_task
+from flexeval.tasks.task import HasTemplate
 
 WHOLE = "whole"
 """As a `block_length`: the whole canvas."""
@@ -79,8 +80,12 @@ def _config(values: Mapping[str, str]) -> RunConfig:
         owner, dot, param = name.partition(".")
         if dot:
             run[owner] = _with_parameter(owner, run.get(owner, getattr(RunConfig(), owner)), param, value)
+    task = get_task(run.get("task", RunConfig().task))
+    if isinstance(task, HasTemplate):
+        # Read here, so that a mistake in it is found before anything is run.
+        _ = task.prompt_template
     sampling = {name: values[name] for name in _SAMPLING & values.keys()}
-    sampling.setdefault("gen_length", str(get_task(run.get("task", RunConfig().task)).gen_length))
+    sampling.setdefault("gen_length", str(task.gen_length))
     if sampling.get("block_length") == WHOLE:
         sampling["block_length"] = sampling["gen_length"]
     typed = RunConfig(**_typed(RunConfig, run), sampling=SamplingConfig(**_typed(SamplingConfig, sampling)))

@@ -6,6 +6,7 @@ reach; so each has a solution. A hash of numbers and goal puts an eighth of all 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import ClassVar
@@ -39,6 +40,7 @@ class Countdown:
 
     name: ClassVar[str] = "countdown"
     gen_length: ClassVar[int] = 256
+    templates: ClassVar[Mapping[str, PromptTemplate]] = {"default": EXPRESSION, "bare": BARE}
 
     split: Split = "test"
     """`test`, or `train` for training."""
@@ -67,7 +69,7 @@ class Countdown:
     @cached_property
     def prompt_template(self) -> PromptTemplate:
         """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
-        return find_template(self.template, {"default": EXPRESSION, "bare": BARE}, frozenset({"question"}))
+        return find_template(self.template, self.templates, frozenset({"question"}))
 
     def prompt(self, problem: Problem) -> Prompt:
         """What the model is given."""

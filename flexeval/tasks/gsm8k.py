@@ -6,7 +6,7 @@ fields `question` and `answer`; the number stands after `####`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from flexeval.grading.mathematics import grade_number
 from flexeval.grading.numerals import read_number
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, Row, read_benchmark
-from flexeval.tasks.prompts import BARE, STEP_BY_STEP, PromptTemplate, find_template
+from flexeval.tasks.prompts import BARE, D1_GSM8K, STEP_BY_STEP, PromptTemplate, find_template
 
 MARK = "####"
 
@@ -29,11 +29,18 @@ class GSM8K:
     name: ClassVar[str] = "gsm8k"
     gen_length: ClassVar[int] = 256
     target_suffices: ClassVar[bool] = True
+    templates: ClassVar[Mapping[str, PromptTemplate]] = {
+        "default": STEP_BY_STEP,
+        "bare": BARE,
+        "d1": D1_GSM8K,
+        "justgrpo": BARE,
+    }
 
     split: Literal["test", "train"] = "test"
     """Which problems."""
     template: str = "default"
-    """`default` (step by step, boxed answer), `bare` (the question alone) or the path of a YAML file."""
+    """`default` (step by step, boxed answer), `bare` (the question alone), `d1` (that of "The Flexibility Trap"),
+    `justgrpo` (that of its released evaluation: the question alone) or the path of a YAML file."""
     data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
     """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
 
@@ -49,7 +56,7 @@ class GSM8K:
     @cached_property
     def prompt_template(self) -> PromptTemplate:
         """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
-        return find_template(self.template, {"default": STEP_BY_STEP, "bare": BARE}, frozenset({"question"}))
+        return find_template(self.template, self.templates, frozenset({"question"}))
 
     def prompt(self, problem: Problem) -> Prompt:
         """What the model is given."""

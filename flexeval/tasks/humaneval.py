@@ -6,7 +6,7 @@ The upstream file is `HumanEval.jsonl.gz` of openai/human-eval, with the fields 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from flexeval.grading.programs import grade_program
 from flexeval.grading.sandbox import Isolation, shared_sandbox
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, read_benchmark
-from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
+from flexeval.tasks.prompts import BARE, JUSTGRPO_PROGRAM, PromptTemplate, find_template
 
 BENCHMARK = Benchmark(
     title="HumanEval",
@@ -32,6 +32,12 @@ COMPLETE_FUNCTION = PromptTemplate(
     user="Complete the function `{entry_point}` so that it does what its docstring says.\n\n```python\n{question}\n```",
 )
 
+JUSTGRPO = PromptTemplate(
+    user=f"{JUSTGRPO_PROGRAM}Here is the function to complete:\n```python\n{{upstream_prompt}}\n```\n"
+)
+"""What JustGRPO evaluates HumanEval with (LeapLabTHU/JustGRPO at eebe50e, eval.py). "The Flexibility Trap" does not
+say which prompt its numbers on programs were measured with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HumanEval:
@@ -39,10 +45,16 @@ class HumanEval:
 
     name: ClassVar[str] = "humaneval"
     gen_length: ClassVar[int] = 256
+    templates: ClassVar[Mapping[str, PromptTemplate]] = {
+        "default": COMPLETE_FUNCTION,
+        "bare": BARE,
+        "justgrpo": JUSTGRPO,
+    }
 
     template: str = "default"
-    """`default` (asks for the whole function), `bare` (signature and docstring alone) or the path of a YAML file,
-    which may use {question} and {entry_point}."""
+    """`default` (asks for the whole function), `bare` (signature and docstring alone), `justgrpo` (that of its released
+    evaluation) or the path of a YAML file, which may use {question}, {entry_point} and {upstream_prompt} (the question
+    with the empty lines before it)."""
     data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
     """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
 
@@ -65,12 +77,18 @@ class HumanEval:
     @cached_property
     def prompt_template(self) -> PromptTemplate:
         """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
-        builtin = {"default": COMPLETE_FUNCTION, "bare": BARE}
-        return find_template(self.template, builtin, frozenset({"question", "entry_point"}))
+        fields = frozenset({"question", "entry_point", "upstream_prompt"})
+        return find_template(self.template, self.templates, fields)
 
     def prompt(self, problem: Problem) -> Prompt:
         """What the model is given."""
-        return self.prompt_template.fill({"question": problem.question, "entry_point": problem.metadata["entry_point"]})
+        return self.prompt_template.fill(
+            {
+                "question": problem.question,
+                "entry_point": problem.metadata["entry_point"],
+                "upstream_prompt": problem.metadata["prompt"].rstrip(),
+            }
+        )
 
     def grade(self, problem: Problem, text: str) -> Grade:
         """Whether the program in the completion passes the upstream tests, in the sandbox."""

@@ -6,7 +6,7 @@ The upstream file is `prm800k/math_splits/test.jsonl` of openai/prm800k, with th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from flexeval.grading.mathematics import grade_expression
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, read_benchmark
-from flexeval.tasks.prompts import BARE, STEP_BY_STEP, PromptTemplate, find_template
+from flexeval.tasks.prompts import BARE, D1_MATH, JUSTGRPO_MATH, STEP_BY_STEP, PromptTemplate, find_template
 
 BENCHMARK = Benchmark(
     title="MATH-500",
@@ -34,9 +34,16 @@ class Math500:
     name: ClassVar[str] = "math500"
     gen_length: ClassVar[int] = 256
     target_suffices: ClassVar[bool] = True
+    templates: ClassVar[Mapping[str, PromptTemplate]] = {
+        "default": STEP_BY_STEP,
+        "bare": BARE,
+        "d1": D1_MATH,
+        "justgrpo": JUSTGRPO_MATH,
+    }
 
     template: str = "default"
-    """`default` (step by step, boxed answer), `bare` (the question alone) or the path of a YAML file."""
+    """`default` (step by step, boxed answer), `bare` (the question alone), `d1` (that of "The Flexibility Trap"),
+    `justgrpo` (that of its released evaluation) or the path of a YAML file."""
     data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
     """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
 
@@ -59,7 +66,7 @@ class Math500:
     @cached_property
     def prompt_template(self) -> PromptTemplate:
         """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
-        return find_template(self.template, {"default": STEP_BY_STEP, "bare": BARE}, frozenset({"question"}))
+        return find_template(self.template, self.templates, frozenset({"question"}))
 
     def prompt(self, problem: Problem) -> Prompt:
         """What the model is given."""

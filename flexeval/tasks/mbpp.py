@@ -4,13 +4,15 @@ The upstream file is `mbpp.jsonl` of google-research/mbpp (974 problems), with t
 `code`, `test_list` and `test_setup_code`; which split a problem belongs to goes by its task id (ids 1 to 10 are for
 prompts, 511 to 600 for validation). Upstream names no function; the one to write is the function of the
 reference solution that the first test calls.
+
+The test split is what JustGRPO evaluates, too: rows 10 to 509 of the file are the task ids 11 to 510.
 """
 
 from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +23,7 @@ from flexeval.grading.programs import grade_program
 from flexeval.grading.sandbox import Isolation, shared_sandbox
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, Row, read_benchmark
-from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
+from flexeval.tasks.prompts import BARE, JUSTGRPO_PROGRAM, PromptTemplate, find_template
 
 TASK_IDS = {"test": range(11, 511), "train": range(601, 975)}
 """The task ids of each split, as the authors drew it."""
@@ -34,6 +36,17 @@ WRITE_FUNCTION = PromptTemplate(
     ),
 )
 
+JUSTGRPO = PromptTemplate(
+    user=(
+        f"{JUSTGRPO_PROGRAM}** TARGET FUNCTION **\n{{question}}\n\n"
+        "** UNIT TESTS **\nYour code should pass unit tests like:\n{indented_tests}\n\n"
+        "Here is the function to complete:\n```python\n"
+        '{stub}\n    """{question}\n    """\n```\n'
+    )
+)
+"""What JustGRPO evaluates MBPP with (LeapLabTHU/JustGRPO at eebe50e, eval.py). "The Flexibility Trap" does not
+say which prompt its numbers on programs were measured with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MBPP:
@@ -41,12 +54,18 @@ class MBPP:
 
     name: ClassVar[str] = "mbpp"
     gen_length: ClassVar[int] = 256
+    templates: ClassVar[Mapping[str, PromptTemplate]] = {
+        "default": WRITE_FUNCTION,
+        "bare": BARE,
+        "justgrpo": JUSTGRPO,
+    }
 
     split: Literal["test", "train"] = "test"
     """Which problems."""
     template: str = "default"
-    """`default` (description, signature and tests), `bare` (the description alone) or the path of a YAML file, which
-    may use {question}, {signature}, {tests} and {entry_point}."""
+    """`default` (description, signature and tests), `bare` (the description alone), `justgrpo` (that of its released
+    evaluation) or the path of a YAML file, which may use {question}, {signature}, {tests}, {entry_point}, {stub} (the
+    signature with numbered parameters) and {indented_tests}."""
     data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
     """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
 
@@ -62,8 +81,8 @@ class MBPP:
     @cached_property
     def prompt_template(self) -> PromptTemplate:
         """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
-        fields = frozenset({"question", "signature", "tests", "entry_point"})
-        return find_template(self.template, {"default": WRITE_FUNCTION, "bare": BARE}, fields)
+        fields = frozenset({"question", "signature", "tests", "entry_point", "stub", "indented_tests"})
+        return find_template(self.template, self.templates, fields)
 
     def prompt(self, problem: Problem) -> Prompt:
         """What the model is given."""
@@ -73,6 +92,8 @@ class MBPP:
                 "signature": problem.metadata["signature"],
                 "tests": "\n".join(problem.metadata["test_list"]),
                 "entry_point": problem.metadata["entry_point"],
+                "stub": _stub(problem),
+                "indented_tests": "\n".join(f"    {test}" for test in problem.metadata["test_list"]),
             }
         )
 
@@ -110,6 +131,14 @@ def _problem(row: Row) -> Problem:
             "signature": f"def {function.name}({ast.unparse(function.args)}):",
         },
     )
+
+
+def _stub(problem: Problem) -> str:
+    """The signature as JustGRPO writes it: as many numbered parameters as the reference solution has."""
+    (function,) = ast.parse(f"{problem.metadata['signature']} pass").body
+    count = len(function.args.args) if isinstance(function, ast.FunctionDef) else 0
+    parameters = ", ".join(f"input_param_{number}" for number in range(1, count + 1))
+    return f"def {problem.metadata['entry_point']}({parameters}):"
 
 
 def _function_under_test(row: Row) -> ast.FunctionDef:

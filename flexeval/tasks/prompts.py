@@ -1,9 +1,12 @@
 r"""The wording around a question, as data: a system text, a user turn and the start of the answer.
 
-A template is a built-in of the task (`default`, `bare`) or a YAML file with the keys `system`, `user`
-and `prefill`, for repeating another paper's prompt to the letter. `{name}` stands for a field of the
-problem; `{{name}}` is the text `{name}` itself; every other brace is plain text, so that `\boxed{}`
-needs no care.
+A template is one of the task's own (`default`, `bare`, and those that papers used: `d1`, `justgrpo`) or a YAML file
+with the keys `system`, `user` and `prefill`, for repeating another paper's prompt to the letter. `{name}` stands for a
+field of the problem; `{{name}}` is the text `{name}` itself; every other brace is plain text, so that `\boxed{}` needs
+no care.
+
+The texts of `d1` and `justgrpo` are what the released evaluation code of these papers sends, character by character,
+slips and blanks included: a number can be repeated only with the prompt that it was measured with.
 """
 
 from __future__ import annotations
@@ -56,6 +59,35 @@ STEP_BY_STEP = PromptTemplate(
     prefill="<reasoning>",
 )
 """The default of the mathematical tasks."""
+
+_D1_TASK = (
+    "You are a math expert. You will be given a question to solve. Solve it step by step. "
+    "Wrap the final answer in a \\boxed{}."
+)
+_D1_FORMAT = (
+    "Respond in the following format:\n"
+    "<reasoning>\nYour reasoning here\n</reasoning>\n"
+    "<answer>\n\\boxed{...}\n</answer>"
+)
+
+D1_GSM8K = PromptTemplate(user=f"{_D1_TASK} \n{_D1_FORMAT}\n\n{{question}}", prefill="<reasoning>")
+"""d1 (Zhao et al. 2025, arXiv:2504.12216; dllm-reasoning/d1 at 837888f, eval/gsm8k.py), zero-shot: the template that
+"The Flexibility Trap" says it follows."""
+
+D1_MATH = PromptTemplate(user=f'{_D1_TASK}\n{_D1_FORMAT}" \n\n\n{{question}}', prefill="<reasoning>")
+"""The same for MATH-500 (eval/math500.py), whose text ends in a stray quotation mark and a blank."""
+
+JUSTGRPO_MATH = PromptTemplate(
+    user="{question}(Please put the final answer in \\boxed{} tag, i.e. $\\boxed{answer here}$)"
+)
+"""What JustGRPO evaluates and trains on MATH with (LeapLabTHU/JustGRPO at eebe50e, data/math.py). On GSM8K it asks the
+question alone, which is `BARE`."""
+
+JUSTGRPO_PROGRAM = (
+    "You are an expert Python programmer. Your task is to complete the implementation of a function named "
+    "`{entry_point}`.\n\n"
+)
+"""How JustGRPO's prompts for programs begin (eval.py)."""
 
 
 def find_template(name: str, builtin: Mapping[str, PromptTemplate], fields: frozenset[str]) -> PromptTemplate:

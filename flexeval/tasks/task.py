@@ -51,7 +51,10 @@ class GradesAnyTarget(Protocol):
 
 @runtime_checkable
 class HasTemplate(Protocol):
-    """A task whose wording is its parameter `template`."""
+    """A task whose wording is its parameter `template`.
+
+    Its class attribute `templates`, if it has one, maps the names of its own templates to them.
+    """
 
     @property
     def prompt_template(self) -> PromptTemplate:

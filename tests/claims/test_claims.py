@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from planted import run_of, solved, write_run
+from published_runs import paper_run
 
 from flexeval.claims import CLAIMS, examine, findings_frame, findings_markdown
 from flexeval.claims.blocks import slope_weights
@@ -313,3 +314,32 @@ def test_claims_state_what_they_decide():
         assert claim.name == name
         assert "Holds when" in " ".join(claim.__doc__.split()), f"{name} does not say its rule"
         assert claim.sentence.endswith(".")
+
+
+# ----- what was published beside what was measured -----
+
+
+@pytest.mark.parametrize(
+    ("claim", "samples", "published"),
+    [
+        ("arbitrary-order-not-worse-at-1", 8, "+2.5 points (k = 1, arXiv:2601.15165v4 Table 4)"),
+        ("ar-better-at-largest-k", 128, "+4.2 points (k = 128, arXiv:2601.15165v4 Table 4)"),
+        ("ar-better-at-largest-k", 8, "nothing comparable: none at k = 8"),
+        ("nearly-a-subset", 8, "nothing comparable: num_samples 8 (published 1024)"),
+    ],
+)
+def test_a_published_number_stands_beside_its_own_setting(claim, samples, published):
+    runs = [paper_run(order, task="math500:template=d1", samples=samples) for order in ("ar", "confidence")]
+    assert examined(claim, *runs).paper == published
+
+
+@pytest.mark.parametrize("claim", ["arbitrary-order-not-worse-at-1", "ar-better-at-largest-k", "nearly-a-subset"])
+def test_in_another_setting_stands_what_differs(claim):
+    runs = [paper_run(order, task="math500", samples=8, gen_length=128) for order in ("ar", "confidence")]
+    words = examined(claim, *runs).paper
+    assert words.startswith("nothing comparable: prompt default (published d1), gen_length 128 (published 256)")
+
+
+def test_no_published_number_stands_beside_another_model():
+    runs = RunSet((run_of(drawn(0.5), "ar"), run_of(drawn(0.5, seed=1), "confidence")))
+    assert {finding.paper for finding in examine(runs)} == {None}

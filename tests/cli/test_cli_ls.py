@@ -39,6 +39,14 @@ def test_parameters_come_with_their_defaults(capsys: pytest.CaptureFixture[str])
     assert "parameters" not in lines["ar"]
 
 
+def test_tasks_come_with_the_prompts_that_they_have(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls", "tasks"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert lines["gsm8k"].endswith("prompts: default, bare, d1, justgrpo")
+    assert lines["mbpp"].endswith("prompts: default, bare, justgrpo")
+    assert "prompts" not in lines["sudoku4"]
+
+
 def test_without_a_kind_all_names_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls"]) == 0
     first_words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]

@@ -6,12 +6,15 @@ import dataclasses
 
 import pytest
 import yaml
+from published_runs import paper_run
 
+from flexeval import published
 from flexeval.claims.selection import BLOCK, TEMPERATURE
 from flexeval.errors import InputError
 from flexeval.grpo.config import GRPOConfig, read_settings
 from flexeval.grpo.problems import canonical_training
 from flexeval.models import MODELS
+from flexeval.records import SamplingConfig
 from flexeval.reproduce.estimate import count_parameters
 from flexeval.reproduce.grid import expand
 from flexeval.reproduce.plan import PRESETS, read_plan, read_preset
@@ -209,3 +212,33 @@ def test_the_training_plan_has_the_runs_of_its_comparisons():
     one, *others = (dataclasses.replace(training.config, rollout_order="ar", fast=False, steps=1)
                     for training in plan.trainings)  # fmt: skip
     assert all(other == one for other in others)
+
+
+def test_the_plans_of_the_paper_have_its_prompt():
+    """d1's where the paper says so; that of its released evaluation elsewhere, and at T = 0, as its checkpoints had."""
+    for quick in (False, True):
+        for config in read_preset("llada", quick=quick).configs:
+            name, _, template = config.task.partition(":template=")
+            of_paper = config.sampling.temperature > 0 and name in ("gsm8k", "math500")
+            assert template == ("d1" if of_paper else "justgrpo"), config
+
+
+def test_what_the_paper_plan_samples_can_stand_beside_the_papers_numbers():
+    """Whole benchmarks in the paper's setting: nothing differs, where the paper states its setting at all."""
+    for config in read_preset("llada", quick=False).configs:
+        if config.model == "llada-8b-instruct" and config.order in ("ar", "confidence"):
+            sampling = {
+                field.name: getattr(config.sampling, field.name) for field in dataclasses.fields(SamplingConfig)
+            }
+            run = paper_run(config.order, task=config.task, problems=config.limit, **sampling)
+            found = published.pass_at_k(run)
+            if "d1" in config.task and (config.sampling.temperature, config.sampling.block) == (TEMPERATURE, BLOCK):
+                assert len(found.rows)
+            else:
+                assert found.rows.empty and found.why_none
+
+
+@pytest.mark.parametrize("task", ["gsm8k:template=d2", "gsm8k:template=none.yaml"])
+def test_a_template_that_does_not_exist_is_found_with_its_line(tmp_path, task):
+    with pytest.raises(InputError, match=r"mine\.yaml, line 4: (unknown prompt: 'd2'\. Known: .*d1|cannot read)"):
+        read(tmp_path, f"runs:\n  - order: ar\n    task: countdown\n  - task: '{task}'\n")

@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from published_runs import SIZES, paper_run
 
 from flexeval import get_task
 from flexeval.stats import Interval
@@ -20,27 +21,39 @@ def share(estimate: float) -> Interval:
     )
 
 
+def greedy(task="gsm8k:template=justgrpo", *, lengths=(128, 256, 512), **settings):
+    """A run of any model in the setting of the paper's Table 1, by length."""
+    alike = {"model": "mine", "order": "confidence", "temperature": 0.0, "task": task, **settings}
+    return {length: paper_run(gen_length=length, **alike) for length in lengths}
+
+
+@pytest.mark.parametrize("benchmark", SIZES)
+def test_the_papers_numbers_stand_beside_its_setting(benchmark):
+    published = SCRIPT["published_for"](greedy(f"{benchmark}:template=justgrpo"))
+    assert set(published["benchmark"]) == {benchmark}
+    assert list(published["gen_length"]) == [128, 256, 512]
+    assert set(published["method"]) == {"JustGRPO"}
+
+
 @pytest.mark.parametrize(
-    ("spec", "limit", "same"),
-    [("gsm8k", None, True), ("gsm8k:template=bare", None, True), ("math500", None, True),
-     ("gsm8k:split=train", None, False), ("gsm8k", 10, False), ("mbpp:split=train", None, False),
-     ("countdown", None, False)],
+    "other",
+    [{"task": "gsm8k"}, {"task": "gsm8k:template=d1"}, {"task": "gsm8k:split=train,template=justgrpo"},
+     {"problems": 10}, {"temperature": 0.6}, {"order": "top_prob"}, {"block_length": 64}, {"tokens_per_step": 2},
+     {"top_p": 0.9}, {"task": "countdown", "problems": 10}, {"lengths": (64,)}],
+    ids=str,
 )  # fmt: skip
-def test_published_numbers_stand_beside_the_same_problems_only(spec, limit, same):
-    task = get_task(spec)
-    published = SCRIPT["published_for"](task, limit)
-    assert (len(published) > 0) == same
-    assert set(published["benchmark"]) <= {task.name}
+def test_no_published_number_stands_beside_another_setting(other):
+    assert SCRIPT["published_for"](greedy(**other)).empty
 
 
 def test_a_table_has_a_column_for_each_length_of_either_side():
-    published = SCRIPT["published_for"](get_task("gsm8k"), None)
+    published = SCRIPT["published_for"](greedy(lengths=(128, 512)))
     lines = SCRIPT["table"]("mine", {128: share(0.5), 64: share(0.25)}, published)
-    assert lines[0] == "| | 64 | 128 | 256 | 512 |"
-    assert {line.count("|") for line in lines} == {6}
-    assert lines[-1] == "| **mine** | 25.0 [15.0, 35.0] | 50.0 [40.0, 60.0] | - | - |"
-    of_d1 = published[published["method"] == "d1"].set_index("gen_length")["accuracy_percent"]
-    assert f"| d1 | - | {of_d1[128]} | {of_d1[256]} | {of_d1[512]} |" in lines
+    assert lines[0] == "| | 64 | 128 | 512 |"
+    assert {line.count("|") for line in lines} == {5}
+    assert lines[-1] == "| **mine** | 25.0 [15.0, 35.0] | 50.0 [40.0, 60.0] | - |"
+    of_paper = published.set_index("gen_length")["accuracy_percent"]
+    assert f"| JustGRPO | - | {of_paper[128]} | {of_paper[512]} |" in lines
 
 
 def test_the_caption_has_the_command_the_problems_and_the_order():
@@ -55,7 +68,7 @@ def test_each_length_is_measured_on_the_task_that_is_given(tmp_path, llada_folde
     arguments = argparse.Namespace(
         model=str(llada_folder), order="ar", limit=3, gen_length=[2, 4], device="cpu", dtype="float32", runs=tmp_path
     )
-    accuracy = SCRIPT["measured"](arguments, get_task("countdown:size=5"))
-    assert list(accuracy) == [2, 4]
-    assert {of_length.problems for of_length in accuracy.values()} == {3}
+    runs = SCRIPT["measured"](arguments, get_task("countdown:size=5"))
+    assert list(runs) == [2, 4]
+    assert {SCRIPT["accuracy_of"](of_length).problems for of_length in runs.values()} == {3}
     assert len(list(tmp_path.rglob("config.json"))) == 2
