@@ -16,6 +16,7 @@ from typing import Any
 from flexeval.errors import InputError, did_you_mean
 from flexeval.orders import get_order
 from flexeval.records import RunConfig, SamplingConfig
+from flexeval.runs import schema
 from flexeval.tasks import get_task, task_spec
 
 EXTENT = ("num_samples", "limit")
@@ -26,14 +27,16 @@ def canonical_config(config: RunConfig) -> RunConfig:
     """The same run with aliases resolved and the block length written out, so that equal runs compare equal.
 
     Raises:
-        InputError: an unknown order or task, or a parameter that it refuses.
+        InputError: an unknown order or task, a parameter that it refuses, or a setting that could not be read again.
     """
-    return dataclasses.replace(
+    canonical = dataclasses.replace(
         config,
         order=get_order(config.order).spec,
         task=task_spec(get_task(config.task)),
         sampling=dataclasses.replace(config.sampling, block_length=config.sampling.block),
     )
+    config_from_dict(config_to_dict(canonical), where="the configuration")
+    return canonical
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
@@ -51,17 +54,19 @@ def config_from_dict(data: Mapping[str, Any], *, where: str) -> RunConfig:
     Raises:
         InputError: an unknown setting, or a value that the setting cannot have.
     """
+    if not isinstance(data, Mapping):
+        raise InputError(f"{where}: 'config' must be a mapping of settings, not {data!r}")
     _refuse_unknown(data, RunConfig, where)
     sampling = data.get("sampling", {})
     if not isinstance(sampling, Mapping):
         raise InputError(f"{where}: 'sampling' must be a mapping of settings, not {sampling!r}")
     _refuse_unknown(sampling, SamplingConfig, where)
+    schema.check(schema.RUN_CONFIG, data, where=where)
+    schema.check(schema.SAMPLING_CONFIG, sampling, where=where)
     try:
         return RunConfig(**{**data, "sampling": SamplingConfig(**sampling)})
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    except TypeError as error:
-        raise InputError(f"{where}: a setting has a value of the wrong type ({error})") from None
 
 
 def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> None:

@@ -100,6 +100,16 @@ class HasLineage(Protocol):
     lineage: Lineage | None
 
 
+@runtime_checkable
+class HasPace(Protocol):
+    """A sampler that can say what it does at a time."""
+
+    batch_size: int
+    """Samples in flight at most."""
+    workers: int
+    """Forwards side by side."""
+
+
 def run(
     config: RunConfig,
     *,
@@ -139,7 +149,7 @@ def run(
     sampler = make_sampler(predictor, get_order(config.order), config.sampling, batch_size=batch_size)
 
     stored = [stored_problem(problem, prompts[problem.id]) for problem in problems]
-    with open_run(out, config, stored, _record(predictor, task, problems[0])) as writer:
+    with open_run(out, config, stored, _record(predictor, sampler, task, problems[0])) as writer:
         missing = writer.missing(num_samples=config.num_samples, limit=config.limit)
         # All samples of a problem stand side by side: their first canvases are equal and merge.
         requests = (SampleRequest(problem_id=id_, sample_index=i, prompt_ids=prompts[id_]) for id_, i in missing)
@@ -246,12 +256,16 @@ def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> _Ungraded:
     return _Ungraded(trajectory=trajectory, text=text, pieces=pieces)
 
 
-def _record(predictor: MaskPredictor, task: Task, first: Problem) -> dict[str, Any]:
+def _record(predictor: MaskPredictor, sampler: AnySampler, task: Task, first: Problem) -> dict[str, Any]:
     prompt = task.prompt(first)
+    paced = sampler if isinstance(sampler, HasPace) else None
     return {
         "environment": environment(
             device=str(predictor.device),
             dtype=str(predictor.dtype).removeprefix("torch."),
+            attention=_attention(predictor),
+            batch_size=paced.batch_size if paced else None,
+            workers=paced.workers if paced else None,
         ),
         "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
         "isolation": task.isolation().as_dict() if isinstance(task, RunsPrograms) else None,
@@ -259,3 +273,9 @@ def _record(predictor: MaskPredictor, task: Task, first: Problem) -> dict[str, A
         "first_prompt": dataclasses.asdict(prompt),
         "lineage": predictor.lineage.as_dict() if isinstance(predictor, HasLineage) and predictor.lineage else None,
     }
+
+
+def _attention(predictor: MaskPredictor) -> str | None:
+    """What transformers calls the implementation, where the model is one of its own."""
+    told = getattr(getattr(getattr(predictor, "module", None), "config", None), "_attn_implementation", None)
+    return told if isinstance(told, str) else None
