@@ -70,9 +70,7 @@ def machine_differences(environments: Sequence[Mapping[str, Any]]) -> str | None
             differing.append(f"{name.replace('_', ' ')} {' | '.join(map(str, dict.fromkeys(values)))}")
     if not differing:
         return None
-    return (
-        f"Samples were drawn on different machines or settings of one, which can move numbers: {', '.join(differing)}"
-    )
+    return "Samples were not all drawn on the same machine, which can move numbers: " + ", ".join(differing)
 
 
 def _matters(name: str, environment: Mapping[str, Any]) -> bool:

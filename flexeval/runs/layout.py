@@ -1,4 +1,4 @@
-"""The files of a run folder and the records that they hold: each file read and checked by itself, and the bytes to write.
+"""The files of a run folder and the records that they hold: reading and checking each by itself, and what to write.
 
 It neither creates nor repairs a folder. That the files fit together is checked in `flexeval.runs.contents`.
 """

@@ -227,8 +227,8 @@ def _claim(folder: Path) -> None:
     stored += list(tokens.iterdir()) if tokens.is_dir() else [tokens][: tokens.exists()]
     if stored:
         raise InputError(
-            f"{folder} holds a run that has lost its {CONFIG} ({stored[0].name!r} is there); restore it, or use another "
-            "or an empty --out"
+            f"{folder} holds a run that has lost its {CONFIG} ({stored[0].name!r} is there); restore it, or use "
+            "another or an empty --out"
         )
 
 

@@ -82,7 +82,8 @@ def write_run(folder, order, texts, *, problems=24, samples=4, measured, **setti
     stored = [
         StoredProblem(id=f"p{i}", question="?", target="1", prompt_length=3, prompt_hash="0") for i in range(problems)
     ]
-    with open_run(folder, of_run, stored, {"environment": {"dtype": "float32"}}) as writer:
+    record = {"environment": {"device": "cpu", "dtype": "float32"}, "first_prompt": {}}
+    with open_run(folder, of_run, stored, record) as writer:
         drawn = [
             _sample(problem.id, index, texts[index % len(texts)], rng, measured)
             for problem in stored
