@@ -69,7 +69,10 @@ def read_rows(run: Run) -> pd.DataFrame:
     """The rows that are stored, none where there is no file. Raises InputError for a file that is no such table."""
     # A kill while it is replaced may leave the file before, too.
     *_, path = [None, *_files(run)]
-    table = SCHEMA.empty_table() if path is None else read_table(path, SCHEMA, SCHEMA.names, key=run.key)
+    try:
+        table = SCHEMA.empty_table() if path is None else read_table(path, SCHEMA, SCHEMA.names, key=run.key)
+    except InputError as error:
+        raise InputError(f"{error}; or remove it and compute it again") from None
     frame: pd.DataFrame = table.to_pandas()
     entropy = frame["ar_entropy"].to_numpy()
     if not (np.isfinite(entropy) & (entropy >= 0)).all() or frame.duplicated(KEYS).any():

@@ -83,7 +83,7 @@ def _machine(device: str) -> Environment:
     """The processor, and the GPU where the model runs on one; as much of it as a loaded torch knows."""
     torch: Any = sys.modules.get("torch")
     capability = f" {torch.backends.cpu.get_cpu_capability()}" if torch else ""
-    on_gpu = bool(torch) and device.startswith("cuda")
+    on_gpu = bool(torch) and device.startswith("cuda") and torch.cuda.is_available()
     return {
         "cpu": f"{platform.machine()}{capability}",
         "threads": torch.get_num_threads() if torch else None,

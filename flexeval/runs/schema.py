@@ -114,6 +114,8 @@ def _model_of(record: type[Any], **instead: Any) -> type[BaseModel]:
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return Field(default_factory=field.default_factory)
     return ... if field.default is dataclasses.MISSING else field.default
 
 

@@ -131,6 +131,8 @@ def read_tokens(
     # A shard holds each of its samples in one piece and in order of position, which a stable sort keeps.
     order_R = kept_R[np.argsort(sample_R[kept_R], kind="stable")]
     sample_R, position_R = sample_R[order_R], frame["position"].to_numpy()[order_R]
+    if (position_R >= sampling.gen_length).any():
+        raise InputError(f"{where} holds a position beyond gen_length {sampling.gen_length}; {RESTORE}")
     if ((np.diff(sample_R) == 0) & (np.diff(position_R) <= 0)).any():
         raise InputError(f"{where} holds rows of a sample twice; remove the shard that was copied there")
     rows = frame[wanted].iloc[order_R].reset_index(drop=True)
@@ -243,7 +245,7 @@ def _require_texts(
     sampling: SamplingConfig,
     where: str,
 ) -> None:
-    """Raise InputError unless every sample has the rows of its text, and only rows of its canvas.
+    """Raise InputError unless every sample has the rows of its text.
 
     Args:
         rows: the rows that are wanted, any columns.
@@ -254,8 +256,6 @@ def _require_texts(
         sampling: a position of a text can only be without a row where the mask token may be drawn.
         where: what messages call the rows.
     """
-    if (position_R >= sampling.gen_length).any():
-        raise InputError(f"{where} holds a position beyond gen_length {sampling.gen_length}; {RESTORE}")
     of_R = np.searchsorted(listed_S, sample_R)
     in_text_R = position_R < length_S[of_R]
     if "in_text" in rows and (rows["in_text"].to_numpy() != in_text_R).any():

@@ -120,7 +120,7 @@ def test_a_shard_of_another_run_or_another_name_is_refused(shards):
 
 
 def test_a_lost_or_repeated_shard_is_noticed(shards):
-    with pytest.raises(InputError, match="has lost token rows of [12] samples"):
+    with pytest.raises(InputError, match=r"has lost token rows of [12] samples"):
         read(shards[:1])
     with pytest.raises(InputError, match="holds rows of a sample twice"):
         read([*shards, shards[0]])
