@@ -57,6 +57,7 @@ def run_of(correct_PS, order="ar", *, lineage=None, pace=None, **settings):
                 "sample_index": np.tile(np.arange(samples), problems),
                 "correct": correct_PS.ravel(),
                 "nfe": GEN_LENGTH // (pace or 1),
+                "length": 0,
             }
         ),
         effort=SamplingEffort(),
