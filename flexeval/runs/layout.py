@@ -132,7 +132,9 @@ def read_header(folder: Path) -> Header:
     has_checks = {name: name in values for name in ("id", "problems", CHECKSUM)}
     for name, present in has_checks.items():
         if present != (number == FORMAT):
-            raise InputError(f"{path}: format {number}, but field {name!r} {'is there' if present else 'is missing'}")
+            raise InputError(
+                f"{path}: format {number}, but field {name!r} {'is there' if present else 'is missing'}; {RESTORE}"
+            )
     return Header(
         format=number,
         config=config_from_dict(values.get("config", {}), where=str(path)),
@@ -167,7 +169,7 @@ def read_problems(folder: Path, header: Header) -> tuple[list[StoredProblem], Li
 def problem_bytes(problems: Sequence[StoredProblem], key: str) -> bytes:
     """The inverse of `read_problems`. Raises InputError for a problem that could not be read again."""
     rows = [dataclasses.asdict(problem) for problem in problems]
-    schema.check_rows(schema.PROBLEMS, rows, where="the problems of the task")
+    schema.check_rows(schema.PROBLEMS, rows, where="the problems of the task", remedy="correct its data")
     data, _ = line_bytes(rows, first_checksum(key, PROBLEMS))
     return data
 
@@ -218,12 +220,12 @@ def read_samples(folder: Path, header: Header, *, count: int | None) -> tuple[di
     return samples, lines
 
 
-def check_samples(rows: Sequence[Mapping[str, Any]], *, where: str) -> None:
+def check_samples(rows: Sequence[Mapping[str, Any]], *, where: str, remedy: str = RESTORE) -> None:
     """Raise InputError for a row that is no finished and graded sample."""
-    schema.check_rows(schema.SAMPLES, rows, where=where)
+    schema.check_rows(schema.SAMPLES, rows, where=where, remedy=remedy)
     for number, row in enumerate(rows, start=1):
         if row["correct"] and row["error"] is not None:
-            raise InputError(f"{where}, line {number}: correct, and with an error ({row['error'][:60]!r}); {RESTORE}")
+            raise InputError(f"{where}, line {number}: correct, and with an error ({row['error'][:60]!r}); {remedy}")
 
 
 def sample_bytes(rows: Iterable[Mapping[str, Any]], checksum: int) -> tuple[bytes, int]:

@@ -16,7 +16,7 @@ from flexeval.records import RunConfig, SamplingEffort
 from flexeval.runs.config import canonical_config, require_same_run
 from flexeval.runs.contents import read_contents
 from flexeval.runs.environment import distinct
-from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, StoredProblem, total_effort
+from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, StoredProblem, total_effort
 from flexeval.runs.tokens import Pair, read_tokens
 
 
@@ -75,8 +75,10 @@ class Run:
             InputError: an unknown column, or rows that are not as they were written.
         """
         problem_ids = list(self.problems["problem_id"])
-        sampling = self.config.sampling
-        return read_tokens(self.shards, self.samples, problem_ids, columns, sampling=sampling, key=self.key)
+        sampling, where = self.config.sampling, self.folder / TOKENS
+        return read_tokens(
+            self.shards, self.samples, problem_ids, columns, sampling=sampling, key=self.key, where=where
+        )
 
     def part(self, *, num_samples: int, limit: int | None) -> Run:
         """The view that a smaller run would have given: the first samples of the first problems."""

@@ -150,37 +150,40 @@ RUN_CONFIG: TypeAdapter[Any] = TypeAdapter(_model_of(RunConfig, sampling=dict[st
 SAMPLING_CONFIG: TypeAdapter[Any] = TypeAdapter(_model_of(SamplingConfig))
 
 
-def check(kind: TypeAdapter[Any], value: Mapping[str, Any], *, where: str) -> None:
+def check(kind: TypeAdapter[Any], value: Mapping[str, Any], *, where: str, remedy: str = RESTORE) -> None:
     """Raise InputError, with the field that is wrong, unless a value is of a kind.
 
     Args:
         kind: one of the above.
         value: as JSON gives it.
         where: what messages call it.
+        remedy: what they advise.
     """
     try:
         kind.validate_python(value)
     except ValidationError as error:
-        raise _refusal(error, where, drop=0) from None
+        raise _refusal(error, where, remedy, drop=0) from None
 
 
-def check_rows(kind: TypeAdapter[Any], rows: Sequence[Mapping[str, Any]], *, where: str | Path) -> None:
+def check_rows(
+    kind: TypeAdapter[Any], rows: Sequence[Mapping[str, Any]], *, where: str | Path, remedy: str = RESTORE
+) -> None:
     """The same of the rows of a file; the message has the line."""
     try:
         kind.validate_python(rows)
     except ValidationError as error:
         number = int(error.errors(include_url=False)[0]["loc"][0]) + 1
-        raise _refusal(error, f"{where}, line {number}", drop=1) from None
+        raise _refusal(error, f"{where}, line {number}", remedy, drop=1) from None
 
 
-def _refusal(error: ValidationError, where: str, *, drop: int) -> InputError:
+def _refusal(error: ValidationError, where: str, remedy: str, *, drop: int) -> InputError:
     """The first of the errors in one line; `drop` parts of its path are told already."""
     first = error.errors(include_url=False)[0]
     field = ".".join(map(str, first["loc"][drop:]))
     if first["type"] == "missing":
-        return InputError(f"{where}: field {field!r} is missing; {RESTORE}")
+        return InputError(f"{where}: field {field!r} is missing; {remedy}")
     if first["type"] == "extra_forbidden":
-        return InputError(f"{where}: field {field!r} is not known; {RESTORE}")
+        return InputError(f"{where}: field {field!r} is not known; {remedy}")
     found, rule = repr(first["input"]), first["msg"].removeprefix("Value error, ").replace("Input should", "should")
     found = found if len(found) <= LONGEST else f"{found[:LONGEST]}…"
-    return InputError(f"{where}: field {field!r} is {found}, and {rule}; {RESTORE}")
+    return InputError(f"{where}: field {field!r} is {found}, and {rule}; {remedy}")

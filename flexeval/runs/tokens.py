@@ -97,6 +97,7 @@ def read_tokens(
     *,
     sampling: SamplingConfig,
     key: str,
+    where: Path,
 ) -> pd.DataFrame:
     """The token rows of some samples, sorted by problem (in the order given), sample and position.
 
@@ -107,6 +108,7 @@ def read_tokens(
         columns: which columns of `SCHEMA`; None for all. Fewer columns are read faster.
         sampling: how the samples were drawn, which says what rows there must be.
         key: of the run's checksums; empty for shards of before there were any.
+        where: the folder of the shards, for messages.
 
     Raises:
         InputError: an unknown column, a shard that is missing or not as it was written, a value that cannot be, or a
@@ -116,7 +118,6 @@ def read_tokens(
     for name in wanted:
         if name not in SCHEMA.names:
             raise did_you_mean("column of the token table", name, SCHEMA.names)
-    where = str(paths[0].parent) if paths else "the token table"
     keys = ["problem_id", "sample_index", "position"]
     frame = _read(paths, [*keys, *(name for name in wanted if name not in keys)], key=key)
     _require_ranges(frame, where)
@@ -220,7 +221,7 @@ def _read(paths: Sequence[Path], columns: Sequence[str], *, key: str) -> pd.Data
     return frame
 
 
-def _require_ranges(frame: pd.DataFrame, where: str) -> None:
+def _require_ranges(frame: pd.DataFrame, where: Path) -> None:
     """Raise InputError for a number that no measurement gives."""
     for name in frame.columns.intersection(list(RANGES)):
         values_R = frame[name].to_numpy()
@@ -243,7 +244,7 @@ def _require_texts(
     listed_S: NDArray[np.int64],
     length_S: NDArray[np.int64],
     sampling: SamplingConfig,
-    where: str,
+    where: Path,
 ) -> None:
     """Raise InputError unless every sample has the rows of its text.
 

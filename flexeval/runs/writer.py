@@ -101,7 +101,7 @@ class RunWriter:
         if repeated := self._done.intersection(pairs):
             raise ValueError(f"samples are there already: {sorted(repeated)[:3]}")
         rows = [sample_row(sample) for sample in samples]
-        check_samples(rows, where="samples that are to be stored")
+        check_samples(rows, where="samples that are to be stored", remedy="correct the grader of the task")
 
         tokens, trajectories, pieces = (
             self.folder / TOKENS,
@@ -139,7 +139,7 @@ class RunWriter:
         rows = read_contents(self.folder).samples.values()
         verdicts = graded(rows, lambda row: grade(row["problem_id"], row["text"]))
         regraded = [{**row, **grade_fields(verdict)} for row, verdict in verdicts]
-        check_samples(regraded, where="verdicts that are to be stored")
+        check_samples(regraded, where="verdicts that are to be stored", remedy="correct the grader of the task")
         data, self._checksums[SAMPLES] = sample_bytes(regraded, first_checksum(self._key, SAMPLES))
         (self.folder / SUMMARY).unlink(missing_ok=True)
         replace_file(self.folder / SAMPLES, data)

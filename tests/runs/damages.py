@@ -14,7 +14,7 @@ Damage = Callable[[Path, Path], None]
 """(run folder, another run's folder): damages the first. Both hold a finished run with its counterfactual."""
 
 LINES = (PROBLEMS, SAMPLES, EFFORT)
-FILES = (CONFIG, SUMMARY, *LINES, f"{TOKENS}/part-00000-*.parquet", "counterfactual-*.parquet")
+FILES = (CONFIG, SUMMARY, *LINES, f"{TOKENS}/part-00000*.parquet", "counterfactual*.parquet")
 
 
 def find(folder: Path, pattern: str) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 
 import pytest
 from damages import DAMAGES, FILES, find
 from oracles import RandomOracle
-from runs_fakes import CONFIG, FakeTask, extended, make
+from runs_fakes import FakeTask, extended, make
 
 from flexeval.cli.main import main
 from flexeval.errors import InputError
@@ -59,7 +60,8 @@ def counterfactual(folder):
 
 
 def reused(folder):
-    return as_csv(reusable_run(folder, extended(order="confidence", num_samples=4), FakeTask()).samples)
+    run = reusable_run(folder, extended(order="confidence", num_samples=4), FakeTask())
+    return None if run is None else as_csv(run.samples)
 
 
 def graded(folder):
@@ -98,7 +100,7 @@ def answer(reader, folder):
     except InputError as error:
         message = str(error)
         assert "\n" not in message and message.isprintable(), message
-        assert str(folder) in message or "the counterfactual" in message
+        assert str(folder) in message
         assert any(word in message for word in ("restore", "remove", "use another", "give a folder", "run `flexeval"))
         return None
 
@@ -156,8 +158,6 @@ def test_a_folder_of_runs_with_a_damaged_one_is_refused(pair, capsys):
 
 def unchecked(folder):
     """The folder as format 1 would have it."""
-    import json
-
     for name in ("problems.jsonl", "samples.jsonl", "sampling.jsonl"):
         rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
         for row in rows:
@@ -182,13 +182,13 @@ def test_a_run_without_checksums_reads_the_same_and_is_not_added_to(pair, undama
         assert reader(folder) == undamaged[reader.__name__]
     for reader in (reopened, graded, grown):
         with pytest.raises(
-            InputError, match="made by an earlier version .* can be read, but not .*; use another --out"
+            InputError, match=r"made by an earlier version .* can be read, but not .*; use another --out"
         ):
             reader(folder)
     assert before == {path: path.read_bytes() for path in before}
 
 
-@pytest.mark.parametrize("name", [name for name in DAMAGES if "-*" not in name and ": shard" not in name])
+@pytest.mark.parametrize("name", DAMAGES)
 def test_damage_without_checksums_ends_in_no_traceback(pair, name):
     """What can be seen is refused: types, ranges and counts. A value of the right kind passes."""
     folder, other = map(unchecked, pair)

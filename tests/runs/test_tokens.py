@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,16 +36,10 @@ def shards(tmp_path):
 
 
 def read(paths, pairs=PAIRS, columns=None, *, sampling=SAMPLING, key=KEY):
-    samples = pd.DataFrame([(*pair, trajectory(*pair).length) for pair in pairs])
-    samples.columns = ["problem_id", "sample_index", "length"][: samples.shape[1]]
-    return read_tokens(
-        paths,
-        samples.reindex(columns=["problem_id", "sample_index", "length"]),
-        IDS,
-        columns,
-        sampling=sampling,
-        key=key,
+    samples = pd.DataFrame(
+        [(*pair, trajectory(*pair).length) for pair in pairs], columns=["problem_id", "sample_index", "length"]
     )
+    return read_tokens(paths, samples, IDS, columns, sampling=sampling, key=key, where=Path("here"))
 
 
 def test_one_row_per_committed_position_in_order(shards):
