@@ -75,7 +75,7 @@ class Header:
     record: Mapping[str, Any]
     """Environment, source of the data, isolation, prompts, lineage."""
     key: str
-    """Of the checksums, so that files of another run do not pass (`flexeval.runs.config.run_key`); empty in format 1."""
+    """Of the checksums, so that files of another run do not pass; see `run_key`. Empty in format 1."""
     problems: int | None
     """How many lines of problems.jsonl count; a kill may leave more. None in format 1."""
 
