@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,14 +115,11 @@ class FakeSampler:
         self.config = config
         self.counters = SimpleNamespace(evaluations=0, distinct=0)
         self.requested = []
-        self.pause = 0.0
 
     def run(self, requests):
         self.requested = list(requests)
         for start in range(0, len(self.requested), 3):
             for request in reversed(self.requested[start : start + 3]):
-                if self.pause:
-                    time.sleep(self.pause)
                 self.counters.evaluations += 8
                 self.counters.distinct += 6
                 yield trajectory(request.problem_id, request.sample_index, self.config.gen_length)

@@ -36,7 +36,7 @@ def test_the_next_items_are_drawn_while_a_verdict_is_outstanding() -> None:
 
     def waits(number: int) -> Grade:
         # Would be false for ever if the stream waited for each verdict.
-        return Grade(correct=all_drawn.wait(timeout=20))
+        return Grade(correct=all_drawn.wait(timeout=120))
 
     assert all(grade.correct for _, grade in graded(items(), waits, threads=1))
 
@@ -56,7 +56,7 @@ def test_outstanding_verdicts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
             yield number
 
     def slow(number: int) -> Grade:
-        release.wait(timeout=20)
+        release.wait(timeout=120)
         return even(number)
 
     stream = graded(items(), slow, threads=1)

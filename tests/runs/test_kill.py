@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from itertools import islice
 
 import pytest
 from runs_fakes import CONFIG, FakeSampler, make
@@ -23,9 +24,13 @@ class Killed(BaseException):
 
 
 class SlowSampler(FakeSampler):
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.pause = 0.02
+    """Does not come to its last sample, so that it is killed before the end however late that is."""
+
+    def run(self, requests):
+        for sample in islice(super().run(requests), 11):
+            time.sleep(0.02)
+            yield sample
+        time.sleep(999)
 
 
 @pytest.fixture(autouse=True)

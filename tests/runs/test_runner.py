@@ -211,7 +211,7 @@ def test_no_more_samples_are_begun_than_graders_can_follow(tmp_path, monkeypatch
 
     class Held(FakeTask):
         def grade(self, problem, text):
-            graded.acquire(timeout=20)
+            graded.acquire(timeout=120)
             return super().grade(problem, text)
 
     class Lazy(FakeSampler):

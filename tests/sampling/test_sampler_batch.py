@@ -166,7 +166,7 @@ def test_forwards_side_by_side_change_no_sample(spec, monkeypatch):
 
 def test_one_lane_is_evaluated_while_the_other_waits():
     """Each forward waits for another one to begin: with one at a time, nothing would ever be evaluated."""
-    together = threading.Barrier(2, timeout=20)
+    together = threading.Barrier(2, timeout=120)
 
     class Watched(RandomOracle):
         def hidden(self, tokens_BL, attention_BL=None, asked_BL=None):
