@@ -227,6 +227,7 @@ def _joined_rows(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return joined.iloc[np.lexsort((sample, problem))].reset_index(drop=True)
 
 
+_PLACE = ("files", "revision")
 _MACHINE = ("environment", "isolation")
 """Parts of a run's record that say where it was made, not what."""
 _PROBLEM = ("problem_id", "question", "target", "prompt_hash")
@@ -236,6 +237,8 @@ def _making(run: Run) -> Hashable:
     """Everything but the seed that decides what a sample of a run is: problems, prompts, model, data, dtype."""
     columns = [name for name in _PROBLEM if name in run.problems]
     record = {name: value for name, value in sorted(run.record.items()) if name not in _MACHINE}
+    # A model is its weights, network and vocabulary, wherever its files lie.
+    record["model"] = {name: value for name, value in run.record.get("model", {}).items() if name not in _PLACE}
     dtype = run.record.get("environment", {}).get("dtype")
     return to_json({"problems": run.problems[columns].to_numpy().tolist(), "record": record, "dtype": dtype})
 

@@ -72,7 +72,7 @@ def test_the_same_seed_again_is_no_more_samples(tmp_path):
     [
         ({"prompt_hash": "1"}, "other problems or prompts"),
         ({"problems": 2}, "2 problems, not 3"),
-        ({"record": {"fingerprint": "other"}}, "another model, data or dtype"),
+        ({"record": {"model": {"weights": "other"}}}, "another model, data or dtype"),
         ({"record": {"prompt_template": {"user": "{question}!"}}}, "another model, data or dtype"),
         ({"dtype": "bfloat16"}, "another model, data or dtype"),
     ],
@@ -85,8 +85,11 @@ def test_only_what_agrees_is_pooled_and_the_rest_is_told(tmp_path, change, why):
     assert len(found.left_out) == 1 and found.left_out[0].endswith(f"seed 2 ({why})")
 
 
-def test_the_machine_makes_no_difference(tmp_path):
-    runs = [written(tmp_path / f"{seed}", seed=seed, device=device) for seed, device in ((0, "cpu"), (1, "cuda"))]
+def test_the_machine_makes_no_difference_nor_where_the_weights_lie(tmp_path):
+    runs = [
+        written(tmp_path / device, seed=seed, device=device, record={"model": {"weights": "w", "files": device}})
+        for seed, device in ((0, "cpu"), (1, "cuda"))
+    ]
     assert [seeds(run) for run in pooled(RunSet(tuple(runs)))] == ["0+1"]
 
 
