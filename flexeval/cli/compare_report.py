@@ -14,7 +14,7 @@ from rich.table import Table
 
 from flexeval.cli import stored
 from flexeval.cli.units import with_units
-from flexeval.runs.store import RunSet
+from flexeval.runs.store import RunSet, machine_differences
 from flexeval.stats import Crossing
 
 _COMPARED = {"percent": ["a", "b"], "points": ["difference", "low", "high", "band_low", "band_high"]}
@@ -75,6 +75,8 @@ def show(console: Console, runs: RunSet, report: Comparison) -> None:
     console.print(_JUDGED, soft_wrap=True)
     for line in stored.introduction(labels, runs):
         console.print(line, soft_wrap=True)
+    if difference := _machines(runs):
+        console.print(difference, soft_wrap=True)
 
 
 def as_json(runs: RunSet, report: Comparison) -> dict[str, Any]:
@@ -82,6 +84,7 @@ def as_json(runs: RunSet, report: Comparison) -> dict[str, Any]:
     diversity, extrapolation = report.diversity, report.extrapolation
     return {
         "runs": stored.about(runs.labels(), runs),
+        "machines": _machines(runs),
         "pass_at_k": stored.records(with_units(report.pass_at_k, **_COMPARED)),
         "crossing": None if report.crossing is None else _crossing_row(report.crossing),
         "coverage_auc": {"ks": report.ks, **stored.records(with_units(report.area, **_COMPARED))[0]},
@@ -104,6 +107,10 @@ def rows(report: Comparison) -> pd.DataFrame:
     if report.diversity is not None:
         tables.append(report.diversity)
     return with_units(pd.concat(tables, ignore_index=True), **_COMPARED)
+
+
+def _machines(runs: RunSet) -> str | None:
+    return machine_differences([environment for run in runs for environment in run.environments])
 
 
 def _crossing_row(crossing: Crossing) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from flexeval.records import SamplingConfig
 from flexeval.report.groups import TaskRuns
 from flexeval.report.markup import Markup, element, join, note, table
 from flexeval.report.page import Section
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.environment import PACKAGES
+from flexeval.runs.store import Run, RunSet, machine_differences
 
 
 def _written(value: object) -> str:
@@ -44,6 +45,8 @@ def settings_section(runs: RunSet, groups: Sequence[TaskRuns]) -> Section:
         parts.append(table(differing, rows, caption="Where the runs differ", texts=range(len(differing)), labels=0))
     if runs.left_out:
         parts.append(note(f"Left out beside a larger run of the same setting: {'; '.join(runs.left_out)}."))
+    if difference := machine_differences([environment for run in runs for environment in run.environments]):
+        parts.append(note(f"{difference}."))
     parts += [_samples_table(groups), _unfinished(groups), _errors(groups)]
     return Section(name="settings", title="Settings", body=join(parts))
 
@@ -57,6 +60,7 @@ def _facts(run: Run) -> dict[str, str]:
     """Everything that decides or describes a run, as text, in the order of the page."""
     sampling = run.config.sampling
     environment: dict[str, Any] = run.record.get("environment", {})
+    made = ("flexeval", "git_revision", "python", *PACKAGES)
     settings = {str(name): value for name, value in RunSet((run,)).settings().iloc[0].items()}
     first = ("model", "task", "order")
     return {
@@ -66,10 +70,14 @@ def _facts(run: Run) -> dict[str, str]:
         "device": f"{environment.get('device')}, {environment.get('dtype')}",
         "isolation of programs": _isolation(run.record.get("isolation")),
         "prompt": _prompt(run.record.get("prompt_template")),
-        "versions": ", ".join(
+        "machine": ", ".join(
             f"{name.replace('_', ' ')} {value}"
             for name, value in environment.items()
-            if value and name not in ("device", "dtype")
+            if value and name not in ("device", "dtype", *made)
+        )
+        or "not recorded",
+        "versions": ", ".join(
+            f"{name.replace('_', ' ')} {environment[name]}" for name in made if environment.get(name)
         ),
     }
 

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError, InputTypeError, did_you_mean
+from flexeval.errors import InputError, did_you_mean
 from flexeval.models.files import canonical_name
 from flexeval.orders import get_order
 from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
+from flexeval.runs import schema
+from flexeval.runs.checksums import RESTORE
 from flexeval.tasks import Task, get_task, task_spec
 from flexeval.tasks.task import prompt_of
 
@@ -29,15 +31,17 @@ def canonical_config(config: RunConfig) -> RunConfig:
     so that equal runs compare equal.
 
     Raises:
-        InputError: an unknown order or task, or a parameter that it refuses.
+        InputError: an unknown order or task, a parameter that it refuses, or a setting that could not be read again.
     """
-    return dataclasses.replace(
+    canonical = dataclasses.replace(
         config,
         model=canonical_name(config.model),
         order=get_order(config.order).spec,
         task=task_spec(get_task(config.task)),
         sampling=dataclasses.replace(config.sampling, block_length=config.sampling.block),
     )
+    config_from_dict(config_to_dict(canonical), where="the configuration", remedy="give another value")
+    return canonical
 
 
 def run_prompt(config: RunConfig, task: Task, problem: Problem) -> Prompt:
@@ -50,27 +54,30 @@ def config_to_dict(config: RunConfig) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def config_from_dict(data: Mapping[str, Any], *, where: str) -> RunConfig:
+def config_from_dict(data: Mapping[str, Any], *, where: str, remedy: str = RESTORE) -> RunConfig:
     """The inverse of `config_to_dict`; a setting that is left out has its default.
 
     Args:
         data: the nested mapping.
         where: what messages call it, the path of a config.json.
+        remedy: what they advise.
 
     Raises:
         InputError: an unknown setting, or a value that the setting cannot have.
     """
+    if not isinstance(data, Mapping):
+        raise InputError(f"{where}: 'config' must be a mapping of settings, not {data!r}; {remedy}")
     _refuse_unknown(data, RunConfig, where)
     sampling = data.get("sampling", {})
     if not isinstance(sampling, Mapping):
-        raise InputError(f"{where}: 'sampling' must be a mapping of settings, not {sampling!r}")
+        raise InputError(f"{where}: 'sampling' must be a mapping of settings, not {sampling!r}; {remedy}")
     _refuse_unknown(sampling, SamplingConfig, where)
+    schema.check(schema.RUN_CONFIG, data, where=where, remedy=remedy)
+    schema.check(schema.SAMPLING_CONFIG, sampling, where=where, remedy=remedy)
     try:
         return RunConfig(**{**data, "sampling": SamplingConfig(**sampling)})
-    except InputTypeError as error:
-        raise InputError(f"{where}: a setting has a value of the wrong type ({error})") from None
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+        raise InputError(f"{where}: {error}; {remedy}") from None
 
 
 def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> None:

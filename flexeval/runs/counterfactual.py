@@ -67,7 +67,7 @@ def add_counterfactual(
     with reopen_run(folder):
         run = read_run(folder)
         prompts = _prompts(run, predictor, task)
-        stored = read_rows(folder)
+        stored = read_rows(run)
         wanted = pairs_with_text(run)
         missing = set(wanted) - pairs_of(stored)
         report = progress or (lambda _done, _all: None)
@@ -92,11 +92,11 @@ def add_counterfactual(
                 missing -= {(problem_id, text.sample_index) for text in texts}
                 report(len(wanted) - len(missing), len(wanted))
                 if time.monotonic() - written > WRITE_SECONDS:
-                    write_rows(folder, pd.concat(parts))
+                    write_rows(run, pd.concat(parts))
                     written = time.monotonic()
         finally:
             if len(parts) > 1:
-                write_rows(folder, pd.concat(parts))
+                write_rows(run, pd.concat(parts))
     return run
 
 

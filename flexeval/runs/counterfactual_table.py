@@ -1,24 +1,25 @@
 """The AR counterfactual of a run on disk: one number a text token, in one Parquet file beside the run's own files.
 
-What the number is, and how it is computed, stands in `flexeval.runs.counterfactual`. Imports no torch.
+The file's name holds a number, which grows each time it is replaced, and the checksum of its bytes. What the number
+of a token is, and how it is computed, stands in `flexeval.runs.counterfactual`. Imports no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from flexeval.errors import InputError
+from flexeval.runs.checksums import named_by_content
 from flexeval.runs.files import replace_file
 from flexeval.runs.reader import Run
-from flexeval.runs.tokens import WORD, Pair
+from flexeval.runs.tokens import WORD, Pair, read_table, table_bytes
 
-COUNTERFACTUAL = "counterfactual.parquet"
+COUNTERFACTUAL = "counterfactual"
 KEYS: list[str] = ["problem_id", "sample_index", "position"]
 SCHEMA = pa.schema(
     [
@@ -32,7 +33,7 @@ SCHEMA = pa.schema(
 
 def has_counterfactual(run: Run) -> bool:
     """Whether the counterfactual of every sample of the run is stored."""
-    return pairs_of(read_rows(run.folder)).issuperset(pairs_with_text(run))
+    return pairs_of(read_rows(run)).issuperset(pairs_with_text(run))
 
 
 def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -48,7 +49,7 @@ def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -
     Raises:
         InputError: the counterfactual is not stored, or not for all samples of the run.
     """
-    rows = read_rows(run.folder)
+    rows = read_rows(run)
     missing = set(pairs_with_text(run)) - pairs_of(rows)
     if missing:
         raise InputError(
@@ -64,22 +65,35 @@ def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -
     return tokens.merge(rows, on=KEYS, how="left", validate="one_to_one")
 
 
-def read_rows(folder: Path) -> pd.DataFrame:
+def read_rows(run: Run) -> pd.DataFrame:
     """The rows that are stored, none where there is no file. Raises InputError for a file that is no such table."""
-    path = folder / COUNTERFACTUAL
+    # A kill while it is replaced may leave the file before, too.
+    *_, path = [None, *_files(run)]
     try:
-        table = pq.read_table(path, schema=SCHEMA) if path.exists() else SCHEMA.empty_table()
-    except pa.ArrowInvalid as error:
-        raise InputError(f"cannot read {path} ({str(error).splitlines()[0]}); remove it and compute it again") from None
+        table = SCHEMA.empty_table() if path is None else read_table(path, SCHEMA, SCHEMA.names, key=run.key)
+    except InputError as error:
+        raise InputError(f"{error}; or remove it and compute it again") from None
     frame: pd.DataFrame = table.to_pandas()
+    entropy = frame["ar_entropy"].to_numpy()
+    if not (np.isfinite(entropy) & (entropy >= 0)).all() or frame.duplicated(KEYS).any():
+        raise InputError(f"{path}: an entropy that cannot be, or a position twice; remove it and compute it again")
     return frame
 
 
-def write_rows(folder: Path, rows: pd.DataFrame) -> None:
+def write_rows(run: Run, rows: pd.DataFrame) -> None:
     """Replace what is stored, in one step. Raises OSError, the old file untouched."""
-    buffer = BytesIO()
-    pq.write_table(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False), buffer, compression="zstd")
-    replace_file(folder / COUNTERFACTUAL, buffer.getvalue())
+    data = table_bytes(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False))
+    before = _files(run)
+    number = 1 + int(before[-1].name.split("-")[1]) if before else 0
+    name = named_by_content(f"{COUNTERFACTUAL}-{number:05d}", ".parquet", data, key=run.key)
+    replace_file(run.folder / name, data)
+    for path in before:
+        path.unlink()
+
+
+def _files(run: Run) -> list[Path]:
+    """What is stored, oldest first; without a number where there are no checksums (format 1)."""
+    return sorted(run.folder.glob(f"{COUNTERFACTUAL}-*.parquet" if run.key else f"{COUNTERFACTUAL}.parquet"))
 
 
 def pairs_with_text(run: Run) -> list[Pair]:

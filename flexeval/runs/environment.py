@@ -1,27 +1,42 @@
-"""What a run was made with: package versions, Python, the revision of a flexeval checkout, device and dtype.
+"""What samples were drawn with: package versions, Python, the revision of a flexeval checkout, and the machine.
 
-Reads package metadata instead of importing packages, so that a run folder can be handled without torch.
+Reads package metadata instead of importing packages, so that a run folder can be handled without torch; torch is asked
+about the machine where it is loaded.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import flexeval
 
 PACKAGES = ("torch", "transformers", "numpy")
+MOVES_NUMBERS = ("gpu", "cuda", "driver", "attention", "torch", "transformers", "dtype")
+"""What kernels depend on everywhere; on a CPU also "cpu", in half precision also "batch_size"."""
+_DRIVER = Path("/proc/driver/nvidia/version")
+
+Environment = dict[str, str | int | None]
 
 
-def environment(*, device: str, dtype: str) -> dict[str, str | None]:
-    """The record for config.json; None stands for a package or a checkout that is not there.
+def environment(
+    *, device: str, dtype: str, attention: str | None = None, batch_size: int | None = None, workers: int | None = None
+) -> Environment:
+    """The record; None stands for what is not there or not known.
 
     Args:
         device: where the model runs, as torch writes it ("cuda:0").
         dtype: of its weights, without the "torch." ("bfloat16").
+        attention: the implementation of its attention, as transformers calls it ("sdpa").
+        batch_size: samples in flight at most.
+        workers: forwards side by side.
     """
     return {
         "flexeval": flexeval.__version__,
@@ -30,7 +45,61 @@ def environment(*, device: str, dtype: str) -> dict[str, str | None]:
         **{package: _version(package) for package in PACKAGES},
         "device": device,
         "dtype": dtype,
+        **_machine(device),
+        "attention": attention,
+        "batch_size": batch_size,
+        "workers": workers,
     }
+
+
+def distinct(environments: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each different one once, in the order in which they first come."""
+    found: list[Mapping[str, Any]] = []
+    for one in environments:
+        if one not in found:
+            found.append(one)
+    return found
+
+
+def machine_differences(environments: Sequence[Mapping[str, Any]]) -> str | None:
+    """One line on what differs among some environments and can move numbers; None where nothing that is known does."""
+    differing = []
+    for name in (*MOVES_NUMBERS, "cpu", "batch_size"):
+        values = [one[name] for one in environments if one.get(name) is not None and _matters(name, one)]
+        if len(set(values)) > 1:
+            differing.append(f"{name.replace('_', ' ')} {' | '.join(map(str, dict.fromkeys(values)))}")
+    if not differing:
+        return None
+    return "Samples were not all drawn on the same machine, which can move numbers: " + ", ".join(differing)
+
+
+def _matters(name: str, environment: Mapping[str, Any]) -> bool:
+    if name == "cpu":
+        return bool(environment.get("device") == "cpu")
+    return name != "batch_size" or environment.get("dtype") not in ("float32", "float64")
+
+
+def _machine(device: str) -> Environment:
+    """The processor, and the GPU where the model runs on one; as much of it as a loaded torch knows."""
+    torch: Any = sys.modules.get("torch")
+    capability = f" {torch.backends.cpu.get_cpu_capability()}" if torch else ""
+    on_gpu = bool(torch) and device.startswith("cuda") and torch.cuda.is_available()
+    return {
+        "cpu": f"{platform.machine()}{capability}",
+        "threads": torch.get_num_threads() if torch else None,
+        "gpu": torch.cuda.get_device_name(device) if on_gpu else None,
+        "cuda": torch.version.cuda if on_gpu else None,
+        "driver": _driver() if on_gpu else None,
+    }
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's kernel module; None where the system does not tell."""
+    try:
+        told = re.search(r"NVRM version:.*?\s(\d+\.[\d.]+)", _DRIVER.read_text())
+    except OSError:
+        return None
+    return told[1] if told else None
 
 
 def git_revision(package: Path) -> str | None:

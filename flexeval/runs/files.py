@@ -1,7 +1,7 @@
 """Writing files so that a kill at any moment leaves each of them whole or absent, and reading them back.
 
-A file is replaced in one step, or grows by whole lines; what cannot be written is undone and raised. It does not
-know what a run is.
+A file is replaced in one step, or grows by whole lines; what cannot be written is undone and raised. What cannot be
+read is an `InputError`. It does not know what a run is.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, one_line
-from flexeval.reading import read_bytes
 
 TEMPORARY_SUFFIX = ".tmp"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -49,7 +50,11 @@ def replace_folder(partial: Path, folder: Path) -> None:
 
 def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Append JSON objects, one a line. Raises OSError, the file back at its former size."""
-    data = "".join(to_json(row) + "\n" for row in rows).encode()
+    append_bytes(path, "".join(to_json(row) + "\n" for row in rows).encode())
+
+
+def append_bytes(path: Path, data: bytes) -> int:
+    """Append; the size that the file had before. Raises OSError, the file back at that size."""
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as descriptor:
         size = os.fstat(descriptor).st_size
         try:
@@ -57,34 +62,39 @@ def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         except BaseException:
             os.ftruncate(descriptor, size)
             raise
+    return size
+
+
+def read_file(path: Path) -> bytes:
+    """What a file holds. Raises InputError for one that is missing, a folder, or cannot be read for another reason."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; restore it, or use another folder") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror}); restore it, or use another folder") from None
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number (from 1) and object of each whole line; a half-written last line is left out.
+    """Line number (from 1) and object of each line; none where there is no file.
+
+    A last line without its end counts if it is a whole object (no beginning of one is), else a kill has left it.
 
     Raises:
         InputError: a line that is not a JSON object, with its number.
     """
     if not path.exists():
         return
-    *lines, _half = read_bytes(path, what="the file that flexeval wrote").split(b"\n")
+    *lines, rest = read_file(path).split(b"\n")
     for number, line in enumerate(lines, start=1):
-        yield number, _object(line, where=f"{path}, line {number}")
+        yield number, parse_object(line, where=f"{path}, line {number}")
+    with contextlib.suppress(InputError):
+        yield len(lines) + 1, parse_object(rest, where=str(path))
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object that a file holds. Raises InputError when it holds something else."""
-    return _object(read_bytes(path, what="the file that flexeval wrote"), where=str(path))
-
-
-def drop_half_line(path: Path) -> None:
-    """Cut off a last line that a kill left without its end."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.truncate(path, whole)
+    return parse_object(read_file(path), where=str(path))
 
 
 def drop_temporaries(folder: Path) -> None:
@@ -94,8 +104,9 @@ def drop_temporaries(folder: Path) -> None:
 
 
 def to_json(value: Mapping[str, Any], *, indent: int | None = None, ascii_only: bool = False) -> str:
-    """Standard JSON: NaN is an error rather than a word that other readers refuse."""
-    return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
+    """Standard JSON: NaN is an error rather than a word that other readers refuse, half a surrogate pair is escaped."""
+    text = json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
+    return text if text.isascii() else _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 @contextlib.contextmanager
@@ -107,9 +118,12 @@ def locked(path: Path, *, busy: str) -> Iterator[None]:
         busy: what holds the lock when another process does, for the message.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or it is no file.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder, where a lock file should be; remove it") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,11 +164,33 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
 
 
-def _object(data: bytes, *, where: str) -> dict[str, Any]:
+def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
+    """A JSON object, which names nothing twice and holds finite numbers only.
+
+    Args:
+        data: in UTF-8.
+        where: what messages call it.
+
+    Raises:
+        InputError: anything else.
+    """
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = json.loads(data, object_pairs_hook=_named_once, parse_constant=_no_number)
+    except RecursionError:
+        raise InputError(f"{where}: nested too deeply; restore the file, or use another folder") from None
+    except ValueError as error:
         raise InputError(f"{where}: not JSON ({one_line(error)}); restore the file, or use another folder") from None
     if not isinstance(value, dict):
         raise InputError(f"{where}: not a JSON object but {type(value).__name__}; restore the file")
     return value
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name is there twice in one object")
+    return values
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")

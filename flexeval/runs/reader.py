@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,9 @@ import pandas as pd
 from flexeval.models.lineage import Lineage
 from flexeval.records import RunConfig, SamplingEffort
 from flexeval.runs.config import canonical_config, require_same_run
-from flexeval.runs.layout import (
-    CONFIG,
-    SAMPLE_FIELDS,
-    TOKENS,
-    StoredProblem,
-    read_config,
-    read_effort,
-    read_problems,
-    read_samples,
-    require_known,
-)
+from flexeval.runs.contents import read_contents
+from flexeval.runs.environment import distinct
+from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, StoredProblem, total_effort
 from flexeval.runs.tokens import Pair, read_tokens
 
 
@@ -43,6 +36,12 @@ class Run:
     correct, error, nfe, length. `length` counts the tokens of the text; a text that is missing is None."""
     effort: SamplingEffort
     """Totals of the whole folder; a view of part of it has the same."""
+    environments: Sequence[Mapping[str, Any]] = ()
+    """What its samples were drawn with, each different one once, oldest first; of the whole folder, too."""
+    shards: Sequence[Path] = ()
+    """The files of the token rows."""
+    key: str = ""
+    """Of the folder's checksums; empty where there are none (format 1)."""
 
     @property
     def lineage(self) -> Lineage | None:
@@ -73,9 +72,13 @@ class Run:
             columns: which of the columns of `flexeval.runs.tokens.SCHEMA`; None for all.
 
         Raises:
-            InputError: an unknown column, or a shard that cannot be read.
+            InputError: an unknown column, or rows that are not as they were written.
         """
-        return read_tokens(self.folder / TOKENS, self.samples, list(self.problems["problem_id"]), columns)
+        problem_ids = list(self.problems["problem_id"])
+        sampling, where = self.config.sampling, self.folder / TOKENS
+        return read_tokens(
+            self.shards, self.samples, problem_ids, columns, sampling=sampling, key=self.key, where=where
+        )
 
     def part(self, *, num_samples: int, limit: int | None) -> Run:
         """The view that a smaller run would have given: the first samples of the first problems."""
@@ -93,20 +96,19 @@ def read_run(folder: Path) -> Run:
     """Read a run folder, finished or not.
 
     Raises:
-        InputError: not a run folder, or a file in it that cannot be read (with the line).
+        InputError: not a run folder, or one that is damaged: the file, and the line.
     """
-    # In the opposite order of the writes, so that what is read later is never behind what was read before.
-    rows = read_samples(folder)
-    problems = read_problems(folder)
-    config, record = read_config(folder)
-    require_known(rows, problems, folder=folder)
+    contents = read_contents(folder)
     return Run(
         folder=folder,
-        config=config,
-        record=record,
-        problems=_problem_frame(problems),
-        samples=_sample_frame(rows, problems),
-        effort=read_effort(folder),
+        config=contents.header.config,
+        record=contents.header.record,
+        problems=_problem_frame(contents.problems),
+        samples=_sample_frame(contents.samples, contents.problems),
+        effort=total_effort(contents.stretches),
+        environments=distinct([stretch.environment for stretch in contents.stretches]),
+        shards=contents.shards(folder),
+        key=contents.header.key,
     )
 
 
@@ -116,7 +118,7 @@ def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
     Raises:
         InputError: the folder holds a run of another configuration, or cannot be read.
     """
-    if not (folder / CONFIG).exists():
+    if not os.path.lexists(folder / CONFIG):
         return None
     config = canonical_config(config)
     run = read_run(folder)

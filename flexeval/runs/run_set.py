@@ -17,8 +17,9 @@ from pandas.api.types import union_categoricals
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.records import SamplingConfig, SamplingEffort
+from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
-from flexeval.runs.layout import PROBLEMS
+from flexeval.runs.layout import EFFORT, PROBLEMS, SAMPLES
 from flexeval.runs.reader import Run, read_run
 
 EXTENT = ("num_samples", "problems", "seed")
@@ -88,11 +89,19 @@ def read_runs(folders: Sequence[Path]) -> RunSet:
     """
     found: list[Path] = []
     for folder in folders:
-        inside = [folder] if (folder / PROBLEMS).exists() else sorted(path.parent for path in folder.rglob(PROBLEMS))
+        inside = [folder] if any((folder / name).exists() for name in _LINES) else _runs_below(folder)
         if not inside:
             raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
         found += [path for path in inside if path not in found]
     return RunSet(tuple(read_run(folder) for folder in found))
+
+
+_LINES = (PROBLEMS, SAMPLES, EFFORT)
+"""What tells a run folder, also one that has lost a file: to pass it over would be to show other numbers."""
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    return sorted({path.parent for path in folder.rglob("*.jsonl") if path.name in _LINES})
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -202,6 +211,7 @@ def _as_one(parts: Sequence[Run]) -> PooledRun:
             "config": dataclasses.replace(parts[0].config, num_samples=first),
             "samples": samples.iloc[order].reset_index(drop=True),
             "effort": SamplingEffort(**effort),
+            "environments": distinct([environment for part in parts for environment in part.environments]),
         },
         parts=tuple(parts),
     )

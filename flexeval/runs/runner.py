@@ -110,6 +110,16 @@ class HasLineage(Protocol):
     lineage: Lineage | None
 
 
+@runtime_checkable
+class HasPace(Protocol):
+    """A sampler that can say what it does at a time."""
+
+    batch_size: int
+    """Samples in flight at most."""
+    workers: int
+    """Forwards side by side."""
+
+
 def run(
     config: RunConfig,
     *,
@@ -155,7 +165,8 @@ def run(
     sampler = make_sampler(predictor, get_order(config.order), config.sampling, batch_size=batch_size)
 
     stored = [stored_problem(problem, prompts[problem.id]) for problem in problems]
-    with open_run(out, config, stored, _record(predictor, task, run_prompt(config, task, problems[0]))) as writer:
+    record = _record(predictor, sampler, task, run_prompt(config, task, problems[0]))
+    with open_run(out, config, stored, record) as writer:
         missing = writer.count_missing(num_samples=config.num_samples, limit=config.limit)
         total = len(problems) * config.num_samples
         at_first = Progress(done=total - missing, total=total, correct=0)
@@ -328,12 +339,13 @@ class _Storage:
         counters, seconds = self._sampler.counters, self._seconds
         effort = SamplingEffort(
             samples=len(samples),
-            seconds=seconds - self._stored_seconds,
+            # Waiting is subtracted before the time that it was part of is added.
+            seconds=max(seconds - self._stored_seconds, 0.0),
             evaluations=counters.evaluations - self._evaluations,
             distinct=counters.distinct - self._distinct,
         )
         self._writer.append(samples, effort)
-        self._stored_seconds = seconds
+        self._stored_seconds = max(seconds, self._stored_seconds)
         self._evaluations, self._distinct = counters.evaluations, counters.distinct
         self._flushed = time.monotonic()
 
@@ -363,12 +375,16 @@ def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> _Ungraded:
     return _Ungraded(trajectory=trajectory, text=text, pieces=pieces)
 
 
-def _record(predictor: MaskPredictor, task: Task, first_prompt: Prompt) -> dict[str, Any]:
+def _record(predictor: MaskPredictor, sampler: AnySampler, task: Task, first_prompt: Prompt) -> dict[str, Any]:
+    paced = sampler if isinstance(sampler, HasPace) else None
     return {
         "model": predictor.fingerprint.as_dict(),
         "environment": environment(
             device=str(predictor.device),
             dtype=str(predictor.dtype).removeprefix("torch."),
+            attention=_attention(predictor),
+            batch_size=paced.batch_size if paced else None,
+            workers=paced.workers if paced else None,
         ),
         "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
         "isolation": task.isolation().as_dict() if isinstance(task, RunsPrograms) else None,
@@ -376,3 +392,9 @@ def _record(predictor: MaskPredictor, task: Task, first_prompt: Prompt) -> dict[
         "first_prompt": dataclasses.asdict(first_prompt),
         "lineage": predictor.lineage.as_dict() if isinstance(predictor, HasLineage) and predictor.lineage else None,
     }
+
+
+def _attention(predictor: MaskPredictor) -> str | None:
+    """What transformers calls the implementation, where the model is one of its own."""
+    told = getattr(getattr(getattr(predictor, "module", None), "config", None), "_attn_implementation", None)
+    return told if isinstance(told, str) else None

@@ -1,20 +1,23 @@
 """Run folders: the only reader and writer of them.
 
     <run>/
-      config.json        RunConfig, package versions, git revision, device, dtype, source of the data, what confined the
-                         programs (null where the task runs none), prompt template, first prompt
+      config.json        RunConfig, what it was begun with (versions, device, dtype), source of the data, what confined
+                         the programs (null where the task runs none), prompt template, first prompt
       problems.jsonl     one line per problem, in the task's order: id, question, target, prompt length and hash
       samples.jsonl      one line per finished sample, appended: ids, text, verdict, nfe, length
       tokens/*.parquet   one row per committed position (`flexeval.runs.tokens.SCHEMA`)
-      sampling.jsonl     one line per write: samples, seconds in the sampler, evaluations asked for and computed
-      summary.json       written last; its presence means that the run is complete
+      sampling.jsonl     the journal, one line per write: samples, seconds in the sampler, evaluations asked for and
+                         computed, the file of the token rows, and what the samples were drawn with
+      summary.json       the seal, written last: counts and checksums of a complete run
       .lock              held by the process that writes
 
 A folder may be killed, copied and read at any moment. What is written when, and why that suffices, stands in
-`flexeval.runs.writer`. Imports no torch.
+`flexeval.runs.writer`; how a reader finds out what was changed or lost, in `flexeval.runs.checksums` and `contents`;
+what every field may be, in `schema`. Imports no torch.
 """
 
 from flexeval.runs.config import canonical_config, default_folder_name
+from flexeval.runs.environment import machine_differences
 from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
 from flexeval.runs.reader import Run, read_finished_run, read_run
 from flexeval.runs.run_set import (
@@ -46,6 +49,7 @@ __all__ = [
     "alike",
     "canonical_config",
     "default_folder_name",
+    "machine_differences",
     "on_same_problems",
     "on_their_own",
     "open_run",

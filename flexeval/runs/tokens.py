@@ -1,6 +1,7 @@
 """The token table of a run: one row per committed position, in Parquet shards that are written once and whole.
 
-Knows the columns and the shards. It does not know which samples a run ought to have: the caller says which count.
+Knows the columns, their ranges, and how a shard is written and read. It does not know which samples and shards a run
+ought to have: the caller says which count.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from flexeval.errors import InputError, did_you_mean
-from flexeval.records import Trajectory
-from flexeval.runs.files import replace_file
+from flexeval.records import SamplingConfig, Trajectory
+from flexeval.runs.checksums import RESTORE, named_by_content, read_named_file
+from flexeval.runs.files import read_file, replace_file
 
 WORD = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -43,89 +44,148 @@ SCHEMA = pa.schema(
 )
 """What the measurements mean stands at the fields of `Trajectory`; entropies are in nats."""
 
+RANGES: dict[str, tuple[float, float]] = {
+    "sample_index": (0, np.inf),
+    "position": (0, np.inf),
+    "token_id": (0, np.inf),
+    "commit_step": (0, np.inf),
+    "entropy": (0, np.inf),
+    "prob": (0, 1),
+    "rank": (0, np.inf),
+    "top_prob": (0, 1),
+    "eligible_entropy": (0, np.inf),
+    "frontier_step": (-1, np.inf),
+    "frontier_entropy": (0, np.inf),
+    "passes": (0, np.inf),
+}
+"""Least and largest value of each number, infinity excluded."""
+MAY_LACK = ("eligible_entropy", "frontier_entropy")
+"""The measurements that not every position has; they are NaN then."""
+_ROUNDING = 1e-5
+"""What a probability or an entropy in float32 may be beyond its range."""
+
 Pair = tuple[str, int]
 """Problem id and sample index: the key of a sample."""
 
 
-def write_shard(folder: Path, trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]]) -> Path:
-    """Write the token rows of some samples as the next shard; its path.
+def write_shard(
+    folder: Path, number: int, trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]], *, key: str
+) -> Path:
+    """Write the token rows of some samples as a shard; its path, which says what the shard holds.
 
     Args:
         folder: the run's token folder.
+        number: of the shard in the run, from 0.
         trajectories: finished samples.
         pieces: of each sample, the text that each of its `gen_length` tokens adds.
+        key: of the run's checksums.
 
     Raises:
         OSError: it could not be written; nothing is left behind.
     """
-    taken = [int(path.stem.removeprefix("part-")) for path in shards(folder)]
-    path = folder / f"part-{max(taken, default=-1) + 1:05d}.parquet"
-    _write_table(path, _rows(trajectories, pieces))
+    data = table_bytes(_rows(trajectories, pieces))
+    path = folder / named_by_content(f"part-{number:05d}", ".parquet", data, key=key)
+    replace_file(path, data)
     return path
 
 
 def read_tokens(
-    folder: Path, samples: pd.DataFrame, problem_ids: Sequence[str], columns: Sequence[str] | None = None
+    paths: Sequence[Path],
+    samples: pd.DataFrame,
+    problem_ids: Sequence[str],
+    columns: Sequence[str] | None = None,
+    *,
+    sampling: SamplingConfig,
+    key: str,
+    where: Path,
 ) -> pd.DataFrame:
     """The token rows of some samples, sorted by problem (in the order given), sample and position.
 
     Args:
-        folder: the run's token folder.
-        samples: columns problem_id, sample_index: the samples whose rows are wanted.
+        paths: the run's shards.
+        samples: columns problem_id, sample_index, length: the samples whose rows are wanted.
         problem_ids: all problems, in order; the categories of the problem_id column.
         columns: which columns of `SCHEMA`; None for all. Fewer columns are read faster.
+        sampling: how the samples were drawn, which says what rows there must be.
+        key: of the run's checksums; empty for shards of before there were any.
+        where: the folder of the shards, for messages.
 
     Raises:
-        InputError: an unknown column, a shard that cannot be read, or one sample in two shards.
+        InputError: an unknown column, a shard that is missing or not as it was written, a value that cannot be, or a
+            sample that has not the rows of its text, or has rows twice.
     """
     wanted = list(SCHEMA.names if columns is None else columns)
     for name in wanted:
         if name not in SCHEMA.names:
             raise did_you_mean("column of the token table", name, SCHEMA.names)
     keys = ["problem_id", "sample_index", "position"]
-    table = _read(shards(folder), [*keys, *(name for name in wanted if name not in keys)])
-    frame: pd.DataFrame = table.to_pandas(self_destruct=True)
+    frame = _read(paths, [*keys, *(name for name in wanted if name not in keys)], key=key)
+    _require_ranges(frame, where)
     frame["problem_id"] = frame["problem_id"].cat.set_categories(list(problem_ids))
     sample_R = _sample_numbers(frame["problem_id"].cat.codes, frame["sample_index"])
     listed = pd.Categorical(samples["problem_id"], categories=list(problem_ids)).codes
-    kept_R = np.flatnonzero(np.isin(sample_R, _sample_numbers(listed, samples["sample_index"])))
+    listed_S = _sample_numbers(listed, samples["sample_index"])
+    length_S = samples["length"].to_numpy()[np.argsort(listed_S)]
+    listed_S.sort()
+    kept_R = np.flatnonzero(np.isin(sample_R, listed_S))
 
     # A shard holds each of its samples in one piece and in order of position, which a stable sort keeps.
     order_R = kept_R[np.argsort(sample_R[kept_R], kind="stable")]
-    position_R = frame["position"].to_numpy()[order_R]
-    if ((np.diff(sample_R[order_R]) == 0) & (np.diff(position_R) <= 0)).any():
-        raise InputError(f"{folder} holds rows of a sample twice; remove the shard that was copied there")
+    sample_R, position_R = sample_R[order_R], frame["position"].to_numpy()[order_R]
+    if (position_R >= sampling.gen_length).any():
+        raise InputError(f"{where} holds a position beyond gen_length {sampling.gen_length}; {RESTORE}")
+    if ((np.diff(sample_R) == 0) & (np.diff(position_R) <= 0)).any():
+        raise InputError(f"{where} holds rows of a sample twice; remove the shard that was copied there")
     rows = frame[wanted].iloc[order_R].reset_index(drop=True)
+    _require_texts(rows, sample_R, position_R, listed_S, length_S, sampling, where)
     if "piece" in wanted:
         rows["piece"] = rows["piece"].cat.remove_unused_categories()
     return rows
 
 
-def shards(folder: Path) -> list[Path]:
-    """The shards, oldest first."""
+def require_shards(paths: Sequence[Path], *, key: str) -> None:
+    """Raise InputError for a shard that is missing or not as it was written."""
+    for path in paths:
+        read_named_file(path, key=key)
+
+
+def unchecked_shards(folder: Path) -> list[Path]:
+    """The shards of a run of before there were checksums, oldest first."""
     return sorted(folder.glob("part-*.parquet"))
 
 
-def drop_orphans(folder: Path, pairs: set[Pair]) -> set[Pair]:
-    """Keep only the rows of some samples, and say which samples have rows.
+def table_bytes(table: pa.Table) -> bytes:
+    """A table as the bytes of a Parquet file: the disk then sees one write that can be undone."""
+    buffer = BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
 
-    A kill between writing a shard and listing its samples leaves rows of samples that will be sampled again.
+
+def read_table(path: Path, schema: pa.Schema, columns: Sequence[str], *, key: str) -> pa.Table:
+    """Columns of a Parquet file.
+
+    Args:
+        path: written with `table_bytes` under a name of `named_by_content`.
+        schema: what the file must have.
+        columns: which of its columns.
+        key: of the run's checksums; empty for a file of before there were any.
+
+    Raises:
+        InputError: it is missing, not as it was written, or another kind of table.
     """
-    found: set[Pair] = set()
-    for shard in shards(folder):
-        keys = _read([shard], ["problem_id", "sample_index"]).group_by(["problem_id", "sample_index"]).aggregate([])
-        here = set(zip(keys["problem_id"].to_pylist(), keys["sample_index"].to_pylist(), strict=True))
-        found |= here & pairs
-        if here <= pairs:
-            continue
-        table = _read([shard], SCHEMA.names)
-        of_rows = zip(table["problem_id"].to_pylist(), table["sample_index"].to_pylist(), strict=True)
-        kept = table.filter(pa.array([pair in pairs for pair in of_rows]))
-        if kept.num_rows:
-            _write_table(shard, kept)
-        else:
-            shard.unlink()
-    return found
+    data = read_named_file(path, key=key) if key else read_file(path)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        if not file.schema_arrow.equals(schema):
+            raise InputError(f"{path}: another table than flexeval writes; {RESTORE}")
+        table = file.read(columns=list(columns))
+        if not key:
+            # Nothing says that the bytes are those that were written, and a wrong index reads elsewhere in memory.
+            table.validate(full=True)
+    except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{path}: no table that can be read ({reason}); {RESTORE}") from None
+    return table
 
 
 def _rows(trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]]) -> pa.Table:
@@ -139,7 +199,7 @@ def _rows(trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]]) -
         return np.concatenate([getattr(t, name)[at] for t, at in zip(trajectories, committed, strict=True)])
 
     position = np.concatenate(committed)
-    text = [texts[i] for texts, at in zip(pieces, committed, strict=True) for i in at.tolist()]
+    text = [_encodable(texts[i]) for texts, at in zip(pieces, committed, strict=True) for i in at.tolist()]
     columns = {
         "problem_id": pa.array(of_sample([t.problem_id for t in trajectories])).dictionary_encode(),
         "sample_index": of_sample([t.sample_index for t in trajectories]),
@@ -152,25 +212,65 @@ def _rows(trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]]) -
     return pa.table({**columns, **measured}, schema=SCHEMA)
 
 
-def _write_table(path: Path, table: pa.Table) -> None:
-    """Serialised in memory first, so that the disk sees one write that can be undone."""
-    buffer = BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    replace_file(path, buffer.getvalue())
-
-
-def _read(paths: Sequence[Path], columns: Sequence[str]) -> pa.Table:
+def _read(paths: Sequence[Path], columns: Sequence[str], *, key: str) -> pd.DataFrame:
     schema = pa.schema([SCHEMA.field(name) for name in columns])
-    if not paths:
-        return schema.empty_table()
-    try:
-        dataset = ds.dataset([str(path) for path in paths], schema=SCHEMA, format="parquet")
-        return dataset.to_table(columns=list(columns)).unify_dictionaries()
-    except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"cannot read the token table in {paths[0].parent} ({reason}); restore it, or sample into another folder"
-        ) from None
+    tables = [read_table(path, SCHEMA, columns, key=key) for path in paths]
+    table = pa.concat_tables(tables).select(list(columns)).unify_dictionaries() if tables else schema.empty_table()
+    del tables
+    frame: pd.DataFrame = table.to_pandas(self_destruct=True)
+    return frame
+
+
+def _require_ranges(frame: pd.DataFrame, where: Path) -> None:
+    """Raise InputError for a number that no measurement gives."""
+    for name in frame.columns.intersection(list(RANGES)):
+        values_R = frame[name].to_numpy()
+        if len(values_R):
+            low, high = RANGES[name]
+            slack = _ROUNDING if values_R.dtype.kind == "f" else 0
+            # Of NaN, min and max are NaN; the others skip it.
+            reduce = (np.fmin, np.fmax) if name in MAY_LACK else (np.minimum, np.maximum)
+            least, largest = (ufunc.reduce(values_R) for ufunc in reduce)
+            lacks_all = name in MAY_LACK and np.isnan(largest)
+            if not lacks_all and not (low - slack <= least and largest <= high + slack and largest < np.inf):
+                value = largest if low - slack <= least else least
+                raise InputError(f"{where} holds {name} {value:g}, which cannot be; {RESTORE}")
+
+
+def _require_texts(
+    rows: pd.DataFrame,
+    sample_R: NDArray[np.int64],
+    position_R: NDArray[np.int32],
+    listed_S: NDArray[np.int64],
+    length_S: NDArray[np.int64],
+    sampling: SamplingConfig,
+    where: Path,
+) -> None:
+    """Raise InputError unless every sample has the rows of its text.
+
+    Args:
+        rows: the rows that are wanted, any columns.
+        sample_R: the sample of each, ascending.
+        position_R: and its position.
+        listed_S: the samples, ascending.
+        length_S: the length of each one's text.
+        sampling: a position of a text can only be without a row where the mask token may be drawn.
+        where: what messages call the rows.
+    """
+    of_R = np.searchsorted(listed_S, sample_R)
+    in_text_R = position_R < length_S[of_R]
+    if "in_text" in rows and (rows["in_text"].to_numpy() != in_text_R).any():
+        raise InputError(f"{where} holds a row that is on the wrong side of the end of its text; {RESTORE}")
+    if sampling.logits_mask_inf:
+        counted_S = np.bincount(of_R[in_text_R], minlength=len(listed_S))
+        lost = int((counted_S != length_S).sum())
+        if lost:
+            raise InputError(f"{where} has lost token rows of {lost} samples; restore it, or use another folder")
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair, which Parquet cannot hold, as its escape."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _sample_numbers(problem: ArrayLike, sample_index: ArrayLike) -> NDArray[np.int64]:

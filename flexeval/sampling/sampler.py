@@ -76,6 +76,9 @@ class Sampler:
         self.config = config
         self._lane_count = min(2, workers, batch_size or workers) if device == "cpu" else 1
         self._lane_size = batch_size // self._lane_count if batch_size else AUTO_BATCH[device]
+        self.batch_size = self._lane_count * self._lane_size
+        """Samples in flight at most."""
+        self.workers = workers
         forward_batch = min(self._lane_size, AUTO_FORWARD[device])
         self._evaluator = Evaluator(predictor, config, forward_batch=forward_batch, workers=workers)
 

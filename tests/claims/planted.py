@@ -59,6 +59,7 @@ def run_of(correct_PS, order="ar", *, lineage=None, pace=None, **settings):
                 "sample_index": np.tile(np.arange(samples), problems),
                 "correct": correct_PS.ravel(),
                 "nfe": GEN_LENGTH // (pace or 1),
+                "length": 0,
             }
         ),
         effort=SamplingEffort(),
@@ -84,7 +85,8 @@ def write_run(folder, order, texts, *, problems=24, samples=4, measured, **setti
     stored = [
         StoredProblem(id=f"p{i}", question="?", target="1", prompt_length=3, prompt_hash="0") for i in range(problems)
     ]
-    with open_run(folder, of_run, stored, {"environment": {"dtype": "float32"}}) as writer:
+    record = {"environment": {"device": "cpu", "dtype": "float32"}, "first_prompt": {}}
+    with open_run(folder, of_run, stored, record) as writer:
         drawn = [
             _sample(problem.id, index, texts[index % len(texts)], rng, measured)
             for problem in stored

@@ -168,7 +168,7 @@ def measured_with(*, connector, other, name="entropy_G"):
         mean_G[CONNECTOR_AT] = connector
         if name != "entropy_G":
             return {name: rng.random(len(pieces)) < mean_G}
-        return {name: mean_G + rng.normal(0, 0.1, size=len(pieces))}
+        return {name: np.maximum(mean_G + rng.normal(0, 0.1, size=len(pieces)), 0)}
 
     return arrays
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from flexeval.cli.main import main
+from flexeval.runs.contents import read_contents
+from flexeval.runs.layout import problem_bytes
 from flexeval.runs.store import Run, read_run
 from flexeval.stats import BetaBinomial, crossing_point, pass_at_k_table, pass_at_nfe_table
 
@@ -184,8 +187,12 @@ def test_refuses_runs_that_cannot_be_compared(
     assert "no run in 'nowhere'" in refused(verb, ar, "nowhere")
     assert "arguments are required: RUN" in refused(verb, ar)
 
-    problems = Path(ar, "problems.jsonl")
-    problems.write_text(problems.read_text().replace('"target": "', '"target": "1', 1))
+    # As if the data had been others when the run was made.
+    contents = read_contents(Path(ar))
+    first, *others = contents.problems
+    problems = problem_bytes([dataclasses.replace(first, target=f"1{first.target}"), *others], contents.header.key)
+    Path(ar, "problems.jsonl").write_bytes(problems)
+    Path(ar, "summary.json").unlink()
     whole = str(sampled("random", "--limit", "8").folder)
     assert "call different problems" in refused(verb, ar, whole)
 

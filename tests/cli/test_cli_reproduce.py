@@ -33,7 +33,7 @@ runs:
 @pytest.fixture(autouse=True)
 def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking up versions and the revision takes longer than the rest of these runs."""
-    monkeypatch.setattr(runner, "environment", lambda *, device, dtype: {"device": device, "dtype": dtype})
+    monkeypatch.setattr(runner, "environment", lambda **about: about)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ SMALL = ("--limit", "3", "--num-samples", "4", "--gen-length", "8")
 @pytest.fixture(autouse=True)
 def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking up versions and the revision takes longer than the rest of these runs."""
-    monkeypatch.setattr(runner, "environment", lambda *, device, dtype: {"device": device, "dtype": dtype})
+    monkeypatch.setattr(runner, "environment", lambda **about: about)
 
 
 def sweep(*argv: str, out: str = "runs") -> int:

@@ -94,7 +94,7 @@ def write_run(
 
     Positions in `holes` are never committed.
     """
-    sampling = SamplingConfig(gen_length=gen_length, block_length=8)
+    sampling = SamplingConfig(gen_length=gen_length, block_length=8, logits_mask_inf=not holes)
     config = RunConfig(task=task, order=order, sampling=sampling, num_samples=samples)
     places = range(len(pieces))
     turns = places if order == "ar" else [*places[1::2], *places[::2]]
@@ -109,7 +109,13 @@ def write_run(
         for i, one in enumerate(stored)
         for j in range(samples)
     ][:finished]  # fmt: skip
-    about = {"environment": ENVIRONMENT, "isolation": None, "prompt_template": None, **(record or {})}
+    about = {
+        "environment": ENVIRONMENT,
+        "isolation": None,
+        "prompt_template": None,
+        "first_prompt": {},
+        **(record or {}),
+    }
     with open_run(folder, config, stored, about) as writer:
         if drawn:
             writer.append(drawn, SamplingEffort(samples=len(drawn), seconds=1.0, evaluations=9, distinct=6))

@@ -129,6 +129,16 @@ class FakeSampler:
                 yield trajectory(request.problem_id, request.sample_index, self.config.gen_length)
 
 
+def only(pairs):
+    """A sampler that draws no other samples."""
+
+    class Only(FakeSampler):
+        def run(self, requests):
+            yield from super().run(r for r in requests if (r.problem_id, r.sample_index) in pairs)
+
+    return Only
+
+
 def make(config: RunConfig, out: Path, **options):
     """A run of the fakes, in this process."""
     options = {"predictor": FakePredictor(), "task": FakeTask(), "make_sampler": FakeSampler, **options}

@@ -125,10 +125,10 @@ def test_it_is_stored_and_grows_with_the_run(tmp_path):
     assert has_counterfactual(run)
 
     model = Spoken()
-    before = (tmp_path / COUNTERFACTUAL).read_bytes()
+    (path,) = tmp_path.glob(f"{COUNTERFACTUAL}-*.parquet")
     computed(tmp_path, model)
     assert model.evaluated == []
-    assert (tmp_path / COUNTERFACTUAL).read_bytes() == before
+    assert [path] == list(tmp_path.glob(f"{COUNTERFACTUAL}*"))
 
     config = dataclasses.replace(CONFIG, num_samples=6, limit=5)
     run = make(config, tmp_path, predictor=Spoken(), make_sampler=Sampler)
@@ -196,11 +196,23 @@ def test_another_prompt_type_or_task_is_refused(tmp_path):
         computed(tmp_path, Chatty())
     with pytest.raises(InputError, match="of task 'runs-fake', not"):
         add_counterfactual(tmp_path, predictor=Spoken(), task=FakeTask(size=2))
-    assert not (tmp_path / COUNTERFACTUAL).exists()
+    assert not list(tmp_path.glob(f"{COUNTERFACTUAL}*"))
+
+
+def test_of_two_files_that_a_kill_left_the_newer_counts(tmp_path):
+    run = sampled(tmp_path)
+    rows = computed(tmp_path)
+    (path,) = tmp_path.glob(f"{COUNTERFACTUAL}-*.parquet")
+    older = path.read_bytes()
+    module.write_rows(run, module.read_rows(run).assign(ar_entropy=np.float32(0.5)))
+    path.write_bytes(older)
+    assert rows["ar_entropy"].max() > 0.5 == tokens_with_counterfactual(run)["ar_entropy"].max()
 
 
 def test_a_damaged_file_is_named(tmp_path):
     run = sampled(tmp_path)
-    (tmp_path / COUNTERFACTUAL).write_bytes(b"PAR1 nonsense")
+    computed(tmp_path)
+    (path,) = tmp_path.glob(f"{COUNTERFACTUAL}-*.parquet")
+    path.write_bytes(path.read_bytes()[:-9] + b"nonsense")
     with pytest.raises(InputError, match="remove it and compute it again"):
         tokens_with_counterfactual(run)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from flexeval.errors import InputError
-from flexeval.runs.files import append_lines, drop_half_line, locked, read_lines, read_object, replace_file, to_json
+from flexeval.runs.files import append_lines, locked, read_lines, read_object, replace_file, to_json
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def test_short_writes_are_continued(tmp_path, monkeypatch):
     assert list(read_lines(tmp_path / "a.jsonl")) == [(1, {"text": "a line of more than three bytes"})]
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "\u2028 \x85 \x1c", "π ≈ 3", '"\\', "\ufffd"])
+@pytest.mark.parametrize(
+    "text", ["two\nlines", "half \ud800 and \\\udfff", "\u2028 \x85 \x1c", "π ≈ 3", '"\\', "\ufffd"]
+)
 def test_any_text_stays_on_its_line(tmp_path, text):
     path = tmp_path / "a.jsonl"
     append_lines(path, [{"text": text}])
@@ -60,24 +62,45 @@ def test_any_text_stays_on_its_line(tmp_path, text):
     assert [row["text"] for _, row in read_lines(path)] == [text, "next"]
 
 
-@pytest.mark.parametrize("half", [b"{", b'{"a": 2}', b'{"a": "\xcf'])
-def test_a_line_without_its_end_does_not_count(tmp_path, half):
+@pytest.mark.parametrize("half", [b"", b"{", b'{"a": "\xcf', b'{"a": {}'])
+def test_half_a_line_does_not_count(tmp_path, half):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a": 1}\n' + half)
     assert list(read_lines(path)) == [(1, {"a": 1})]
-    drop_half_line(path)
-    assert path.read_bytes() == b'{"a": 1}\n'
-    drop_half_line(path)
-    assert path.read_bytes() == b'{"a": 1}\n'
 
 
-@pytest.mark.parametrize("line", [b"{oops}", b"", b"[1]", b"\xff"])
+def test_a_whole_line_without_its_end_counts(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": 2}')
+    assert list(read_lines(path)) == [(1, {"a": 1}), (2, {"a": 2})]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"{oops}", b"", b"[1]", b"\xff", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1, "a": 2}', b'{"a": ' + b"9" * 5000],
+)
 def test_a_damaged_line_is_named(tmp_path, line):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a": 1}\n' + line + b'\n{"a": 3}\n')
     with pytest.raises(InputError, match=r"a\.jsonl, line 2: not (JSON|a JSON object)") as error:
         list(read_lines(path))
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_nested_too_deeply_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"config\.json: nested too deeply"):
+        read_object(tmp_path / "config.json")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*folder\.json \(Is a directory\); restore it"):
+        read_object(tmp_path / "folder.json")
+    with pytest.raises(InputError, match=r"none\.json is missing; restore it"):
+        read_object(tmp_path / "none.json")
+    with pytest.raises(InputError, match=r"folder\.json is a folder, where a lock"):
+        locked(tmp_path / "folder.json", busy="x").__enter__()
 
 
 def test_a_damaged_file_is_named(tmp_path):

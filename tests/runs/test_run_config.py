@@ -23,7 +23,7 @@ from flexeval.runs.config import (
 
 CONFIGS = st.builds(
     RunConfig,
-    model=st.text(),
+    model=st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"])),
     sampling=st.builds(
         SamplingConfig,
         gen_length=st.integers(32, 512),
@@ -55,7 +55,10 @@ def test_settings_that_are_left_out_have_their_defaults():
             r"unknown setting in config\.json: 'temprature'\. Did you mean 'temperature'",
         ),
         ({"sampling": {"temperature": -1}}, r"config\.json: temperature must be a number >= 0"),
-        ({"sampling": {"temperature": "hot"}}, r"config\.json: a setting has a value of the wrong type"),
+        (
+            {"sampling": {"temperature": "hot"}},
+            r"config\.json: field 'temperature' is 'hot', and should be a valid number",
+        ),
         ({"sampling": 3}, r"config\.json: 'sampling' must be a mapping"),
     ],
 )

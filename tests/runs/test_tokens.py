@@ -1,17 +1,25 @@
-"""The token table holds what the trajectories say, and nothing of other samples."""
+"""The token table holds what the trajectories say, and nothing else is taken for it."""
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from runs_fakes import FakePredictor, trajectory
 
 from flexeval.errors import InputError
-from flexeval.runs.tokens import SCHEMA, drop_orphans, read_tokens, shards, write_shard
+from flexeval.records import SamplingConfig
+from flexeval.runs.tokens import MAY_LACK, RANGES, SCHEMA, read_tokens, require_shards, table_bytes, write_shard
 
 IDS = ["b", "a"]
 PAIRS = [("b", 0), ("b", 1), ("a", 0), ("a", 2)]
+SAMPLING = SamplingConfig(gen_length=8, block_length=4)
+KEY = "0123456789abcdef"
 
 
 def pieces(sample):
@@ -19,19 +27,23 @@ def pieces(sample):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    for part in (PAIRS[2:], PAIRS[:2]):
+def shards(tmp_path):
+    paths = []
+    for number, part in enumerate((PAIRS[2:], PAIRS[:2])):
         samples = [trajectory(*pair) for pair in part]
-        write_shard(tmp_path, samples, [pieces(sample) for sample in samples])
-    return tmp_path
+        paths.append(write_shard(tmp_path, number, samples, [pieces(sample) for sample in samples], key=KEY))
+    return paths
 
 
-def frame(pairs):
-    return pd.DataFrame(pairs, columns=["problem_id", "sample_index"])
+def read(paths, pairs=PAIRS, columns=None, *, sampling=SAMPLING, key=KEY):
+    samples = pd.DataFrame(
+        [(*pair, trajectory(*pair).length) for pair in pairs], columns=["problem_id", "sample_index", "length"]
+    )
+    return read_tokens(paths, samples, IDS, columns, sampling=sampling, key=key, where=Path("here"))
 
 
-def test_one_row_per_committed_position_in_order(folder):
-    table = read_tokens(folder, frame(PAIRS), IDS)
+def test_one_row_per_committed_position_in_order(shards):
+    table = read(shards)
     assert list(table.columns) == SCHEMA.names
     rows = iter(table.itertuples())
     for pair in PAIRS:
@@ -46,46 +58,122 @@ def test_one_row_per_committed_position_in_order(folder):
     assert next(rows, None) is None
 
 
-def test_pieces_of_a_sample_join_to_its_text(folder):
-    table = read_tokens(folder, frame(PAIRS), IDS, ["problem_id", "sample_index", "piece"])
+def test_pieces_of_a_sample_join_to_its_text(shards):
+    table = read(shards, columns=["problem_id", "sample_index", "piece"])
     texts = table.groupby(["problem_id", "sample_index"], observed=True)["piece"].agg("".join)
     assert texts.to_dict() == {pair: "".join(pieces(trajectory(*pair))) for pair in PAIRS}
 
 
-def test_only_the_samples_that_are_asked_for(folder):
-    table = read_tokens(folder, frame([("a", 2)]), IDS)
+def test_only_the_samples_that_are_asked_for(shards):
+    table = read(shards, [("a", 2)])
     assert set(zip(table["problem_id"], table["sample_index"], strict=True)) == {("a", 2)}
-    assert read_tokens(folder, frame([]), IDS).empty
+    assert read(shards, []).empty
 
 
-def test_only_the_columns_that_are_asked_for(folder):
-    assert list(read_tokens(folder, frame(PAIRS), IDS, ["entropy", "rank"]).columns) == ["entropy", "rank"]
+def test_only_the_columns_that_are_asked_for(shards):
+    assert list(read(shards, columns=["entropy", "rank"]).columns) == ["entropy", "rank"]
     with pytest.raises(InputError, match=r"unknown column of the token table: 'entropi'\. Did you mean 'entropy'"):
-        read_tokens(folder, frame(PAIRS), IDS, ["entropi"])
+        read(shards, columns=["entropi"])
 
 
-def test_a_table_without_shards_has_its_columns(tmp_path):
-    table = read_tokens(tmp_path, frame([]), IDS)
+def test_a_table_without_shards_has_its_columns():
+    table = read([], [])
     assert table.empty and list(table.columns) == SCHEMA.names
 
 
-def test_rows_of_samples_that_do_not_count_are_dropped(folder):
-    counted = {("a", 0), ("b", 1), ("b", 7)}
-    assert drop_orphans(folder, counted) == {("a", 0), ("b", 1)}
-    assert len(shards(folder)) == 2
-    table = read_tokens(folder, frame(PAIRS), IDS)
-    assert set(zip(table["problem_id"], table["sample_index"], strict=True)) == {("a", 0), ("b", 1)}
-    assert drop_orphans(folder, set()) == set()
-    assert shards(folder) == []
+def test_half_a_surrogate_pair_in_a_piece_is_written_as_its_escape(tmp_path):
+    sample = trajectory("b", 0)
+    assert sample.length > 0
+    path = write_shard(tmp_path, 0, [sample], [["\ud800", *pieces(sample)[1:]]], key=KEY)
+    assert read([path], [("b", 0)])["piece"][0] == "\\ud800"
 
 
-def test_a_damaged_shard_is_named(folder):
-    shards(folder)[1].write_bytes(b"PAR1 nothing PAR1")
-    with pytest.raises(InputError, match=r"cannot read the token table in .*part-00001"):
-        read_tokens(folder, frame(PAIRS), IDS)
+# Damage
 
 
-def test_a_copied_shard_is_refused(folder):
-    (folder / "part-00007.parquet").write_bytes(shards(folder)[0].read_bytes())
+@pytest.mark.parametrize("seed", range(4))
+def test_any_flipped_bit_is_noticed(shards, seed):
+    rng = np.random.default_rng(seed)
+    before = bytearray(shards[1].read_bytes())
+    for place in rng.integers(0, 8 * len(before), size=25):
+        data = bytearray(before)
+        data[place // 8] ^= 1 << (place % 8)
+        shards[1].write_bytes(data)
+        for use in (lambda: read(shards), lambda: require_shards(shards, key=KEY)):
+            with pytest.raises(InputError, match=r"part-00001-.*: not as it was written"):
+                use()
+
+
+def test_a_shard_of_another_run_or_another_name_is_refused(shards):
+    with pytest.raises(InputError, match="not as it was written"):
+        read(shards, key="f" * 16)
+    one, other = (path.read_bytes() for path in shards)
+    shards[0].write_bytes(other)
+    shards[1].write_bytes(one)
+    with pytest.raises(InputError, match="not as it was written"):
+        read(shards)
+
+
+def test_a_lost_or_repeated_shard_is_noticed(shards):
+    with pytest.raises(InputError, match=r"has lost token rows of [12] samples"):
+        read(shards[:1])
     with pytest.raises(InputError, match="holds rows of a sample twice"):
-        read_tokens(folder, frame(PAIRS), IDS)
+        read([*shards, shards[0]])
+
+
+def test_a_position_without_a_row_is_possible_only_where_the_mask_may_be_drawn(tmp_path):
+    sample = trajectory("b", 1)
+    step_G = sample.commit_step_G.copy()
+    step_G[0] = -1
+    assert sample.length > 1
+    path = write_shard(tmp_path, 0, [dataclasses.replace(sample, commit_step_G=step_G)], [pieces(sample)], key=KEY)
+    assert len(read([path], [("b", 1)], sampling=dataclasses.replace(SAMPLING, logits_mask_inf=False)))
+    with pytest.raises(InputError, match="has lost token rows of 1 samples"):
+        read([path], [("b", 1)])
+
+
+def changed(path, name, value):
+    """The shard with another value in its first row, as a file of before there were checksums."""
+    table = pq.read_table(path)
+    values = table[name].to_pylist()
+    values[0] = value
+    column = pa.array(values, SCHEMA.field(name).type)
+    old = path.with_name("part-00007.parquet")
+    old.write_bytes(table_bytes(table.set_column(table.column_names.index(name), SCHEMA.field(name), column)))
+    return old
+
+
+def beyond():
+    for name, (low, high) in RANGES.items():
+        if name != "sample_index":
+            yield name, low - 1
+            if SCHEMA.field(name).type == pa.float32():
+                yield name, np.inf
+                if high == 1:
+                    yield name, 1.01
+                if name not in MAY_LACK:
+                    yield name, np.nan
+
+
+@pytest.mark.parametrize(("name", "value"), [*beyond(), ("position", 8)])
+def test_a_value_that_cannot_be_is_refused_also_without_checksums(shards, name, value):
+    with pytest.raises(InputError, match=f"holds (a )?{name}"):
+        read([changed(shards[1], name, value)], PAIRS[:2], key="")
+
+
+def test_a_row_on_the_wrong_side_of_the_end_is_refused(shards):
+    with pytest.raises(InputError, match="wrong side of the end"):
+        read([changed(shards[1], "in_text", False)], PAIRS[:2], key="")
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1 nothing PAR1", b"{}"])
+def test_what_is_no_table_is_named(shards, data):
+    shards[1].write_bytes(data)
+    with pytest.raises(InputError, match=r"part-00001-.*: no table that can be read"):
+        read(shards, key="")
+
+
+def test_a_table_of_something_else_is_named(shards):
+    pq.write_table(pa.table({"a": [1]}), shards[1])
+    with pytest.raises(InputError, match=r"part-00001-.*: another table"):
+        read(shards, key="")

@@ -1,0 +1,154 @@
+"""Checksums that go with what is stored: a reader finds out for itself that bytes were changed, moved or lost.
+
+- A line ends with a checksum over itself and all lines before it, so that none can be changed, lost, repeated or
+  moved among the others unnoticed. Only the end of such a file can be missing: who reads it must know how many lines
+  it has, or take what is there.
+- An object ends with a checksum over itself.
+- The name of a file that is written once holds the checksum of its bytes.
+
+All of them also depend on a key, the run's own, so that files of another run do not pass. They find accidents, and do
+not stop people who mean it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flexeval.errors import InputError
+from flexeval.runs.files import parse_object, read_file, replace_file, to_json
+
+CHECKSUM = "crc"
+"""The last field of a line or an object: CRC-32, eight hexadecimal digits."""
+_LINE_END = b', "crc": "%08x"}'
+_OBJECT_END = b',\n  "crc": "%08x"\n}'
+_LINE_END_SIZE, _OBJECT_END_SIZE = len(_LINE_END % 0), len(_OBJECT_END % 0)
+_NAMED = re.compile(r"-([0-9a-f]{16})\.[a-z]+$")
+RESTORE = "restore the file, or use another folder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """The lines of a file whose checksums are right."""
+
+    rows: list[dict[str, Any]]
+    checksum: int
+    """Of the last line, or what the first line continues."""
+    size: int
+    """Bytes that they take. What follows is what a kill left of a line, or lines that were not asked for."""
+
+
+# ----- lines -----
+
+
+def first_checksum(key: str, name: str) -> int:
+    """What the first line of a file continues."""
+    return zlib.crc32(f"{key}/{name}".encode())
+
+
+def line_bytes(rows: Iterable[Mapping[str, Any]], checksum: int) -> tuple[bytes, int]:
+    """Rows (none empty) as lines that continue a checksum; the lines, and the checksum of the last."""
+    parts = []
+    for row in rows:
+        body = to_json(row)[:-1].encode()
+        checksum = zlib.crc32(body, checksum)
+        parts += [body, _LINE_END % checksum, b"\n"]
+    return b"".join(parts), checksum
+
+
+def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -> Lines:
+    """The first lines of a file, each checked. A last line without its end counts where its checksum is right.
+
+    Args:
+        path: written by `line_bytes`.
+        checksum: what the first line continues.
+        count: how many lines there must be; None for all there are.
+
+    Raises:
+        InputError: a line that is not as it was written, or fewer lines than there must be.
+    """
+    data = read_file(path)
+    *lines, rest = data.split(b"\n")
+    lines = lines[:count]
+    bodies: list[bytes] = []
+    size = 0
+    for number, line in enumerate(lines, start=1):
+        body = line[:-_LINE_END_SIZE]
+        checksum = zlib.crc32(body, checksum)
+        if line[-_LINE_END_SIZE:] != _LINE_END % checksum:
+            raise InputError(f"{path}, line {number}: not as it was written (wrong checksum); {RESTORE}")
+        bodies.append(body)
+        size += len(line) + 1
+
+    # Without its end, or with another character in place of it, a last line is still whole if its checksum says so.
+    for line in (rest, rest[:-1]) if count is None or len(bodies) < count else ():
+        body = line[:-_LINE_END_SIZE]
+        if line and line[-_LINE_END_SIZE:] == _LINE_END % zlib.crc32(body, checksum):
+            bodies.append(body)
+            checksum = zlib.crc32(body, checksum)
+            size += len(line)
+            break
+    if count is not None and len(bodies) < count:
+        raise InputError(f"{path}: {len(bodies)} lines are left of {count}; {RESTORE}")
+    rows: list[dict[str, Any]] = json.loads(b"[" + b",".join(body + b"}" for body in bodies) + b"]")
+    return Lines(rows=rows, checksum=checksum, size=size)
+
+
+def keep_checked_lines(path: Path, lines: Lines) -> None:
+    """Remove what follows some lines, and end the last one, so that more can be appended."""
+    data = read_file(path)
+    whole = data[: lines.size]
+    if whole and not whole.endswith(b"\n"):
+        whole += b"\n"
+    if whole != data:
+        replace_file(path, whole)
+
+
+# ----- objects -----
+
+
+def object_bytes(values: Mapping[str, Any]) -> bytes:
+    """An object (not empty), indented, with its checksum as the last field."""
+    body = to_json(values, indent=2)[: -len("\n}")].encode()
+    return body + _OBJECT_END % zlib.crc32(body) + b"\n"
+
+
+def read_checked_object(path: Path) -> dict[str, Any]:
+    """An object, checked if it has a checksum; the checksum stays in it, for who asks for one.
+
+    Raises:
+        InputError: no JSON object, or not as it was written.
+    """
+    data = read_file(path).rstrip(b"\n")
+    values = parse_object(data, where=str(path))
+    body = data[:-_OBJECT_END_SIZE]
+    if CHECKSUM in values and data[-_OBJECT_END_SIZE:] != _OBJECT_END % zlib.crc32(body):
+        raise InputError(f"{path}: not as it was written (wrong checksum); {RESTORE}")
+    return values
+
+
+# ----- files that are written once -----
+
+
+def named_by_content(stem: str, suffix: str, data: bytes, *, key: str) -> str:
+    """The name of a file that is to hold these bytes."""
+    return f"{stem}-{_digest(data, key)}{suffix}"
+
+
+def read_named_file(path: Path, *, key: str) -> bytes:
+    """What a file holds. Raises InputError where its name says otherwise, or it cannot be read."""
+    data = read_file(path)
+    named = _NAMED.search(path.name)
+    if named is None or named[1] != _digest(data, key):
+        raise InputError(f"{path}: not as it was written (wrong checksum); {RESTORE}")
+    return data
+
+
+def _digest(data: bytes, key: str) -> str:
+    return hashlib.blake2b(data, digest_size=8, key=key.encode()).hexdigest()
