@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.models.files import canonical_name
 from flexeval.orders import get_order
 from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
@@ -40,7 +40,7 @@ def canonical_config(config: RunConfig) -> RunConfig:
         task=task_spec(get_task(config.task)),
         sampling=dataclasses.replace(config.sampling, block_length=config.sampling.block),
     )
-    config_from_dict(config_to_dict(canonical), where="the configuration", remedy="give another value")
+    schema.check(schema.NAMES, config_to_dict(canonical), where="the configuration", remedy="give another value")
     return canonical
 
 
@@ -72,10 +72,10 @@ def config_from_dict(data: Mapping[str, Any], *, where: str, remedy: str = RESTO
     if not isinstance(sampling, Mapping):
         raise InputError(f"{where}: 'sampling' must be a mapping of settings, not {sampling!r}; {remedy}")
     _refuse_unknown(sampling, SamplingConfig, where)
-    schema.check(schema.RUN_CONFIG, data, where=where, remedy=remedy)
-    schema.check(schema.SAMPLING_CONFIG, sampling, where=where, remedy=remedy)
     try:
         return RunConfig(**{**data, "sampling": SamplingConfig(**sampling)})
+    except InputTypeError as error:
+        raise InputError(f"{where}: a setting has a value of the wrong type ({error}); {remedy}") from None
     except InputError as error:
         raise InputError(f"{where}: {error}; {remedy}") from None
 

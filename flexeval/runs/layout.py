@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
+from flexeval.models.lineage import Lineage
 from flexeval.records import Grade, Problem, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs import schema
 from flexeval.runs.checksums import (
@@ -135,6 +136,8 @@ def read_header(folder: Path) -> Header:
             raise InputError(
                 f"{path}: format {number}, but field {name!r} {'is there' if present else 'is missing'}; {RESTORE}"
             )
+    if values.get("lineage"):
+        Lineage.from_dict(values["lineage"], where=str(path))
     return Header(
         format=number,
         config=config_from_dict(values.get("config", {}), where=str(path)),
