@@ -40,7 +40,7 @@ def canonical_config(config: RunConfig) -> RunConfig:
         task=task_spec(get_task(config.task)),
         sampling=dataclasses.replace(config.sampling, block_length=config.sampling.block),
     )
-    config_from_dict(config_to_dict(canonical), where="the configuration", remedy="give another value")
+    schema.check(schema.NAMES, config_to_dict(canonical), where="the configuration", remedy="give another value")
     return canonical
 
 
@@ -77,7 +77,7 @@ def config_from_dict(data: Mapping[str, Any], *, where: str, remedy: str = RESTO
     try:
         return RunConfig(**{**data, "sampling": SamplingConfig(**sampling)})
     except InputTypeError as error:
-        raise InputError(f"{where}: a setting has a value of the wrong type ({error})") from None
+        raise InputError(f"{where}: a setting has a value of the wrong type ({error}); {remedy}") from None
     except InputError as error:
         raise InputError(f"{where}: {error}; {remedy}") from None
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
+from flexeval.models.lineage import Lineage
 from flexeval.records import Grade, Problem, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs import schema
 from flexeval.runs.checksums import (
@@ -75,7 +77,7 @@ class Header:
     record: Mapping[str, Any]
     """Environment, source of the data, isolation, prompts, lineage."""
     key: str
-    """Of the checksums, so that files of another run do not pass; see `run_key`. Empty in format 1."""
+    """Of the checksums, so that files of another run do not pass; random, empty in format 1."""
     problems: int | None
     """How many lines of problems.jsonl count; a kill may leave more. None in format 1."""
 
@@ -101,6 +103,11 @@ def stored_problem(problem: Problem, prompt_ids: Sequence[int]) -> StoredProblem
         prompt_length=len(prompt_ids),
         prompt_hash=digest,
     )
+
+
+def new_key() -> str:
+    """The key of a new run."""
+    return secrets.token_hex(8)
 
 
 # ----- config.json -----
@@ -129,6 +136,8 @@ def read_header(folder: Path) -> Header:
             raise InputError(
                 f"{path}: format {number}, but field {name!r} {'is there' if present else 'is missing'}; {RESTORE}"
             )
+    if values.get("lineage"):
+        Lineage.from_dict(values["lineage"], where=str(path))
     return Header(
         format=number,
         config=config_from_dict(values.get("config", {}), where=str(path)),
@@ -141,7 +150,11 @@ def read_header(folder: Path) -> Header:
 def header_bytes(header: Header) -> bytes:
     """The inverse of `read_header`, in the present format."""
     about = {"format": FORMAT, "id": header.key, "problems": header.problems}
-    return object_bytes({**about, "config": config_to_dict(header.config), **header.record})
+    values = {**about, "config": config_to_dict(header.config), **header.record}
+    schema.check(
+        schema.CONFIG_FILE, values, where="the record of the run", remedy="correct the model or task that says so"
+    )
+    return object_bytes(values)
 
 
 # ----- problems.jsonl -----
@@ -237,11 +250,9 @@ def read_stretches(folder: Path, header: Header) -> tuple[list[Stretch], Lines]:
     old = header.format == UNCHECKED_FORMAT
     schema.check_rows(schema.EFFORTS if old else schema.STRETCHES, lines.rows, where=path)
     stretches = []
-    for number, row in enumerate(lines.rows, start=1):
+    for row in lines.rows:
         shard, environment = row.pop("shard", ""), row.pop("environment", header.record["environment"])
         stretches.append(Stretch(effort=SamplingEffort(**row), shard=shard, environment=environment))
-        if row["distinct"] > row["evaluations"]:
-            raise InputError(f"{path}, line {number}: more distinct evaluations than evaluations; {RESTORE}")
     return stretches, lines
 
 

@@ -31,7 +31,7 @@ def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "a
     problems = problems_of(task)[: config.limit]
     now = [(problem.id, problem.question, problem.target) for problem in problems]
     stored = run.problems[["problem_id", "question", "target"]].itertuples(index=False, name=None)
-    same_prompt = dataclasses.asdict(run_prompt(config, task, problems[0])) == run.record["first_prompt"]
+    same_prompt = dataclasses.asdict(run_prompt(config, task, problems[0])) == run.record.get("first_prompt")
     return run if same_prompt and list(stored) == now else None
 
 

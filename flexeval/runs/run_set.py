@@ -17,6 +17,7 @@ from pandas.api.types import union_categoricals
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.records import SamplingConfig, SamplingEffort
+from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
 from flexeval.runs.layout import EFFORT, PROBLEMS, SAMPLES
 from flexeval.runs.reader import Run, read_run
@@ -210,6 +211,7 @@ def _as_one(parts: Sequence[Run]) -> PooledRun:
             "config": dataclasses.replace(parts[0].config, num_samples=first),
             "samples": samples.iloc[order].reset_index(drop=True),
             "effort": SamplingEffort(**effort),
+            "environments": distinct([environment for part in parts for environment in part.environments]),
         },
         parts=tuple(parts),
     )

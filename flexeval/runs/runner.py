@@ -339,12 +339,13 @@ class _Storage:
         counters, seconds = self._sampler.counters, self._seconds
         effort = SamplingEffort(
             samples=len(samples),
-            seconds=seconds - self._stored_seconds,
+            # Waiting is subtracted before the time that it was part of is added.
+            seconds=max(seconds - self._stored_seconds, 0.0),
             evaluations=counters.evaluations - self._evaluations,
             distinct=counters.distinct - self._distinct,
         )
         self._writer.append(samples, effort)
-        self._stored_seconds = seconds
+        self._stored_seconds = max(seconds, self._stored_seconds)
         self._evaluations, self._distinct = counters.evaluations, counters.distinct
         self._flushed = time.monotonic()
 

@@ -5,27 +5,22 @@ Strict: the text "false" is no truth value, 1 is none, and 3.0 is no count. Impo
 
 from __future__ import annotations
 
-import dataclasses
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, get_type_hints
+from typing import Annotated, Any, NotRequired
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
-    create_model,
     with_config,
 )
 from typing_extensions import TypedDict
 
 from flexeval.errors import InputError
-from flexeval.models.lineage import Lineage
-from flexeval.records import RunConfig, SamplingConfig
 from flexeval.runs.checksums import RESTORE
 
 LONGEST = 60
@@ -103,20 +98,11 @@ class _Isolation(TypedDict):
     missing: dict[str, str]
 
 
-def _model_of(record: type[Any], **instead: Any) -> type[BaseModel]:
-    """The types of a dataclass as a model; texts in it are names."""
-    types = get_type_hints(record) | instead
-    fields: dict[str, Any] = {
-        field.name: (Name if types[field.name] is str else types[field.name], _default(field))
-        for field in dataclasses.fields(record)
-    }
-    return create_model(record.__name__, __config__=_STRICT, **fields)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return Field(default_factory=field.default_factory)
-    return ... if field.default is dataclasses.MISSING else field.default
+@with_config(ConfigDict(strict=True, extra="allow"))
+class _Fingerprint(TypedDict):
+    weights: Name
+    network: Name
+    vocabulary: Name
 
 
 def _has_device_and_dtype(environment: dict[str, Any]) -> dict[str, Any]:
@@ -126,29 +112,40 @@ def _has_device_and_dtype(environment: dict[str, Any]) -> dict[str, Any]:
     return environment
 
 
-@with_config(_STRICT)
-class _Model(TypedDict):
-    weights: Name
-    network: Name
-    vocabulary: Name
-    files: Name | None
-    revision: Name | None
+@with_config(ConfigDict(strict=True, extra="allow"))
+class Names(TypedDict):
+    """The names in a configuration, which are printed; `RunConfig` and `SamplingConfig` check everything else of it."""
+
+    model: NotRequired[Name]
+    task: NotRequired[Name]
+    order: NotRequired[Name]
+
+
+@with_config(ConfigDict(strict=True, extra="allow"))
+class _Lineage(TypedDict):
+    base: Name
+    training: Name
+    rollout_order: Name
+    step: Count
+    samples: Count
+    seconds: Amount
 
 
 @with_config(ConfigDict(strict=True, extra="allow", allow_inf_nan=False))
 class ConfigFile(TypedDict):
-    """config.json, apart from `config` itself. Fields that are not here are for people."""
+    """config.json. Fields that are not here are for people."""
 
     format: Count
     id: NotRequired[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]]
     problems: NotRequired[Positive]
+    config: Names
     environment: Annotated[Environment, AfterValidator(_has_device_and_dtype)]
-    model: NotRequired[_Model]
-    first_prompt: dict[str, str]
+    model: NotRequired[_Fingerprint]
+    first_prompt: NotRequired[dict[str, str]]
     task_source: NotRequired[dict[str, Any] | None]
     isolation: NotRequired[_Isolation | None]
     prompt_template: NotRequired[dict[str, str] | None]
-    lineage: NotRequired[_model_of(Lineage, seconds=Amount, step=Count, samples=Count) | None]  # type: ignore[valid-type]
+    lineage: NotRequired[_Lineage | None]
 
 
 CONFIG_FILE: TypeAdapter[Any] = TypeAdapter(ConfigFile)
@@ -156,8 +153,7 @@ PROBLEMS: TypeAdapter[Any] = TypeAdapter(list[ProblemLine])
 SAMPLES: TypeAdapter[Any] = TypeAdapter(list[SampleLine])
 EFFORTS: TypeAdapter[Any] = TypeAdapter(list[EffortLine])
 STRETCHES: TypeAdapter[Any] = TypeAdapter(list[StretchLine])
-RUN_CONFIG: TypeAdapter[Any] = TypeAdapter(_model_of(RunConfig, sampling=dict[str, Any]))
-SAMPLING_CONFIG: TypeAdapter[Any] = TypeAdapter(_model_of(SamplingConfig))
+NAMES: TypeAdapter[Any] = TypeAdapter(Names)
 
 
 def check(kind: TypeAdapter[Any], value: Mapping[str, Any], *, where: str, remedy: str = RESTORE) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ import pytest
 from checkpoints import MASK, write_llada
 
 from flexeval.cli.main import main
+from flexeval.runs.contents import read_contents
+from flexeval.runs.layout import header_bytes
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 Refused = Callable[..., str]
@@ -111,8 +114,10 @@ def run_folder(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> Path:
 
 
 def test_run_folder_of_another_configuration(refused: Refused, run_folder: Path) -> None:
-    config = run_folder / "config.json"
-    config.write_text(config.read_text().replace('"temperature": 0.6', '"temperature": 0.7'))
+    header = read_contents(run_folder).header
+    sampling = dataclasses.replace(header.config.sampling, temperature=0.7)
+    changed = dataclasses.replace(header, config=dataclasses.replace(header.config, sampling=sampling))
+    (run_folder / "config.json").write_bytes(header_bytes(changed))
     line = refused("passk", *SMALL)
     assert "was made with temperature 0.7, not 0.6" in line
     assert str(run_folder) in line

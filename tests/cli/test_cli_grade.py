@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from flexeval.cli.main import main
-from flexeval.runs.store import read_run
+from flexeval.records import Grade
+from flexeval.runs.store import read_run, reopen_run
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 
@@ -19,17 +19,20 @@ def test_wrong_verdicts_are_put_right(bigram: list[str], capsys: pytest.CaptureF
     (config,) = Path("runs").rglob("config.json")
     folder = config.parent
     right = read_run(folder).samples
-    lines = (folder / "samples.jsonl").read_text().splitlines()
-    flipped = [json.loads(line) for line in lines[:3]]
-    for row in flipped:
-        row["correct"] = not row["correct"]
-    (folder / "samples.jsonl").write_text("\n".join([*map(json.dumps, flipped), *lines[3:], ""]))
+    verdicts = [not correct if place < 3 else correct for place, correct in enumerate(right["correct"])]
+    texts = list(right[["problem_id", "text"]].itertuples(index=False, name=None))
+    wrong = dict(zip(texts, verdicts, strict=True))
+    with reopen_run(folder) as writer:
+        writer.regrade(lambda problem_id, text: Grade(correct=wrong[problem_id, text]))
+        writer.finish()
+    changed = (read_run(folder).samples["correct"] != right["correct"]).sum()
+    assert changed >= 3
     before = read_run(folder).samples["correct"].sum()
     capsys.readouterr()
 
     assert main(["grade", str(folder)]) == 0
     assert capsys.readouterr().out == (
-        f"{folder}: {before} of 20 correct before, {right['correct'].sum()} of 20 correct now; 3 verdicts changed\n"
+        f"{folder}: {before} of 20 correct before, {right['correct'].sum()} of 20 correct now; {changed} verdicts changed\n"
     )
     assert read_run(folder).samples.equals(right)
     # The model is not asked.

@@ -139,7 +139,7 @@ def test_a_damaged_folder_fails_alone(bigram: list[str], capsys: pytest.CaptureF
     damaged.write_text("no JSON\n")
     capsys.readouterr()
     assert main(argv) == 1
-    assert "samples.jsonl, line 1: not JSON" in capsys.readouterr().err
+    assert "samples.jsonl, line 1: not as it was written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def graded(folder):
 
 def reopened(folder):
     with reopen_run(folder) as writer:
-        return writer.missing(num_samples=4, limit=None)
+        return list(writer.missing(num_samples=4, limit=None))
 
 
 def grown(folder):

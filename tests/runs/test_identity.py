@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 
 import pytest
 from runs_fakes import CONFIG, FakePredictor, FakeTask, extended, make
@@ -11,6 +11,8 @@ from flexeval.errors import InputError
 from flexeval.models.files import Source, read_source
 from flexeval.models.fingerprint import Fingerprint
 from flexeval.runs.config import canonical_config, default_folder_name
+from flexeval.runs.contents import read_contents
+from flexeval.runs.layout import header_bytes
 from flexeval.runs.reuse import reusable_run
 from flexeval.runs.store import read_run
 
@@ -41,9 +43,9 @@ def test_the_same_model_from_another_place_continues(tmp_path):
 
 def test_a_folder_that_does_not_say_which_model_can_be_read_but_not_grown(tmp_path):
     run = make(CONFIG, tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    del config["model"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    header = read_contents(tmp_path).header
+    record = {name: value for name, value in header.record.items() if name != "model"}
+    (tmp_path / "config.json").write_bytes(header_bytes(dataclasses.replace(header, record=record)))
     assert len(read_run(tmp_path).samples) == len(run.samples)
     with pytest.raises(InputError, match=r"earlier version.*read but not continued"):
         make(extended(num_samples=4), tmp_path)

@@ -17,7 +17,7 @@ from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
 from flexeval.records import Grade, Problem
 from flexeval.runs import runner
-from flexeval.runs.layout import read_header, read_problems
+from flexeval.runs.contents import read_contents
 from flexeval.runs.store import RunSet, open_run, read_run, read_runs
 from flexeval.sampling import Sampler
 
@@ -139,10 +139,10 @@ def test_samples_to_draw_are_never_listed(tmp_path):
     config = extended(num_samples=2**31 - 1)
     with pytest.raises(KeyboardInterrupt):
         make(config, tmp_path, make_sampler=Endless)
-    header = read_header(tmp_path)
-    with open_run(tmp_path, config, read_problems(tmp_path, header)[0], header.record) as writer:
-        assert writer.count_missing(num_samples=2**31 - 1, limit=None) == 4 * (2**31 - 1) - 10
-        assert next(iter(writer.missing(num_samples=2**31 - 1, limit=None))) == ("p0", 10)
+    contents = read_contents(tmp_path)
+    with open_run(tmp_path, config, contents.problems, contents.header.record) as writer:
+        assert writer.count_missing(num_samples=10**12, limit=None) == 4 * 10**12 - 10
+        assert next(iter(writer.missing(num_samples=10**12, limit=None))) == ("p0", 10)
 
 
 def test_a_write_waits_neither_for_a_grader_nor_for_the_next_sample(tmp_path, monkeypatch):
