@@ -72,8 +72,6 @@ def config_from_dict(data: Mapping[str, Any], *, where: str, remedy: str = RESTO
     if not isinstance(sampling, Mapping):
         raise InputError(f"{where}: 'sampling' must be a mapping of settings, not {sampling!r}; {remedy}")
     _refuse_unknown(sampling, SamplingConfig, where)
-    schema.check(schema.RUN_CONFIG, data, where=where, remedy=remedy)
-    schema.check(schema.SAMPLING_CONFIG, sampling, where=where, remedy=remedy)
     try:
         return RunConfig(**{**data, "sampling": SamplingConfig(**sampling)})
     except InputTypeError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +76,7 @@ class Header:
     record: Mapping[str, Any]
     """Environment, source of the data, isolation, prompts, lineage."""
     key: str
-    """Of the checksums, so that files of another run do not pass; random, empty in format 1."""
+    """Of the checksums, so that files of another run do not pass; see `run_key`. Empty in format 1."""
     problems: int | None
     """How many lines of problems.jsonl count; a kill may leave more. None in format 1."""
 
@@ -103,11 +102,6 @@ def stored_problem(problem: Problem, prompt_ids: Sequence[int]) -> StoredProblem
         prompt_length=len(prompt_ids),
         prompt_hash=digest,
     )
-
-
-def new_key() -> str:
-    """The key of a new run."""
-    return secrets.token_hex(8)
 
 
 # ----- config.json -----

@@ -19,7 +19,7 @@ from typing import Any
 from flexeval.errors import InputError
 from flexeval.records import Grade, RunConfig, SamplingEffort
 from flexeval.runs.checksums import first_checksum, keep_checked_lines
-from flexeval.runs.config import larger_extent, require_same_model, require_same_run
+from flexeval.runs.config import larger_extent, require_same_model, require_same_run, run_key
 from flexeval.runs.contents import Contents, read_contents, require_checked, summary_bytes
 from flexeval.runs.files import append_bytes, drop_temporaries, locked, replace_file
 from flexeval.runs.grading import graded
@@ -39,7 +39,6 @@ from flexeval.runs.layout import (
     check_samples,
     grade_fields,
     header_bytes,
-    new_key,
     problem_bytes,
     read_header,
     sample_bytes,
@@ -187,7 +186,9 @@ def open_run(
             header = dataclasses.replace(stored, config=larger_extent(stored.config, config), problems=len(problems))
         else:
             contents = None
-            header = Header(format=FORMAT, config=config, record=record, key=new_key(), problems=len(problems))
+            header = Header(
+                format=FORMAT, config=config, record=record, key=run_key(config, record), problems=len(problems)
+            )
             (folder / TOKENS).mkdir(exist_ok=True)
             for name in (SAMPLES, EFFORT):
                 replace_file(folder / name, b"")
