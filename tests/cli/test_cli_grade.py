@@ -32,7 +32,8 @@ def test_wrong_verdicts_are_put_right(bigram: list[str], capsys: pytest.CaptureF
 
     assert main(["grade", str(folder)]) == 0
     assert capsys.readouterr().out == (
-        f"{folder}: {before} of 20 correct before, {right['correct'].sum()} of 20 correct now; {changed} verdicts changed\n"
+        f"{folder}: {before} of 20 correct before, {right['correct'].sum()} of 20 correct now; "
+        f"{changed} verdicts changed\n"
     )
     assert read_run(folder).samples.equals(right)
     # The model is not asked.

@@ -11,6 +11,8 @@ from pooled_runs import written
 
 from flexeval.runs.store import PooledRun, RunSet, pooled, read_run, read_runs, seeds
 
+MODEL = {"weights": "w", "network": "n", "vocabulary": "v", "files": None, "revision": None}
+
 
 def test_samples_add_up_and_are_told_apart(tmp_path):
     runs = [written(tmp_path / f"{seed}", seed=seed, samples=samples) for seed, samples in ((5, 3), (2, 4))]
@@ -72,7 +74,7 @@ def test_the_same_seed_again_is_no_more_samples(tmp_path):
     [
         ({"prompt_hash": "1"}, "other problems or prompts"),
         ({"problems": 2}, "2 problems, not 3"),
-        ({"record": {"model": {"weights": "other"}}}, "another model, data or dtype"),
+        ({"record": {"model": {**MODEL, "weights": "other"}}}, "another model, data or dtype"),
         ({"record": {"prompt_template": {"user": "{question}!"}}}, "another model, data or dtype"),
         ({"dtype": "bfloat16"}, "another model, data or dtype"),
     ],
@@ -87,7 +89,7 @@ def test_only_what_agrees_is_pooled_and_the_rest_is_told(tmp_path, change, why):
 
 def test_the_machine_makes_no_difference_nor_where_the_weights_lie(tmp_path):
     runs = [
-        written(tmp_path / device, seed=seed, device=device, record={"model": {"weights": "w", "files": device}})
+        written(tmp_path / device, seed=seed, device=device, record={"model": {**MODEL, "files": device}})
         for seed, device in ((0, "cpu"), (1, "cuda"))
     ]
     assert [seeds(run) for run in pooled(RunSet(tuple(runs)))] == ["0+1"]

@@ -141,8 +141,8 @@ def test_samples_to_draw_are_never_listed(tmp_path):
         make(config, tmp_path, make_sampler=Endless)
     contents = read_contents(tmp_path)
     with open_run(tmp_path, config, contents.problems, contents.header.record) as writer:
-        assert writer.count_missing(num_samples=10**12, limit=None) == 4 * 10**12 - 10
-        assert next(iter(writer.missing(num_samples=10**12, limit=None))) == ("p0", 10)
+        assert writer.count_missing(num_samples=2**31 - 1, limit=None) == 4 * (2**31 - 1) - 10
+        assert next(iter(writer.missing(num_samples=2**31 - 1, limit=None))) == ("p0", 10)
 
 
 def test_a_write_waits_neither_for_a_grader_nor_for_the_next_sample(tmp_path, monkeypatch):
