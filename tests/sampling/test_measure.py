@@ -135,7 +135,6 @@ def test_on_a_boundary_the_draw_is_the_next_token_that_can_be_drawn(vocab, seed)
     weights = whole_weights(vocab, seed)
     cumulative = weights[0].double().cumsum(-1)
     total = int(cumulative[-1])
-    # u = j / total rounds; the target u * total does, back to j, or not. What counts is the target.
     uniforms = torch.arange(total, dtype=torch.float64) / total
     uniforms = torch.cat([uniforms, torch.nextafter(uniforms[1:], torch.zeros(total - 1, dtype=torch.float64))])
     tokens = draw(weights, torch.zeros(len(uniforms), dtype=torch.long), uniforms)
@@ -172,14 +171,18 @@ def test_top_k_keeps_all_that_are_as_likely_as_the_last(top_k):
 
 
 def test_a_nucleus_that_is_filled_exactly_takes_no_more():
-    """Probabilities 1/2, 1/4, 1/8, 1/8: a nucleus of 1/2 is one token, of a little more two; ties go to the lower id."""
-    logits = torch.tensor([[0.25, 0.125, 0.5, 0.125]]).log2() * np.log(2)
+    """Weights 2, 1, 4, 1: a nucleus of 1/2 is one token, of a little more two; ties go to the lower id."""
+    weights = torch.tensor([[2.0, 1.0, 4.0, 1.0]])
+    distribution = Distribution(weights.log(), weights, weights.sum(dim=-1))
+    just_more = 1 + 1e-12
     for top_p, expected in [
+        (1e-300, [2]),
         (0.5, [2]),
-        (0.5 + 1e-6, [0, 2]),
+        (0.5 * just_more, [0, 2]),
         (0.75, [0, 2]),
-        (0.75 + 1e-6, [0, 1, 2]),
+        (0.75 * just_more, [0, 1, 2]),
         (0.875, [0, 1, 2]),
+        (0.875 * just_more, [0, 1, 2, 3]),
     ]:
-        kept = temper(Distribution.of(logits), torch.ones(1), top_p, 0)[0] > 0
+        kept = temper(distribution, torch.ones(1), top_p, 0)[0] > 0
         assert kept.nonzero()[:, 0].tolist() == expected, top_p
