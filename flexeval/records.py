@@ -103,10 +103,11 @@ class SamplingConfig:
     seed: int = 0
     """Of every random number; see `flexeval.sampling.randomness`."""
     stop_at_eos: bool = True
-    """Let a sample go as soon as its text is settled. Changes no text."""
+    """Let a sample go as soon as its text is settled. Changes no text, but for what `batch_invariant` is about."""
     batch_invariant: bool = False
-    """Evaluate each canvas by itself and whole. Then samples do not depend on the batch size in half precision either,
-    where a canvas's numbers change with what is evaluated beside it. Slower; float32 has no need of it."""
+    """Evaluate each canvas alone and whole. In half precision a canvas's numbers change with what is evaluated beside
+    it, so that samples depend on the batch size; with this they do not. Slower. Float32 has no need of it: there they
+    depend on the batch only where two numbers are within rounding of each other."""
 
     def __post_init__(self) -> None:
         require_types(self)

@@ -93,7 +93,8 @@ class GRPOConfig:
     tokens_per_forward: int = 4096
     """Canvas positions of one forward and backward pass at most; bounds the memory, changes no gradient."""
     rollout_batch: int | None = None
-    """Samples in flight; None chooses for the device. Changes no sample."""
+    """Samples in flight; None chooses for the device. In float32 it changes no sample, but for
+    rounding; with `bf16` it may."""
 
     save_every: int = 25
     """Steps between checkpoints; there is one after the last step, too."""

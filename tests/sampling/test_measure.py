@@ -153,20 +153,20 @@ def test_a_token_without_probability_is_never_drawn(vocab):
         assert draw(weights, torch.zeros(5, dtype=torch.long), extremes).tolist() == [token] * 5
 
 
-def test_a_uniform_that_rounds_up_to_the_total_stays_inside():
-    """(1 - 2^-53) times the total is the total itself, whenever rounding goes up: the last token that can be drawn."""
+def test_the_largest_uniform_draws_the_last_token_that_can_be_drawn():
+    """(1 - 2^-53) times the total rounds to less than the total, whatever the total."""
     weights = torch.zeros(1, 40)
     weights[0, 5:30] = torch.linspace(0.1, 3.7, 25)
     last = torch.tensor([1 - 2**-53, np.nextafter(1.0, 0.0)], dtype=torch.float64)
-    for scale in (1.0, 3.0, 1e-20, 1.7, 0.3):
+    for scale in (1.0, 3.0, 1e-20, 1.7, 0.3, *torch.rand(50, generator=torch.Generator().manual_seed(0)).tolist()):
         assert draw(weights * scale, torch.zeros(2, dtype=torch.long), last).tolist() == [29, 29]
 
 
-@pytest.mark.parametrize("top_k", [1, 2, 3, 5])
+@pytest.mark.parametrize("top_k", [1, 2, 3, 5, 6, 7, 8])
 def test_top_k_keeps_all_that_are_as_likely_as_the_last(top_k):
-    logits = torch.tensor([[1.0, 3.0, 2.0, 2.0, 3.0, 0.0, -torch.inf]])
+    logits = torch.tensor([[1.0, 3.0, 2.0, 2.0, 3.0, 0.0, -1.0]])
     kept = temper(Distribution.of(logits), torch.ones(1), 1.0, top_k)[0] > 0
-    at_least = sorted(logits[0].tolist(), reverse=True)[top_k - 1]
+    at_least = sorted(logits[0].tolist(), reverse=True)[min(top_k, 7) - 1]
     assert kept.tolist() == (logits[0] >= at_least).tolist()
 
 
@@ -186,3 +186,13 @@ def test_a_nucleus_that_is_filled_exactly_takes_no_more():
     ]:
         kept = temper(distribution, torch.ones(1), top_p, 0)[0] > 0
         assert kept.nonzero()[:, 0].tolist() == expected, top_p
+
+
+def test_a_nucleus_of_a_large_vocabulary_is_summed_in_float64():
+    weights = torch.rand(1, 50_000, generator=torch.Generator().manual_seed(0)) + 0.5
+    distribution = Distribution(weights.log(), weights, weights.sum(dim=-1))
+    cumulative = np.cumsum(np.sort(weights[0].double().numpy())[::-1])
+    for size in (10_001, 20_002, 30_003, 40_004):
+        # A little more than `size` tokens hold, by far less than a float32 sum of so many resolves.
+        top_p = float(cumulative[size - 1] / cumulative[-1]) + 1e-9
+        assert int((temper(distribution, torch.ones(1), top_p, 0) > 0).sum()) == size + 1
