@@ -46,6 +46,20 @@ def test_rank_counts_the_tokens_before():
     assert Distribution.of(logits).rank(tokens, rows).tolist() == [3, 0, 1, 2, 4]
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.6, 50.0])
+def test_a_removed_token_has_no_probability_at_all(temperature):
+    """Not a small one either: at a high temperature that of a token far below the others counts, that of -inf is 0."""
+    logits = torch.tensor([[0.0, -torch.inf, -80.0, -torch.inf]])
+    distribution = Distribution.of(logits)
+    weights = temper(distribution, torch.tensor([temperature]), 1.0, 0)
+    expected = softmax64(logits / temperature)[0]
+    np.testing.assert_allclose((weights / weights.sum())[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        distribution.prob(torch.arange(4), torch.zeros(4, dtype=torch.long)), softmax64(logits)[0], rtol=1e-5
+    )
+    assert weights[0, [1, 3]].tolist() == [0, 0] and distribution.weights_NV[0, [1, 3]].tolist() == [0, 0]
+
+
 def test_measuring_leaves_the_logits_alone():
     logits = some_logits()
     before = logits.clone()
