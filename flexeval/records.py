@@ -103,7 +103,11 @@ class SamplingConfig:
     seed: int = 0
     """Of every random number; see `flexeval.sampling.randomness`."""
     stop_at_eos: bool = True
-    """Let a sample go as soon as its text is settled. Changes no text."""
+    """Let a sample go as soon as its text is settled. Changes no text, but for what `batch_invariant` is about."""
+    batch_invariant: bool = False
+    """Evaluate each canvas alone and whole. In half precision a canvas's numbers change with what is evaluated beside
+    it, so that samples depend on the batch size; with this they do not. Slower. Float32 has no need of it: there they
+    depend on the batch only where two numbers are within rounding of each other."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -118,17 +122,12 @@ class SamplingConfig:
                 f"block_length {self.block_length} is longer than gen_length {self.gen_length}; "
                 f"use at most {self.gen_length}",
             )
-        _require(
-            math.isfinite(self.temperature) and self.temperature >= 0,
-            f"temperature must be a number >= 0, not {self.temperature}",
-        )
+        require_float32("temperature", self.temperature)
         _require(0 < self.top_p <= 1, f"top_p must lie in (0, 1], not {self.top_p}")
         _require(self.top_k >= 0, f"top_k must be at least 0 (0 keeps every token), not {self.top_k}")
         _require(self.top_k <= MOST, f"top_k must be at most {MOST}, not {self.top_k}")
-        _require(
-            math.isfinite(self.cfg_scale) and self.cfg_scale >= 0,
-            f"cfg_scale must be a number >= 0, not {self.cfg_scale}",
-        )
+        # It multiplies differences of logits, which leaves those up to 1e8 finite.
+        require_float32("cfg_scale", self.cfg_scale, most=1e30)
         _require(
             self.steps is None or self.tokens_per_step is None,
             "steps and tokens_per_step say the same thing twice; give one of them",
@@ -349,6 +348,34 @@ def _is_date(text: str) -> bool:
     except (TypeError, ValueError):
         return False
     return text in (moment.date().isoformat(), moment.isoformat(timespec="minutes"))
+
+
+def require_float32(
+    what: str, value: float, *, positive: bool = False, least: float = 2.0**-126, most: float = 2.0**126
+) -> None:
+    """Refuse a setting that float32 arithmetic cannot compute with.
+
+    The default range is that of the numbers that float32 holds in full precision together with their reciprocals.
+
+    Args:
+        what: how the message calls the setting.
+        value: 0, unless `positive`, or a number from `least` to `most`.
+        positive: whether 0 is refused, too.
+        least: the smallest that is not 0.
+        most: the largest.
+
+    Raises:
+        InputError: any other value, infinity and NaN included.
+    """
+    sign = "above 0" if positive else ">= 0"
+    _require(
+        (value > 0 if positive else value >= 0) and value != math.inf, f"{what} must be a number {sign}, not {value}"
+    )
+    _require(
+        value == 0 or least <= value <= most,
+        f"{what} must be {'' if positive else '0 or '}between {least:.2g} and {most:.2g}, "
+        f"which is what float32 can compute with, not {value}",
+    )
 
 
 def _require(condition: bool, message: str) -> None:

@@ -22,7 +22,9 @@ tasks."""
 LEAST_K = 8
 """The fewest samples at which "the largest k" is looked at."""
 
-_FREE = ("gen_length", "block_length", "temperature", "seed", "stop_at_eos", "steps", "tokens_per_step")
+_FREE = (
+    "gen_length", "block_length", "temperature", "seed", "stop_at_eos", "batch_invariant", "steps", "tokens_per_step"
+)  # fmt: skip
 _PLAIN = {field.name: field.default for field in dataclasses.fields(SamplingConfig) if field.name not in _FREE}
 
 

@@ -136,7 +136,11 @@ def add_machine(parser: argparse.ArgumentParser, *, batch: bool = False) -> None
     machine.add_argument("--dtype", default="auto", help="Of the weights: float32, bfloat16. [default: auto]")
     if batch:
         machine.add_argument(
-            "--batch-size", metavar="N", default="auto", help="Samples in flight; changes no sample. [default: auto]"
+            "--batch-size",
+            metavar="N",
+            default="auto",
+            help="Samples in flight. Changes no sample in float32, but for rounding; in half precision it does unless "
+            "--batch-invariant is given. [default: auto]",
         )
     machine.add_argument(
         "--trust-remote-code",

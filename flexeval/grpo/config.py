@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import re
 import typing
 from collections.abc import Mapping
@@ -18,10 +17,10 @@ from typing import Any, Literal
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.fields import require_types
-from flexeval.grpo.temperature import draws_at_zero
+from flexeval.grpo.temperature import opening_temperatures
 from flexeval.orders import Order, get_order
 from flexeval.reading import parse_yaml, read_text
-from flexeval.records import MOST, SamplingConfig
+from flexeval.records import MOST, SamplingConfig, require_float32
 from flexeval.registry import convert, parse_spec
 from flexeval.tasks import Task
 
@@ -94,7 +93,8 @@ class GRPOConfig:
     tokens_per_forward: int = 4096
     """Canvas positions of one forward and backward pass at most; bounds the memory, changes no gradient."""
     rollout_batch: int | None = None
-    """Samples in flight; None chooses for the device. Changes no sample."""
+    """Samples in flight; None chooses for the device. In float32 it changes no sample, but for
+    rounding; with `bf16` it may."""
 
     save_every: int = 25
     """Steps between checkpoints; there is one after the last step, too."""
@@ -110,25 +110,23 @@ class GRPOConfig:
             _require(value is None or value >= least, f"{name} must be at least {least}, not {value}")
             _require(value is None or value <= MOST, f"{name} must be at most {MOST}, not {value}")
         _require(self.seed >= 0, f"seed must be at least 0, not {self.seed}")
-        for name in ("learning_rate", "max_grad_norm", "clip", "temperature"):
-            value = getattr(self, name)
-            _require(math.isfinite(value) and value > 0, f"{name} must be a number above 0, not {value}")
+        for name in ("learning_rate", "max_grad_norm", "clip"):
+            require_float32(name, getattr(self, name), positive=True)
+        _require_trainable_temperature("temperature", self.temperature)
         for name in ("weight_decay", "kl"):
-            value = getattr(self, name)
-            _require(math.isfinite(value) and value >= 0, f"{name} must be a number >= 0, not {value}")
+            require_float32(name, getattr(self, name))
         _require(self.group_size >= 2, "group_size must be at least 2: advantages compare the samples of a group")
         _require(0 < self.fast_share <= 1, f"fast_share must lie in (0, 1], not {self.fast_share}")
-        _require(
-            -math.inf < self.wrong_reward < 1,
-            f"wrong_reward must be below the right answer's 1, not {self.wrong_reward}",
-        )
+        _require(self.wrong_reward < 1, f"wrong_reward must be below the right answer's 1, not {self.wrong_reward}")
+        require_float32("the size of wrong_reward", abs(self.wrong_reward))
 
     @property
     def order(self) -> Order:
         """The rollout order.
 
         Raises:
-            InputError: an unknown order, one of the kind *propose, then select*, or one that draws at temperature 0.
+            InputError: an unknown order, one of the kind *propose, then select*, or one that draws at temperature 0 or
+                at one that float32 has no gradients for.
         """
         order = get_order(self.rollout_order)
         if order.draw == "propose":
@@ -137,11 +135,14 @@ class GRPOConfig:
                 "most confident, so the probability of what it commits is not the model's at that position; use an "
                 "order that selects before it draws, such as ar, top_prob, egi or random"
             )
-        if draws_at_zero(order, self.temperature):
+        drawn_at = opening_temperatures(order, self.temperature)
+        if (drawn_at == 0).any():
             raise InputError(
                 f"order {order.spec!r} cannot be trained: it draws at temperature 0, which leaves nothing to chance "
                 "and so has no likelihood with a gradient; give it a temperature above 0"
             )
+        for temperature in drawn_at.tolist():
+            _require_trainable_temperature(f"a temperature of order {order.spec!r}", temperature)
         return order
 
     @property
@@ -159,6 +160,11 @@ class GRPOConfig:
             seed=self.seed,
             stop_at_eos=self.loss_positions == "answer",
         )
+
+
+def _require_trainable_temperature(what: str, temperature: float) -> None:
+    """Gradients are divided by it, and squared for their norm."""
+    require_float32(what, temperature, positive=True, least=1e-6, most=1e6)
 
 
 def _require(condition: bool, message: str) -> None:

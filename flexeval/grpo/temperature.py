@@ -45,10 +45,10 @@ def drawing_temperatures(
         ) from error
 
 
-def draws_at_zero(order: Order, default: float) -> bool:
-    """Whether an order takes the likeliest token at the first or the second step of a canvas."""
+def opening_temperatures(order: Order, default: float) -> FloatArray:
+    """The temperatures [2] at which an order draws at the first and the second step of a canvas."""
     first_two = np.arange(2)
-    temperature_B = drawing_temperatures(
+    return drawing_temperatures(
         order,
         default,
         eligible_BG=np.array([[True, True], [False, True]]),
@@ -56,4 +56,3 @@ def draws_at_zero(order: Order, default: float) -> bool:
         budget_B=np.ones(2, dtype=np.int64),
         step_B=first_two,
     )
-    return bool((temperature_B == 0).any())

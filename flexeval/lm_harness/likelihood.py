@@ -25,7 +25,7 @@ from flexeval.sampling.randomness import Purpose, sample_key, uniforms
 from flexeval.sampling.sampler import AUTO_BATCH, AUTO_FORWARD
 from flexeval.sampling.view import ByRow
 
-SCORING_FIELDS = ("cfg_scale", "logits_mask_inf", "logits_eos_inf", "seed")
+SCORING_FIELDS = ("cfg_scale", "logits_mask_inf", "logits_eos_inf", "batch_invariant", "seed")
 """The fields of `SamplingConfig` that a score depends on; it is of the untempered distribution."""
 
 

@@ -70,7 +70,8 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
             order: `name`, `name:param=value` or, with several parameters, `name:param=value;param=value`.
             device: None and "auto" take what there is; under `accelerate launch`, this process's share of it.
             dtype: of the weights, as for `flexeval.load_model`.
-            batch_size: samples in flight, and canvases scored at a time; "auto" chooses. Changes no answer.
+            batch_size: samples in flight, and canvases scored at a time; "auto" chooses. Changes no answer
+                in float32; see `flexeval.sampling.Sampler`.
             max_batch_size: what "auto" stands for, where it is given.
             trust_remote_code: as for `flexeval.load_model`.
             add_bos_token: begin plain texts with BOS also where the tokenizer by itself does not.

@@ -1,7 +1,8 @@
 """Any other checkpoint, computed by the code that it brings along or by transformers' masked language models.
 
 Runs foreign code, hence only after `trust_remote_code=True`. Takes what every such model offers: logits for a whole
-canvas. They stand in for the hidden states, and `logits` returns them. Predictions are taken to be unshifted.
+canvas. They stand in for the hidden states, and `logits` returns them. Predictions are taken to be unshifted. In half
+precision logits are as coarse as that code leaves them: in bfloat16 the likeliest tokens may tie, in float32 not.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class AdapterPredictor(CheckpointPredictor):
         return logits_BLV
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
-        """The gathered logits [N, V] in float32."""
+        """The gathered logits [N, V] in float32, rounded before to what the module returned."""
         return hidden_ND.float()
 
     def _call(self, tokens_BL: Tensor, **told: Tensor) -> Tensor:

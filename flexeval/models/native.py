@@ -19,6 +19,7 @@ from flexeval.models import last_mlp, selftest
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.families import Blueprint, Family
 from flexeval.models.files import Checkpoint, read_source, weight_files
+from flexeval.models.head import float32_logits
 from flexeval.models.lineage import read_lineage
 from flexeval.models.special import find_special_ids
 from flexeval.models.text import TextCodec, load_tokenizer
@@ -45,7 +46,6 @@ class NativePredictor(CheckpointPredictor):
         """
         super().__init__(module, **common)
         self._trunk = module.model
-        self._head = module.lm_head
         self._shifted = shifted
         self._slot_positions = slot_positions
         self._logit_scale = logit_scale
@@ -66,8 +66,9 @@ class NativePredictor(CheckpointPredictor):
         return _align(hidden_BLD, attention_BL) if self._shifted else hidden_BLD
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
-        """Logits [N, V] of gathered rows, float32; V includes the spare rows of the embedding."""
-        logits_NV: Tensor = self._head(hidden_ND).float()
+        """Logits [N, V] of gathered rows, computed in float32; V includes the spare rows of the embedding."""
+        head: Any = self.module.lm_head
+        logits_NV = float32_logits(head, hidden_ND)
         return logits_NV if self._logit_scale == 1.0 else logits_NV * self._logit_scale
 
 

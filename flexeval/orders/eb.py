@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from flexeval.errors import InputError
 from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read
-from flexeval.records import BoolArray, DecodingState
+from flexeval.records import BoolArray, DecodingState, require_float32
 
 ErrorProxy = Literal["entropy", "confidence", "margin"]
 
@@ -33,8 +31,7 @@ class EntropyBound(Order):
 
     def __post_init__(self) -> None:
         require_types(self, owner=f"order {self.name!r}: ")
-        if not 0 <= self.gamma < math.inf:
-            raise InputError(f"order 'eb': gamma must be a number of nats >= 0, not {self.gamma}")
+        require_float32("order 'eb': gamma", self.gamma)
 
     @property
     def reads(self) -> frozenset[Read]:  # type: ignore[override] # the other orders read the same whatever their fields

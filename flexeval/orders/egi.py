@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from flexeval.errors import InputError
 from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read, take_highest
-from flexeval.records import BoolArray, DecodingState, FloatArray
+from flexeval.records import BoolArray, DecodingState, FloatArray, require_float32
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,7 @@ class EntropyGuidedInjection(Order):
 
     def __post_init__(self) -> None:
         require_types(self, owner=f"order {self.name!r}: ")
-        if not (math.isfinite(self.first_temperature) and self.first_temperature >= 0):
-            raise InputError(f"order 'egi': first_temperature must be a number >= 0, not {self.first_temperature}")
+        require_float32("order 'egi': first_temperature", self.first_temperature)
 
     def __call__(self, state: DecodingState) -> BoolArray:
         """The most uncertain position of an empty canvas; the most certain one of any other."""

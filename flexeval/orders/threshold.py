@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ import numpy as np
 from flexeval.errors import InputError
 from flexeval.fields import require_types
 from flexeval.orders.order import Order, Read, ranks_descending, take_highest
-from flexeval.records import BoolArray, DecodingState
+from flexeval.records import BoolArray, DecodingState, require_float32
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ class Factor(Order):
 
     def __post_init__(self) -> None:
         require_types(self, owner=f"order {self.name!r}: ")
-        if not 0 <= self.factor < math.inf:
-            raise InputError(f"order 'factor': factor must be a number >= 0, not {self.factor}")
+        require_float32("order 'factor': factor", self.factor)
 
     def __call__(self, state: DecodingState) -> BoolArray:
         """The prefix of the sorted confidences that satisfies the rule."""

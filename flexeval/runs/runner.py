@@ -140,7 +140,7 @@ def run(
         out: the run folder: new, empty, or of the same run with any `num_samples` and `limit`.
         predictor: the model of `config.model`.
         task: the task of `config.task`, with its data.
-        batch_size: samples in flight; None lets the sampler choose. Changes no sample.
+        batch_size: samples in flight; None lets the sampler choose. Changes no sample in float32; see `Sampler`.
         progress: called once at the start, and after every sample by another thread, one call at a time.
         make_sampler: constructs the sampler.
 

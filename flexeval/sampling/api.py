@@ -37,8 +37,8 @@ def sample(
 ) -> list[list[Sample]]:
     """Draw `num_samples` texts for each prompt: one list per prompt, in the order of the prompts.
 
-    A prompt's samples depend on its tokens and `config.seed`, not on the other prompts; a prompt that is
-    given twice gets new samples the second time.
+    A prompt's samples depend on its tokens and `config.seed`, not on the other prompts (in half precision they do
+    unless `config.batch_invariant`); a prompt that is given twice gets new samples the second time.
 
     Args:
         model: from `flexeval.load_model`.
@@ -46,7 +46,7 @@ def sample(
         order: `name`, `name:param=value,...` or an `Order`.
         config: None takes the defaults of `SamplingConfig`.
         num_samples: per prompt.
-        batch_size: samples in flight; None chooses for the device. Changes no sample.
+        batch_size: samples in flight; None chooses for the device. Changes no sample in float32; see `Sampler`.
 
     Raises:
         InputError: an unknown order, an argument of the wrong type (then a TypeError as well), or a prompt that does

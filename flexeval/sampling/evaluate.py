@@ -108,14 +108,16 @@ class Evaluator:
         """
         Args:
             predictor: the model.
-            config: guidance and suppressed tokens.
+            config: guidance, suppressed tokens, and whether canvases are evaluated by themselves.
             forward_batch: canvases per forward at most; halved when the device runs out of memory.
             workers: forwards that run side by side, each in a thread of its own; on a CPU only.
         """
         self.predictor = predictor
         self.counters = Counters()
         self._config = config
-        self._forward_batch = forward_batch
+        # In half precision a canvas's numbers depend on how many there are in its forward, how they are padded, and at
+        # how many positions the last MLP runs. Alone and whole, it has one shape that its own length decides.
+        self._forward_batch = 1 if config.batch_invariant else forward_batch
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 and predictor.device.type == "cpu" else None
         self._removed = [predictor.mask_id] if config.logits_mask_inf else []
@@ -184,7 +186,7 @@ class Evaluator:
         hidden_ULD = self.predictor.hidden(
             self._on_device(tokens_UL),
             None if attended_UL.all() else self._on_device(attended_UL),
-            self._on_device(asked_UL),
+            None if self._config.batch_invariant else self._on_device(asked_UL),
         )
         if not isinstance(hidden_ULD, Tensor) or hidden_ULD.ndim != 3 or hidden_ULD.shape[:2] != tokens_UL.shape:
             raise PluginError(

@@ -133,9 +133,8 @@ def draw(weights_NV: Tensor, rows_M: Tensor, uniforms_M: Tensor) -> Tensor:
     chunks_NKC = weights_NV.view(rows, -1, size)
     cumulative_NK = chunks_NKC.sum(dim=-1).to(torch.float64).cumsum(dim=-1)
 
-    # Find the chunk. Staying below the total keeps a uniform that rounds up to it inside the support.
-    total_M = cumulative_NK[rows_M, -1]
-    target_M = torch.minimum(uniforms_M * total_M, torch.nextafter(total_M, torch.zeros_like(total_M)))
+    # Find the chunk. A float64 below 1 times the total stays below the total, also when it is rounded.
+    target_M = uniforms_M * cumulative_NK[rows_M, -1]
     chunk_M = torch.searchsorted(cumulative_NK[rows_M], target_M[:, None], right=True)[:, 0]
     before_M = torch.where(chunk_M > 0, cumulative_NK[rows_M, (chunk_M - 1).clamp(min=0)], 0.0)
 

@@ -32,8 +32,9 @@ AUTO_FORWARD = {"cpu": 32, "gpu": 128}
 class Sampler:
     """Draws samples from a mask predictor in a decoding order.
 
-    A sample is a function of (model, order, config, problem id, sample index): not of the batch size, of
-    the other samples, or of when it is drawn.
+    A sample is a function of (model, order, config, problem id, sample index): not of the batch size, of the other
+    samples, or of when it is drawn. In float32 that holds but where two numbers are within rounding of each other; in
+    half precision a model's numbers change visibly with the batch, and it holds with `config.batch_invariant` only.
     """
 
     def __init__(
@@ -50,10 +51,11 @@ class Sampler:
             predictor: the model.
             order: the decoding order.
             config: lengths, schedule, temperature, seed.
-            batch_size: samples in flight at most, in both lanes; None chooses for the device. Changes no sample.
+            batch_size: samples in flight at most, in both lanes; None chooses for the device. As said above,
+                changes no sample in float32.
             workers: forwards side by side, each in a thread of its own. On a CPU and with `torch.set_num_threads(1)`
                 a small model is evaluated faster so than by threads within its operations. Without effect on other
-                devices. Changes no sample.
+                devices. As `batch_size`, changes no sample in float32.
 
         Raises:
             InputError: settings that exclude each other.

@@ -46,6 +46,20 @@ def test_rank_counts_the_tokens_before():
     assert Distribution.of(logits).rank(tokens, rows).tolist() == [3, 0, 1, 2, 4]
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.6, 50.0])
+def test_a_removed_token_has_no_probability_at_all(temperature):
+    """Not a small one either: at a high temperature that of a token far below the others counts, that of -inf is 0."""
+    logits = torch.tensor([[0.0, -torch.inf, -80.0, -torch.inf]])
+    distribution = Distribution.of(logits)
+    weights = temper(distribution, torch.tensor([temperature]), 1.0, 0)
+    expected = softmax64(logits / temperature)[0]
+    np.testing.assert_allclose((weights / weights.sum())[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        distribution.prob(torch.arange(4), torch.zeros(4, dtype=torch.long)), softmax64(logits)[0], rtol=1e-5
+    )
+    assert weights[0, [1, 3]].tolist() == [0, 0] and distribution.weights_NV[0, [1, 3]].tolist() == [0, 0]
+
+
 def test_measuring_leaves_the_logits_alone():
     logits = some_logits()
     before = logits.clone()
@@ -115,3 +129,84 @@ def test_top_k_keeps_that_many():
     kept = temper(Distribution.of(logits), torch.ones(3), 1.0, 4) > 0
     assert kept.sum(dim=1).tolist() == [4, 4, 4]
     assert torch.equal(kept.nonzero()[:, 1].view(3, 4).sort().values, logits.topk(4).indices.sort().values)
+
+
+def whole_weights(vocab: int, seed: int) -> torch.Tensor:
+    """Small whole numbers, many of them 0: every sum of them is exact in any type, in any order."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.randint(0, 4, (1, vocab), generator=generator) * (torch.rand(1, vocab, generator=generator) < 0.4)
+    weights[0, vocab // 2] += 1
+    return weights.float()
+
+
+@pytest.mark.parametrize("vocab", [1, 2, 3, 4, 16, 17, 64, 100, 301])
+@pytest.mark.parametrize("seed", range(3))
+def test_on_a_boundary_the_draw_is_the_next_token_that_can_be_drawn(vocab, seed):
+    """Where sums are exact, token t gets exactly [P(token < t), P(token <= t)): of each boundary, the token after it.
+
+    The boundaries between chunks are among them, and so are those before, between and after tokens of probability 0.
+    """
+    weights = whole_weights(vocab, seed)
+    cumulative = weights[0].double().cumsum(-1)
+    total = int(cumulative[-1])
+    uniforms = torch.arange(total, dtype=torch.float64) / total
+    uniforms = torch.cat([uniforms, torch.nextafter(uniforms[1:], torch.zeros(total - 1, dtype=torch.float64))])
+    tokens = draw(weights, torch.zeros(len(uniforms), dtype=torch.long), uniforms)
+    expected = torch.searchsorted(cumulative, uniforms * total, right=True)
+    assert tokens.tolist() == expected.tolist()
+    assert (weights[0, tokens] > 0).all()
+
+
+@pytest.mark.parametrize("vocab", [2, 16, 100, 257])
+def test_a_token_without_probability_is_never_drawn(vocab):
+    """One token has all the weight; every uniform number, the extremes included, draws it."""
+    extremes = torch.tensor([0.0, 5e-324, 2**-53, 0.5, 1 - 2**-53], dtype=torch.float64)
+    for token in {0, 1, vocab // 2, vocab - 2, vocab - 1}:
+        weights = torch.zeros(1, vocab)
+        weights[0, token] = 1e-30
+        assert draw(weights, torch.zeros(5, dtype=torch.long), extremes).tolist() == [token] * 5
+
+
+def test_the_largest_uniform_draws_the_last_token_that_can_be_drawn():
+    """(1 - 2^-53) times the total rounds to less than the total, whatever the total."""
+    weights = torch.zeros(1, 40)
+    weights[0, 5:30] = torch.linspace(0.1, 3.7, 25)
+    last = torch.tensor([1 - 2**-53, np.nextafter(1.0, 0.0)], dtype=torch.float64)
+    for scale in (1.0, 3.0, 1e-20, 1.7, 0.3, *torch.rand(50, generator=torch.Generator().manual_seed(0)).tolist()):
+        assert draw(weights * scale, torch.zeros(2, dtype=torch.long), last).tolist() == [29, 29]
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3, 5, 6, 7, 8])
+def test_top_k_keeps_all_that_are_as_likely_as_the_last(top_k):
+    logits = torch.tensor([[1.0, 3.0, 2.0, 2.0, 3.0, 0.0, -1.0]])
+    kept = temper(Distribution.of(logits), torch.ones(1), 1.0, top_k)[0] > 0
+    at_least = sorted(logits[0].tolist(), reverse=True)[min(top_k, 7) - 1]
+    assert kept.tolist() == (logits[0] >= at_least).tolist()
+
+
+def test_a_nucleus_that_is_filled_exactly_takes_no_more():
+    """Weights 2, 1, 4, 1: a nucleus of 1/2 is one token, of a little more two; ties go to the lower id."""
+    weights = torch.tensor([[2.0, 1.0, 4.0, 1.0]])
+    distribution = Distribution(weights.log(), weights, weights.sum(dim=-1))
+    just_more = 1 + 1e-12
+    for top_p, expected in [
+        (1e-300, [2]),
+        (0.5, [2]),
+        (0.5 * just_more, [0, 2]),
+        (0.75, [0, 2]),
+        (0.75 * just_more, [0, 1, 2]),
+        (0.875, [0, 1, 2]),
+        (0.875 * just_more, [0, 1, 2, 3]),
+    ]:
+        kept = temper(distribution, torch.ones(1), top_p, 0)[0] > 0
+        assert kept.nonzero()[:, 0].tolist() == expected, top_p
+
+
+def test_a_nucleus_of_a_large_vocabulary_is_summed_in_float64():
+    weights = torch.rand(1, 50_000, generator=torch.Generator().manual_seed(0)) + 0.5
+    distribution = Distribution(weights.log(), weights, weights.sum(dim=-1))
+    cumulative = np.cumsum(np.sort(weights[0].double().numpy())[::-1])
+    for size in (10_001, 20_002, 30_003, 40_004):
+        # A little more than `size` tokens hold, by far less than a float32 sum of so many resolves.
+        top_p = float(cumulative[size - 1] / cumulative[-1]) + 1e-9
+        assert int((temper(distribution, torch.ones(1), top_p, 0) > 0).sum()) == size + 1

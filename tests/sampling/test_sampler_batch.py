@@ -61,6 +61,32 @@ def test_a_sample_is_the_same_in_any_batch(spec):
         assert_same(alone, draw(oracle, spec, config, batch_size, wanted))
 
 
+class ShapedOracle(RandomOracle):
+    """Its numbers change with the shape of what is computed, as those of kernels in half precision do."""
+
+    def hidden(self, tokens_BL, attention_BL=None, asked_BL=None):
+        hidden_BLD = super().hidden(tokens_BL, attention_BL, asked_BL)
+        shape = (*tokens_BL.shape, attention_BL is None, None if asked_BL is None else int(asked_BL.sum()))
+        noise = np.random.default_rng(list(repr(shape).encode())).normal(size=hidden_BLD.shape[-1])
+        return hidden_BLD + torch.tensor(noise, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_batch_invariant_samples_are_the_same_in_any_batch_whatever_shapes_do(spec):
+    config = SamplingConfig(gen_length=8, block_length=4, temperature=0.9, seed=2, batch_invariant=True)
+    plain = dataclasses.replace(config, batch_invariant=False)
+    alone = draw(ShapedOracle(words=6), spec, config, 1, requests())
+    for batch_size in (3, 64):
+        assert_same(alone, draw(ShapedOracle(words=6), spec, config, batch_size, requests()))
+    run = Sampler(ShapedOracle(words=6), get_order(spec), config, batch_size=16, workers=2).run(requests())
+    assert_same(alone, {(t.problem_id, t.sample_index): t for t in run})
+    with pytest.raises(AssertionError):  # the oracle would show it
+        assert_same(
+            draw(ShapedOracle(words=6), spec, plain, 1, requests()),
+            draw(ShapedOracle(words=6), spec, plain, 64, requests()),
+        )
+
+
 @pytest.mark.parametrize("spec", SPECS)
 def test_leaving_at_the_end_of_the_text_changes_no_text(spec):
     oracle = RandomOracle(words=6, eos_bonus=1.0)
