@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class StoredProblem:
     """Tokens."""
     prompt_hash: str
     """Of the token ids: wording, chat template and tokenizer in one."""
+    data_hash: str = ""
+    """Of what the task says of it, with what its grader reads (tests, say); empty in format 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,15 @@ def stored_problem(problem: Problem, prompt_ids: Sequence[int]) -> StoredProblem
         target=problem.target,
         prompt_length=len(prompt_ids),
         prompt_hash=digest,
+        data_hash=data_hash(problem),
     )
+
+
+def data_hash(problem: Problem) -> str:
+    """A hash of question, target and metadata. Of metadata that JSON cannot hold, only the type counts."""
+    said = [problem.question, problem.target, dict(problem.metadata)]
+    text = json.dumps(said, skipkeys=True, default=lambda value: type(value).__name__)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 # ----- config.json -----

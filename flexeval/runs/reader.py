@@ -28,9 +28,10 @@ class Run:
     config: RunConfig
     """Canonical; `num_samples` and `limit` are those of this view of the folder."""
     record: Mapping[str, Any]
-    """What else config.json says: environment, task_source, isolation, prompt_template, first_prompt, lineage."""
+    """What else config.json says: model (its fingerprint), environment, task_source, isolation, prompt_template,
+    first_prompt, lineage."""
     problems: pd.DataFrame
-    """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash."""
+    """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash."""
     samples: pd.DataFrame
     """One row a finished sample, sorted by problem and sample: problem_id, sample_index, text, extracted, rule,
     correct, error, nfe, length. `length` counts the tokens of the text; a text that is missing is None."""
@@ -42,6 +43,8 @@ class Run:
     """The files of the token rows."""
     key: str = ""
     """Of the folder's checksums; empty where there are none (format 1)."""
+    mark: str = ""
+    """What tells the model from others of the same name, if there are any."""
 
     @property
     def lineage(self) -> Lineage | None:
@@ -51,8 +54,14 @@ class Run:
 
     @property
     def model(self) -> str:
-        """What tables and figures call the model: its lineage's label, or else how it was asked for."""
-        return self.lineage.label if self.lineage else self.config.model
+        """What tables and figures call the model: its lineage's label, or else how it was asked for; then its mark."""
+        return (self.lineage.label if self.lineage else self.config.model) + self.mark
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Checksums of the model; empty in format 1. See `flexeval.models.fingerprint`."""
+        found: Mapping[str, Any] = self.record.get("model", {})
+        return found
 
     @property
     def complete(self) -> bool:

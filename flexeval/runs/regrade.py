@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flexeval.errors import InputError
 from flexeval.records import Grade
+from flexeval.runs.layout import data_hash
 from flexeval.runs.reader import Run, read_run
 from flexeval.runs.writer import reopen_run
 from flexeval.tasks import Task, task_spec
@@ -29,7 +30,7 @@ def regrade(folder: Path, task: Task) -> Run:
         problems = {problem.id: problem for problem in problems_of(task)}
         for stored in writer.problems:
             problem = problems.get(stored.id)
-            if problem is None or (problem.question, problem.target) != (stored.question, stored.target):
+            if problem is None or data_hash(problem) != stored.data_hash:
                 raise InputError(
                     f"run folder {folder} was made from other data: problem {stored.id!r} is not in task "
                     f"{writer.config.task!r} as it was; grade it with the data that it was made from"

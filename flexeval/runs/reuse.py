@@ -8,6 +8,7 @@ from pathlib import Path
 from flexeval.models.files import local_source
 from flexeval.records import RunConfig
 from flexeval.runs.config import run_prompt
+from flexeval.runs.layout import data_hash
 from flexeval.runs.reader import Run, read_finished_run
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
@@ -29,8 +30,8 @@ def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "a
     if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not _of_model(run, config.model):
         return None
     problems = problems_of(task)[: config.limit]
-    now = [(problem.id, problem.question, problem.target) for problem in problems]
-    stored = run.problems[["problem_id", "question", "target"]].itertuples(index=False, name=None)
+    now = [(problem.id, data_hash(problem)) for problem in problems]
+    stored = run.problems[["problem_id", "data_hash"]].itertuples(index=False, name=None)
     same_prompt = dataclasses.asdict(run_prompt(config, task, problems[0])) == run.record.get("first_prompt")
     return run if same_prompt and list(stored) == now else None
 

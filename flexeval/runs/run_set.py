@@ -84,6 +84,8 @@ class RunSet(Sequence[Run]):
 def read_runs(folders: Sequence[Path]) -> RunSet:
     """Read run folders; a folder that is not one stands for all run folders anywhere below it, sorted by path.
 
+    Different models of one name get a mark each, so that they are not taken for one.
+
     Raises:
         InputError: a folder with no run in it, or a run that cannot be read.
     """
@@ -93,7 +95,28 @@ def read_runs(folders: Sequence[Path]) -> RunSet:
         if not inside:
             raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
         found += [path for path in inside if path not in found]
-    return RunSet(tuple(read_run(folder) for folder in found))
+    return RunSet(tuple(_told_apart([read_run(folder) for folder in found])))
+
+
+def _told_apart(runs: Sequence[Run]) -> list[Run]:
+    by_name: dict[str, list[Run]] = {}
+    for run in runs:
+        by_name.setdefault(run.model, []).append(run)
+    several = {name for name, own in by_name.items() if not all(_same_model(own[0], run) for run in own)}
+    return [
+        dataclasses.replace(run, mark=f" ({run.fingerprint['weights'][:8]})")
+        if run.model in several and run.fingerprint
+        else run
+        for run in runs
+    ]
+
+
+def _same_model(run: Run, other: Run) -> bool:
+    """Whether two runs of one name are of one model, in whatever type its weights were; format 1 does not say."""
+    a, b = run.fingerprint, other.fingerprint
+    if not (a and b):
+        return True
+    return (a.get("files") or "") == b.get("files") or all(a[p] == b[p] for p in ("weights", "network", "vocabulary"))
 
 
 _LINES = (PROBLEMS, SAMPLES, EFFORT)

@@ -50,6 +50,7 @@ class ProblemLine(TypedDict):
     target: str
     prompt_length: Count
     prompt_hash: str
+    data_hash: NotRequired[str]
 
 
 @with_config(_STRICT)

@@ -13,8 +13,9 @@ from flexeval.models.fingerprint import Fingerprint
 from flexeval.runs.config import canonical_config, default_folder_name
 from flexeval.runs.contents import read_contents
 from flexeval.runs.layout import header_bytes
+from flexeval.runs.regrade import regrade
 from flexeval.runs.reuse import reusable_run
-from flexeval.runs.store import read_run
+from flexeval.runs.store import read_run, read_runs
 
 
 def predictor(**parts):
@@ -97,3 +98,43 @@ def test_the_date_of_prompts_is_a_setting_of_the_run(tmp_path):
 def test_a_prompt_date_is_a_date(text):
     with pytest.raises(InputError, match="prompt_date"):
         extended(prompt_date=text)
+
+
+class WithChecks(FakeTask):
+    """Its grader reads more than the target."""
+
+    tests = ("assert",)
+
+    def problems(self):
+        return [dataclasses.replace(problem, metadata={"tests": self.tests}) for problem in super().problems()]
+
+
+class OtherChecks(WithChecks):
+    tests = ("assert not",)
+
+
+def test_what_the_grader_reads_is_part_of_the_data(tmp_path):
+    make(CONFIG, tmp_path, task=WithChecks())
+    assert make(extended(num_samples=4), tmp_path, task=WithChecks()).complete
+    with pytest.raises(InputError, match=r"other data: problem 'p0' has another data hash"):
+        make(extended(num_samples=5), tmp_path, task=OtherChecks())
+    with pytest.raises(InputError, match="made from other data"):
+        regrade(tmp_path, OtherChecks())
+
+
+def test_models_of_one_name_are_told_apart(tmp_path):
+    def stored(name, **model):
+        return make(extended(order="ar" if name == "a" else "random"), tmp_path / name, predictor=predictor(**model))
+
+    stored("a")
+    stored("b")
+    assert {run.model for run in read_runs([tmp_path])} == {CONFIG.model}
+    stored("c", weights="another one")
+    marked = read_runs([tmp_path])
+    assert [run.model for run in marked] == ["tiny (one)", "tiny (one)", "tiny (another )"]
+    assert marked.where(model="tiny (one)").varying() == ["order"]
+    # The type of the weights makes no other model of the same files.
+    source = Source(files="same", revision=None)
+    for name, weights in (("d", "in float32"), ("e", "in bfloat16")):
+        stored(f"sub/{name}", weights=weights, source=source)
+    assert {run.model for run in read_runs([tmp_path / "sub"])} == {CONFIG.model}
