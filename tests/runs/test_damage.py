@@ -23,6 +23,7 @@ from flexeval.runs.store import read_run, read_runs, reopen_run
 from flexeval.sampling import Sampler
 
 FLIPS = 40
+REMEDIES = ("restore", "remove", "use another", "give a folder", "run `flexeval", "Did you mean")
 VERBS = ("compare", "coverage", "entropy", "bypass")
 
 

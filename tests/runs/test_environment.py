@@ -75,7 +75,7 @@ def test_the_record_names_the_gpu(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     monkeypatch.setattr(module, "_DRIVER", tmp_path / "version")
     (tmp_path / "version").write_text(
-        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\nGCC version:  gcc 12\n"
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56\nGCC version:  gcc 12\n"
     )
     record = environment(device="cuda:1", dtype="bfloat16")
     assert (record["gpu"], record["cuda"], record["driver"]) == ("name of cuda:1", "12.8", "550.54.15")
