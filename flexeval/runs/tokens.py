@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, did_you_mean, one_line
 from flexeval.records import SamplingConfig, Trajectory
 from flexeval.runs.checksums import RESTORE, named_by_content, read_named_file
 from flexeval.runs.files import read_file, replace_file
@@ -178,13 +178,13 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str], *, key: st
         file = pq.ParquetFile(pa.BufferReader(data))
         if not file.schema_arrow.equals(schema):
             raise InputError(f"{path}: another table than flexeval writes; {RESTORE}")
-        table = file.read(columns=list(columns))
+        # Without what pandas wrote beside the schema: the columns say it all.
+        table = file.read(columns=list(columns)).replace_schema_metadata()
         if not key:
             # Nothing says that the bytes are those that were written, and a wrong index reads elsewhere in memory.
             table.validate(full=True)
     except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"{path}: no table that can be read ({reason}); {RESTORE}") from None
+        raise InputError(f"{path}: no table that can be read ({one_line(error)}); {RESTORE}") from None
     return table
 
 

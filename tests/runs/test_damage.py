@@ -13,14 +13,17 @@ from runs_fakes import FakeTask, extended, make
 
 from flexeval.cli.main import main
 from flexeval.errors import InputError
+from flexeval.report.report import render
+from flexeval.runs import runner
 from flexeval.runs.counterfactual import add_counterfactual
 from flexeval.runs.counterfactual_table import tokens_with_counterfactual
 from flexeval.runs.regrade import regrade
 from flexeval.runs.reuse import reusable_run
-from flexeval.runs.store import read_run, reopen_run
+from flexeval.runs.store import read_run, read_runs, reopen_run
 from flexeval.sampling import Sampler
 
 FLIPS = 40
+REMEDIES = ("restore", "remove", "use another", "give a folder", "run `flexeval", "Did you mean")
 VERBS = ("compare", "coverage", "entropy", "bypass")
 
 
@@ -101,7 +104,10 @@ def answer(reader, folder):
         message = str(error)
         assert "\n" not in message and message.isprintable(), message
         assert str(folder) in message
-        assert any(word in message for word in ("restore", "remove", "use another", "give a folder", "run `flexeval"))
+        assert any(
+            word in message
+            for word in ("restore", "remove", "use another", "give a folder", "run `flexeval", "Did you mean")
+        )
         return None
 
 
@@ -219,3 +225,30 @@ def test_types_ranges_and_counts_are_checked_without_checksums(pair, name):
     DAMAGES[name](folder, other)
     with pytest.raises(InputError):
         frames(folder), tokens(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit_without_checksums_ends_in_no_traceback(pair, name):
+    folder = unchecked(pair[0])
+    path = find(folder, name)
+    before, places = path.read_bytes(), random.Random(name)
+    for _ in range(FLIPS // 2):
+        data = bytearray(before)
+        place = places.randrange(8 * len(data))
+        data[place // 8] ^= 1 << place % 8
+        path.write_bytes(data)
+        for reader in (frames, tokens, counterfactual):
+            answer(reader, folder)
+
+
+def test_a_run_that_was_continued_elsewhere_says_so(pair, capsys, monkeypatch):
+    folder, other = pair
+    assert main(["compare", str(folder), str(other)]) == 0
+    assert "same machine" not in capsys.readouterr().out
+    monkeypatch.setattr(runner, "environment", lambda **about: {**about, "cpu": "another", "torch": "0.1"})
+    grown(folder)
+    first, second = read_run(folder).environments
+    assert (first["torch"] != "0.1", second["torch"]) == (True, "0.1")
+    assert main(["compare", str(folder), str(other), "--num-samples", "4"]) == 0
+    assert "not all drawn on the same machine, which can move numbers: torch" in capsys.readouterr().out
+    assert b"not all drawn on the same machine" in render(read_runs([folder, other]))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 
 import pytest
+import torch
 
 import flexeval
-from flexeval.runs.environment import environment, git_revision
+from flexeval.runs import environment as module
+from flexeval.runs.environment import environment, git_revision, machine_differences
 
 
 def git(folder, *arguments):
@@ -58,3 +61,56 @@ def test_the_record_names_versions_device_and_dtype():
     assert record["flexeval"] == flexeval.__version__
     assert record["device"] == "cuda:0" and record["dtype"] == "bfloat16"
     assert record["torch"] and record["transformers"] and record["numpy"]
+
+
+def test_the_record_names_the_processor_and_the_pace():
+    record = environment(device="cpu", dtype="float32", attention="sdpa", batch_size=64, workers=2)
+    assert record["cpu"].startswith(platform.machine()) and record["gpu"] is None
+    assert (record["attention"], record["batch_size"], record["workers"]) == ("sdpa", 64, 2)
+
+
+def test_the_record_names_the_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"name of {device}")
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(module, "_DRIVER", tmp_path / "version")
+    (tmp_path / "version").write_text(
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56\nGCC version:  gcc 12\n"
+    )
+    record = environment(device="cuda:1", dtype="bfloat16")
+    assert (record["gpu"], record["cuda"], record["driver"]) == ("name of cuda:1", "12.8", "550.54.15")
+    (tmp_path / "version").unlink()
+    assert environment(device="cuda:1", dtype="bfloat16")["driver"] is None
+
+
+A, H = (
+    {
+        "device": "cuda:0",
+        "dtype": "bfloat16",
+        "gpu": gpu,
+        "cuda": "12.8",
+        "torch": "2.9",
+        "cpu": cpu,
+        "batch_size": size,
+    }
+    for gpu, cpu, size in (("A100", "x86_64 AVX2", 128), ("H200", "x86_64 AVX512", 64))
+)
+CPU = {"device": "cpu", "dtype": "float32", "torch": "2.9", "cpu": "x86_64 AVX2", "batch_size": 64, "threads": 2}
+
+
+@pytest.mark.parametrize(
+    ("environments", "differing"),
+    [
+        ([A, H], "gpu A100 | H200, batch size 128 | 64"),
+        ([A, {**H, "batch_size": 128}, A], "gpu A100 | H200"),
+        ([A, {**A, "torch": "2.10"}], "torch 2.9 | 2.10"),
+        ([CPU, {**CPU, "cpu": "arm64 DEFAULT"}], "cpu x86_64 AVX2 | arm64 DEFAULT"),
+        ([CPU, {**CPU, "batch_size": 1, "threads": 1, "python": "3.12"}], None),
+        ([CPU, {"device": "cpu", "dtype": "float32"}], None),
+        ([CPU], None),
+        ([], None),
+    ],
+)
+def test_what_can_move_numbers_is_told(environments, differing):
+    told = machine_differences(environments)
+    assert told is None if differing is None else told.endswith(f"move numbers: {differing}")
