@@ -1,6 +1,6 @@
 r"""Whether two short mathematical answers are the same answer.
 
-Shapes are compared first (`structure`), numbers exactly as fractions, words as words. What remains, two
+Shapes are compared first (`structure`), rational numbers exactly as fractions, words as words. What remains, two
 expressions such as `2\sqrt{3}` and `\sqrt{12}`, goes to `symbolic`, which the caller supplies, so that
 this module computes nothing that a hostile text could make expensive.
 
@@ -15,7 +15,20 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from flexeval.grading.latex import CLOSING, OPENING, TOKEN, clean, tokens
-from flexeval.grading.structure import Assignment, Based, Group, Leaf, Matrix, Node, Range, Relation, Words, read
+from flexeval.grading.shapes import (
+    Assignment,
+    Based,
+    Choice,
+    Group,
+    Leaf,
+    Matrix,
+    Node,
+    Range,
+    Relation,
+    System,
+    Words,
+)
+from flexeval.grading.structure import read
 from flexeval.grading.units import units_agree
 
 Symbolic = Callable[[str, str], bool]
@@ -72,6 +85,10 @@ def _same(a: Node, b: Node, symbolic: Symbolic) -> bool:
             if a.name == b.name or not a.name or not b.name:
                 return _same(a.value, b.value, symbolic)
             return _by_algebra(a.text, b.text, symbolic)
+        case System(), System():
+            return a.values.keys() == b.values.keys() and _same_in_order([*a.values.values()], [*b.values.values()], symbolic)
+        case Choice(), Choice():
+            return a.letter == b.letter
         case Range(), Range():
             return a.name == b.name and _same(a.values, b.values, symbolic)
         case Relation(), Relation():
@@ -84,8 +101,16 @@ def _same(a: Node, b: Node, symbolic: Symbolic) -> bool:
 def _same_mixed(a: Node, b: Node, symbolic: Symbolic) -> bool | None:
     """The verdict where a shape may stand for another one; None where this order of the two says nothing."""
     match a, b:
-        case Assignment(), Relation():
+        case (Assignment() | Range()), Relation():
             return _by_algebra(a.text, b.text, symbolic)
+        case System(), Assignment(name=name):
+            return name == f"({','.join(a.values)})" and _same_values(a, b.value, symbolic)
+        case System(), _:
+            return _same_values(a, b, symbolic)
+        case Choice(), _:
+            if isinstance(b, Leaf) and b.text == a.letter:
+                return True
+            return a.content is not None and _same(a.content, b, symbolic)
         case Assignment(), _:
             return _same(a.value, b, symbolic)
         case Range(), Group() | Leaf():
@@ -102,6 +127,17 @@ def _same_mixed(a: Node, b: Node, symbolic: Symbolic) -> bool | None:
         case Matrix(), Leaf() if r"\begin" in b.text:
             return _by_algebra(a.text, b.text, symbolic)
     return None
+
+
+def _same_values(a: System, b: Node, symbolic: Symbolic) -> bool:
+    """Whether a tuple or list gives the values alone: a tuple in the order of the names, a list in any."""
+    values = tuple(a.values.values())
+    match b:
+        case Group(kind="tuple", brackets="()"):
+            return _same_in_order(values, b.parts, symbolic)
+        case Group(kind="list"):
+            return _same_in_any_order(values, b.parts, symbolic)
+    return False
 
 
 def _same_group(a: Group, b: Group, symbolic: Symbolic) -> bool:
