@@ -45,6 +45,7 @@ MAX_PARTS = 50
 
 _DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)", re.ASCII)
 _IMAGINARY = re.compile(r"(?<![A-Za-z\\])i(?![A-Za-z])")
+_DEGREES = re.compile(r"(\d+)\s*\^\\circ", re.ASCII)
 _THOUSANDS = re.compile(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?![\d,])", re.ASCII)
 
 
@@ -231,7 +232,8 @@ def _letters(text: str) -> set[str]:
 
 
 def _exact(text: str) -> str:
-    """The expression as algebra should read it: decimals as fractions, no separators of thousands, `I` for i."""
+    """The expression as algebra reads it: decimals as fractions, radians, no separators of thousands, `I` for i."""
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     text = _DECIMAL.sub(lambda match: f"\\frac{{{match[1]}{match[2]}}}{{1{'0' * len(match[2])}}}", text)
+    text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
     return _IMAGINARY.sub("I", text)

@@ -88,7 +88,7 @@ def clean(text: str) -> str:
 
     if len(re.findall(r"(?<!\\)\$", text)) % 2 == 0:
         text = re.sub(r"(?<!\\)\$", " ", text)
-    text = _without_styles(_COLOUR.sub(" ", text))
+    text = _without_styles(_COLOUR.sub(" ", re.sub(r"\\q?quad(?=[a-z](?:_|\b))", " ", text)))
     text = "".join(" " if token in DROPPED else RENAMED.get(token, token) for token in TOKEN.findall(text))
     text = re.sub(r"\\text\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}", r"\\text{\1}", text)
     text = re.sub(r"\^\s*\{\s*(?:\^\s*)?\\circ\s*\}|\^\s*\^?\s*\\circ", r"^\\circ ", text)

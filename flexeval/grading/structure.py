@@ -305,8 +305,8 @@ def _equality(text: str, signs: list[str], sides: list[str], depth: int) -> Node
         names = names_of_tuple(sides[0])
         name = f"({','.join(names)})" if names else normal_name(sides[0])
         return Assignment(text=text, name=name, value=_read(sides[-1], depth + 1))
-    # A calculation ends in its result; with a letter on any side it is an equation.
-    if not any(_NOT_A_NUMBER.search(_symbols(side)) for side in sides):
+    # A calculation ends in its result; `7 = 11a + c` is an equation.
+    if not any(_NOT_A_NUMBER.search(_symbols(side)) for side in (sides[0], sides[-1])):
         return Assignment(text=text, name="", value=_read(sides[-1], depth + 1))
     return Relation(text=text)
 
