@@ -27,7 +27,9 @@ MAX_DEPTH = 30
 """Brackets within brackets."""
 
 _BASIC = re.compile(r"\s*(\d+|[-+*/()])", re.ASCII)
-_EXACT = re.compile(r"\s*(\d+\.?\d*|\.\d+|\\(?:frac|sqrt|binom|times|cdot|div)(?![A-Za-z])|[-+*/^!(){}\[\]|])", re.ASCII)
+_EXACT = re.compile(
+    r"\s*(\d+\.?\d*|\.\d+|\\(?:frac|sqrt|binom|times|cdot|div)(?![A-Za-z])|[-+*/^!(){}\[\]|])", re.ASCII
+)
 _OPERATORS = {r"\times": "*", r"\cdot": "*", r"\div": "/"}
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])", re.ASCII)
@@ -44,9 +46,9 @@ class Expression:
 
 
 def read_expression(text: str) -> Expression | None:
-    """The expression that a text is, or None when it is not one, or divides by zero.
+    r"""The expression that a text is, or None when it is not one, or divides by zero.
 
-    Whole numbers, `+ - * /`, parentheses, and LaTeX's `\\times`, `\\cdot`, `\\div` and `\\frac`; nothing else, and no
+    Whole numbers, `+ - * /`, parentheses, and LaTeX's `\times`, `\cdot`, `\div` and `\frac`; nothing else, and no
     product without its sign.
     """
     if len(text) > MAX_LENGTH:

@@ -87,7 +87,9 @@ def _same(a: Node, b: Node, symbolic: Symbolic) -> bool:
                 return _same(a.value, b.value, symbolic)
             return _by_algebra(a.text, b.text, symbolic)
         case System(), System():
-            return a.values.keys() == b.values.keys() and _same_in_order([*a.values.values()], [*b.values.values()], symbolic)
+            return a.values.keys() == b.values.keys() and _same_in_order(
+                [*a.values.values()], [*b.values.values()], symbolic
+            )
         case Choice(), Choice():
             return a.letter == b.letter
         case Range(), Range():
@@ -102,7 +104,7 @@ def _same(a: Node, b: Node, symbolic: Symbolic) -> bool:
 def _same_mixed(a: Node, b: Node, symbolic: Symbolic) -> bool | None:
     """The verdict where a shape may stand for another one; None where this order of the two says nothing."""
     match a, b:
-        case (Assignment() | Range()), Relation():
+        case ((Assignment() | Range()), Relation()):
             return _by_algebra(a.text, b.text, symbolic)
         case System(), Assignment(name=name):
             return name == f"({','.join(a.values)})" and _same_values(a, b.value, symbolic)

@@ -1,6 +1,6 @@
 r"""What may stand on the left of an equality as the name of its value: `x`, `f(2)`, `|AB|`, `m\angle A`, `(x, y)`.
 
-A name is what a question can ask for. `x + 2` is none, and neither is `|x|`: who answers `|x| = 1` has not answered `1`.
+A name is what a question can ask for. `x + 2` is none, and neither is `|x|`: `|x| = 1` does not say that x is 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BRACES = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 _SUBSCRIPT = rf"(?:_\s*(?:\w|\\[A-Za-z]+(?:\s*{_BRACES}|\s+[A-Za-z])?|{_BRACES}))?"
 _DECORATED = r"\\(?:mathbf|mathrm|vec|overline|overrightarrow|widehat|hat|bar|tilde)\s*"
 _VECTOR = rf"{_DECORATED}(?:\{{\s*[A-Za-z]+\s*\}}|[A-Za-z]){_SUBSCRIPT}"
-_SEGMENT = rf"(?:(?:[A-Z]'?){{2,3}}|\\overline\s*\{{\s*[A-Z]+\s*\}})"
+_SEGMENT = r"(?:(?:[A-Z]'?){2,3}|\\overline\s*\{\s*[A-Z]+\s*\})"
 _VARIABLE = re.compile(
     rf"(?:[A-Za-z]|[A-Z]{{2,3}}|[A-Za-z]{{4,}}(?: [A-Za-z]+)*|\\[A-Za-z]+(?<!\\pi)|\\text\{{[^{{}}]*\}}|{_VECTOR})"
     rf"{_SUBSCRIPT}'*(?:\^\{{?-1\}}?)?(?:\s*\(\s*\w+(?:\s*,\s*\w+)*\s*\))?"
@@ -92,4 +92,6 @@ def _is_call(text: str) -> bool:
     brackets = outer_brackets(argument)
     if brackets is not None and brackets[0] in ("(", "[", "{"):
         return True
-    return match[0].startswith("\\") and (_PLAIN_ARGUMENT.fullmatch(argument) or _MEASURE.fullmatch(argument)) is not None
+    return (
+        match[0].startswith("\\") and (_PLAIN_ARGUMENT.fullmatch(argument) or _MEASURE.fullmatch(argument)) is not None
+    )

@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from flexeval.grading.latex import clean
-
 MAX_DIGITS = 1000
 MAX_EXPONENT = 1000
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)"
+_DIGITS = r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d*)?|\.\d+)"
 _SIGNED = rf"[-+]?\s*{_DECIMAL}"
 _TEN_TO = r"(?:[eE]|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*)"
@@ -69,30 +67,6 @@ def read_number(text: str) -> Fraction | None:
             return None
         return _signed(match, _decimal(match["value"]) * Fraction(10) ** exponent)
     return None
-
-
-def number_in(text: str) -> Fraction | None:
-    """The one number that a short answer states, or None when it states none or several.
-
-    For answers that are known to be numeric: words, units, a currency and a percent sign around the number
-    are ignored; of an equation the right-hand side counts; a full hour (`2:00 pm`) is its number.
-    """
-    if len(text) > MAX_DIGITS:
-        return None
-    text = clean(text).rpartition("=")[2]
-    text = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
-    text = re.sub(r"\b(\d{1,2}):00\b", r"\1", text).strip()
-    if (value := read_number(text.strip("$% "))) is not None:
-        return value
-    text = re.sub(r"(?<=\d)\\frac", r" \\frac", text)
-    text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"\1/\2 ", text)
-    numerals = [match[0] for match in NUMERAL.finditer(text)]
-    return read_numeral(numerals[0]) if len(numerals) == 1 else None
-
-
-def read_numeral(numeral: str) -> Fraction | None:
-    """The value of a match of `NUMERAL`; None for a zero denominator or too many digits."""
-    return read_number(re.sub(r"[\\$\s]*\$\s*", "", numeral.replace("−", "-")))
 
 
 def _decimal(text: str) -> Fraction:

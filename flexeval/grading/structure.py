@@ -42,11 +42,9 @@ _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _NOT_A_NUMBER = re.compile(r"[A-DF-HJ-Za-df-hj-z]")
 _LABEL = re.compile(r"\\text\s*\{[^{}]*\}\s*(?=[^\s^_])|(?:about|approximately|approx\.?|roughly|exactly)\s+(?=\S)")
 _BASE_NAMES = {
-    name: str(base)
-    for base, name in enumerate(
-        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split(), start=2
-    )
-}
+    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
+    "ten": "10", "eleven": "11", "twelve": "12", "sixteen": "16",
+}  # fmt: skip
 _BASED = re.compile(
     r"(?P<open>\(\s*)?(?P<digits>[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*)(?(open)\s*\))\s*"
     r"(?:_(?P<bare>\d{1,2})|_(?P<braced>\{(?:[^{}]|\{[^{}]*\})*\}|\(\d+\)|\\text\{[^{}]*\})"

@@ -89,6 +89,11 @@ def split_unit(text: str) -> tuple[str, str | None]:
     return text, None
 
 
+def is_unit(word: str) -> bool:
+    """Whether a word is the name or abbreviation of a unit."""
+    return word.lower() in _CANONICAL
+
+
 def qualifies(words: str) -> bool:
     """Whether words beside a value change what is said (`or more`, `at least`), so that they are no unit or label."""
     return _QUALIFIER.search(words) is not None

@@ -27,7 +27,7 @@ Significant ones: they count from the first that is not 0, so that two small num
 FEW_DIGITS = 50
 """Of everything else (sums, integrals, gamma functions, values at a point), where digits are expensive."""
 NEAR = 1e-10
-"""Two sides of relations that differ by a smaller share of their values, but do differ, were taken for equal wrongly."""
+"""Relations whose sides differ by a smaller share of their values, but do differ, were taken for equal wrongly."""
 POINTS = ("0.7310585786300048792511592418218362743651446401650565192763659079", "2.3025850929940456840179914546843642")
 RELATION = re.compile(r"[=<>]|\\(?:le|ge|in|ne)(?![A-Za-z])")
 
@@ -80,7 +80,8 @@ def same_expression(a: str, b: str) -> bool:
     # Of two relations it takes one as the pattern for the other, so that the order of the two can matter.
     pairs = [(first, second), (second, first)] if RELATION.search(a + b) else [(first, second)]
     accepted = any(
-        verify(gold, answer, float_rounding=15, numeric_precision=FEW_DIGITS, timeout_seconds=None) for gold, answer in pairs
+        verify(gold, answer, float_rounding=15, numeric_precision=FEW_DIGITS, timeout_seconds=None)
+        for gold, answer in pairs
     )
     return accepted and not _differ(first[0], second[0])
 

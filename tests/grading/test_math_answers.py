@@ -38,8 +38,8 @@ from flexeval.grading.answers import before_end_token, extract_answer
     ],
 )
 def test_rules(completion: str, text: str, rule: str) -> None:
-    for last_number in (False, True):
-        extraction = extract_answer(completion, last_number=last_number)
+    for numeric in (False, True):
+        extraction = extract_answer(completion, numeric=numeric)
         assert extraction is not None
         assert (extraction.text, extraction.rule) == (text, rule)
 
@@ -63,7 +63,7 @@ def test_without_a_marked_answer_there_is_none(completion: str) -> None:
     ],
 )
 def test_the_last_number_where_asked_for(completion: str, number: str) -> None:
-    extraction = extract_answer(completion, last_number=True)
+    extraction = extract_answer(completion, numeric=True)
     assert extraction is not None
     assert (extraction.text, extraction.rule) == (number, "last-number")
     assert extract_answer(completion) is None
