@@ -7,6 +7,7 @@ alone. It is all read here, and nothing is run.
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import textwrap
 import warnings
@@ -18,8 +19,15 @@ T = TypeVar("T")
 
 _PYTHON = {"", "python", "python3", "py", "py3"}
 _TAG = re.compile(r"</?(?:answer|reasoning)>")
-_FENCE = "```"
-_INFO = re.compile(r"[ \t]*([\w+#.-]*)[ \t]*(?:\n|\Z)")
+_FENCE = re.compile(r"`{3,}|^[ \t]*~{3,}", re.MULTILINE)
+_INFO = re.compile(
+    r"[ \t]*(?:\{[ \t]*\.?(?P<braced>[\w+#.-]*)[^{}\n]*\}"
+    r"|(?P<plain>[\w+#.-]*)(?:[ \t]*\{[^{}\n]*\}|[ \t]+\w+=\"[^\"\n]*\")*)[ \t]*(?:\n|\Z)"
+)
+"""The rest of the line of an opening fence: `python`, `{.python}`, `python title="x"`."""
+_BEGIN = re.compile(r"^[ \t]*\[(?:BEGIN|PYTHON|CODE|SOLUTION|ANSWER)\][ \t]*$", re.MULTILINE)
+_DONE = re.compile(r"^[ \t]*\[(?:DONE|END|/\w+)\][ \t]*$", re.MULTILINE)
+"""What stands before and after a program in few-shot prompts, such as MBPP's."""
 _CODE_START = re.compile(
     r"^[ \t]*(?:import\s+\w|from\s+[\w.]+\s+import\s|(?:async\s+)?def\s+\w|class\s+\w|@\w|\w+\s*=[^=])", re.MULTILINE
 )
@@ -46,14 +54,18 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
     Rules, the first that finds something wins; each is tried within the last `<answer>` first:
 
     1. *Fenced blocks* marked as Python or not marked; blocks marked as something else count only when there are no
-       others. The last block that defines the entry point; without one, the first that continues the prompt;
-       without one, the first. A fence that is never closed ends with the text; when the fences are odd
-       in number and the first carries no language, what stands before it counts as a block as well, opened
-       in the prompt.
+       others. The last block that defines the entry point, with what it uses of the others (imports, helpers); without
+       one, the first that continues the prompt; without one, the first. A fence that is never closed ends with the
+       text, or with the last line up to which everything is valid Python, if that still defines the entry point; when
+       the fences are odd in number and the first carries no language, what stands before it counts as a block as
+       well, opened in the prompt.
     2. *A definition of the entry point*, in prose or alone: from the first line that looks like code to the last
        line up to which everything is valid Python.
     3. *The body alone*, when there is a prompt to continue: as it is, or with its first line or all lines indented;
        to the last line up to which everything is valid Python.
+
+    Lines that are valid Python and do nothing, such as `Output` or `python` beside the code, are no part of it.
+    `[DONE]` and its like end the text.
 
     Args:
         completion: what the model wrote, without the prompt.
@@ -61,7 +73,7 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
         prompt: source that ends in the signature and docstring of the entry point (HumanEval). What is found is
             put after it, as upstream does, so that its imports and helpers are there; a body continues it.
     """
-    completion = completion.replace("\r\n", "\n")
+    completion = _before_done(completion.replace("\r\n", "\n"), entry_point)
     _, tag, tagged = completion.rpartition("<answer>")
     if tag:
         found = _extract(tagged.partition("</answer>")[0], entry_point, prompt)
@@ -74,7 +86,9 @@ def _extract(text: str, entry_point: str, prompt: str) -> Extraction:
     blocks = _blocks(text, entry_point, prompt)
     defining = [block for block in blocks if _defines(block.code, entry_point)]
     if defining:
-        return Extraction(program=_after(prompt, defining[-1].code), rule=defining[-1].rule)
+        others = [block.code for block in blocks if block is not defining[-1]]
+        whole = _with_what_it_uses(textwrap.dedent(defining[-1].code), others, prompt)
+        return Extraction(program=_after(prompt, whole), rule=defining[-1].rule)
     for block in blocks:
         program = _continue(prompt, block.code, entry_point)
         if program is not None:
@@ -94,9 +108,22 @@ class _Block:
     rule: str
 
 
+def _before_done(text: str, entry_point: str) -> str:
+    """The text up to the first mark that ends a program, with something before it; without marks that begin one."""
+    text = _BEGIN.sub("", text)
+    definition = _definition_of(entry_point).search(text)
+    start = definition.end() if definition else len(text) - len(text.lstrip())
+    done = _DONE.search(text, start)
+    return text[: done.start()] if done and text[: done.start()].strip() else text
+
+
+def _definition_of(entry_point: str) -> re.Pattern[str]:
+    return re.compile(rf"^[ \t]*(?:async\s+)?def\s+{re.escape(entry_point)}\b", re.MULTILINE)
+
+
 def _blocks(text: str, entry_point: str, prompt: str) -> list[_Block]:
     """The fenced blocks of a text, in order."""
-    outside, *parts = text.split(_FENCE)
+    outside, *parts = _cut_at_fences(text)
     found: list[tuple[str, _Block]] = []
     if len(parts) % 2 == 1 and _INFO.match(parts[0]) is not None and not _language(parts[0]):
         code = textwrap.dedent(_TAG.sub("", outside))
@@ -107,21 +134,107 @@ def _blocks(text: str, entry_point: str, prompt: str) -> list[_Block]:
         rule = "unclosed fence" if index == len(parts) - 1 else "fenced block"
         info = _INFO.match(parts[index])
         code = parts[index][info.end() :] if info else re.sub(r"^[ \t]*(?:python3?|py)\s", "", parts[index])
+        if rule == "unclosed fence":
+            finished = _valid_prefix(textwrap.dedent(code))
+            code = finished if _defines(finished, entry_point) else code
         if code.strip():
             found.append((_language(parts[index]), _Block(code=code, rule=rule)))
     python = [block for language, block in found if language in _PYTHON]
     return python or [block for _, block in found]
 
 
+def _cut_at_fences(text: str) -> list[str]:
+    """What stands outside and inside fences, by turns. A fence is closed by one of its kind that is no shorter."""
+    pieces, start, opening = [], 0, ""
+    for match in _FENCE.finditer(text):
+        fence = match[0].strip()
+        if opening and not (fence[0] == opening[0] and len(fence) >= len(opening)):
+            continue
+        pieces.append(text[start : match.start()])
+        start, opening = match.end(), "" if opening else fence
+    return [*pieces, text[start:]]
+
+
 def _language(part: str) -> str:
     """The language that an opening fence names; empty when it names none."""
     info = _INFO.match(part)
-    return info[1].lower() if info else ""
+    return (info["braced"] or info["plain"] or "").lower() if info else ""
+
+
+def _with_what_it_uses(code: str, others: list[str], prompt: str) -> str:
+    """A program with the imports, helpers and constants before it that it uses and only other blocks define."""
+    try:
+        missing = _free_names(_parse(code)) - _names_of(prompt)
+    except SyntaxError:
+        return code
+    statements = [(source, node) for source in others for node in _statements(textwrap.dedent(source))]
+    taken: set[int] = set()
+    while missing:
+        # The last definition of a name is the one that counts; what a star brings along is not known.
+        chosen = {name: n for n, (_, node) in enumerate(statements) for name in missing & _bound_names(node)}
+        stars = {n for n, (_, node) in enumerate(statements) if "*" in _bound_names(node)}
+        new = ({*chosen.values()} | stars) - taken
+        missing = {name for n in new for name in _free_names(ast.Module(body=[statements[n][1]], type_ignores=[]))}
+        taken |= new
+    return "\n".join([*(_source_of(*statements[n]) for n in sorted(taken)), code])
+
+
+def _source_of(source: str, node: ast.stmt) -> str:
+    """The lines of a statement, its decorators included."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+    return "\n".join(source.split("\n")[first - 1 : node.end_lineno])
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    """The statements of a block; none when it is not valid Python."""
+    try:
+        return _parse(source).body
+    except SyntaxError:
+        return []
+
+
+def _names_of(source: str) -> set[str]:
+    """The globals that a program makes, as far as it is valid Python."""
+    return {name for node in _statements(_valid_prefix(source)) for name in _bound_names(node)}
+
+
+def _bound_names(node: ast.stmt) -> set[str]:
+    """The globals that a statement makes."""
+    match node:
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return {(alias.asname or alias.name).partition(".")[0] for alias in aliases}
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+        case ast.If() | ast.Try():
+            return {
+                name
+                for child in ast.iter_child_nodes(node)
+                if isinstance(child, ast.stmt)
+                for name in _bound_names(child)
+            }
+    return set(_global_names(ast.Module(body=[node], type_ignores=[])))
+
+
+def _free_names(tree: ast.Module) -> set[str]:
+    """The names that a program reads and nowhere makes, builtins aside."""
+    read, made = set(), set(dir(builtins))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Name(id=name):
+                made.add(name)
+            case ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
+                made.add(name)
+            case ast.stmt():
+                made |= _bound_names(node)
+    return read - made
 
 
 def _definition(text: str, entry_point: str) -> str | None:
     """The code around a definition of the entry point in prose."""
-    definition = re.search(rf"^[ \t]*(?:async\s+)?def\s+{re.escape(entry_point)}\b", text, re.MULTILINE)
+    definition = _definition_of(entry_point).search(text)
     if definition is None:
         return None
     starts = [0, *(match.start() for match in _CODE_START.finditer(text, 0, definition.end()))]
@@ -149,17 +262,45 @@ def _continue(prompt: str, body: str, entry_point: str) -> str | None:
     for variant in (body, first_indented, all_indented):
         program = _valid_prefix(prompt + variant)
         if _has_body(program, entry_point):
-            return program
+            return _without_idle_lines(program)
     return None
 
 
 def _after(prompt: str, code: str) -> str:
     """A program that follows the prompt, whose stub it redefines."""
-    code = textwrap.dedent(code)
+    code = _without_idle_lines(textwrap.dedent(code))
     if not prompt:
         return code
     futures = "".join(_FUTURE.findall(code))
     return f"{futures}{prompt}\n\n{_FUTURE.sub('', code)}"
+
+
+_IDLE = (
+    ast.Expr | ast.Name | ast.expr_context | ast.List | ast.Tuple | ast.Set | ast.Attribute | ast.Constant | ast.BinOp
+    | ast.UnaryOp | ast.BoolOp | ast.Compare | ast.operator | ast.unaryop | ast.boolop | ast.cmpop
+)  # fmt: skip
+
+
+def _without_idle_lines(code: str) -> str:
+    """A program without the lines on its top level that do nothing, at best: `[DONE]`, `Output`, `Note: x`."""
+    statements = _statements(code)
+    idle = [node for node in statements if _is_idle(node)]
+    lines = code.split("\n")
+    busy = {n for node in statements if node not in idle for n in range(node.lineno, (node.end_lineno or 0) + 1)}
+    cut = {n for node in idle for n in range(node.lineno, (node.end_lineno or 0) + 1)} - busy
+    return "\n".join(line for n, line in enumerate(lines, start=1) if n not in cut) if cut else code
+
+
+def _is_idle(node: ast.stmt) -> bool:
+    """Whether a statement is an expression of names, or a capitalised word with a colon and no value."""
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            return False
+        case ast.Expr():
+            return all(isinstance(part, _IDLE) for part in ast.walk(node))
+        case ast.AnnAssign(target=ast.Name(id=name), value=None):
+            return name[:1].isupper()
+    return False
 
 
 def _valid_prefix(source: str) -> str:
