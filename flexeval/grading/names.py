@@ -19,8 +19,8 @@ _DECORATED = r"\\(?:mathbf|mathrm|vec|overline|overrightarrow|widehat|hat|bar|ti
 _VECTOR = rf"{_DECORATED}(?:\{{\s*[A-Za-z]+\s*\}}|[A-Za-z]){_SUBSCRIPT}"
 _SEGMENT = r"(?:(?:[A-Z]'?){2,3}|\\overline\s*\{\s*[A-Z]+\s*\})"
 _VARIABLE = re.compile(
-    rf"(?:[A-Za-z]|[A-Z]{{2,3}}|[A-Za-z]{{4,}}(?: [A-Za-z]+)*|\\[A-Za-z]+(?<!\\pi)|\\text\{{[^{{}}]*\}}|{_VECTOR})"
-    rf"{_SUBSCRIPT}'*(?:\^\{{?-1\}}?)?(?:\s*\(\s*\w+(?:\s*,\s*\w+)*\s*\))?"
+    rf"(?:[A-Za-z]|(?:[A-Z]'?){{2,3}}|[A-Za-z]{{4,}}(?: [A-Za-z]+)*|\\[A-Za-z]+(?<!\\pi)|\\text\{{[^{{}}]*\}}"
+    rf"|{_VECTOR}){_SUBSCRIPT}'*(?:\^\{{?-1\}}?)?(?:\s*\(\s*\w+(?:\s*,\s*\w+)*\s*\))?"
 )
 """A variable, a segment, a word, a vector, a function of variables."""
 _MEASURE = re.compile(
@@ -78,9 +78,11 @@ def normal_name(text: str) -> str:
 
 
 def _is_part_of_ratio(text: str) -> bool:
-    """A variable, a length or an area; not a word, and not another ratio."""
-    return _MEASURE.fullmatch(text) is not None or (
-        _VARIABLE.fullmatch(text) is not None and not re.fullmatch(r"[A-Za-z]{4,}.*", text)
+    """A variable, a length, an area or a differential; not a word, and not another ratio."""
+    return (
+        re.fullmatch(r"d[a-z]", text) is not None
+        or _MEASURE.fullmatch(text) is not None
+        or (_VARIABLE.fullmatch(text) is not None and not re.fullmatch(r"[A-Za-z]{4,}.*", text))
     )
 
 

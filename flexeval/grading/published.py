@@ -5,7 +5,7 @@ prompts and settings the paper takes; programs follow LeapLabTHU/JustGRPO (`util
 own code. These rules compare texts and know little: `6,277` is read as 6, 5.5 is not 11/2. The tasks' own graders
 decide better (results/grading/agreement.md), and nothing but the comparison with published numbers uses this module.
 
-Texts that upstream evaluates in its own process (sums of Countdown, programs) run in the sandbox here, under its limits.
+What upstream evaluates in its own process (sums of Countdown, programs) runs in the sandbox here, under its limits.
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ def number_as_published(completion: str, target: str) -> Grade:
 
 
 def _first_boxed_number(text: str) -> str | None:
-    for content in (content.strip() for content in _BOX_ON_A_LINE.findall(text)):
+    for match in _BOX_ON_A_LINE.finditer(text):
+        content = match[1].strip()
         if not content.strip("."):
             continue
         if _float(content) is not None:
             return content
-        if numbers := _DECIMAL.findall(content):
-            return str(numbers[0])
+        if number := _DECIMAL.search(content):
+            return number[0]
     return None
 
 

@@ -97,6 +97,7 @@ def write_graded(path: Path, completions: Sequence[GradedCompletion], published:
     Raises:
         OSError: it could not be written; an old file is untouched.
     """
+    papers: Sequence[Grade | None] = [None] * len(completions) if published is None else published
     lines = [
         to_json(
             {
@@ -109,7 +110,7 @@ def write_graded(path: Path, completions: Sequence[GradedCompletion], published:
                 **({} if paper is None else {"paper_extracted": paper.extracted, "paper_correct": paper.correct}),
             }
         )
-        for graded, paper in zip(completions, published or [None] * len(completions), strict=True)
+        for graded, paper in zip(completions, papers, strict=True)
     ]
     write_target(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 
