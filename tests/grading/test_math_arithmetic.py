@@ -65,6 +65,31 @@ def test_latex_spellings() -> None:
 
 @pytest.mark.parametrize(
     "text",
+    ["", "x", "7 2", "(7 - 2", "7 - 2)", "7 +", "* 7", "2 ** 3", "2^3", "7 // 2", "7(2)", "1/0", "1/(2-2)",
+     "1_0", "٣ + 4",
+     "abs(3)", "3.5", "(" * 149, "-" * 149, "9" * 151, "__import__('os')", "7; 2", "7 = 7"],
+)  # fmt: skip
+def test_what_is_not_an_expression(text: str) -> None:
+    assert read_expression(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"\frac{1}{2^{98}}", Fraction(1, 2**98)), (r"\frac{1}{19!}", Fraction(1, math.factorial(19))),
+        (r"\frac{2^{100}+1}{3\cdot 2^{101}}", Fraction(2**100 + 1, 3 * 2**101)), ("5!", 120), (r"\binom52", 10),
+        ("3(2+1)", 9), ("(1+2)(3+4)", 21), ("-2^2", -4), ("(-2)^3", -8), ("2^{-3}", Fraction(1, 8)),
+        ("2^-3", Fraction(1, 8)), (r"(\frac12)^{3}", Fraction(1, 8)), (r"\sqrt{16}", 4), (r"\sqrt4\sqrt9", 6),
+        (r"\sqrt[3]{-8}", -2), (r"\sqrt{\frac{9}{4}}", Fraction(3, 2)), ("8^{2/3}", 4), ("|-5|", 5), ("1,234+1", 1235),
+        (".5*4", 2), ("(-1)^{1000000001}", -1), ("1^{99999999999}", 1), ("0^{5}", 0),
+    ],
+)  # fmt: skip
+def test_exact_values(text: str, value: Fraction | int) -> None:
+    assert exact_value(clean(text)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
     ["", "x", "7 2", r"\sqrt{2}", r"\sqrt{-4}", "(-8)^{1/3}", "0^0", "1/0", "0^{-1}", "5!!", "(-3)!", "2.5!", "12 (3)",
      "2(", "3+", r"2\frac{1}{2}", r"\binom{2}{5}", "10^{10^{10}}", "99999!", "((9!)!)!", "(" * 40 + "1" + ")" * 40,
      "9" * 501, "((((9^9)^9)^9)^9)^9", r"\sqrt[1000]{2}", "__import__('os')", "٣"],
