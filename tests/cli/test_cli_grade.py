@@ -64,8 +64,11 @@ def test_the_rules_of_published_numbers_change_no_run(bigram: list[str], capsys:
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
-def test_a_task_without_published_numbers_has_no_such_rules(bigram: list[str], refused: Callable[..., str]) -> None:
+def test_a_task_without_published_numbers_has_no_such_rules(
+    bigram: list[str], refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["passk", "--limit", "1", "--num-samples", "1", "--gen-length", "8"]) == 0
     (config,) = Path("runs").rglob("config.json")
+    capsys.readouterr()
     line = refused("grade", str(config.parent), "--grader", "paper")
     assert "no published numbers of task 'word-problems' are known; leave out --grader paper" in line
