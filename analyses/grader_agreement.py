@@ -198,8 +198,8 @@ def report(comparison: Comparison, classes: tuple[Disagreement, ...], excerpt: i
         "",
         "| outputs | reference parser | its verdicts that `--grader paper` gives | ours | disagreements |",
         "|---|---|---|---|---|",
-        f"| {n} | {100 * comparison.reference_correct / n:.2f} % ({comparison.reference_correct}) | {comparison.rederived} "
-        f"| {100 * comparison.ours_correct / n:.2f} % ({comparison.ours_correct}) | {total} |",
+        f"| {n} | {100 * comparison.reference_correct / n:.2f} % ({comparison.reference_correct}) "
+        f"| {comparison.rederived} | {100 * comparison.ours_correct / n:.2f} % ({comparison.ours_correct}) | {total} |",
         "",
     ]
     explanations = {group.name: group.explanation for group in classes} | {UNEXPLAINED: "To be read."}
