@@ -54,7 +54,7 @@ EMPTY_BOX = re.compile(r"\\?(?<![A-Za-z])(?:boxed|fbox)\s*\{\s*\}")
 MARK = re.compile(r"####[ \t]*(?!\d+[.)][ \t])(?P<answer>(?:\\?\$|[-+−\d.\\])[^\n]*)")
 """GSM8K's mark with a number; a Markdown heading has words, or the number of a step."""
 NEXT_QUESTION = re.compile(
-    r"(?:\A|\s)(?:\*\*|#+ *)?Question(?: *\d+)?(?:\*\*)?:|^[ \t]*(?:\*\*)?(?:Problem|Q)(?: *\d+)?(?:\*\*)?:",
+    r"(?:\A|\s)(?:\*\*|#+ *)?Question(?: *\d+)?(?:\*\*)?:|^[ \t]*(?:\*\*)?(?:Problem|Q|Human|User)(?: *\d+)?(?:\*\*)?:",
     re.MULTILINE,
 )
 CONCLUDES = re.compile(r"answer|=", re.IGNORECASE)

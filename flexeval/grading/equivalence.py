@@ -238,4 +238,5 @@ def _exact(text: str) -> str:
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     text = _DECIMAL.sub(lambda match: f"\\frac{{{match[1]}{match[2]}}}{{1{'0' * len(match[2])}}}", text)
     text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
-    return _IMAGINARY.sub("I", text)
+    # In braces, or its exponent would be lost on the parser.
+    return _IMAGINARY.sub("{I}", text)

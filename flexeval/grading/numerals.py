@@ -34,6 +34,10 @@ SCIENTIFIC = re.compile(
     re.ASCII,
 )
 
+REPEATING = re.compile(
+    r"(?P<sign>[-+]?)\s*(?P<whole>\d*)\.(?P<fixed>\d*)\\overline\s*\{?\s*(?P<repeated>\d+)\s*\}?", re.ASCII
+)
+
 NUMERAL = re.compile(
     r"(?:(?<![\w)}\].])[-−]\\?\$?|(?<![\w.]))"
     r"(?:\d+ \d+/\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+(?![\d.]))?|\.\d+)",
@@ -66,6 +70,10 @@ def read_number(text: str) -> Fraction | None:
         if abs(exponent) > MAX_EXPONENT:
             return None
         return _signed(match, _decimal(match["value"]) * Fraction(10) ** exponent)
+    if match := REPEATING.fullmatch(text):
+        fixed, repeated = match["fixed"], match["repeated"]
+        period = Fraction(int(repeated), 10 ** len(repeated) - 1) / 10 ** len(fixed)
+        return _signed(match, Fraction(f"{match['whole'] or 0}.{fixed or 0}") + period)
     return None
 
 

@@ -6,16 +6,11 @@ alone. It is all read here, and nothing is run.
 
 from __future__ import annotations
 
-import ast
-import builtins
 import re
 import textwrap
-import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
-T = TypeVar("T")
+from flexeval.grading.program_syntax import defines, has_body, valid_prefix, with_what_it_uses, without_idle_lines
 
 _PYTHON = {"", "python", "python3", "py", "py3"}
 _TAG = re.compile(r"</?(?:answer|reasoning)>")
@@ -32,9 +27,8 @@ _CODE_START = re.compile(
     r"^[ \t]*(?:import\s+\w|from\s+[\w.]+\s+import\s|(?:async\s+)?def\s+\w|class\s+\w|@\w|\w+\s*=[^=])", re.MULTILINE
 )
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
-_MOST_LINES = 1000
 _MOST_STARTS = 20
-"""Lines of a program, and lines that it may begin at: they keep the search short for any text."""
+"""Lines that a program may begin at: they keep the search short for any text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +78,10 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
 
 def _extract(text: str, entry_point: str, prompt: str) -> Extraction:
     blocks = _blocks(text, entry_point, prompt)
-    defining = [block for block in blocks if _defines(block.code, entry_point)]
+    defining = [block for block in blocks if defines(block.code, entry_point)]
     if defining:
         others = [block.code for block in blocks if block is not defining[-1]]
-        whole = _with_what_it_uses(textwrap.dedent(defining[-1].code), others, prompt)
+        whole = with_what_it_uses(textwrap.dedent(defining[-1].code), others, prompt)
         return Extraction(program=_after(prompt, whole), rule=defining[-1].rule)
     for block in blocks:
         program = _continue(prompt, block.code, entry_point)
@@ -127,7 +121,7 @@ def _blocks(text: str, entry_point: str, prompt: str) -> list[_Block]:
     found: list[tuple[str, _Block]] = []
     if len(parts) % 2 == 1 and _INFO.match(parts[0]) is not None and not _language(parts[0]):
         code = textwrap.dedent(_TAG.sub("", outside))
-        if _defines(code, entry_point) or _continue(prompt, outside, entry_point) is not None:
+        if defines(code, entry_point) or _continue(prompt, outside, entry_point) is not None:
             found.append(("", _Block(code=outside, rule="closing fence")))
             parts = parts[1:]
     for index in range(0, len(parts), 2):
@@ -135,8 +129,8 @@ def _blocks(text: str, entry_point: str, prompt: str) -> list[_Block]:
         info = _INFO.match(parts[index])
         code = parts[index][info.end() :] if info else re.sub(r"^[ \t]*(?:python3?|py)\s", "", parts[index])
         if rule == "unclosed fence":
-            finished = _valid_prefix(textwrap.dedent(code))
-            code = finished if _defines(finished, entry_point) else code
+            finished = valid_prefix(textwrap.dedent(code))
+            code = finished if defines(finished, entry_point) else code
         if code.strip():
             found.append((_language(parts[index]), _Block(code=code, rule=rule)))
     python = [block for language, block in found if language in _PYTHON]
@@ -161,77 +155,6 @@ def _language(part: str) -> str:
     return (info["braced"] or info["plain"] or "").lower() if info else ""
 
 
-def _with_what_it_uses(code: str, others: list[str], prompt: str) -> str:
-    """A program with the imports, helpers and constants before it that it uses and only other blocks define."""
-    try:
-        missing = _free_names(_parse(code)) - _names_of(prompt)
-    except SyntaxError:
-        return code
-    statements = [(source, node) for source in others for node in _statements(textwrap.dedent(source))]
-    taken: set[int] = set()
-    while missing:
-        # The last definition of a name is the one that counts; what a star brings along is not known.
-        chosen = {name: n for n, (_, node) in enumerate(statements) for name in missing & _bound_names(node)}
-        stars = {n for n, (_, node) in enumerate(statements) if "*" in _bound_names(node)}
-        new = ({*chosen.values()} | stars) - taken
-        missing = {name for n in new for name in _free_names(ast.Module(body=[statements[n][1]], type_ignores=[]))}
-        taken |= new
-    return "\n".join([*(_source_of(*statements[n]) for n in sorted(taken)), code])
-
-
-def _source_of(source: str, node: ast.stmt) -> str:
-    """The lines of a statement, its decorators included."""
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-    return "\n".join(source.split("\n")[first - 1 : node.end_lineno])
-
-
-def _statements(source: str) -> list[ast.stmt]:
-    """The statements of a block; none when it is not valid Python."""
-    try:
-        return _parse(source).body
-    except SyntaxError:
-        return []
-
-
-def _names_of(source: str) -> set[str]:
-    """The globals that a program makes, as far as it is valid Python."""
-    return {name for node in _statements(_valid_prefix(source)) for name in _bound_names(node)}
-
-
-def _bound_names(node: ast.stmt) -> set[str]:
-    """The globals that a statement makes."""
-    match node:
-        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
-            return {(alias.asname or alias.name).partition(".")[0] for alias in aliases}
-        case ast.AnnAssign(target=ast.Name(id=name)):
-            return {name}
-        case ast.If() | ast.Try():
-            return {
-                name
-                for child in ast.iter_child_nodes(node)
-                if isinstance(child, ast.stmt)
-                for name in _bound_names(child)
-            }
-    return set(_global_names(ast.Module(body=[node], type_ignores=[])))
-
-
-def _free_names(tree: ast.Module) -> set[str]:
-    """The names that a program reads and nowhere makes, builtins aside."""
-    read, made = set(), set(dir(builtins))
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name, ctx=ast.Load()):
-                read.add(name)
-            case ast.Name(id=name):
-                made.add(name)
-            case ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
-                made.add(name)
-            case ast.stmt():
-                made |= _bound_names(node)
-    return read - made
-
-
 def _definition(text: str, entry_point: str) -> str | None:
     """The code around a definition of the entry point in prose."""
     definition = _definition_of(entry_point).search(text)
@@ -239,8 +162,8 @@ def _definition(text: str, entry_point: str) -> str | None:
         return None
     starts = [0, *(match.start() for match in _CODE_START.finditer(text, 0, definition.end()))]
     for start in starts[:_MOST_STARTS]:
-        code = _valid_prefix(textwrap.dedent(_unindent_from(text[start:])))
-        if _defines(code, entry_point):
+        code = valid_prefix(textwrap.dedent(_unindent_from(text[start:])))
+        if defines(code, entry_point):
             return code
     return None
 
@@ -260,113 +183,16 @@ def _continue(prompt: str, body: str, entry_point: str) -> str | None:
     first_indented = "    " + body.lstrip()
     all_indented = textwrap.indent(textwrap.dedent(body), "    ")
     for variant in (body, first_indented, all_indented):
-        program = _valid_prefix(prompt + variant)
-        if _has_body(program, entry_point):
-            return _without_idle_lines(program)
+        program = valid_prefix(prompt + variant)
+        if has_body(program, entry_point):
+            return without_idle_lines(program)
     return None
 
 
 def _after(prompt: str, code: str) -> str:
     """A program that follows the prompt, whose stub it redefines."""
-    code = _without_idle_lines(textwrap.dedent(code))
+    code = without_idle_lines(textwrap.dedent(code))
     if not prompt:
         return code
     futures = "".join(_FUTURE.findall(code))
     return f"{futures}{prompt}\n\n{_FUTURE.sub('', code)}"
-
-
-_IDLE = (
-    ast.Expr | ast.Name | ast.expr_context | ast.List | ast.Tuple | ast.Set | ast.Attribute | ast.Constant | ast.BinOp
-    | ast.UnaryOp | ast.BoolOp | ast.Compare | ast.operator | ast.unaryop | ast.boolop | ast.cmpop
-)  # fmt: skip
-
-
-def _without_idle_lines(code: str) -> str:
-    """A program without the lines on its top level that do nothing, at best: `[DONE]`, `Output`, `Note: x`."""
-    statements = _statements(code)
-    idle = [node for node in statements if _is_idle(node)]
-    lines = code.split("\n")
-    busy = {n for node in statements if node not in idle for n in range(node.lineno, (node.end_lineno or 0) + 1)}
-    cut = {n for node in idle for n in range(node.lineno, (node.end_lineno or 0) + 1)} - busy
-    return "\n".join(line for n, line in enumerate(lines, start=1) if n not in cut) if cut else code
-
-
-def _is_idle(node: ast.stmt) -> bool:
-    """Whether a statement is an expression of names, or a capitalised word with a colon and no value."""
-    match node:
-        case ast.Expr(value=ast.Constant()):
-            return False
-        case ast.Expr():
-            return all(isinstance(part, _IDLE) for part in ast.walk(node))
-        case ast.AnnAssign(target=ast.Name(id=name), value=None):
-            return name[:1].isupper()
-    return False
-
-
-def _valid_prefix(source: str) -> str:
-    """The longest beginning, in whole lines, that is valid Python."""
-    lines = source.split("\n")[:_MOST_LINES]
-    while lines:
-        error_line = _syntax_error_line("\n".join(lines))
-        if error_line is None:
-            return "\n".join(lines)
-        lines = lines[: min(error_line, len(lines)) - 1]
-    return ""
-
-
-def _syntax_error_line(source: str) -> int | None:
-    """The number of the line that is not Python; None when all are."""
-    try:
-        _parse(source)
-    except SyntaxError as error:
-        return max(error.lineno or 1, 1)
-    return None
-
-
-def _defines(code: str, name: str) -> bool:
-    """Whether a global of this name comes into being, as far as an incomplete program shows."""
-    try:
-        tree = _parse(textwrap.dedent(code))
-    except SyntaxError:
-        return re.search(rf"^(?:async\s+)?def\s+{re.escape(name)}\b", textwrap.dedent(code), re.MULTILINE) is not None
-    return name in set(_global_names(tree))
-
-
-def _global_names(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Assign):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-
-
-def _has_body(program: str, entry_point: str) -> bool:
-    """Whether the entry point does more than carry a docstring, and all of it could run."""
-    try:
-        tree = _parse(program)
-        # A return that slipped out of its function is a valid tree, but no valid program.
-        _quietly(lambda: compile(tree, "<program>", "exec"))
-    except SyntaxError:
-        return False
-    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    body = [statement for function in functions if function.name == entry_point for statement in function.body]
-    # Prose of one word is a valid statement, too.
-    return any(
-        not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant | ast.Name))
-        for statement in body
-    )
-
-
-def _parse(source: str) -> ast.Module:
-    """The syntax tree. Whatever cannot be one is a SyntaxError."""
-    return _quietly(lambda: ast.parse(source))
-
-
-def _quietly(step: Callable[[], T]) -> T:
-    """Parse or compile: no warnings about doubtful code, and no error but SyntaxError."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return step()
-        except (ValueError, RecursionError, MemoryError) as error:
-            raise SyntaxError(f"cannot be parsed: {error}") from None

@@ -31,6 +31,7 @@ _WORDS = re.compile(r"[A-Za-z\s$%€£.,;:/()'’\"&#-]*")
 _ORDINALS = frozenset(["st", "nd", "rd", "th", "am", "pm", "AM", "PM"])
 _TRAILING_WORDS = re.compile(r"\s+[A-Za-z]{3,}(?:\s+[A-Za-z]+)*\Z")
 _MULTIPLIER = re.compile(rf"\b(?:{'|'.join(MULTIPLIERS)}|and (?:a|one) half)\b", re.IGNORECASE)
+_MULTIPLIED = re.compile(rf"[-+\d.,\s$]*\d[\d.,]*\s*(?:{'|'.join(MULTIPLIERS)})\b[A-Za-z\s]*", re.IGNORECASE)
 _AND_A_HALF = re.compile(r"\s+and (?:a|one) half\b", re.IGNORECASE)
 
 
@@ -64,6 +65,11 @@ def number_in(text: str) -> Fraction | None:
 def read_numeral(numeral: str) -> Fraction | None:
     """The value of a match of `NUMERAL`; None for a zero denominator or too many digits."""
     return read_number(re.sub(r"[\\$\s]*\$\s*", "", numeral.replace("−", "-")))
+
+
+def multiplied(text: str) -> bool:
+    """Whether a text ends in a number and a word such as million, and perhaps a unit."""
+    return _MULTIPLIED.fullmatch(_TEXT.sub(r" \1 ", text)) is not None
 
 
 def _value(text: str) -> Fraction | None:

@@ -12,6 +12,7 @@ from flexeval.grading.arithmetic import exact_value
 from flexeval.grading.latex import find_top, outer_brackets, split_top, tokens
 from flexeval.grading.names import is_name, names_of_tuple, normal_name
 from flexeval.grading.numerals import read_number
+from flexeval.grading.quantities import multiplied, number_in
 from flexeval.grading.shapes import (
     Assignment,
     Based,
@@ -38,7 +39,7 @@ _MATRIX = re.compile(
     r"(?P<body>(?:(?!\\begin|\\end).)*)\\end\{(?P=kind)\}(?P<after>[^&]*)"
 )
 _CASES = re.compile(r"\\begin\{(?P<kind>cases|aligned|gathered)\}(?P<body>(?:(?!\\begin).)*)\\end\{(?P=kind)\}")
-_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_TEXT = re.compile(r"\\(?:text|operatorname)\s*\{([^{}]*)\}")
 _NOT_A_NUMBER = re.compile(r"[A-DF-HJ-Za-df-hj-z]")
 _LABEL = re.compile(r"\\text\s*\{[^{}]*\}\s*(?=[^\s^_])|(?:about|approximately|approx\.?|roughly|exactly)\s+(?=\S)")
 _BASE_NAMES = {
@@ -52,7 +53,8 @@ _BASED = re.compile(
 )
 _BASE = re.compile(rf"\s*\(?\s*(?:in )?(?:base[\s-]*)?(?P<base>\d{{1,2}}|{'|'.join(_BASE_NAMES)})\s*\)?\s*")
 _CHOICE = re.compile(
-    r"(?:(?:option|choice|answer)\s*:?\s*)(?:\((?P<asked>[A-J])\)|(?P<named>[A-J])\b)[\s.:)]*(?P<more>.*)"
+    r"(?:the )?(?:correct )?(?:option|choice|answer)\s*(?::|is)?\s*"
+    r"(?:\((?P<asked>[A-J])\)|(?P<named>[A-J])\b)[\s.:)]*(?P<more>.*)"
     r"|(?:\((?P<bracketed>[A-J])\)|(?P<dotted>[A-J])\s*[.):](?=\s))\s*"
     r"(?P<content>(?:[A-Za-z]{2}|\d|\$|\\(?:frac|sqrt|text)(?![A-Za-z])).*)",
     re.IGNORECASE,
@@ -273,7 +275,7 @@ def _relation(text: str, depth: int) -> Node | None:
     if not signs:
         return None
     sides = split_top(text, _RELATIONS)
-    if not sides[0] and signs[0] in ("=", r"\approx") and all(sides[1:]):
+    if not sides[0] and signs[0] in ("=", r"\approx", r"\sim") and all(sides[1:]):
         # The sign alone introduces the answer: `= 42`, `\approx 42`.
         return _read(text[text.index(signs[0]) + len(signs[0]) :].strip(), depth + 1)
     if not all(sides):
@@ -338,6 +340,8 @@ def _interval(opening: str, low: str, high: str, closing: str, depth: int) -> Gr
 
 
 def _leaf(text: str) -> Leaf:
+    if multiplied(text):
+        return Leaf(text=text, number=number_in(text), percent=False, unit=None)
     bare, unit = split_unit(text)
     percent = _PERCENT.search(text) is not None
     bare = _PERCENT.sub("", bare).removeprefix("+").strip()

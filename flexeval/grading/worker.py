@@ -75,7 +75,7 @@ def same_expression(a: str, b: str) -> bool:
     first, second = (_parse(text) for text in sorted((a, b)))
     if not first or not second:
         return False
-    if (same := _same_constant(first[0], second[0])) is not None:
+    if (same := _same_value(first[0], second[0])) is not None:
         return same
     # Of two relations it takes one as the pattern for the other, so that the order of the two can matter.
     pairs = [(first, second), (second, first)] if RELATION.search(a + b) else [(first, second)]
@@ -86,16 +86,20 @@ def same_expression(a: str, b: str) -> bool:
     return accepted and not _differ(first[0], second[0])
 
 
-def _same_constant(a: Any, b: Any) -> bool | None:
-    """Whether two numbers are equal; None where one is no number, or its value cannot be found."""
-    from sympy import Expr
+def _same_value(a: Any, b: Any) -> bool | None:
+    """Whether two expressions are the same one, or the same number; None where that does not show, as for 1/0."""
+    from sympy import Expr, nan, zoo
 
-    if not (isinstance(a, Expr) and isinstance(b, Expr)) or a.free_symbols or b.free_symbols:
+    if not (isinstance(a, Expr) and isinstance(b, Expr)):
         return None
     a, b = a.doit(), b.doit()
-    if a.is_Rational and b.is_Rational:
-        return bool(a == b)
-    return _vanishes(a - b, {})
+    if a.has(nan, zoo) or b.has(nan, zoo):
+        return None
+    if a == b:
+        return True
+    if a.free_symbols or b.free_symbols:
+        return None
+    return False if a.is_Rational and b.is_Rational else _vanishes(a - b, {})
 
 
 def _differ(a: Any, b: Any) -> bool:
@@ -106,7 +110,7 @@ def _differ(a: Any, b: Any) -> bool:
     if isinstance(a, MatrixBase) and isinstance(b, MatrixBase) and a.shape == b.shape:
         return any(_differ(x, y) for x, y in zip(a.flat(), b.flat(), strict=True))
     if not a.free_symbols or a.free_symbols != b.free_symbols:
-        return _same_constant(a, b) is False
+        return _same_value(a, b) is False
     names = sorted(a.free_symbols, key=str)
     for point in POINTS:
         values = {name: Float(point, FEW_DIGITS) / (index + 1) for index, name in enumerate(names)}

@@ -53,6 +53,7 @@ from flexeval.grading.answers import before_end_token, extract_answer
         (r"\boxed{3} no \boxed{5}", "5", "boxed"),
         ("\\boxed{18}\n\nQuestion: How many?\n\\boxed{7}", "18", "boxed"),
         ("Question: How many?\n\\boxed{7}", "7", "boxed"),
+        ("\\boxed{18}\nUser: And then?\n\\boxed{7}", "18", "boxed"),
     ],
 )
 def test_rules(completion: str, text: str, rule: str) -> None:

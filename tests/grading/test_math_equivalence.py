@@ -164,6 +164,11 @@ SAME = [
     (r"\cos 60^\circ", r"\frac12", "degrees in a function"),
     (r"\frac{2^{100}+1}{2^{100}}", r"1+2^{-100}", "exactly"),
     (r"\frac{\pi}{2^{98}}", r"\pi\cdot 2^{-98}", "small, irrational and equal"),
+    ("i^{10}", "-1", "powers of the imaginary unit"),
+    (r"k\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}k\\2k\end{pmatrix}", "a factor with a letter"),
+    (r"\text{The answer is (B)}", "B", "a choice in a sentence"),
+    (r"0.1\overline{6}", r"\frac{1}{6}", "a repeating decimal is a fraction"),
+    (r"5\text{ million}", "5000000", "a word for a power of ten"),
     (r"\sqrt{3+2\sqrt2}", r"1+\sqrt2", "nested roots"),
 ]  # fmt: skip
 
@@ -224,6 +229,10 @@ DIFFERENT = [
     (r"\frac{1}{2004!}", r"\frac{1}{2006!}", "and here by millions"),
     (r"\frac{1}{3\cdot 2^{101}}", r"\frac{2^{100}+1}{3\cdot 2^{101}}", "about 0 is not about 1/6"),
     ("10^{-20}", "0", "small is not nothing"),
+    ("5 million", "5", "a word for a power of ten is no unit"),
+    ("i^2", "i", "a power of the imaginary unit"),
+    ("12:00", "1:00", "times of the day"),
+    (r"0.\overline{3}", "0.3", "a bar over digits"),
     ("e^{-100}", "e^{-101}", "small and irrational"),
     ("e^{-100}", "0", "nor is that nothing"),
     (r"\frac{\pi}{2^{98}}", r"\frac{\pi}{2^{99}}", "a half of it"),
