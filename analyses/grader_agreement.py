@@ -24,10 +24,12 @@ from typing import Any
 from flexeval.grading.answers import before_end_token
 from flexeval.grading.latex import clean
 from flexeval.grading.numerals import read_number
-from flexeval.grading.structure import Based, Range, read
+from flexeval.grading.shapes import Based, Range
+from flexeval.grading.structure import read
 from flexeval.grading.units import split_unit
 from flexeval.records import Grade, Problem
 from flexeval.tasks import get_task
+from flexeval.tasks.task import HasPublishedGrader
 
 OUTPUTS = {"gsm8k": "gsm8k_len256.jsonl.gz", "math500": "math500_len512.jsonl.gz"}
 UNEXPLAINED = "unexplained"
@@ -149,6 +151,8 @@ class Comparison:
     task: str
     count: int
     reference_correct: int
+    rederived: int
+    """Verdicts of the reference parser that `flexeval grade --grader paper` gives as well."""
     ours_correct: int
     disagreements: dict[str, list[Case]]
     """By the name of the class, in the order of the classes; `UNEXPLAINED` holds the rest."""
@@ -162,12 +166,14 @@ def compare(task_name: str, classes: tuple[Disagreement, ...], data_dir: Path) -
         rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
 
     found: dict[str, list[Case]] = {name: [] for name in (*(group.name for group in classes), UNEXPLAINED)}
-    ours = 0
+    assert isinstance(task, HasPublishedGrader)
+    ours = rederived = 0
     for row in rows:
         problem = by_question[" ".join(row["question"].split())]
         completion = before_end_token(row["generation"])
         grade = task.grade(problem, completion)
         ours += grade.correct
+        rederived += task.grade_as_published(problem, completion).correct == row["reference_parser_correct"]
         if grade.correct != row["reference_parser_correct"]:
             target = str(row["ground_truth"])
             case = Case(problem=problem, completion=completion, grade=grade, reference_target=target)
@@ -177,6 +183,7 @@ def compare(task_name: str, classes: tuple[Disagreement, ...], data_dir: Path) -
         task=task_name,
         count=len(rows),
         reference_correct=sum(row["reference_parser_correct"] for row in rows),
+        rederived=rederived,
         ours_correct=ours,
         disagreements=found,
     )
@@ -189,10 +196,10 @@ def report(comparison: Comparison, classes: tuple[Disagreement, ...], excerpt: i
     lines = [
         f"## {comparison.task}",
         "",
-        "| outputs | reference parser | ours | disagreements |",
-        "|---|---|---|---|",
+        "| outputs | reference parser | its verdicts that `--grader paper` gives | ours | disagreements |",
+        "|---|---|---|---|---|",
         f"| {n} | {100 * comparison.reference_correct / n:.2f} % ({comparison.reference_correct}) "
-        f"| {100 * comparison.ours_correct / n:.2f} % ({comparison.ours_correct}) | {total} |",
+        f"| {comparison.rederived} | {100 * comparison.ours_correct / n:.2f} % ({comparison.ours_correct}) | {total} |",
         "",
     ]
     explanations = {group.name: group.explanation for group in classes} | {UNEXPLAINED: "To be read."}

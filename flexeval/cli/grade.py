@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options
-from flexeval.errors import InputError, printable
+from flexeval.errors import InputError, did_you_mean, printable
 
 if TYPE_CHECKING:
+    from flexeval.records import Grade
     from flexeval.runs.completions import GradedCompletion
     from flexeval.runs.store import Run
 
 ERRORS_SHOWN = 5
+GRADERS = ("exact", "paper")
 
 _EPILOG = """\
 examples:
   flexeval grade runs/tiny/word-problems/*
   flexeval grade runs/llada-8b-instruct/gsm8k/* --data-dir data
   flexeval grade completions.jsonl --task gsm8k --data-dir data --out graded.jsonl
+  flexeval grade completions.jsonl --task gsm8k --data-dir data --grader paper
 
 A file of completions holds one JSON object a line: completion (or generation), and question or problem_id.
 A question that the task does not have is graded with the line's own target, where the task can.
@@ -51,6 +54,13 @@ def _declare(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="For one file: a line a completion with question, target, extracted, rule, correct, error.",
     )
+    parser.add_argument(
+        "--grader",
+        metavar="NAME",
+        default="exact",
+        help="exact, or paper: also say what the rules of published numbers find, next to ours; run folders stay as "
+        "they are. [default: exact]",
+    )
     options.add_data_dir(parser)
     parser.set_defaults(run=run)
 
@@ -59,12 +69,16 @@ def run(args: argparse.Namespace) -> int:
     """Grade each run folder again and each file of completions, and print what came of it."""
     from flexeval.cli import output
 
+    if args.grader not in GRADERS:
+        raise did_you_mean("grader", args.grader, GRADERS)
     if args.out is not None and (len(args.paths) > 1 or not _is_file(args.paths[0])):
         raise InputError("--out takes the verdicts on one file of completions; those on runs go into their folders")
     output.check_targets({"--out": args.out}, reads=args.paths)
     for path in args.paths:
         if _is_file(path):
             _grade_file(path, args)
+        elif args.grader == "paper":
+            _compare_with_paper(path, args)
         else:
             _regrade(path, args)
     return 0
@@ -92,6 +106,35 @@ def _regrade(folder: Path, args: argparse.Namespace) -> None:
     )
 
 
+def _compare_with_paper(folder: Path, args: argparse.Namespace) -> None:
+    from flexeval.cli import output
+    from flexeval.runs.completions import Completion, grade_as_published
+    from flexeval.runs.store import read_run
+    from flexeval.tasks import get_task
+
+    run = read_run(folder)
+    task = get_task(args.task or run.config.task, data_dir=args.data_dir)
+    output.announce_isolation(task)
+    problems = {problem.id: problem for problem in task.problems()}
+    unknown = set(run.samples["problem_id"]) - set(problems)
+    if unknown:
+        raise InputError(f"run folder {folder} was made from other data: problem {min(unknown)!r} is not in the task")
+    texts = zip(run.samples["problem_id"], run.samples["text"], strict=True)
+    published = grade_as_published([Completion(problem=problems[i], text=text) for i, text in texts], task)
+    print(printable(f"{folder}: {_correct(run)} correct as stored, and unchanged"))
+    print(f"  {_next_to_ours([bool(verdict) for verdict in run.samples['correct']], published)}")
+
+
+def _next_to_ours(ours: Sequence[bool], published: Sequence[Grade]) -> str:
+    """The accuracy by the published rules, and where the two differ."""
+    both = list(zip(ours, (grade.correct for grade in published), strict=True))
+    theirs = sum(correct for _, correct in both)
+    return (
+        f"by the rules of published numbers {100 * theirs / len(both):.2f} %: {theirs} of {len(both)} correct; "
+        f"{both.count((True, False))} by ours alone, {both.count((False, True))} by theirs alone"
+    )
+
+
 def _correct(run: Run) -> str:
     return f"{int(run.samples['correct'].sum())} of {len(run.samples)}"
 
@@ -101,7 +144,7 @@ def _correct(run: Run) -> str:
 
 def _grade_file(path: Path, args: argparse.Namespace) -> None:
     from flexeval.cli import output
-    from flexeval.runs.completions import grade_completions, read_completions, write_graded
+    from flexeval.runs.completions import grade_as_published, grade_completions, read_completions, write_graded
     from flexeval.tasks import get_task, task_spec
 
     if args.task is None:
@@ -109,12 +152,15 @@ def _grade_file(path: Path, args: argparse.Namespace) -> None:
     task = get_task(args.task, data_dir=args.data_dir)
     completions = read_completions(path, task)
     output.announce_isolation(task)
+    published = grade_as_published(completions, task) if args.grader == "paper" else None
     graded = grade_completions(completions, task)
     if args.out is not None:
-        write_graded(Path(args.out), graded)
+        write_graded(Path(args.out), graded, published)
     print(printable(f"{path}: task {task_spec(task)}"))
     for line in _summary(graded):
         print(printable(f"  {line}"))
+    if published is not None:
+        print(f"  {_next_to_ours([line.grade.correct for line in graded], published)}")
 
 
 def _summary(graded: Sequence[GradedCompletion]) -> Iterator[str]:

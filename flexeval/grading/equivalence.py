@@ -1,6 +1,6 @@
 r"""Whether two short mathematical answers are the same answer.
 
-Shapes are compared first (`structure`), numbers exactly as fractions, words as words. What remains, two
+Shapes are compared first (`structure`), rational numbers exactly as fractions, words as words. What remains, two
 expressions such as `2\sqrt{3}` and `\sqrt{12}`, goes to `symbolic`, which the caller supplies, so that
 this module computes nothing that a hostile text could make expensive.
 
@@ -15,7 +15,20 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from flexeval.grading.latex import CLOSING, OPENING, TOKEN, clean, tokens
-from flexeval.grading.structure import Assignment, Based, Group, Leaf, Matrix, Node, Range, Relation, Words, read
+from flexeval.grading.shapes import (
+    Assignment,
+    Based,
+    Choice,
+    Group,
+    Leaf,
+    Matrix,
+    Node,
+    Range,
+    Relation,
+    System,
+    Words,
+)
+from flexeval.grading.structure import read
 from flexeval.grading.units import units_agree
 
 Symbolic = Callable[[str, str], bool]
@@ -32,6 +45,7 @@ MAX_PARTS = 50
 
 _DECIMAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)", re.ASCII)
 _IMAGINARY = re.compile(r"(?<![A-Za-z\\])i(?![A-Za-z])")
+_DEGREES = re.compile(r"(\d+)\s*\^\\circ", re.ASCII)
 _THOUSANDS = re.compile(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?![\d,])", re.ASCII)
 
 
@@ -72,6 +86,12 @@ def _same(a: Node, b: Node, symbolic: Symbolic) -> bool:
             if a.name == b.name or not a.name or not b.name:
                 return _same(a.value, b.value, symbolic)
             return _by_algebra(a.text, b.text, symbolic)
+        case System(), System():
+            return a.values.keys() == b.values.keys() and _same_in_order(
+                [*a.values.values()], [*b.values.values()], symbolic
+            )
+        case Choice(), Choice():
+            return a.letter == b.letter
         case Range(), Range():
             return a.name == b.name and _same(a.values, b.values, symbolic)
         case Relation(), Relation():
@@ -84,8 +104,16 @@ def _same(a: Node, b: Node, symbolic: Symbolic) -> bool:
 def _same_mixed(a: Node, b: Node, symbolic: Symbolic) -> bool | None:
     """The verdict where a shape may stand for another one; None where this order of the two says nothing."""
     match a, b:
-        case Assignment(), Relation():
+        case ((Assignment() | Range()), Relation()):
             return _by_algebra(a.text, b.text, symbolic)
+        case System(), Assignment(name=name):
+            return name == f"({','.join(a.values)})" and _same_values(a, b.value, symbolic)
+        case System(), _:
+            return _same_values(a, b, symbolic)
+        case Choice(), _:
+            if isinstance(b, Leaf) and b.text == a.letter:
+                return True
+            return a.content is not None and _same(a.content, b, symbolic)
         case Assignment(), _:
             return _same(a.value, b, symbolic)
         case Range(), Group() | Leaf():
@@ -102,6 +130,17 @@ def _same_mixed(a: Node, b: Node, symbolic: Symbolic) -> bool | None:
         case Matrix(), Leaf() if r"\begin" in b.text:
             return _by_algebra(a.text, b.text, symbolic)
     return None
+
+
+def _same_values(a: System, b: Node, symbolic: Symbolic) -> bool:
+    """Whether a tuple or list gives the values alone: a tuple in the order of the names, a list in any."""
+    values = tuple(a.values.values())
+    match b:
+        case Group(kind="tuple", brackets="()"):
+            return _same_in_order(values, b.parts, symbolic)
+        case Group(kind="list"):
+            return _same_in_any_order(values, b.parts, symbolic)
+    return False
 
 
 def _same_group(a: Group, b: Group, symbolic: Symbolic) -> bool:
@@ -195,7 +234,9 @@ def _letters(text: str) -> set[str]:
 
 
 def _exact(text: str) -> str:
-    """The expression as algebra should read it: decimals as fractions, no separators of thousands, `I` for i."""
+    """The expression as algebra reads it: decimals as fractions, radians, no separators of thousands, `I` for i."""
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     text = _DECIMAL.sub(lambda match: f"\\frac{{{match[1]}{match[2]}}}{{1{'0' * len(match[2])}}}", text)
-    return _IMAGINARY.sub("I", text)
+    text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
+    # In braces, or its exponent would be lost on the parser.
+    return _IMAGINARY.sub("{I}", text)

@@ -10,7 +10,7 @@ import time
 
 from flexeval.grading.answers import extract_answer
 from flexeval.grading.equivalence import equivalent
-from flexeval.grading.numerals import number_in
+from flexeval.grading.quantities import number_in
 from flexeval.grading.workers import ComparisonFailed, MathWorkers, shared_workers
 from flexeval.records import Grade
 
@@ -27,7 +27,7 @@ def grade_number(completion: str, target: str) -> Grade:
         completion: what the model wrote, prompt excluded.
         target: the reference number.
     """
-    extraction = extract_answer(completion, last_number=True)
+    extraction = extract_answer(completion, numeric=True)
     if extraction is None:
         return Grade(correct=False)
     value, wanted = number_in(extraction.text), number_in(target)

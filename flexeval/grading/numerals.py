@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from flexeval.grading.latex import clean
-
 MAX_DIGITS = 1000
 MAX_EXPONENT = 1000
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)"
+_DIGITS = r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d*)?|\.\d+)"
 _SIGNED = rf"[-+]?\s*{_DECIMAL}"
 _TEN_TO = r"(?:[eE]|\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*)"
@@ -34,6 +32,10 @@ SCIENTIFIC = re.compile(
     rf"(?P<sign>[-+]?)\s*(?P<value>{_DECIMAL}){_TEN_TO}"
     r"(?:\{\s*(?P<braced>[-+]?\s*\d+)\s*\}|\(\s*(?P<paren>[-+]?\s*\d+)\s*\)|(?P<bare>[-+]?\d+))",
     re.ASCII,
+)
+
+REPEATING = re.compile(
+    r"(?P<sign>[-+]?)\s*(?P<whole>\d*)\.(?P<fixed>\d*)\\overline\s*\{?\s*(?P<repeated>\d+)\s*\}?", re.ASCII
 )
 
 NUMERAL = re.compile(
@@ -68,31 +70,11 @@ def read_number(text: str) -> Fraction | None:
         if abs(exponent) > MAX_EXPONENT:
             return None
         return _signed(match, _decimal(match["value"]) * Fraction(10) ** exponent)
+    if match := REPEATING.fullmatch(text):
+        fixed, repeated = match["fixed"], match["repeated"]
+        period = Fraction(int(repeated), 10 ** len(repeated) - 1) / 10 ** len(fixed)
+        return _signed(match, Fraction(f"{match['whole'] or 0}.{fixed or 0}") + period)
     return None
-
-
-def number_in(text: str) -> Fraction | None:
-    """The one number that a short answer states, or None when it states none or several.
-
-    For answers that are known to be numeric: words, units, a currency and a percent sign around the number
-    are ignored; of an equation the right-hand side counts; a full hour (`2:00 pm`) is its number.
-    """
-    if len(text) > MAX_DIGITS:
-        return None
-    text = clean(text).rpartition("=")[2]
-    text = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
-    text = re.sub(r"\b(\d{1,2}):00\b", r"\1", text).strip()
-    if (value := read_number(text.strip("$% "))) is not None:
-        return value
-    text = re.sub(r"(?<=\d)\\frac", r" \\frac", text)
-    text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"\1/\2 ", text)
-    numerals = [match[0] for match in NUMERAL.finditer(text)]
-    return read_numeral(numerals[0]) if len(numerals) == 1 else None
-
-
-def read_numeral(numeral: str) -> Fraction | None:
-    """The value of a match of `NUMERAL`; None for a zero denominator or too many digits."""
-    return read_number(re.sub(r"[\\$\s]*\$\s*", "", numeral.replace("−", "-")))
 
 
 def _decimal(text: str) -> Fraction:

@@ -6,27 +6,29 @@ alone. It is all read here, and nothing is run.
 
 from __future__ import annotations
 
-import ast
 import re
 import textwrap
-import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
-T = TypeVar("T")
+from flexeval.grading.program_syntax import defines, has_body, valid_prefix, with_what_it_uses, without_idle_lines
 
 _PYTHON = {"", "python", "python3", "py", "py3"}
 _TAG = re.compile(r"</?(?:answer|reasoning)>")
-_FENCE = "```"
-_INFO = re.compile(r"[ \t]*([\w+#.-]*)[ \t]*(?:\n|\Z)")
+_FENCE = re.compile(r"`{3,}|^[ \t]*~{3,}", re.MULTILINE)
+_INFO = re.compile(
+    r"[ \t]*(?:\{[ \t]*\.?(?P<braced>[\w+#.-]*)[^{}\n]*\}"
+    r"|(?P<plain>[\w+#.-]*)(?:[ \t]*\{[^{}\n]*\}|[ \t]+\w+=\"[^\"\n]*\")*)[ \t]*(?:\n|\Z)"
+)
+"""The rest of the line of an opening fence: `python`, `{.python}`, `python title="x"`."""
+_BEGIN = re.compile(r"^[ \t]*\[(?:BEGIN|PYTHON|CODE|SOLUTION|ANSWER)\][ \t]*$", re.MULTILINE)
+_DONE = re.compile(r"^[ \t]*\[(?:DONE|END|/\w+)\][ \t]*$", re.MULTILINE)
+"""What stands before and after a program in few-shot prompts, such as MBPP's."""
 _CODE_START = re.compile(
     r"^[ \t]*(?:import\s+\w|from\s+[\w.]+\s+import\s|(?:async\s+)?def\s+\w|class\s+\w|@\w|\w+\s*=[^=])", re.MULTILINE
 )
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
-_MOST_LINES = 1000
 _MOST_STARTS = 20
-"""Lines of a program, and lines that it may begin at: they keep the search short for any text."""
+"""Lines that a program may begin at: they keep the search short for any text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +48,18 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
     Rules, the first that finds something wins; each is tried within the last `<answer>` first:
 
     1. *Fenced blocks* marked as Python or not marked; blocks marked as something else count only when there are no
-       others. The last block that defines the entry point; without one, the first that continues the prompt;
-       without one, the first. A fence that is never closed ends with the text; when the fences are odd
-       in number and the first carries no language, what stands before it counts as a block as well, opened
-       in the prompt.
+       others. The last block that defines the entry point, with what it uses of the others (imports, helpers); without
+       one, the first that continues the prompt; without one, the first. A fence that is never closed ends with the
+       text, or with the last line up to which everything is valid Python, if that still defines the entry point; when
+       the fences are odd in number and the first carries no language, what stands before it counts as a block as
+       well, opened in the prompt.
     2. *A definition of the entry point*, in prose or alone: from the first line that looks like code to the last
        line up to which everything is valid Python.
     3. *The body alone*, when there is a prompt to continue: as it is, or with its first line or all lines indented;
        to the last line up to which everything is valid Python.
+
+    Lines that are valid Python and do nothing, such as `Output` or `python` beside the code, are no part of it.
+    `[DONE]` and its like end the text.
 
     Args:
         completion: what the model wrote, without the prompt.
@@ -61,7 +67,7 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
         prompt: source that ends in the signature and docstring of the entry point (HumanEval). What is found is
             put after it, as upstream does, so that its imports and helpers are there; a body continues it.
     """
-    completion = completion.replace("\r\n", "\n")
+    completion = _before_done(completion.replace("\r\n", "\n"), entry_point)
     _, tag, tagged = completion.rpartition("<answer>")
     if tag:
         found = _extract(tagged.partition("</answer>")[0], entry_point, prompt)
@@ -72,9 +78,11 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
 
 def _extract(text: str, entry_point: str, prompt: str) -> Extraction:
     blocks = _blocks(text, entry_point, prompt)
-    defining = [block for block in blocks if _defines(block.code, entry_point)]
+    defining = [block for block in blocks if defines(block.code, entry_point)]
     if defining:
-        return Extraction(program=_after(prompt, defining[-1].code), rule=defining[-1].rule)
+        others = [block.code for block in blocks if block is not defining[-1]]
+        whole = with_what_it_uses(textwrap.dedent(defining[-1].code), others, prompt)
+        return Extraction(program=_after(prompt, whole), rule=defining[-1].rule)
     for block in blocks:
         program = _continue(prompt, block.code, entry_point)
         if program is not None:
@@ -94,40 +102,68 @@ class _Block:
     rule: str
 
 
+def _before_done(text: str, entry_point: str) -> str:
+    """The text up to the first mark that ends a program, with something before it; without marks that begin one."""
+    text = _BEGIN.sub("", text)
+    definition = _definition_of(entry_point).search(text)
+    start = definition.end() if definition else len(text) - len(text.lstrip())
+    done = _DONE.search(text, start)
+    return text[: done.start()] if done and text[: done.start()].strip() else text
+
+
+def _definition_of(entry_point: str) -> re.Pattern[str]:
+    return re.compile(rf"^[ \t]*(?:async\s+)?def\s+{re.escape(entry_point)}\b", re.MULTILINE)
+
+
 def _blocks(text: str, entry_point: str, prompt: str) -> list[_Block]:
     """The fenced blocks of a text, in order."""
-    outside, *parts = text.split(_FENCE)
+    outside, *parts = _cut_at_fences(text)
     found: list[tuple[str, _Block]] = []
     if len(parts) % 2 == 1 and _INFO.match(parts[0]) is not None and not _language(parts[0]):
         code = textwrap.dedent(_TAG.sub("", outside))
-        if _defines(code, entry_point) or _continue(prompt, outside, entry_point) is not None:
+        if defines(code, entry_point) or _continue(prompt, outside, entry_point) is not None:
             found.append(("", _Block(code=outside, rule="closing fence")))
             parts = parts[1:]
     for index in range(0, len(parts), 2):
         rule = "unclosed fence" if index == len(parts) - 1 else "fenced block"
         info = _INFO.match(parts[index])
         code = parts[index][info.end() :] if info else re.sub(r"^[ \t]*(?:python3?|py)\s", "", parts[index])
+        if rule == "unclosed fence":
+            finished = valid_prefix(textwrap.dedent(code))
+            code = finished if defines(finished, entry_point) else code
         if code.strip():
             found.append((_language(parts[index]), _Block(code=code, rule=rule)))
     python = [block for language, block in found if language in _PYTHON]
     return python or [block for _, block in found]
 
 
+def _cut_at_fences(text: str) -> list[str]:
+    """What stands outside and inside fences, by turns. A fence is closed by one of its kind that is no shorter."""
+    pieces, start, opening = [], 0, ""
+    for match in _FENCE.finditer(text):
+        fence = match[0].strip()
+        if opening and not (fence[0] == opening[0] and len(fence) >= len(opening)):
+            continue
+        pieces.append(text[start : match.start()])
+        start, opening = match.end(), "" if opening else fence
+    return [*pieces, text[start:]]
+
+
 def _language(part: str) -> str:
     """The language that an opening fence names; empty when it names none."""
     info = _INFO.match(part)
-    return info[1].lower() if info else ""
+    return (info["braced"] or info["plain"] or "").lower() if info else ""
 
 
 def _definition(text: str, entry_point: str) -> str | None:
     """The code around a definition of the entry point in prose."""
-    definition = re.search(rf"^[ \t]*(?:async\s+)?def\s+{re.escape(entry_point)}\b", text, re.MULTILINE)
+    definition = _definition_of(entry_point).search(text)
     if definition is None:
         return None
     starts = [0, *(match.start() for match in _CODE_START.finditer(text, 0, definition.end()))]
     for start in starts[:_MOST_STARTS]:
-        code = _valid_prefix(textwrap.dedent(_unindent_from(text[start:])))
-        if _defines(code, entry_point):
+        code = valid_prefix(textwrap.dedent(_unindent_from(text[start:])))
+        if defines(code, entry_point):
             return code
     return None
 
@@ -147,85 +183,16 @@ def _continue(prompt: str, body: str, entry_point: str) -> str | None:
     first_indented = "    " + body.lstrip()
     all_indented = textwrap.indent(textwrap.dedent(body), "    ")
     for variant in (body, first_indented, all_indented):
-        program = _valid_prefix(prompt + variant)
-        if _has_body(program, entry_point):
-            return program
+        program = valid_prefix(prompt + variant)
+        if has_body(program, entry_point):
+            return without_idle_lines(program)
     return None
 
 
 def _after(prompt: str, code: str) -> str:
     """A program that follows the prompt, whose stub it redefines."""
-    code = textwrap.dedent(code)
+    code = without_idle_lines(textwrap.dedent(code))
     if not prompt:
         return code
     futures = "".join(_FUTURE.findall(code))
     return f"{futures}{prompt}\n\n{_FUTURE.sub('', code)}"
-
-
-def _valid_prefix(source: str) -> str:
-    """The longest beginning, in whole lines, that is valid Python."""
-    lines = source.split("\n")[:_MOST_LINES]
-    while lines:
-        error_line = _syntax_error_line("\n".join(lines))
-        if error_line is None:
-            return "\n".join(lines)
-        lines = lines[: min(error_line, len(lines)) - 1]
-    return ""
-
-
-def _syntax_error_line(source: str) -> int | None:
-    """The number of the line that is not Python; None when all are."""
-    try:
-        _parse(source)
-    except SyntaxError as error:
-        return max(error.lineno or 1, 1)
-    return None
-
-
-def _defines(code: str, name: str) -> bool:
-    """Whether a global of this name comes into being, as far as an incomplete program shows."""
-    try:
-        tree = _parse(textwrap.dedent(code))
-    except SyntaxError:
-        return re.search(rf"^(?:async\s+)?def\s+{re.escape(name)}\b", textwrap.dedent(code), re.MULTILINE) is not None
-    return name in set(_global_names(tree))
-
-
-def _global_names(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Assign):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-
-
-def _has_body(program: str, entry_point: str) -> bool:
-    """Whether the entry point does more than carry a docstring, and all of it could run."""
-    try:
-        tree = _parse(program)
-        # A return that slipped out of its function is a valid tree, but no valid program.
-        _quietly(lambda: compile(tree, "<program>", "exec"))
-    except SyntaxError:
-        return False
-    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    body = [statement for function in functions if function.name == entry_point for statement in function.body]
-    # Prose of one word is a valid statement, too.
-    return any(
-        not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant | ast.Name))
-        for statement in body
-    )
-
-
-def _parse(source: str) -> ast.Module:
-    """The syntax tree. Whatever cannot be one is a SyntaxError."""
-    return _quietly(lambda: ast.parse(source))
-
-
-def _quietly(step: Callable[[], T]) -> T:
-    """Parse or compile: no warnings about doubtful code, and no error but SyntaxError."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return step()
-        except (ValueError, RecursionError, MemoryError) as error:
-            raise SyntaxError(f"cannot be parsed: {error}") from None

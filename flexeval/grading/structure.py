@@ -7,120 +7,60 @@ Only the shape is read here; what stands inside stays text until two leaves are 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Literal
 
+from flexeval.grading.arithmetic import exact_value
 from flexeval.grading.latex import find_top, outer_brackets, split_top, tokens
+from flexeval.grading.names import is_name, names_of_tuple, normal_name
 from flexeval.grading.numerals import read_number
+from flexeval.grading.quantities import multiplied, number_in
+from flexeval.grading.shapes import (
+    Assignment,
+    Based,
+    Choice,
+    Group,
+    Leaf,
+    Matrix,
+    Node,
+    Range,
+    Relation,
+    System,
+    Words,
+)
 from flexeval.grading.units import qualifies, split_unit
 
 MAX_DEPTH = 6
 """Shapes nested deeper than this stay text."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Leaf:
-    """One value: a number or an expression."""
-
-    text: str
-    """Without unit and percent sign."""
-    number: Fraction | None
-    """Its exact value when it is written as a number."""
-    percent: bool
-    """Whether a percent sign follows."""
-    unit: str | None
-    """Canonical name of a known unit."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """A name or a phrase."""
-
-    text: str
-    """Single blanks between words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Several parts. Order counts in a tuple only."""
-
-    kind: Literal["list", "set", "union", "tuple"]
-    brackets: str
-    """Opening and closing bracket of a tuple (an interval is one); empty otherwise."""
-    parts: tuple[Node, ...]
-    """As written, from left to right."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Matrix:
-    """Rows of cells, between brackets of any kind."""
-
-    text: str
-    """The whole, for algebra."""
-    determinant: bool
-    """Whether it stands between bars."""
-    rows: tuple[tuple[Node, ...], ...]
-    """Its cells."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assignment:
-    """`name = value`, or a chain of equalities whose last member is the value."""
-
-    text: str
-    """The whole, for algebra."""
-    name: str
-    """Empty when the left side is an expression in numbers."""
-    value: Node
-    """What it equals."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """An inequality in one variable, or membership in a set."""
-
-    name: str
-    """The variable."""
-    values: Node
-    """The set of its values."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Relation:
-    """Any other equation or inequality."""
-
-    text: str
-    """The whole, for algebra."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Based:
-    """A number in another base."""
-
-    digits: str
-    """Small letters, no leading zeros."""
-    base: str
-    """The subscript, decimal."""
-
-
-Node = Leaf | Words | Group | Matrix | Assignment | Range | Relation | Based
-
 _COMMAS = frozenset([",", ";"])
 _ORDERS = frozenset(["<", ">", r"\le", r"\ge"])
 _RELATIONS = _ORDERS | {"=", r"\ne", r"\approx", r"\equiv", r"\sim"}
-_MATRIX = re.compile(r"\\begin\{(?P<kind>[pbBvV]?matrix|array)\}(?:\{[lcr| ]*\})?(?P<body>.*)\\end\{(?P=kind)\}")
-_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
-_NAME = re.compile(
-    r"(?:[A-Za-z]|[A-Z]{2,3}|[A-Za-z]{4,}(?: [A-Za-z]+)*|\\[a-z]+|\\text\{[^{}]*\}"
-    r"|\\(?:mathbf|vec|overline|bar)\s*\{?\s*[A-Za-z]+\s*\}?|\\angle\s*[A-Z]+)"
-    r"(?:_(?:\w|\{[^{}]*\}))?'*(?:\^\{-1\})?(?:\s*\(\s*\w+(?:\s*,\s*\w+)*\s*\))?"
+_MATRIX = re.compile(
+    r"(?P<before>[^&]*?)\\begin\{(?P<kind>[pbBvV]?matrix|array)\}(?:\{[lcr| ]*\})?"
+    r"(?P<body>(?:(?!\\begin|\\end).)*)\\end\{(?P=kind)\}(?P<after>[^&]*)"
 )
-"""What may stand alone on one side of an equality: a variable, a segment, a word, a function of variables."""
+_CASES = re.compile(r"\\begin\{(?P<kind>cases|aligned|gathered)\}(?P<body>(?:(?!\\begin).)*)\\end\{(?P=kind)\}")
+_TEXT = re.compile(r"\\(?:text|operatorname)\s*\{([^{}]*)\}")
 _NOT_A_NUMBER = re.compile(r"[A-DF-HJ-Za-df-hj-z]")
-_LABEL = re.compile(r"\\text\s*\{[^{}]*\}\s*(?=[^\s^])")
-_BASED = re.compile(r"(?P<digits>[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*)_(?:\{\s*(?P<braced>\d+)\s*\}|(?P<bare>\d))")
+_LABEL = re.compile(r"\\text\s*\{[^{}]*\}\s*(?=[^\s^_])|(?:about|approximately|approx\.?|roughly|exactly)\s+(?=\S)")
+_BASE_NAMES = {
+    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
+    "ten": "10", "eleven": "11", "twelve": "12", "sixteen": "16",
+}  # fmt: skip
+_BASED = re.compile(
+    r"(?P<open>\(\s*)?(?P<digits>[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*)(?(open)\s*\))\s*"
+    r"(?:_(?P<bare>\d{1,2})|_(?P<braced>\{(?:[^{}]|\{[^{}]*\})*\}|\(\d+\)|\\text\{[^{}]*\})"
+    r"|(?P<words>\\text\s*\{\s*\(?\s*(?:in )?base[^{}]*\}\s*\d*|\(?\s*(?:in )?base [^{}]*))"
+)
+_BASE = re.compile(rf"\s*\(?\s*(?:in )?(?:base[\s-]*)?(?P<base>\d{{1,2}}|{'|'.join(_BASE_NAMES)})\s*\)?\s*")
+_CHOICE = re.compile(
+    r"(?:the )?(?:correct )?(?:option|choice|answer)\s*(?::|is)?\s*"
+    r"(?:\((?P<asked>[A-J])\)|(?P<named>[A-J])\b)[\s.:)]*(?P<more>.*)"
+    r"|(?:\((?P<bracketed>[A-J])\)|(?P<dotted>[A-J])\s*[.):](?=\s))\s*"
+    r"(?P<content>(?:[A-Za-z]{2}|\d|\$|\\(?:frac|sqrt|text)(?![A-Za-z])).*)",
+    re.IGNORECASE,
+)
 _CONJUNCTION = re.compile(r"(?:,\s*)?\\text\s*\{\s*,?\s*(?:and|or)\s*\}|(?:,\s*)?\b(?<!\\)(?:and|or)\b")
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])", re.ASCII)
 _PERCENT = re.compile(r"\s*(?:%|\bpercent\b|\\text\s*\{\s*(?:%|percent)\s*\})\s*$")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _PLAIN_WORDS = re.compile(r"[A-Za-z][A-Za-z'’\- ]*")
@@ -135,24 +75,28 @@ def read(text: str) -> Node:
 def _read(text: str, depth: int) -> Node:
     if depth >= MAX_DEPTH:
         return _leaf(text)
+    if (choice := _choice(text, depth)) is not None:
+        return choice
     if (words := _words(text)) is not None:
         return words
 
     # A number with separators of thousands is not a list.
     if read_number(split_unit(text)[0]) is None:
+        text = _join_thousands(text)
         pieces = [p for p in split_top(_CONJUNCTION.sub(",", text), _COMMAS) if p]
         if len(pieces) > 1:
             return _list(_parts(pieces, depth))
+    if match := _CASES.fullmatch(text):
+        rows = [row.replace("&", " ") for row in split_top(match["body"], frozenset([r"\\"])) if row]
+        return _list(_parts(rows, depth))
     if (relation := _relation(text, depth)) is not None:
         return relation
     pieces = split_top(text, frozenset([r"\cup"]))
     if len(pieces) > 1:
         return Group(kind="union", brackets="", parts=_parts(pieces, depth))
 
-    if match := _MATRIX.fullmatch(text):
-        rows = [split_top(row, frozenset(["&"])) for row in split_top(match["body"], frozenset([r"\\"])) if row]
-        cells = tuple(tuple(_read(cell, depth + 1) for cell in row) for row in rows)
-        return Matrix(text=text, determinant=match["kind"].lower() == "vmatrix", rows=cells)
+    if (matrix := _matrix(text, depth)) is not None:
+        return matrix
     if (brackets := outer_brackets(text)) is not None:
         bracketed = _bracketed(brackets, depth)
         if bracketed is not None:
@@ -163,13 +107,25 @@ def _read(text: str, depth: int) -> Node:
         return _interval("(", r"-\infty", r"\infty", ")", depth)
     if r"\pm" in tokens(text) or r"\mp" in tokens(text):
         return Group(kind="list", brackets="", parts=_parts([text], depth))
-    if match := _BASED.fullmatch(text):
-        return Based(digits=match["digits"].lstrip("0").lower() or "0", base=match["braced"] or match["bare"])
+    if (based := _based(text)) is not None:
+        return based
     if inside := _TEXT.fullmatch(text):
         return _read(inside[1].strip(), depth + 1)
     if (label := _LABEL.match(text)) and not qualifies(label[0]):
         return _read(text[label.end() :], depth + 1)
     return _leaf(text)
+
+
+def _choice(text: str, depth: int) -> Choice | None:
+    """A letter with what the option says, or with the word that calls it one."""
+    match = _CHOICE.fullmatch(" ".join(_TEXT.sub(r" \1 ", text).split()))
+    if match is None:
+        return None
+    letter = match["asked"] or match["named"] or match["bracketed"] or match["dotted"]
+    content = match["more"] if match["content"] is None else match["content"]
+    if not letter.isupper():
+        return None
+    return Choice(letter=letter, content=_read(content.strip(), depth + 1) if content.strip() else None)
 
 
 def _words(text: str) -> Words | None:
@@ -181,6 +137,14 @@ def _words(text: str) -> Words | None:
     words = _WORD.findall(plain)
     spelled = any(len(word) >= 4 and _VOWEL.search(word) for word in words) or len(words) >= 2
     return Words(text=" ".join(plain.split())) if spelled or (inside and words) else None
+
+
+def _join_thousands(text: str) -> str:
+    """Without separators of thousands, where every other comma has a blank after it and can be told from them."""
+    joined = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
+    if any(joined[position + 1 : position + 2] != " " for position, _ in find_top(joined, frozenset([","]))):
+        return text
+    return joined if outer_brackets(text) is None else text
 
 
 def _parts(pieces: list[str], depth: int) -> tuple[Node, ...]:
@@ -197,20 +161,81 @@ def _parts(pieces: list[str], depth: int) -> tuple[Node, ...]:
 
 
 def _list(parts: tuple[Node, ...]) -> Node:
-    """Parts in a row; inequalities in one variable, joined by `or`, are one set of values."""
+    """Parts in a row; inequalities in one variable are one set of values, values of several names one system."""
     ranges = [part for part in parts if isinstance(part, Range)]
     if len(ranges) == len(parts) and len({part.name for part in ranges}) == 1:
         union = Group(kind="union", brackets="", parts=tuple(part.values for part in ranges))
-        return Range(name=ranges[0].name, values=union)
-    return Group(kind="list", brackets="", parts=parts)
+        text = r" \text{ or } ".join(part.text for part in ranges)
+        return Range(text=text, name=ranges[0].name, values=union)
+    systems = _systems(parts)
+    if len(systems) == 1:
+        return systems[0]
+    return Group(kind="list", brackets="", parts=systems or parts)
+
+
+def _systems(parts: tuple[Node, ...]) -> tuple[Node, ...]:
+    """`x = 1, y = 2, x = 3, y = 4` as two systems; none where the parts do not give the same names again and again."""
+    found: list[dict[str, Node]] = []
+    for part in parts:
+        if not isinstance(part, Assignment) or not part.name or part.name.startswith("("):
+            return ()
+        if not found or part.name in found[-1]:
+            found.append({})
+        found[-1][part.name] = part.value
+    if len(found[0]) < 2 or any(system.keys() != found[0].keys() for system in found):
+        return ()
+    return tuple(System(values=dict(sorted(system.items()))) for system in found)
+
+
+def _matrix(text: str, depth: int) -> Matrix | None:
+    """Rows and columns; a factor before or a number after them is multiplied into the cells."""
+    match = _MATRIX.fullmatch(text)
+    if match is None:
+        return None
+    determinant = match["kind"].lower() == "vmatrix"
+    before, after = match["before"].strip(), match["after"].strip()
+    # Brackets around an array belong to it.
+    if (before[-1:], after[:1]) in (("(", ")"), ("[", "]")):
+        before, after = before[:-1].strip(), after[1:].strip()
+    factor = _factor(before, after)
+    if factor is None or (factor and determinant):
+        return None
+    rows = [split_top(row, frozenset(["&"])) for row in split_top(match["body"], frozenset([r"\\"])) if row]
+    cells = tuple(tuple(_read(factor.format(cell) if factor else cell, depth + 1) for cell in row) for row in rows)
+    return Matrix(text=text, determinant=determinant, rows=cells)
+
+
+def _factor(before: str, after: str) -> str | None:
+    """A pattern that multiplies a cell; empty for a matrix that stands alone, None where it is no plain multiple."""
+    before = re.sub(r"\s*(?:\\cdot|\\times|\*)$", "", before)
+    over = re.fullmatch(r"/\s*(\d+)|(?:\\cdot|\\times|\*)\s*([\d/]+)", after)
+    if after and over is None:
+        return None
+    if find_top(before.lstrip("-"), _RELATIONS | _COMMAS | {"+", "-", r"\cup"}) or not _is_balanced(before):
+        return None
+    pattern = "({})" if before or after else ""
+    if before:
+        multiplier = before if before != "-" else "-1"
+        pattern = f"({_escaped(multiplier)}) \\cdot {pattern}"
+    if over:
+        pattern = f"{pattern}/{over[1]}" if over[1] else f"{pattern} \\cdot ({over[2]})"
+    return pattern
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _is_balanced(text: str) -> bool:
+    return not text or outer_brackets(f"({text})") is not None
 
 
 def _bracketed(brackets: tuple[str, str, str], depth: int) -> Node | None:
     opening, inside, closing = brackets
     pieces = [piece for piece in split_top(inside, _COMMAS) if piece]
     if (opening, closing) == (r"\{", r"\}"):
-        condition = re.match(rf"(?P<name>{_NAME.pattern})\s*(?:\\mid|\||:)(?P<condition>.*)", inside)
-        if condition:
+        condition = re.match(r"(?P<name>[^:|]+?)\s*(?:\\mid|\||:)(?P<condition>.*)", inside)
+        if condition and is_name(condition["name"]):
             return _read(condition["condition"].strip(), depth + 1)
         return Group(kind="set", brackets="", parts=_parts(pieces, depth))
     if opening == "{" or closing == "}":
@@ -224,23 +249,45 @@ def _bracketed(brackets: tuple[str, str, str], depth: int) -> Node | None:
     return None
 
 
+def _based(text: str) -> Based | None:
+    r"""`4210_5`, `(4210)_{5}`, `4210_{\text{five}}`, `4210 \text{ (base 5)}`."""
+    match = _BASED.fullmatch(text)
+    if match is None:
+        return None
+    subscript = match["bare"] or match["braced"] or match["words"]
+    base = _BASE.fullmatch(re.sub(r"\\text|[{}]", " ", subscript).lower())
+    if base is None:
+        return None
+    digits = match["digits"].lstrip("0").lower() or "0"
+    return Based(digits=digits, base=_BASE_NAMES.get(base["base"], base["base"]))
+
+
 def _relation(text: str, depth: int) -> Node | None:
     member = find_top(text, frozenset([r"\in"]))
     if len(member) == 1:
         position, token = member[0]
         name, values = text[:position].strip(), text[position + len(token) :].strip()
-        return Range(name=name, values=_read(values, depth + 1)) if _NAME.fullmatch(name) else Relation(text=text)
+        if is_name(name):
+            return Range(text=text, name=normal_name(name), values=_read(values, depth + 1))
+        return Relation(text=text)
 
     signs = [token for _, token in find_top(text, _RELATIONS)]
     if not signs:
         return None
     sides = split_top(text, _RELATIONS)
+    if not sides[0] and signs[0] in ("=", r"\approx", r"\sim") and all(sides[1:]):
+        # The sign alone introduces the answer: `= 42`, `\approx 42`.
+        return _read(text[text.index(signs[0]) + len(signs[0]) :].strip(), depth + 1)
     if not all(sides):
         return Relation(text=text)
     if set(signs) <= {"=", r"\approx"}:
         return _equality(text, signs, sides, depth)
     if set(signs) <= _ORDERS:
         return _inequality(text, signs, sides, depth)
+    if signs == [r"\ne"] and is_name(sides[0]):
+        halves = (_interval("(", r"-\infty", sides[1], ")", depth), _interval("(", sides[1], r"\infty", ")", depth))
+        union = Group(kind="union", brackets="", parts=halves)
+        return Range(text=text, name=normal_name(sides[0]), values=union)
     return Relation(text=text)
 
 
@@ -248,17 +295,25 @@ def _equality(text: str, signs: list[str], sides: list[str], depth: int) -> Node
     # What follows a sign of approximation is a rounding of the answer, unless nothing but a name stands before it.
     if r"\approx" in signs:
         cut = signs.index(r"\approx") + 1
-        if cut > 1 or not _NAME.fullmatch(sides[0]):
+        if cut > 1 or not is_name(sides[0]):
             sides = sides[:cut]
     if len(sides) == 1:
         return _read(sides[0], depth + 1)
-    if len(sides) == 2 and _NAME.fullmatch(sides[1]) and not _NAME.fullmatch(sides[0]):
+    if len(sides) == 2 and is_name(sides[1]) and not is_name(sides[0]):
         sides.reverse()
-    named = _NAME.fullmatch(sides[0]) is not None
-    if named or not _NOT_A_NUMBER.search(re.sub(r"\\[A-Za-z]+", "", sides[0])):
-        name = "".join(tokens(sides[0])) if named else ""
+    if is_name(sides[0]):
+        names = names_of_tuple(sides[0])
+        name = f"({','.join(names)})" if names else normal_name(sides[0])
         return Assignment(text=text, name=name, value=_read(sides[-1], depth + 1))
+    # A calculation ends in its result; `7 = 11a + c` is an equation.
+    if not any(_NOT_A_NUMBER.search(_symbols(side)) for side in (sides[0], sides[-1])):
+        return Assignment(text=text, name="", value=_read(sides[-1], depth + 1))
     return Relation(text=text)
+
+
+def _symbols(text: str) -> str:
+    """A text without its unit, the words in it and the names of commands."""
+    return re.sub(r"\\[A-Za-z]+", "", _TEXT.sub(" ", split_unit(text)[0]))
 
 
 def _inequality(text: str, signs: list[str], sides: list[str], depth: int) -> Node:
@@ -268,14 +323,15 @@ def _inequality(text: str, signs: list[str], sides: list[str], depth: int) -> No
         signs, sides = [mirrored[sign] for sign in reversed(signs)], sides[::-1]
     if any(sign in (">", r"\ge") for sign in signs):
         return Relation(text=text)
-    if len(sides) == 2 and _NAME.fullmatch(sides[0]):
+    if len(sides) == 2 and is_name(sides[0]):
         sides, signs = [r"-\infty", *sides], ["<", *signs]
-    elif len(sides) == 2 and _NAME.fullmatch(sides[1]):
+    elif len(sides) == 2 and is_name(sides[1]):
         sides, signs = [*sides, r"\infty"], [*signs, "<"]
-    if len(sides) != 3 or not _NAME.fullmatch(sides[1]):
+    if len(sides) != 3 or not is_name(sides[1]):
         return Relation(text=text)
     opening, closing = "(" if signs[0] == "<" else "[", ")" if signs[1] == "<" else "]"
-    return Range(name=sides[1], values=_interval(opening, sides[0], sides[2], closing, depth))
+    values = _interval(opening, sides[0], sides[2], closing, depth)
+    return Range(text=text, name=normal_name(sides[1]), values=values)
 
 
 def _interval(opening: str, low: str, high: str, closing: str, depth: int) -> Group:
@@ -284,7 +340,10 @@ def _interval(opening: str, low: str, high: str, closing: str, depth: int) -> Gr
 
 
 def _leaf(text: str) -> Leaf:
+    if multiplied(text):
+        return Leaf(text=text, number=number_in(text), percent=False, unit=None)
     bare, unit = split_unit(text)
     percent = _PERCENT.search(text) is not None
     bare = _PERCENT.sub("", bare).removeprefix("+").strip()
-    return Leaf(text=bare, number=read_number(bare), percent=percent, unit=unit)
+    number = read_number(bare)
+    return Leaf(text=bare, number=exact_value(bare) if number is None else number, percent=percent, unit=unit)

@@ -55,6 +55,7 @@ _TRAILING_WORDS = re.compile(
 )
 _NUMBER_AND_WORDS = re.compile(r"(?P<number>\S.*?)\s+(?P<words>[A-Za-z]{3,}(?:\s[A-Za-z]+)*)")
 _FUNCTION = re.compile(r"\b(?:sin|cos|tan|cot|sec|csc|log|exp|mod|max|min|gcd|lcm)\b")
+_CALL = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _QUALIFIER = re.compile(r"\b(?:or|and|not|no|more|less|fewer|least|most|than|if|when|except)\b", re.IGNORECASE)
 _DEGREES = re.compile(r"\^\\circ\s*(?:(?:\\text\s*\{\s*)?[CF]\s*\}?)?$")
 
@@ -75,7 +76,8 @@ def split_unit(text: str) -> tuple[str, str | None]:
             return text[:start] + rest, name
         if text.endswith(symbol) and (rest := text.removesuffix(symbol).strip()):
             return rest, name
-    if (match := _DEGREES.search(text)) and text[: match.start()].strip():
+    # Degrees inside a function belong to its argument.
+    if (match := _DEGREES.search(text)) and text[: match.start()].strip() and not _CALL.search(text):
         return text[: match.start()].strip(), "degree"
     for pattern in (_TRAILING_TEXT, _TRAILING_WORDS):
         if (match := pattern.search(text)) and text[: match.start()].strip() and _may_be_unit(match[0]):
@@ -85,6 +87,11 @@ def split_unit(text: str) -> tuple[str, str | None]:
         if _may_be_unit(words) and not _FUNCTION.search(words):
             return match["number"], _canonical(words)
     return text, None
+
+
+def is_unit(word: str) -> bool:
+    """Whether a word is the name or abbreviation of a unit."""
+    return word.lower() in _CANONICAL
 
 
 def qualifies(words: str) -> bool:

@@ -21,6 +21,14 @@ from typing import Any
 
 MEMORY_BYTES = 2**30
 RECURSION = 2000
+DIGITS = 1000
+"""Two numbers made of roots, powers and elementary functions that agree in so many significant digits are equal.
+Significant ones: they count from the first that is not 0, so that two small numbers, or a small one and 0, differ."""
+FEW_DIGITS = 50
+"""Of everything else (sums, integrals, gamma functions, values at a point), where digits are expensive."""
+NEAR = 1e-10
+"""Relations whose sides differ by a smaller share of their values, but do differ, were taken for equal wrongly."""
+POINTS = ("0.7310585786300048792511592418218362743651446401650565192763659079", "2.3025850929940456840179914546843642")
 RELATION = re.compile(r"[=<>]|\\(?:le|ge|in|ne)(?![A-Za-z])")
 
 _FORBIDDEN = (
@@ -57,15 +65,82 @@ def main() -> None:
 
 
 def same_expression(a: str, b: str) -> bool:
-    """Whether two LaTeX expressions are equal; False where one cannot be parsed. Symmetric."""
+    """Whether two LaTeX expressions are equal; False where one cannot be parsed. Symmetric.
+
+    Constants are compared here, exactly or by significant digits. The rest is math-verify's, which takes what is small
+    for 0; so its yes counts only where the two do not differ at a point.
+    """
     from math_verify import verify
 
     first, second = (_parse(text) for text in sorted((a, b)))
     if not first or not second:
         return False
+    if (same := _same_value(first[0], second[0])) is not None:
+        return same
     # Of two relations it takes one as the pattern for the other, so that the order of the two can matter.
     pairs = [(first, second), (second, first)] if RELATION.search(a + b) else [(first, second)]
-    return any(verify(gold, answer, float_rounding=15, timeout_seconds=None) for gold, answer in pairs)
+    accepted = any(
+        verify(gold, answer, float_rounding=15, numeric_precision=FEW_DIGITS, timeout_seconds=None)
+        for gold, answer in pairs
+    )
+    return accepted and not _differ(first[0], second[0])
+
+
+def _same_value(a: Any, b: Any) -> bool | None:
+    """Whether two expressions are the same one, or the same number; None where that does not show, as for 1/0."""
+    from sympy import Expr, nan, zoo
+
+    if not (isinstance(a, Expr) and isinstance(b, Expr)):
+        return None
+    a, b = a.doit(), b.doit()
+    if a.has(nan, zoo) or b.has(nan, zoo):
+        return None
+    if a == b:
+        return True
+    if a.free_symbols or b.free_symbols:
+        return None
+    return False if a.is_Rational and b.is_Rational else _vanishes(a - b, {})
+
+
+def _differ(a: Any, b: Any) -> bool:
+    """Whether two expressions have different values at a point, or two relations nearly but not quite equal ones."""
+    from sympy import Expr, Float, MatrixBase
+    from sympy.core.relational import Relational
+
+    if isinstance(a, MatrixBase) and isinstance(b, MatrixBase) and a.shape == b.shape:
+        return any(_differ(x, y) for x, y in zip(a.flat(), b.flat(), strict=True))
+    if not a.free_symbols or a.free_symbols != b.free_symbols:
+        return _same_value(a, b) is False
+    names = sorted(a.free_symbols, key=str)
+    for point in POINTS:
+        values = {name: Float(point, FEW_DIGITS) / (index + 1) for index, name in enumerate(names)}
+        if isinstance(a, Relational) and isinstance(b, Relational):
+            x, y = a.lhs - a.rhs, b.lhs - b.rhs
+            if any(_vanishes(d, values) is False and _is_small(d, x, values) for d in (x - y, x + y)):
+                return True
+        elif isinstance(a, Expr) and isinstance(b, Expr) and _vanishes(a.doit() - b.doit(), values) is False:
+            return True
+    return False
+
+
+def _is_small(difference: Any, value: Any, values: dict[Any, Any]) -> bool:
+    """Whether a difference of values is a vanishing share of them."""
+    return bool(abs(difference.evalf(15, subs=values)) < NEAR * abs(value.evalf(15, subs=values)))
+
+
+def _vanishes(difference: Any, values: dict[Any, Any]) -> bool | None:
+    """Whether a difference is 0 to all digits of what was subtracted; None where it has no finite value."""
+    from sympy import Function, Integral, Product, Sum, exp, log
+    from sympy.functions.elementary.trigonometric import InverseTrigonometricFunction, TrigonometricFunction
+
+    elementary = (exp, log, TrigonometricFunction, InverseTrigonometricFunction)
+    costly = [part for part in difference.atoms(Function, Sum, Product, Integral) if not isinstance(part, elementary)]
+    value = difference.evalf(15, subs=values, maxn=FEW_DIGITS if values or costly else DIGITS)
+    parts = value.as_real_imag()
+    if not all(part.is_Rational or (part.is_Float and part.is_finite) for part in parts):
+        return None
+    # A part of which no digit could be found, however many were computed, has one bit of precision.
+    return all(part == 0 or (part.is_Float and part._prec == 1) for part in parts)
 
 
 def _parse(text: str) -> list[Any]:

@@ -22,7 +22,7 @@ from flexeval.runs.grading import graded
 from flexeval.runs.target import write_target
 from flexeval.tasks import Task
 from flexeval.tasks.data import Row, read_json_lines
-from flexeval.tasks.task import GradesAnyTarget, grade_of, problems_of
+from flexeval.tasks.task import GradesAnyTarget, HasPublishedGrader, grade_of, problems_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,19 @@ def grade_completions(completions: Sequence[Completion], task: Task) -> list[Gra
     return [GradedCompletion(completion=completion, grade=grade) for completion, grade in verdicts]
 
 
+def grade_as_published(completions: Sequence[Completion], task: Task) -> list[Grade]:
+    """The verdicts by the rules under which numbers were published, in the order of the completions.
+
+    Raises:
+        InputError: a task of which no such rules are known.
+    """
+    if not isinstance(task, HasPublishedGrader):
+        raise InputError(f"no published numbers of task {task.name!r} are known; leave out --grader paper")
+    grader = task
+    verdicts = graded(completions, lambda completion: grader.grade_as_published(completion.problem, completion.text))
+    return [grade for _, grade in verdicts]
+
+
 def completion_counts(completions: Sequence[GradedCompletion]) -> pd.DataFrame:
     """One row a problem, in the order of the file: problem_id, n completions, c correct ones."""
     rows = [(graded.completion.problem.id, graded.grade.correct) for graded in completions]
@@ -73,12 +86,18 @@ def completion_counts(completions: Sequence[GradedCompletion]) -> pd.DataFrame:
     return counts.reset_index()
 
 
-def write_graded(path: Path, completions: Sequence[GradedCompletion]) -> None:
+def write_graded(path: Path, completions: Sequence[GradedCompletion], published: Sequence[Grade] | None = None) -> None:
     """Write one line a completion: question, target, extracted, rule, correct, error.
+
+    Args:
+        path: the file.
+        completions: with their verdicts.
+        published: the verdicts by the published rules; adds paper_extracted and paper_correct.
 
     Raises:
         OSError: it could not be written; an old file is untouched.
     """
+    papers: Sequence[Grade | None] = [None] * len(completions) if published is None else published
     lines = [
         to_json(
             {
@@ -88,9 +107,10 @@ def write_graded(path: Path, completions: Sequence[GradedCompletion]) -> None:
                 "rule": graded.grade.rule,
                 "correct": graded.grade.correct,
                 "error": graded.grade.error,
+                **({} if paper is None else {"paper_extracted": paper.extracted, "paper_correct": paper.correct}),
             }
         )
-        for graded in completions
+        for graded, paper in zip(completions, papers, strict=True)
     ]
     write_target(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 

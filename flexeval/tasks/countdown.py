@@ -14,6 +14,7 @@ from typing import ClassVar
 from flexeval.errors import InputError
 from flexeval.grading.answers import extract_answer
 from flexeval.grading.arithmetic import Expression, read_expression
+from flexeval.grading.published import countdown_as_published
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.drawing import Draw, Split, split_of
 from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
@@ -94,6 +95,10 @@ class Countdown:
             rule=rule,
             error=None if read else "the answer is not an arithmetic expression",
         )
+
+    def grade_as_published(self, problem: Problem, text: str) -> Grade:
+        """The verdict by the rules under which numbers were published."""
+        return countdown_as_published(text, problem.metadata["numbers"], problem.metadata["goal"])
 
 
 def _solves(expression: Expression, problem: Problem) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from flexeval.errors import InputError
 from flexeval.grading.mathematics import grade_number
 from flexeval.grading.numerals import read_number
+from flexeval.grading.published import number_as_published
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, Row, read_benchmark
 from flexeval.tasks.prompts import BARE, D1_GSM8K, STEP_BY_STEP, PromptTemplate, find_template
@@ -65,6 +66,10 @@ class GSM8K:
     def grade(self, problem: Problem, text: str) -> Grade:
         """Whether the completion's number equals the reference, exactly."""
         return grade_number(text, problem.target)
+
+    def grade_as_published(self, problem: Problem, text: str) -> Grade:
+        """The verdict by the rules under which numbers were published."""
+        return number_as_published(text, problem.target)
 
     @property
     def _benchmark(self) -> Benchmark:

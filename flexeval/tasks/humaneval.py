@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from flexeval.grading.programs import grade_program
+from flexeval.grading.published import program_as_published
 from flexeval.grading.sandbox import Isolation, shared_sandbox
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, read_benchmark
@@ -93,6 +94,10 @@ class HumanEval:
     def grade(self, problem: Problem, text: str) -> Grade:
         """Whether the program in the completion passes the upstream tests, in the sandbox."""
         return grade_program(problem, text, benchmark="humaneval")
+
+    def grade_as_published(self, problem: Problem, text: str) -> Grade:
+        """The verdict by the rules under which numbers were published."""
+        return program_as_published(problem, text, benchmark="humaneval")
 
     def isolation(self) -> Isolation:
         """What confines the programs on this machine. Raises InputError where nothing would."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from flexeval.grading.mathematics import grade_expression
+from flexeval.grading.published import expression_as_published
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, read_benchmark
 from flexeval.tasks.prompts import BARE, D1_MATH, JUSTGRPO_MATH, STEP_BY_STEP, PromptTemplate, find_template
@@ -75,3 +76,7 @@ class Math500:
     def grade(self, problem: Problem, text: str) -> Grade:
         """Whether the completion's answer is the reference answer, by shape, exact numbers and algebra."""
         return grade_expression(text, problem.target)
+
+    def grade_as_published(self, problem: Problem, text: str) -> Grade:
+        """The verdict by the rules under which numbers were published."""
+        return expression_as_published(text, problem.target)

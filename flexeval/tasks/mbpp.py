@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 
 from flexeval.errors import InputError
 from flexeval.grading.programs import grade_program
+from flexeval.grading.published import program_as_published
 from flexeval.grading.sandbox import Isolation, shared_sandbox
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.data import Benchmark, Row, read_benchmark
@@ -100,6 +101,10 @@ class MBPP:
     def grade(self, problem: Problem, text: str) -> Grade:
         """Whether the program in the completion passes the upstream tests, in the sandbox."""
         return grade_program(problem, text, benchmark="mbpp")
+
+    def grade_as_published(self, problem: Problem, text: str) -> Grade:
+        """The verdict by the rules under which numbers were published."""
+        return program_as_published(problem, text, benchmark="mbpp")
 
     def isolation(self) -> Isolation:
         """What confines the programs on this machine. Raises InputError where nothing would."""

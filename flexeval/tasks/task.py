@@ -50,6 +50,15 @@ class GradesAnyTarget(Protocol):
 
 
 @runtime_checkable
+class HasPublishedGrader(Protocol):
+    """A task that also knows by which rules published numbers were graded; see `flexeval.grading.published`."""
+
+    def grade_as_published(self, problem: Problem, text: str) -> Grade:
+        """The verdict by these rules; never raises for any text. May be called from several threads."""
+        ...
+
+
+@runtime_checkable
 class HasTemplate(Protocol):
     """A task whose wording is its parameter `template`.
 

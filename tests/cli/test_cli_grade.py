@@ -49,3 +49,26 @@ def test_a_task_that_does_not_fit_the_run_is_refused(
     line = refused("grade", str(config.parent), "--task", "countdown")
     assert "is of task 'word-problems', not 'countdown'" in line
     assert main(["grade", str(config.parent), "--task", "word_problems"]) == 0
+
+
+def test_the_rules_of_published_numbers_change_no_run(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["passk", "--task", "countdown:size=4", "--limit", "2", "--num-samples", "2", "--gen-length", "8"]) == 0
+    (config,) = Path("runs").rglob("config.json")
+    folder = config.parent
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    capsys.readouterr()
+    assert main(["grade", str(folder), "--grader", "paper"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{folder}: 0 of 4 correct as stored, and unchanged" in printed
+    assert "by the rules of published numbers 0.00 %: 0 of 4 correct" in printed
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_task_without_published_numbers_has_no_such_rules(
+    bigram: list[str], refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["passk", "--limit", "1", "--num-samples", "1", "--gen-length", "8"]) == 0
+    (config,) = Path("runs").rglob("config.json")
+    capsys.readouterr()
+    line = refused("grade", str(config.parent), "--grader", "paper")
+    assert "no published numbers of task 'word-problems' are known; leave out --grader paper" in line

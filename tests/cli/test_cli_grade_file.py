@@ -156,9 +156,29 @@ def test_one_question_with_two_targets(refused: Refused) -> None:
     assert "line 2: the target is '8', but '7' on an earlier line" in message
 
 
+def test_the_rules_of_published_numbers_next_to_ours(grade: Grade) -> None:
+    write(
+        "answers.jsonl",
+        {"question": PENS, "completion": r"\boxed{\frac{14}{2}}"},
+        {"question": EGGS, "completion": r"\boxed{14}, not \boxed{13}"},
+        {"question": EGGS, "completion": r"\boxed{14}"},
+    )
+    printed = grade("answers.jsonl", "--grader", "paper", "--out", "graded.jsonl")
+    assert "accuracy 66.67 %: 2 of 3" in printed
+    assert "by the rules of published numbers 66.67 %: 2 of 3 correct; 1 by ours alone, 1 by theirs alone" in printed
+    rows = [json.loads(line) for line in Path("graded.jsonl").read_text().splitlines()]
+    assert [row["correct"] for row in rows] == [True, False, True]
+    assert [(row["paper_correct"], row["paper_extracted"]) for row in rows] == [
+        (False, "14"),
+        (True, "14"),
+        (True, "14"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["answers.jsonl", "--task", "gsm8k", "--grader", "papr"], "unknown grader: 'papr'. Did you mean 'paper'?"),
         (["answers.jsonl"], "say which task they answer"),
         (["missing.jsonl", "--task", "gsm8k"], "cannot read 'missing.jsonl'"),
         (["empty.jsonl", "--task", "gsm8k"], "'empty.jsonl' is empty"),

@@ -35,17 +35,37 @@ from flexeval.grading.answers import before_end_token, extract_answer
         (r"<answer>\boxed{8</answer>", "8", "answer-tag"),
         ("\\boxed{\\frac{1}{2}\n so", r"\frac{1}{2}", "open-boxed"),
         (r"\boxed{12 <answer>", "12", "open-boxed"),
+        (r"\boxed 42", "42", "boxed"),
+        (r"so $\boxed 42$.", "42", "boxed"),
+        (r"\boxed42, as asked", "42", "boxed"),
+        (r"\boxed\frac{1}{2}", r"\frac{1}{2}", "boxed"),
+        (r"\boxed -3 \text{ cm} because", r"-3 \text{ cm}", "boxed"),
+        (r"\boxed{\boxed 42}", "42", "boxed"),
+        (r"\boxed{3}, \boxed{-1}", "3, -1", "boxed"),
+        (r"$\boxed{3}$ and $\boxed{-1}$.", "3, -1", "boxed"),
+        (r"\boxed{-2} \quad \text{and} \quad \boxed{1}", "-2, 1", "boxed"),
+        (r"\boxed{1}\boxed{2} or \boxed 3", "1, 2, 3", "boxed"),
+        (r"x = \boxed{2}, y = \boxed{4}", "x = 2, y = 4", "boxed"),
+        (r"x = \boxed{2}", "2", "boxed"),
+        (r"\boxed{5}, \boxed{5}", "5", "boxed"),
+        (r"\boxed{3}. So \boxed{5}", "5", "boxed"),
+        ("\\boxed{3}\n\n\\boxed{5}", "5", "boxed"),
+        (r"\boxed{3} no \boxed{5}", "5", "boxed"),
+        ("\\boxed{18}\n\nQuestion: How many?\n\\boxed{7}", "18", "boxed"),
+        ("Question: How many?\n\\boxed{7}", "7", "boxed"),
+        ("\\boxed{18}\nUser: And then?\n\\boxed{7}", "18", "boxed"),
     ],
 )
 def test_rules(completion: str, text: str, rule: str) -> None:
-    for last_number in (False, True):
-        extraction = extract_answer(completion, last_number=last_number)
+    for numeric in (False, True):
+        extraction = extract_answer(completion, numeric=numeric)
         assert extraction is not None
         assert (extraction.text, extraction.rule) == (text, rule)
 
 
 @pytest.mark.parametrize(
-    "completion", ["", "the answer is 5", "unboxed{5}", r"\boxed{}", r"\boxed{ \ldots }", "<answer>"]
+    "completion",
+    ["", "the answer is 5", "unboxed{5}", r"\boxed{}", r"\boxed{ \ldots }", "<answer>", r"in \boxed format", "#### 5"],
 )
 def test_without_a_marked_answer_there_is_none(completion: str) -> None:
     assert extract_answer(completion) is None
@@ -60,12 +80,37 @@ def test_without_a_marked_answer_there_is_none(completion: str) -> None:
         ("that is 1/2 of it", "1/2"),
         ("x1 is not a number, 7 is; y2 is not", "7"),
         (r"\boxed{} 32", "32"),
+        ("it is ４２", "42"),
+        ("The answer is 18.\n\nQuestion: Tom has 3. The answer is 7", "18"),
+        ("There are 3 kinds.\nQuestion: how many apples? It is 7", "7"),
+        ("#### Step 1\nso 7", "7"),
+        ("#### 1. First\nso 7", "7"),
     ],
 )
 def test_the_last_number_where_asked_for(completion: str, number: str) -> None:
-    extraction = extract_answer(completion, last_number=True)
+    extraction = extract_answer(completion, numeric=True)
     assert extraction is not None
     assert (extraction.text, extraction.rule) == (number, "last-number")
+    assert extract_answer(completion) is None
+
+
+@pytest.mark.parametrize(
+    ("completion", "number"),
+    [
+        ("2 + 16 = 18\n#### 18", "18"),
+        ("#### 18\n\nQuestion: Tom has 3 pears. #### 7", "18"),
+        ("#### 18 Question: Tom has 3 pears. #### 7", "18"),
+        ("#### 18\n\nTom has 3 pears.\n#### 7", "18"),
+        ("#### $1,800", "$1,800"),
+        ("#### -5", "-5"),
+        ("#### 18 dollars", "18 dollars"),
+        ("#### 18 Tom has 3 pears", "18"),
+    ],
+)
+def test_the_mark_of_gsm8k_where_numbers_are_asked_for(completion: str, number: str) -> None:
+    extraction = extract_answer(completion, numeric=True)
+    assert extraction is not None
+    assert (extraction.text, extraction.rule) == (number, "mark")
     assert extract_answer(completion) is None
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import math
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexeval.grading.arithmetic import MAX_LENGTH, read_expression
+from flexeval.grading.arithmetic import MAX_LENGTH, exact_value, read_expression
+from flexeval.grading.latex import clean
 
 expressions = st.recursive(
     st.integers(0, 99).map(str),
@@ -69,3 +71,40 @@ def test_latex_spellings() -> None:
 )  # fmt: skip
 def test_what_is_not_an_expression(text: str) -> None:
     assert read_expression(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"\frac{1}{2^{98}}", Fraction(1, 2**98)), (r"\frac{1}{19!}", Fraction(1, math.factorial(19))),
+        (r"\frac{2^{100}+1}{3\cdot 2^{101}}", Fraction(2**100 + 1, 3 * 2**101)), ("5!", 120), (r"\binom52", 10),
+        ("3(2+1)", 9), ("(1+2)(3+4)", 21), ("-2^2", -4), ("(-2)^3", -8), ("2^{-3}", Fraction(1, 8)),
+        ("2^-3", Fraction(1, 8)), (r"(\frac12)^{3}", Fraction(1, 8)), (r"\sqrt{16}", 4), (r"\sqrt4\sqrt9", 6),
+        (r"\sqrt[3]{-8}", -2), (r"\sqrt{\frac{9}{4}}", Fraction(3, 2)), ("8^{2/3}", 4), ("|-5|", 5), ("1,234+1", 1235),
+        (".5*4", 2), ("(-1)^{1000000001}", -1), ("1^{99999999999}", 1), ("0^{5}", 0),
+    ],
+)  # fmt: skip
+def test_exact_values(text: str, value: Fraction | int) -> None:
+    assert exact_value(clean(text)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "7 2", r"\sqrt{2}", r"\sqrt{-4}", "(-8)^{1/3}", "0^0", "1/0", "0^{-1}", "5!!", "(-3)!", "2.5!", "12 (3)",
+     "2(", "3+", r"2\frac{1}{2}", r"\binom{2}{5}", "10^{10^{10}}", "99999!", "((9!)!)!", "(" * 40 + "1" + ")" * 40,
+     "9" * 501, "((((9^9)^9)^9)^9)^9", r"\sqrt[1000]{2}", "__import__('os')", "٣"],
+)  # fmt: skip
+def test_what_has_no_exact_value(text: str) -> None:
+    assert exact_value(clean(text)) is None
+
+
+@given(st.fractions(max_denominator=99).filter(bool), st.integers(-30, 30), st.integers(1, 6))
+def test_a_root_undoes_a_power(base: Fraction, power: int, index: int) -> None:
+    assert exact_value(f"({base})^{{{power}}}") == base**power
+    assert exact_value(f"\\sqrt[{index}]{{({abs(base)})^{{{index}}}}}") == abs(base)
+
+
+@given(expressions)
+def test_the_larger_grammar_agrees_with_the_smaller(text: str) -> None:
+    read = read_expression(text)
+    assert exact_value(text) == (read.value if read else None)

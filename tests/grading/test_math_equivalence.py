@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flexeval.grading.equivalence import equivalent
 from flexeval.grading.mathematics import same_answer
 from flexeval.grading.workers import MathWorkers
 
@@ -95,6 +96,80 @@ SAME = [
     (r"\frac{1}{i}", "-i", "and its inverse"),
     ("½", "0.5", "a fraction as one character"),
     ("−3", "-3", "a typographic minus"),
+    (r"\text{proj}_{\mathbf b}\mathbf a = \begin{pmatrix}1\\2\end{pmatrix}", "(1,2)", "a vector and its name"),
+    (r"\operatorname{proj}_\mathbf{b} \mathbf{a} = (1,2)", r"\text{proj}_{\mathbf b}\mathbf a = (1,2)", "one name"),
+    (r"|AB|=1", "1", "a length and its name"),
+    (r"|\overrightarrow{AB}| = 5", "5", "another length"),
+    (r"\|\mathbf{v}\|=\sqrt{14}", r"\sqrt{14}", "a norm"),
+    (r"\mathbf{a}\cdot\mathbf{b}=3", "3", "a product of vectors is one number"),
+    (r"m\angle A=90^\circ", r"90^\circ", "an angle and its name"),
+    (r"\measuredangle ABC=30^\circ", r"m\angle ABC=30", "one angle"),
+    (r"\angle A = 40^\circ, \angle B=60^\circ", r"40^\circ, 60^\circ", "two angles"),
+    (r"\frac{NO}{BO}=\frac{1}{\sqrt6}", r"\frac{1}{\sqrt6}", "a ratio of lengths"),
+    ("S_{MBCN}:S=7:32", "7:32", "a ratio of areas"),
+    ("[ABC]=12", "12", "an area"),
+    (r"\sin A=\frac35", r"\frac35", "a function of an angle"),
+    ("P(X=2)=0.3", "0.3", "a probability"),
+    ("f(-1)=5", "5", "a function at a point"),
+    (r"\det A = 5", "5", "a determinant"),
+    ("(x,y)=(2,4)", "(2,4)", "coordinates and their names"),
+    ("x=2, y=4", "(2,4)", "coordinates one by one"),
+    ("y=4, x=2", "(2,4)", "in the order of the names"),
+    ("(x,y)=(2,4)", "x=2 and y=4", "together or one by one"),
+    ("x=2, y=4", "y=4, x=2", "named values have no order"),
+    ("AB=4,CD=5", "4,5", "names left out"),
+    (r"\begin{cases}x=2\\y=4\end{cases}", "(2,4)", "in a brace"),
+    ("p=5,q=2;p=7,q=2", "(5,2),(7,2)", "two pairs"),
+    (r"(x, y) = (5, 8) \quad \text{and} \quad (8, 5)", "(5,8),(8,5)", "a name for both"),
+    ("x <= 0", r"(-\infty,0]", "relations in plain text"),
+    ("-2<=x<=7", "[-2,7]", "on both sides"),
+    ("x >= 5", r"x \geq 5", "the other way"),
+    ("x < 1", "-x > -1", "an inequality multiplied by -1"),
+    (r"x \ne 2", r"(-\infty,2)\cup(2,\infty)", "all but one number"),
+    (r"2\begin{pmatrix}1\\2\end{pmatrix}", "(2,4)", "a factor before a vector"),
+    (r"-\begin{bmatrix}1\\2\end{bmatrix}", r"\begin{pmatrix}-1\\-2\end{pmatrix}", "a sign before one"),
+    (r"\frac{1}{3}\begin{pmatrix}1 & 2\\3 & 4\end{pmatrix}", r"\begin{pmatrix}1/3&2/3\\1&4/3\end{pmatrix}", "a matrix"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}/2", r"(\frac12, 1)", "a divisor behind"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}+\begin{pmatrix}5\\6\end{pmatrix}",
+     r"\begin{pmatrix}6\\8\end{pmatrix}", "a sum of vectors"),
+    (r"\text{(C) Plane}", r"\text{(C)}", "a choice with what it says"),
+    (r"\text{(C) Plane}", r"\text{plane}", "and the other way"),
+    (r"\textbf{(C)}\ 12", "12", "what a choice says may be a number"),
+    (r"\text{Option C}", r"\text{(C)}", "a choice called so"),
+    ("C. Plane", "C", "with a point"),
+    (r"\text{Evelyn.}", r"\text{Evelyn}", "a point inside TeX's text"),
+    (r"\mathbf{Evelyn}", r"\text{Evelyn}", "a bold name"),
+    (r"\boldsymbol{x=5}", "5", "a bold equation"),
+    (r"\underline{42}", "42", "underlined"),
+    ("(4210)_5", "4210_{5}", "digits in brackets"),
+    ("4210_{(5)}", "4210_{5}", "a base in brackets"),
+    (r"4210_{\text{five}}", "4210_5", "a base in words"),
+    (r"4210 \text{ (base 5)}", "4210_5", "a base behind the number"),
+    (r"\color{red}{42}", "42", "colours mean nothing"),
+    (r"\textcolor{blue}{x=42}", "42", "here too"),
+    (r"\approx 42", "42", "a sign that introduces the answer"),
+    ("= 42", "42", "another one"),
+    ("about 42", "42", "a word that does"),
+    ("－４２", "-42", "full-width characters"),
+    ("（１，２）", "(1,2)", "full-width brackets and comma"),
+    ("𝟒𝟐", "42", "digits of mathematical type"),
+    ("x⁴", "x^4", "a raised digit"),
+    ("-⅔", r"-\frac{2}{3}", "a fraction as one character"),
+    ("θ", r"\theta", "a Greek letter as one character"),
+    (r"\\frac{1}{2}", "0.5", "backslashes doubled by a program"),
+    ("x = 12,000", "12000", "thousands in an equation"),
+    (r"3 + 12{,}000 = 12{,}003", "12003", "thousands in a calculation"),
+    ("3{,}5", "3.5", "a decimal comma"),
+    (r"\sqrt[3]{-8}", "-2", "the real root"),
+    (r"\cos 60^\circ", r"\frac12", "degrees in a function"),
+    (r"\frac{2^{100}+1}{2^{100}}", r"1+2^{-100}", "exactly"),
+    (r"\frac{\pi}{2^{98}}", r"\pi\cdot 2^{-98}", "small, irrational and equal"),
+    ("i^{10}", "-1", "powers of the imaginary unit"),
+    (r"k\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}k\\2k\end{pmatrix}", "a factor with a letter"),
+    (r"\text{The answer is (B)}", "B", "a choice in a sentence"),
+    (r"0.1\overline{6}", r"\frac{1}{6}", "a repeating decimal is a fraction"),
+    (r"5\text{ million}", "5000000", "a word for a power of ten"),
+    (r"\sqrt{3+2\sqrt2}", r"1+\sqrt2", "nested roots"),
 ]  # fmt: skip
 
 DIFFERENT = [
@@ -149,6 +224,53 @@ DIFFERENT = [
     ("", "", "nothing answers nothing"),
     (r"\frac{1}{0}", r"\frac{2}{0}", "not numbers"),
     (r"2\sqrt", "2", "unfinished TeX"),
+    (r"\frac{1}{2^{98}}", r"\frac{1}{2^{99}}", "small numbers differ by a factor"),
+    (r"\frac{1}{19!}", r"\frac{1}{20!}", "here by 20"),
+    (r"\frac{1}{2004!}", r"\frac{1}{2006!}", "and here by millions"),
+    (r"\frac{1}{3\cdot 2^{101}}", r"\frac{2^{100}+1}{3\cdot 2^{101}}", "about 0 is not about 1/6"),
+    ("10^{-20}", "0", "small is not nothing"),
+    ("5 million", "5", "a word for a power of ten is no unit"),
+    ("i^2", "i", "a power of the imaginary unit"),
+    ("12:00", "1:00", "times of the day"),
+    (r"0.\overline{3}", "0.3", "a bar over digits"),
+    ("e^{-100}", "e^{-101}", "small and irrational"),
+    ("e^{-100}", "0", "nor is that nothing"),
+    (r"\frac{\pi}{2^{98}}", r"\frac{\pi}{2^{99}}", "a half of it"),
+    (r"\pi\cdot 10^{30}", r"\pi\cdot 10^{30}+1", "large numbers that differ by 1"),
+    (r"\sqrt{2^{400}+1}", "2^{200}", "a root that is nearly whole"),
+    ("x+2^{-98}", "x+2^{-99}", "small terms beside a variable"),
+    (r"\frac{x}{10^{20}}", r"\frac{x}{10^{21}}", "small factors beside one"),
+    ("x^2+y^2=2^{-98}", "x^2+y^2=2^{-99}", "circles of different size"),
+    ("(2^{-98},1)", "(2^{-99},1)", "in coordinates"),
+    (r"\begin{pmatrix}e^{-98}\\1\end{pmatrix}", r"\begin{pmatrix}e^{-99}\\1\end{pmatrix}", "in vectors"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}x+\begin{pmatrix}e^{-98}\\1\end{pmatrix}",
+     r"\begin{pmatrix}1\\2\end{pmatrix}x+\begin{pmatrix}e^{-99}\\1\end{pmatrix}", "and in lines"),
+    ("11a+c", "7 = 11a+c", "an equation is not its right-hand side, whatever stands on the left"),
+    ("x+y", "5=x+y", "here too"),
+    ("a+b=5", "5", "a sum of unknowns is no name"),
+    ("x^2=4", "4", "nor a power"),
+    ("2x=4", "4", "nor a multiple"),
+    ("x(x+1)=6", "6", "nor a product that looks like a function"),
+    (r"\frac{x}{2}=3", "3", "nor a half"),
+    ("|x|=1", "1", "x may be -1"),
+    ("x=2,y=4", "(4,2)", "the order of the names counts"),
+    ("(y,x)=(2,4)", "(x,y)=(2,4)", "named the other way round"),
+    ("x=2,y=4", "x=2,y=5", "one value is another"),
+    ("x=2,y=4", "2", "one value is missing"),
+    ("x <= 0", r"(-\infty,0)", "the end belongs to it"),
+    ("x >= 5", "x <= 5", "the other side"),
+    (r"x \ne 2", "x < 2", "half of it"),
+    (r"2\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}", "the factor counts"),
+    (r"2\begin{vmatrix}1&2\\3&4\end{vmatrix}", r"\begin{vmatrix}2&4\\6&8\end{vmatrix}", "of a determinant, one row"),
+    (r"\text{(C) Plane}", r"\text{(D)}", "another choice"),
+    (r"\text{Option C}", r"\text{Option D}", "here too"),
+    (r"(A) \cup (B)", "A", "not a choice"),
+    ("(4210)_5", "(4210)_6", "another base"),
+    (r"\approx 42", "43", "another number"),
+    (r"\approx 3.14", r"\pi", "a rounded value alone"),
+    ("3, -1", "-1", "one solution of two"),
+    (r"\tan 45^\circ", r"\tan 45", "degrees are not radians in functions either"),
+    ("1,234", "(1,234)", "a point is not a number"),
     (r"\text{No solutions}", r"3 \pm 2 \sqrt{2}", "words against numbers"),
 ]  # fmt: skip
 
@@ -190,3 +312,18 @@ def test_no_power_of_ten_is_forgiven(x: object, factor: int) -> None:
     scaled = x * factor  # type: ignore[operator]
     assert not same_answer(f"{x}", f"{scaled}")[0]
     assert not same_answer(f"{scaled}", f"{x}")[0]
+
+
+def test_what_is_rational_is_decided_without_algebra() -> None:
+    def symbolic(a: str, b: str) -> bool:
+        raise AssertionError("not needed")
+
+    for a, b in [("5!", "120"), (r"\sqrt{16}+1", "5"), (r"\binom{5}{2}", "10")]:
+        assert equivalent(a, b, symbolic)
+        assert not equivalent(a, f"{b}+2^{{-99}}", symbolic)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_powers_are_told_apart_whatever_their_size(x: int, y: int) -> None:
+    assert same_answer(f"\\frac{{1}}{{2^{{{x}}}}}", f"2^{{-{y}}}")[0] == (x == y)

@@ -56,6 +56,17 @@ TEXTS = {
     "surrogates": "\ud83d\ud83d",
     "zero bytes": "\x00" * 100,
     "bars": "|" * 1900,
+    "bare boxes": r"\boxed 1, " * 10_000,
+    "boxes side by side": r"\boxed{1} and " * 10_000,
+    "questions": "\nQuestion: 5 = 6" * 10_000,
+    "marks": "#### 5\n" * 10_000,
+    "bold": r"\mathbf{" * 200 + "x" + "}" * 200,
+    "names": r"\mathbf a\cdot " * 130,
+    "calls": "f(" * 900,
+    "subscripts": "x_{" * 600,
+    "factorials": "+".join(["2999!"] * 80),
+    "powers": "2^" * 900,
+    "arrays": r"\begin{pmatrix}1\end{pmatrix}" * 60,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexeval.grading.numerals import number_in, read_number
+from flexeval.grading.numerals import read_number
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,3 @@ def test_every_fraction_is_read_back(value: Fraction) -> None:
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9))
 def test_every_decimal_is_read_back(value: object) -> None:
     assert read_number(f"{value}") == read_number(f"{value:,}") == Fraction(str(value))
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        (r"\$18", 18), ("$1,200.50 dollars", Fraction(2401, 2)), (r"18\%", 18), ("x = 5", 5), ("16 - 3 - 4 = 9", 9),
-        ("5 changes/day", 5), ("2:00 pm", 2), (r"\frac{2}{3} \text{ dollars}", Fraction(2, 3)),
-        ("1 1/2 cups", Fraction(3, 2)),
-        (r"-\frac{2}{3} cups", Fraction(-2, 3)), (r"360\text{ hours} hours.", 360), ("Box C is 2 dollars more", 2),
-        ("86, 42", None), ("2:30", None), ("12-5", None), ("none", None), ("", None), ("10^2", None), ("1/0", None),
-        ("9" * 5000, None), ("x_1", None),
-    ],
-)  # fmt: skip
-def test_the_one_number_of_a_short_answer(text: str, value: Fraction | int | None) -> None:
-    assert number_in(text) == value

@@ -106,11 +106,103 @@ def test_what_a_body_continues_is_the_prompt_as_it_is() -> None:
     assert ast.dump(ast.parse(str(found.program))) == ast.dump(ast.parse(PROMPT + BODY))
 
 
-def test_a_truncated_definition_is_run_as_far_as_it_goes() -> None:
-    found = extract_program(f"```python\n{DEFINITION}\n\ndef half(numbers):\n    return [n /", entry_point="twice")
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "def half(numbers):\n    return [n /",
+        "print(twice(",
+        "def half():\n    '''Half of",
+        "# and now",
+        "x = [1,\n  2,",
+    ],
+)
+def test_what_is_cut_off_after_the_function_is_left_out(tail: str) -> None:
+    """As a limit on tokens leaves it; the function is finished."""
+    found = extract_program(f"```python\n{DEFINITION}\n\n{tail}", entry_point="twice", prompt=PROMPT)
     assert found.rule == "unclosed fence"
-    with pytest.raises(SyntaxError):
-        runs(found.program)
+    assert runs(found.program)
+
+
+def test_a_function_that_is_cut_off_itself_is_still_what_the_model_answered() -> None:
+    found = extract_program("```python\ndef twice(numbers):\n    return [n *", entry_point="twice")
+    assert found.rule == "unclosed fence"
+    assert "return [n *" in str(found.program)
+
+
+BESIDE = {
+    "done": f"{DEFINITION}[DONE]",
+    "begin and done": f"[BEGIN]\n{DEFINITION}[DONE]\n\nYou are an expert.\n[BEGIN]\ndef twice(n):\n    pass\n[DONE]",
+    "tags of a language": f"[PYTHON]\n{DEFINITION}[/PYTHON]",
+    "done in a fence": f"```python\n{DEFINITION}[DONE]\n```",
+    "a word behind": f"{DEFINITION}\nDone",
+    "output": f"{DEFINITION}\nOutput\n",
+    "output of something": f"{DEFINITION}\nOutput: 5\n",
+    "explanation": f"{DEFINITION}\nExplanation\n",
+    "explanation of something": f"{DEFINITION}\nExplanation: loop\n",
+    "language before": f"python\n{DEFINITION}",
+    "language in a fence": f"```\npython\n{DEFINITION}```",
+    "words in a list": f"[Solution, below]\n{DEFINITION}",
+    "body, then done": f"{BODY}[DONE]\n\n[BEGIN]\nmore",
+    "body, then a word": f"{BODY}\nDone",
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_words_beside_the_code_are_no_code(name: str) -> None:
+    found = extract_program(BESIDE[name], entry_point="twice", prompt=PROMPT)
+    assert found.rule in ("definition", "fenced block", "unclosed fence", "body")
+    assert runs(found.program)
+
+
+def test_statements_that_do_something_stay() -> None:
+    program = f'"""About."""\nimport math\nLIMIT: int = 3\nprint(LIMIT)\n{DEFINITION}\nassert LIMIT\n'
+    assert extract_program(program, entry_point="twice").program == program
+
+
+FENCES = {
+    "tildes": f"~~~python\n{DEFINITION}~~~",
+    "tildes, cut off": f"~~~\n{DEFINITION}\ndef half(",
+    "four backticks": f"````python\n{DEFINITION}````",
+    "attributes": f"```{{.python}}\n{DEFINITION}```",
+    "more attributes": f"```{{.python .numberLines}}\n{DEFINITION}```",
+    "a notebook's": f"```{{python}}\n{DEFINITION}```",
+    "a title": f'```python title="twice.py"\n{DEFINITION}```',
+    "a fence in a longer one": f"````markdown\n```\nnot code\n```\n````\n{BLOCK}",
+    "a fence in a docstring": f"````python\n{DEFINITION.replace(':', ':' + chr(10) + '    # ```', 1)}````",
+}
+
+
+@pytest.mark.parametrize("name", FENCES)
+def test_fences_of_any_kind(name: str) -> None:
+    found = extract_program(FENCES[name], entry_point="twice", prompt=PROMPT)
+    assert "fence" in found.rule
+    assert runs(found.program)
+
+
+FUNCTION = "```python\ndef twice(numbers):\n    return [double(n) for n in numbers]\n```"
+PARTS = {
+    "helper before": "```python\ndef double(n):\n    return 2 * n\n```",
+    "helper with what it needs": "```python\ndef double(n):\n    return FACTOR * n\n\n\nFACTOR = 2\n```",
+    "import": "```python\nfrom operator import index as double\ndouble = lambda n: n + n\n```",
+    "decorated": "```python\nimport functools\n\n@functools.cache\ndef double(n):\n    return 2 * n\n```",
+    "a correction": "```\ndef double(n):\n    return n\n```\nNo:\n```\ndef double(n):\n    return 2 * n\n```",
+    "a demonstration": "```python\ndef double(n):\n    return 2 * n\n\nprint(double(1 / 0))\n```",
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_in_several_fences_are_put_together(name: str) -> None:
+    for completion in (f"First:\n{PARTS[name]}\nThen:\n{FUNCTION}", f"{FUNCTION}\nwith\n{PARTS[name]}"):
+        found = extract_program(completion, entry_point="twice")
+        assert found.rule == "fenced block"
+        assert runs(found.program)
+
+
+def test_imports_in_one_fence_and_the_function_in_another() -> None:
+    for imports, call in (("import math", "math.prod"), ("import math as m", "m.prod"), ("from math import *", "prod")):
+        function = f"def twice(numbers):\n    return [{call}([2, n]) for n in numbers]"
+        found = extract_program(f"```python\n{imports}\n```\n\n```python\n{function}\n```", entry_point="twice")
+        assert runs(found.program)
 
 
 @pytest.mark.parametrize(
