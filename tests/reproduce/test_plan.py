@@ -9,7 +9,6 @@ import yaml
 from published_runs import paper_run
 
 from flexeval import published
-from flexeval.claims.selection import BLOCK, TEMPERATURE
 from flexeval.errors import InputError
 from flexeval.grpo.config import GRPOConfig, read_settings
 from flexeval.grpo.problems import canonical_training
@@ -19,6 +18,7 @@ from flexeval.reproduce.estimate import count_parameters
 from flexeval.reproduce.grid import expand
 from flexeval.reproduce.plan import PRESETS, read_plan, read_preset
 from flexeval.reproduce.trainings import Training, base_model
+from flexeval.runs.store import BLOCK, TEMPERATURE
 from flexeval.tasks import get_task
 
 TRAININGS = """
