@@ -22,10 +22,10 @@ from flexeval.tasks import TASKS, get_task
 from flexeval.tasks.prompts import PromptTemplate
 from flexeval.tasks.task import HasTemplate
 
-IRRELEVANT = frozenset({"seed", "stop_at_eos", "num_samples", "limit", "prompt_date"})
-"""Settings that change no expected value: which random numbers, whether a settled text is computed to its end, how many
-samples, the date for chat templates that ask for one, as those of the models with published numbers do not. How many
-problems there are is compared itself."""
+IRRELEVANT = frozenset({"seed", "stop_at_eos", "batch_invariant", "num_samples", "limit", "prompt_date"})
+"""Settings that change no number but by chance or rounding: which random numbers, whether a settled text is computed to
+its end, what is evaluated side by side, how many samples, the date for chat templates that ask for one, as those of the
+models with published numbers do not. How many problems there are is compared itself."""
 _ALWAYS_STATED = frozenset({"gen_length", "block_length", "tokens_per_step", "temperature"})
 """Settings whose default says nothing about a paper's."""
 _NOT_STATED = "not stated"
