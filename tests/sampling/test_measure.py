@@ -107,6 +107,16 @@ def test_draws_have_the_tempered_distribution(temperature):
     assert chisquare(np.bincount(tokens, minlength=12), expected).pvalue > 1e-3
 
 
+def test_each_row_has_its_own_temperature():
+    logits, temperatures = some_logits()[2:], torch.tensor([1.0, 0.5, 0.0, 2.0])
+    weights = temper(Distribution.of(logits), temperatures, 1.0, 0)
+    for row, temperature in enumerate(temperatures.tolist()):
+        alone = temper(Distribution.of(logits[[row]]), torch.tensor([temperature]), 1.0, 0)[0]
+        assert torch.equal(weights[row], alone)
+        if temperature:
+            np.testing.assert_allclose(alone / alone.sum(), softmax64(logits[row] / temperature), rtol=1e-5, atol=1e-30)
+
+
 def test_temperature_zero_takes_the_likeliest_token_of_lowest_id():
     logits = torch.tensor([[0.0, 5.0, 5.0], [2.0, 1.0, 0.0]])
     weights = temper(Distribution.of(logits), torch.tensor([0.0, 0.7]), 1.0, 0)
