@@ -111,11 +111,12 @@ def _compare_with_paper(folder: Path, args: argparse.Namespace) -> None:
     from flexeval.runs.completions import Completion, grade_as_published
     from flexeval.runs.store import read_run
     from flexeval.tasks import get_task
+    from flexeval.tasks.task import problems_of
 
     run = read_run(folder)
     task = get_task(args.task or run.config.task, data_dir=args.data_dir)
     output.announce_isolation(task)
-    problems = {problem.id: problem for problem in task.problems()}
+    problems = {problem.id: problem for problem in problems_of(task)}
     unknown = set(run.samples["problem_id"]) - set(problems)
     if unknown:
         raise InputError(f"run folder {folder} was made from other data: problem {min(unknown)!r} is not in the task")
