@@ -10,6 +10,8 @@ import pytest
 
 from flexeval.errors import InputError
 from flexeval.stats import coverage_auc, interval, paired_difference, pass_at_k_table, potential_at_k
+from flexeval.stats.area import _potential
+from flexeval.stats.resampling import resample
 
 
 def counts(c, n):
@@ -77,3 +79,19 @@ def test_potential_interval_has_the_width_of_the_delta_method():
     standard_error = influence.std() / np.sqrt(400) / (1 - table[1].mean())
     assert row["high"] - row["low"] == pytest.approx(2 * 1.966 * standard_error, rel=0.05)
     assert row["low"] < row["estimate"] < row["high"]
+
+
+def test_the_influence_of_a_problem_is_the_derivative_of_potential():
+    rng = np.random.default_rng(5)
+    first = rng.uniform(0, 0.6, size=15)
+    table = pd.DataFrame({1: first, 8: first + rng.uniform(0, 0.4, size=15)})
+
+    def weighted(weight):
+        at_1, at_k = weight @ table.to_numpy()
+        return (at_k - at_1) / (1 - at_1)
+
+    resampled = resample(table, tasks=None, replicates=10, level=0.95, seed=0)
+    influence = _potential(resampled).influence_PK[:, 0] / (1 - first.mean())
+    even = np.full(15, 1 / 15)
+    numeric = [(weighted((1 - 1e-6) * even + 1e-6 * np.eye(15)[i]) - weighted(even)) / 1e-6 / 15 for i in range(15)]
+    assert influence == pytest.approx(np.array(numeric), abs=1e-6)

@@ -8,6 +8,7 @@ import pytest
 
 from flexeval import stats
 from flexeval.errors import InputError
+from flexeval.stats.correlation import _influence
 
 
 def counts(correct: list[int], n: int = 10) -> pd.DataFrame:
@@ -37,6 +38,20 @@ def test_the_interval_of_unrelated_accuracies_holds_zero_about_as_often_as_it_sa
     tables = [pd.DataFrame({"a": rng.random(80), "b": rng.random(80)}) for _ in range(100)]
     found = [stats.accuracy_correlation(table, replicates=400) for table in tables]
     assert 88 <= sum(r.low < 0 < r.high for r in found) <= 99
+
+
+def test_the_influence_of_a_problem_is_the_derivative_of_the_correlation():
+    rng = np.random.default_rng(3)
+    a, b = rng.random((2, 20))
+    b += 0.7 * a
+
+    def weighted(weight):
+        (var_a, both), (_, var_b) = np.cov(a, b, aweights=weight, ddof=0)
+        return both / np.sqrt(var_a * var_b)
+
+    even, r = np.full(20, 1 / 20), weighted(np.full(20, 1 / 20))
+    numeric = [(weighted((1 - 1e-6) * even + 1e-6 * np.eye(20)[i]) - r) / 1e-6 / 20 for i in range(20)]
+    assert _influence(a - a.mean(), b - b.mean(), r) == pytest.approx(np.array(numeric), abs=1e-6)
 
 
 def test_equal_accuracies_have_no_correlation():

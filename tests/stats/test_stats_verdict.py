@@ -59,6 +59,8 @@ def test_random_flips_agree_with_the_normal_where_there_are_many_problems():
     z = shares_P.sum() / np.sqrt((shares_P**2).sum())
     assert sign_flip_p(shares_P) == pytest.approx(2 * scipy_stats.norm.sf(abs(z)), abs=0.01)
     assert sign_flip_p(shares_P) == sign_flip_p(-1000 * shares_P)
+    # No number of flips shows that something never happens: what was observed is one of the ways.
+    assert sign_flip_p(np.linspace(0.5, 1, 60)) == pytest.approx(1 / 10_001)
 
 
 def test_the_exact_test_keeps_its_level_where_few_problems_differ():
@@ -84,6 +86,16 @@ def test_what_counts_are_the_problems_that_differ(alone, verdict, k):
     assert pass_at_k_differences(b, a, ks=[k])[k].verdict == verdict.replace("above", "below")
 
 
+def test_an_interval_that_excludes_zero_is_no_verdict_where_mcnemars_test_says_chance():
+    """Nine against two of 80: [0.5, 17.0] points, p = 0.065."""
+    a, b = solved_alone(9, 2)
+    gap = pass_at_k_differences(a, b, ks=[64])[64]
+    assert gap.low > 0 and gap.exact_p == pytest.approx(0.0654, abs=1e-4)
+    assert gap.p_value(0) == gap.exact_p and gap.verdict == "unresolved"
+    found = comparison(pass_at_k_table(a, [64]), pass_at_k_table(b, [64]), largest=1.0)
+    assert found["band_low"][0] > 0 and found["verdict"][0] == "unresolved"
+
+
 def test_many_tiny_differences_do_not_make_few_large_ones_evidence():
     """Below n nearly every problem differs by a little; the difference still rests on four."""
     rng = np.random.default_rng(3)
@@ -99,7 +111,7 @@ def test_problems_that_differ_are_counted_by_size():
     assert differing(np.zeros(5)) == 0
 
 
-@pytest.mark.parametrize("differ", [0, 1, 4])
+@pytest.mark.parametrize("differ", [0, 1, 4, 5])
 def test_where_few_differ_the_interval_allows_for_problems_that_were_not_met(differ):
     """The rule of three: the largest share of problems that 80 draws miss with probability 5 %."""
     values = np.zeros(80)
@@ -112,8 +124,9 @@ def test_where_few_differ_the_interval_allows_for_problems_that_were_not_met(dif
     assert gap.low <= 0, "fewer than six problems say nothing of the sign"
 
 
-def test_where_many_differ_the_interval_is_that_of_the_bootstrap_alone():
-    values = np.random.default_rng(4).uniform(-1, 1, size=50)
+@pytest.mark.parametrize("differ", [6, 50])
+def test_where_many_differ_the_interval_is_that_of_the_bootstrap_alone(differ):
+    values = np.where(np.arange(50) < differ, np.random.default_rng(4).choice([-0.5, 0.5], size=50), 0.0)
     bounded, free = (
         paired_difference(frame(values), frame(np.zeros(50)), largest=largest)["value"] for largest in (1.0, math.inf)
     )
@@ -168,6 +181,7 @@ def test_a_side_needs_the_whole_interval_and_the_p_value():
     assert side(0.1, 0.2, 0.01, level=0.95) == "above"
     assert side(-0.2, -0.1, 0.05, level=0.95) == "below"
     assert side(0.1, 0.2, 0.06, level=0.95) == "unresolved"
+    assert side(0.1, 0.2, 0.5, level=0.5) == "above", "a p-value that equals the level is enough"
     assert side(-0.1, 0.2, 0.01, level=0.95) == "unresolved"
     assert side(0.0, 0.2, 0.01, level=0.95) == "unresolved"
     assert side(0.1, 0.2, 0.01, level=0.95, bound=0.15) == "unresolved"
