@@ -285,6 +285,10 @@ class Grade:
     """Why the answer could not be graded (a time-out, an unreadable expression). Never set when correct."""
 
     def __post_init__(self) -> None:
+        for name in ("extracted", "rule", "error"):
+            if isinstance(text := getattr(self, name), str) and not text.isascii():
+                # Untrusted text may hold half a surrogate pair, which no file in UTF-8 can.
+                object.__setattr__(self, name, text.encode(errors="backslashreplace").decode())
         require_types(self, owner="Grade.")
 
 

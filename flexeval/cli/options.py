@@ -211,7 +211,7 @@ def check_machine(args: argparse.Namespace) -> None:
     if args.dtype not in ("auto", *DTYPES):
         raise did_you_mean("dtype", args.dtype, ["auto", *DTYPES])
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,4})?", args.device):
-        raise did_you_mean("device", args.device, ["auto", "cpu", "mps", "cuda"], listed="auto, cpu, mps, cuda, cuda:1")
+        raise did_you_mean("device", args.device, ["auto", "cpu", "cuda"], listed="auto, cpu, cuda, cuda:1")
     if "batch_size" in args:
         batch_size(args)
     if args.data_dir is not None and not args.data_dir.is_dir():

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,11 @@ sys.exit(command())
 """
 
 
-def start(body: str, **options: object) -> subprocess.Popen[str]:
+def start(body: str, **options: Any) -> subprocess.Popen[str]:
     """`flexeval ls` that does something else; it has said that it is ready."""
     script = COMMAND.format(body="\n".join("    " + line for line in body.splitlines()))
+    # What runs the tests may ignore some of them itself, as nohup does.
+    options = {"preexec_fn": lambda: [signal.signal(number, signal.SIG_DFL) for number in SIGNALS], **options}
     process = subprocess.Popen(
         [sys.executable, "-c", script, "ls"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )

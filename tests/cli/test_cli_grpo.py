@@ -27,7 +27,7 @@ def test_a_training_can_be_continued_and_evaluated(in_tmp, llada_folder, capsys)
     checkpoint = "run/checkpoints/step-000002"
     evaluate = ["passk", "--model", checkpoint, "--task", "countdown", "--gen-length", "3", "--limit", "1"]
     assert main([*evaluate, "--num-samples", "1", "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out)["model"] == checkpoint
+    assert json.loads(capsys.readouterr().out)["model"] == str(in_tmp / checkpoint)
 
 
 def test_options_override_a_file_of_settings(in_tmp, llada_folder, capsys):

@@ -28,7 +28,7 @@ def test_bad_input_is_one_line(bigram: list[str], in_tmp: Path, refused: Callabl
     assert "there is no run in 'nowhere'" in refused("figures", "nowhere")
     assert "Did you mean 'pass-at-k'" in refused("figures", "nowhere", "--only", "pass_at_k")
     (in_tmp / "taken").write_text("")
-    assert "it is a file; give a folder" in refused("figures", "nowhere", "-o", "taken")
+    assert "'taken' is a file; give a folder" in refused("figures", "nowhere", "-o", "taken")
 
 
 def test_a_figure_without_its_runs(
