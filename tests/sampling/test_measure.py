@@ -40,6 +40,17 @@ def test_scores_are_those_of_the_softmax():
     assert distribution.top_token().tolist() == probs.argmax(axis=1).tolist()
 
 
+def test_measurements_of_some_rows_are_those_rows_measurements():
+    logits = some_logits()
+    distribution, rows = Distribution.of(logits), torch.tensor([4, 2, 2, 0, 5])
+    tokens = torch.tensor([9, 7, 300, 3, 41])
+    np.testing.assert_allclose(distribution.prob(tokens, rows), softmax64(logits)[rows, tokens], rtol=1e-5, atol=2e-38)
+    taken, alone = distribution.take(rows), Distribution.of(logits[rows])
+    for name in ("top_prob", "margin", "entropy", "top_token"):
+        np.testing.assert_allclose(getattr(taken, name)(), getattr(alone, name)(), rtol=1e-6, atol=1e-6)
+    assert distribution.rank(tokens, rows).tolist() == alone.rank(tokens, torch.arange(5)).tolist()
+
+
 def test_rank_counts_the_tokens_before():
     logits = torch.tensor([[1.0, 3.0, 3.0, 2.0, -torch.inf]])
     rows, tokens = torch.zeros(5, dtype=torch.long), torch.arange(5)
