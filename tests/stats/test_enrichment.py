@@ -31,6 +31,12 @@ def simulated(rng: np.random.Generator, *, effect: float = 0.0, problems: int = 
     return frame(problem, position, connector, bypassed)
 
 
+def test_no_number_of_permutations_shows_that_something_never_happens():
+    connector = np.arange(400) % 2 == 0
+    found = enrichment(frame(np.arange(400) // 40, 0, connector, connector), BLOCK, permutations=99, replicates=10)
+    assert found.p_value == pytest.approx(1 / 100)
+
+
 def test_numbers_of_a_small_case():
     """Two strata of one problem; the p-value is that of all ways to shuffle the labels."""
     position = np.array([0, 0, 4, 4, 0, 1, 1, 5])
