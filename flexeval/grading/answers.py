@@ -40,7 +40,7 @@ END_OF_BARE_BOX = re.compile(
 """A brace, which is counted, or what ends the box outside of braces."""
 NAME = r"\\?[A-Za-z]\w{0,3}(?:_\{?\w+\}?)?\s*="
 BETWEEN_BOXES = re.compile(
-    r"(?:[\s,;&$]|\\(?:[()\[\],;:! ]|q?quad(?![A-Za-z]))|(?:\\text\s*\{\s*)?,?\s*\b(?:and|or)\b\s*\}?"
+    r"(?:[\s,;&$*]|\\(?:[()\[\],;:! ]|q?quad(?![A-Za-z]))|\\text\s*\{[\s,;]*(?:(?:and|or)\b)?[\s,;]*\}|\b(?:and|or)\b"
     rf"|{NAME})*"
 )
 """What may stand between the boxes of one list."""

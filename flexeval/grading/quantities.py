@@ -25,6 +25,7 @@ _ORDER = re.compile(
 """What gives a bound and no number."""
 _EQUALITY = re.compile(r"=|\\(?:approx|sim|equiv)(?![A-Za-z])")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)(?:\}|\Z)")
+_DEGREES = re.compile(r"\^\\circ\s*(?:[CF]\b)?")
 _FULL_HOUR = re.compile(r"\b(\d{1,2}):00\b")
 _POWER_OF_UNIT = re.compile(r"(?P<unit>[A-Za-z]+)\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d)(?!\d)")
 _WORDS = re.compile(r"[A-Za-z\s$%€£.,;:/()'’\"&#-]*")
@@ -44,12 +45,13 @@ def number_in(text: str) -> Fraction | None:
     if len(text) > MAX_DIGITS:
         return None
     text = clean(text)
-    if _ORDER.search(text):
+    if _ORDER.search(_TEXT.sub(r" \1 ", text)):
         return None
     sides = [side for side in _EQUALITY.split(text) if re.search(r"\d", side)]
     if not sides:
         return None
-    text = _TEXT.sub(r" \1 ", sides[-1]).replace(r"^\circ", " ").replace("**", " ")
+    text = _TEXT.sub(r" \1 ", sides[-1]).replace("**", " ")
+    text = _DEGREES.sub(" ", text)
     text = _POWER_OF_UNIT.sub(lambda match: f" {match['unit']} " if _counts(match["unit"]) else match[0], text)
     text = " ".join(_FULL_HOUR.sub(r"\1", text).split()).strip("$%<> ")
 
@@ -102,7 +104,9 @@ def _among_words(text: str) -> Fraction | None:
     if not suffix and word is not None:
         if word[1].lower() in MULTIPLIERS:
             return value * MULTIPLIERS[word[1].lower()]
-        # A single letter at the end is a variable, unless a unit is called so.
+        if word[1] == "k":
+            return value * SUFFIXES["k"]
+        # Any other single letter at the end is a variable, unless a unit is called so.
         if len(word[1]) == 1 and word.end() == len(after) and not is_unit(word[1]):
             return None
     return value

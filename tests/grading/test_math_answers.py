@@ -46,6 +46,8 @@ from flexeval.grading.answers import before_end_token, extract_answer
         (r"\boxed{-2} \quad \text{and} \quad \boxed{1}", "-2, 1", "boxed"),
         (r"\boxed{1}\boxed{2} or \boxed 3", "1, 2, 3", "boxed"),
         (r"x = \boxed{2}, y = \boxed{4}", "x = 2, y = 4", "boxed"),
+        (r"**\boxed{1}** and **\boxed{2}**", "1, 2", "boxed"),
+        (r"\boxed{1} \text{, } \boxed{2}", "1, 2", "boxed"),
         (r"x = \boxed{2}", "2", "boxed"),
         (r"\boxed{5}, \boxed{5}", "5", "boxed"),
         (r"\boxed{3}. So \boxed{5}", "5", "boxed"),

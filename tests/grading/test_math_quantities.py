@@ -21,6 +21,7 @@ STATED = [
     (r"360\text{ hours} hours.", 360), (r"70\text{ minutes>", 70), ("Box C is 2 dollars more", 2), ("7 dozen", 7),
     (r"60 \text{ ft}^2", 60), ("9 m^2", 9), ("5 cm^3", 5), (r"9 \text{ m}^{2}", 9), ("9.8 m/s^2", Fraction(49, 5)),
     (r"120 \text{ square feet}", 120), ("5 m", 5), ("5kg", 5), ("60mph", 60), (r"90^\circ", 90),
+    (r"18^{\circ}C", 18), (r"20\text{k}", 20_000),
     (r"\sqrt{16}", 4), (r"\sqrt{16} cm", 4), ("5!", 120), ("10^2", 100), (r"2^5 \text{ apples}", 32),
     (r"3 \times 5", 15),
     ("12-5", 7), ("(18)", 18), ("|-5|", 5), ("1e3", 1000), ("**18**", 18), ("４２", 42),
@@ -30,7 +31,8 @@ STATED = [
 ]  # fmt: skip
 NOT_STATED = [
     "", "none", "86, 42", "5 apples and 3 pears", "2:30", "1/0", "9" * 5000, "x_1", "x^2", "2x", "5y", "5 x", "5x+3",
-    r"5\pi", r"5\sqrt{2}", "x > 20", r"\ge 20", "20 < x", "20+", "at least 5", "more than 5", "5 or more", r"20 \pm 1",
+    r"5\pi", r"5\sqrt{2}", "x > 20", r"\ge 20", "20 < x", "20+", "at least 5", "more than 5", "5 or more",
+    r"5\text{ or more}", r"20 \pm 1",
 ]  # fmt: skip
 
 
