@@ -45,7 +45,7 @@ def number_in(text: str) -> Fraction | None:
     if len(text) > MAX_DIGITS:
         return None
     text = clean(text)
-    if _ORDER.search(_TEXT.sub(r" \1 ", text)):
+    if _ORDER.search(_TEXT.sub(r" \1 ", text).strip()):
         return None
     sides = [side for side in _EQUALITY.split(text) if re.search(r"\d", side)]
     if not sides:
