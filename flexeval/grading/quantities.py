@@ -18,7 +18,7 @@ MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 1
 SUFFIXES = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}
 """Written right behind a number."""
 _ORDER = re.compile(
-    r"[<>](?=.)|\\(?:le|ge|ne|pm|mp)(?![A-Za-z])|\bat (?:least|most)\b|\b(?:more|less|fewer|greater) than\s*\$?\d"
+    r"[<>](?=\s*\S)|\\(?:le|ge|ne|pm|mp)(?![A-Za-z])|\bat (?:least|most)\b|\b(?:more|less|fewer|greater) than\s*\$?\d"
     r"|\d\s*(?:\w+\s+)?or (?:more|less|fewer)\b",
     re.IGNORECASE,
 )

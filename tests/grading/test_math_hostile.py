@@ -16,6 +16,7 @@ import pytest
 
 from flexeval.grading.equivalence import equivalent
 from flexeval.grading.mathematics import grade_expression, grade_number, same_answer
+from flexeval.grading.worker import _unless_it_stumbles
 from flexeval.grading.workers import ComparisonFailed, MathWorkers
 
 TOO_MUCH_ALGEBRA = {
@@ -225,3 +226,11 @@ def test_workers_do_not_outlive_a_killed_parent() -> None:
     while Path(f"/proc/{worker}/cmdline").exists() and Path(f"/proc/{worker}/cmdline").read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_what_the_library_stumbles_over_has_no_verdict_and_ends_no_process() -> None:
+    def question() -> bool:
+        raise TypeError("cannot determine truth value")
+
+    assert _unless_it_stumbles(question) is None
+    assert _unless_it_stumbles(lambda: False) is False
