@@ -14,8 +14,8 @@ from flexeval.cli import stored
 from flexeval.cli.units import with_units
 from flexeval.runs.store import RunSet
 from flexeval.stats.entropy import (
+    ALL_CONNECTORS,
     ALL_TOKENS,
-    CONNECTORS,
     QUANTITIES,
     connector_entropy,
     entropy_difference,
@@ -82,7 +82,7 @@ def show(console: Console, runs: RunSet, report: EntropyReport) -> None:
     at_commit = report.entropy[report.entropy["quantity"] == "entropy"]
     console.print("Entropy at commit in nats: mean over occurrences, with 95 % intervals over problems", soft_wrap=True)
     console.print(_side_by_side(at_commit, "group", labels))
-    for group in (ALL_TOKENS, CONNECTORS):
+    for group in (ALL_TOKENS, ALL_CONNECTORS):
         of_group = report.entropy[report.entropy["group"] == group]
         known = [quantity for quantity in QUANTITIES if of_group.loc[of_group["quantity"] == quantity, "count"].any()]
         table = of_group[of_group["quantity"].isin(known)].replace({"quantity": _CALLED})
@@ -125,7 +125,7 @@ def _differences(labels: Sequence[str], tokens: Sequence[pd.DataFrame], words: S
     for label, mine, my_words in list(zip(labels, tokens, words, strict=True))[1:]:
         pairs = {
             ALL_TOKENS: (mine, tokens[0]),
-            CONNECTORS: tuple(each[each["connector"]] for each in (my_words, words[0])),
+            ALL_CONNECTORS: tuple(each[each["connector"]] for each in (my_words, words[0])),
         }
         for group, (first, second) in pairs.items():
             if len(first) and len(second):

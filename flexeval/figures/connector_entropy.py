@@ -10,8 +10,8 @@ from flexeval.figures.figure import Figure, Unavailable
 from flexeval.figures.pass_at_k import PAIR
 from flexeval.figures.selection import framed, largest_groups, of_order, token_rows
 from flexeval.figures.settings import foot, stated
-from flexeval.plots.dots import dots, name_lines
 from flexeval.plots.layout import finish, panels
+from flexeval.plots.rows import dots, name_lines
 from flexeval.plots.style import looks
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.entropy import connector_entropy

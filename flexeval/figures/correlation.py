@@ -11,9 +11,8 @@ from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import against_ar, framed, largest_groups
 from flexeval.figures.settings import foot, stated
-from flexeval.plots.curves import percent
+from flexeval.plots.curves import against, percent
 from flexeval.plots.layout import finish, panels
-from flexeval.plots.scatter import against
 from flexeval.plots.style import looks
 from flexeval.runs.store import Run, RunSet, alike
 from flexeval.stats.coverage import accuracy_correlation, accuracy_pairs

@@ -13,9 +13,8 @@ from flexeval.figures.published import WHY_NONE, published_coverage
 from flexeval.figures.selection import framed, largest_groups, of_order
 from flexeval.figures.settings import MEASURED, foot, stated
 from flexeval.plots.curves import percent
-from flexeval.plots.dots import dots, name_lines
 from flexeval.plots.layout import finish, panels
-from flexeval.plots.stacked import Part, stacked
+from flexeval.plots.rows import Part, dots, name_lines, stacked
 from flexeval.plots.style import looks
 from flexeval.runs.store import Run, RunSet, fewest_samples
 from flexeval.stats.coverage import coverage, coverage_frame

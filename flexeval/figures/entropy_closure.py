@@ -9,8 +9,8 @@ from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
-from flexeval.plots.dots import dots, join, name_lines
 from flexeval.plots.layout import finish, panels
+from flexeval.plots.rows import dots, join, name_lines
 from flexeval.plots.style import Look
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.entropy import entropy_table

@@ -29,7 +29,7 @@ QUANTITIES = ("entropy", "eligible_entropy", "frontier_entropy", "closure", "ar_
   (`flexeval.runs.counterfactual`), where the rows have it;
 - `ar_gap`: `ar_entropy` - `entropy`, what the order took from the same token by committing later ones first.
 """
-ALL_TOKENS, CONNECTORS, OTHER_WORDS = "all tokens", "connectors", "other words"
+ALL_TOKENS, ALL_CONNECTORS, OTHER_WORDS = "all tokens", "connectors", "other words"
 
 
 def entropy_table(
@@ -94,7 +94,7 @@ def connector_entropy(
             _pooled(connectors, wanted, problems, each.get_indexer(connectors["word"]), len(each)),
         ]
     )
-    names = pd.Index([ALL_TOKENS, CONNECTORS, OTHER_WORDS, *each])
+    names = pd.Index([ALL_TOKENS, ALL_CONNECTORS, OTHER_WORDS, *each])
     return _table(names, wanted, pooled, bootstrap=bootstrap)
 
 
