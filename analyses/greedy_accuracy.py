@@ -17,11 +17,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from flexeval import RunConfig, SamplingConfig, get_task, load_model, stats
+from flexeval import RunConfig, SamplingConfig, get_task, load_model
 from flexeval.errors import InputError
 from flexeval.published import differing
 from flexeval.runs.runner import run
 from flexeval.runs.store import Run, default_folder_name
+from flexeval.stats.intervals import Interval
+from flexeval.stats.summary import summarize
 from flexeval.tasks import Task, task_spec
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "results" / "paper" / "paper_rl_accuracy.csv"
@@ -46,9 +48,9 @@ def measured(arguments: argparse.Namespace, task: Task) -> dict[int, Run]:
     return runs
 
 
-def accuracy_of(done: Run) -> stats.Interval:
+def accuracy_of(done: Run) -> Interval:
     """A fraction."""
-    return stats.summarize(done.config.order, done.counts(), done.samples["nfe"], done.effort, ks=[1]).pass_at_k[1]
+    return summarize(done.config.order, done.counts(), done.samples["nfe"], done.effort, ks=[1]).pass_at_k[1]
 
 
 def published_for(runs: dict[int, Run]) -> pd.DataFrame:
@@ -64,22 +66,18 @@ def published_for(runs: dict[int, Run]) -> pd.DataFrame:
     return published[pd.Series(alike, index=published.index)]
 
 
-def table(name: str, accuracy: dict[int, stats.Interval], published: pd.DataFrame) -> list[str]:
+def table(name: str, accuracy: dict[int, Interval], published: pd.DataFrame) -> list[str]:
     """A Markdown table, percent: one column a length, the published methods first."""
     lengths = sorted({*accuracy, *published["gen_length"]})
     lines = ["| | " + " | ".join(map(str, lengths)) + " |", "|---" * (len(lengths) + 1) + "|"]
     for method, rows in published.groupby("method", sort=False):
         by_length = dict(zip(rows["gen_length"], rows["accuracy_percent"], strict=True))
         lines.append(f"| {method} | " + " | ".join(f"{by_length.get(n, '-')}" for n in lengths) + " |")
-    cells = [_cell(accuracy[n]) if n in accuracy else "-" for n in lengths]
+    cells = [accuracy[n].text(scale=100) if n in accuracy else "-" for n in lengths]
     return [*lines, f"| **{name}** | " + " | ".join(cells) + " |"]
 
 
-def _cell(share: stats.Interval) -> str:
-    return f"{100 * share.estimate:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-
-
-def caption(arguments: argparse.Namespace, task: Task, accuracy: dict[int, stats.Interval]) -> str:
+def caption(arguments: argparse.Namespace, task: Task, accuracy: dict[int, Interval]) -> str:
     """What the numbers are of, and the command that makes them."""
     given = [("--model", arguments.model), ("--task", task_spec(task)), ("--order", arguments.order)]
     given += [("--limit", str(arguments.limit))] * (arguments.limit is not None)

@@ -27,20 +27,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flexeval.stats import (
-    accuracy_correlation,
-    accuracy_pairs,
-    bootstrap_means,
-    crossing_point,
-    default_ks,
-    difference_band,
-    interval,
-    paired_difference,
-    pass_at_k,
-    pass_at_k_band,
-    potential_at_k,
-)
-from flexeval.stats.resampling import LEVEL, normal_score, resample
+from flexeval.stats.bootstrap import Bootstrap, bootstrap_means, interval, paired_difference, resample
+from flexeval.stats.coverage import accuracy_correlation, accuracy_pairs
+from flexeval.stats.curves import crossing_point, difference_band, pass_at_k_band
+from flexeval.stats.intervals import LEVEL, normal_score
+from flexeval.stats.pass_at_k import default_ks, pass_at_k, potential_at_k
 
 ASKED = (93.0, 97.0)
 """Percent: where the coverage of a nominal 95 % is to lie."""
@@ -152,7 +143,7 @@ def intervals(setting: Setting, simulations: int, replicates: int) -> Held:
     correct = [setting.correct(rng) for _ in range(simulations)]
     a, b = (pd.DataFrame(np.concatenate([of_count_CK[c[i]] for c in correct], axis=1)) for i in (0, 1))
     auc = pd.DataFrame(a.to_numpy().reshape(setting.problems, simulations, len(ks)).mean(axis=2))
-    options = {"replicates": replicates}
+    options = {"bootstrap": Bootstrap(replicates=replicates)}
     return {
         "Pass@k": held(bounds(interval(a, **options)), truth_K, simulations),
         "Pass@k, plain percentiles": held(percentiles(a, replicates), truth_K, simulations),
@@ -163,7 +154,7 @@ def intervals(setting: Setting, simulations: int, replicates: int) -> Held:
 
 def curves(setting: Setting, simulations: int, replicates: int) -> Held:
     """Bands and what is computed from whole curves."""
-    rng, ks, options = setting.rng(), setting.ks, {"replicates": replicates}
+    rng, ks, options = setting.rng(), setting.ks, {"bootstrap": Bootstrap(replicates=replicates)}
     truth_K, difference_K = setting.truth()
     potential_K = (truth_K - truth_K[0]) / (1 - truth_K[0])
     k_star, true_r = crossing_of(difference_K, ks), setting.correlation()
@@ -187,7 +178,7 @@ def curves(setting: Setting, simulations: int, replicates: int) -> Held:
 def of_sparse(sparse: Sparse, simulations: int, replicates: int) -> Held:
     """The two kinds of interval of a difference."""
     table = pd.DataFrame(sparse.differences(simulations))
-    resampled = resample(table, tasks=None, replicates=replicates, level=LEVEL, seed=0)
+    resampled = resample(table, bootstrap=Bootstrap(replicates=replicates))
     found = {
         "difference, symmetric": resampled.symmetric_bounds(normal_score(LEVEL), largest=1.0),
         "difference, BCa": resampled.bounds(normal_score(LEVEL)),
@@ -205,7 +196,8 @@ def bounds(intervals: dict) -> pd.DataFrame:
 
 def percentiles(table: pd.DataFrame, replicates: int) -> pd.DataFrame:
     """The plain percentile bootstrap."""
-    low, high = np.quantile(bootstrap_means(table.to_numpy(), replicates=replicates), [0.025, 0.975], axis=0)
+    means = bootstrap_means(table.to_numpy(), bootstrap=Bootstrap(replicates=replicates))
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
     return pd.DataFrame({"low": low, "high": high})
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flexeval.stats import paired_difference, pass_at_k_table
+from flexeval.stats.bootstrap import Bootstrap, paired_difference
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 PROBLEMS, REPLICATES, KS = 1319, 10_000, [2**i for i in range(8)]
 SCALE = 10
@@ -53,7 +54,7 @@ def main() -> None:
     difference_PK = (first - second).to_numpy()
     ours, theirs = [], []
     for _ in range(given.rounds):
-        ours.append(seconds(lambda: paired_difference(first, second, replicates=REPLICATES)))
+        ours.append(seconds(lambda: paired_difference(first, second, bootstrap=Bootstrap(replicates=REPLICATES))))
         theirs.append(SCALE * seconds(lambda: loop(difference_PK, REPLICATES // SCALE)))
     ratio = statistics.median(slow / fast for slow, fast in zip(theirs, ours, strict=True))
     text = (

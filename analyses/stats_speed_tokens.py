@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flexeval import stats
 from flexeval.runs.store import read_run
+from flexeval.stats.bypass import bypass_table
+from flexeval.stats.entropy import connector_entropy
+from flexeval.stats.words import find_words
 
 PROBLEMS, TEXT = 250, 200
 
@@ -76,9 +78,9 @@ def main() -> None:
     args = parser.parse_args()
     tokens = made_up(args.rows) if args.run is None else repeated(args.run, args.rows)
 
-    words, of_words = timed(lambda: stats.words(tokens))
-    entropy, of_entropy = timed(lambda: stats.connector_entropy(tokens, words))
-    bypass, of_bypass = timed(lambda: stats.bypass_table(words))
+    words, of_words = timed(lambda: find_words(tokens))
+    entropy, of_entropy = timed(lambda: connector_entropy(tokens, words))
+    bypass, of_bypass = timed(lambda: bypass_table(words))
     lines = [
         f"{len(tokens)} token rows, {tokens['problem_id'].nunique()} problems, {len(words)} words, CPU seconds:",
         "",

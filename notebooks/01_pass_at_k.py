@@ -17,7 +17,9 @@ from flexeval.figures import make_figures
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.runs.runner import run
 from flexeval.runs.store import read_runs
-from flexeval.stats import coverage, coverage_frame, default_ks, difference_band, pass_at_k_band
+from flexeval.stats.coverage import coverage, coverage_frame
+from flexeval.stats.curves import difference_band, pass_at_k_band
+from flexeval.stats.pass_at_k import default_ks
 from flexeval.tasks import get_task
 
 model = flexeval.load_model("tiny")

@@ -18,7 +18,9 @@ from flexeval.runs.counterfactual import add_counterfactual
 from flexeval.runs.counterfactual_table import tokens_with_counterfactual
 from flexeval.runs.runner import run
 from flexeval.runs.store import read_runs
-from flexeval.stats import connector_entropy, enrichment, highest_entropy_words, most_bypassed, words
+from flexeval.stats.bypass import enrichment, most_bypassed
+from flexeval.stats.entropy import connector_entropy, highest_entropy_words
+from flexeval.stats.words import find_words
 from flexeval.tasks import get_task
 
 model = flexeval.load_model("tiny")
@@ -42,7 +44,7 @@ ar, confidence = runs
 
 # %%
 ar_tokens, confidence_tokens = ar.tokens(), confidence.tokens()
-ar_words, confidence_words = words(ar_tokens), words(confidence_tokens)
+ar_words, confidence_words = find_words(ar_tokens), find_words(confidence_tokens)
 highest_entropy_words(ar_words, ar_tokens, top=10)
 
 # %% [markdown]
@@ -71,7 +73,7 @@ enrichment(confidence_words, sampling.block)
 # %%
 add_counterfactual(folder / "confidence", predictor=model, task=task)
 tokens = tokens_with_counterfactual(confidence)
-connector_entropy(tokens, words(tokens), quantities=["entropy", "ar_entropy", "ar_gap"]).head(9).round(3)
+connector_entropy(tokens, find_words(tokens), quantities=["entropy", "ar_entropy", "ar_gap"]).head(9).round(3)
 
 # %%
 make_figures(runs, folder / "figures", ["connector-entropy"])

@@ -17,7 +17,7 @@ import flexeval
 from flexeval.orders import ORDERS, Order, take_highest
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.runs.runner import run
-from flexeval.stats import pass_at_k_band
+from flexeval.stats.curves import pass_at_k_band
 from flexeval.tasks import get_task
 
 

@@ -19,7 +19,7 @@ from flexeval.records import RunConfig, SamplingConfig
 from flexeval.reproduce.estimate import Machine, estimate
 from flexeval.reproduce.plan import read_preset
 from flexeval.runs.runner import run
-from flexeval.stats import pass_at_k_band
+from flexeval.stats.curves import pass_at_k_band
 from flexeval.tasks import get_task
 
 name = os.environ.get("FLEXEVAL_MODEL", "tiny")

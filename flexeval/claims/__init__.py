@@ -7,7 +7,7 @@ from flexeval.claims.table import findings_footer, findings_frame, findings_mark
 from flexeval.claims.verdict import Judgement, Verdict, all_of, judge
 from flexeval.registry import Registry
 from flexeval.runs.store import RunSet
-from flexeval.stats import holm
+from flexeval.stats.verdict import holm
 
 CLAIMS: Registry[type[Claim]] = Registry("claim")
 """In the order of the table."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from flexeval import stats
 from flexeval.claims import paper
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group, largest_k
 from flexeval.claims.verdict import judge
 from flexeval.claims.wording import coverage_points, percent, points, setting
 from flexeval.runs.store import Run, alike
-from flexeval.stats import Difference, Interval
+from flexeval.stats.coverage import coverage
+from flexeval.stats.curves import pass_at_k_differences
+from flexeval.stats.intervals import Difference, Interval
 
 NOT_WORSE = 0.03
 """The margin of "not worse", a fraction of Pass@k: a loss of three points counts as a loss."""
@@ -19,7 +20,7 @@ NEARLY_ALL = 0.95
 
 def pass_at_k_gap(first: Run, second: Run, k: int) -> Difference:
     """Pass@k of the first run minus that of the second, paired by problem; a fraction."""
-    return stats.pass_at_k_differences(first.counts(), second.counts(), ks=[k])[k]
+    return pass_at_k_differences(first.counts(), second.counts(), ks=[k])[k]
 
 
 class NotWorseAtOne(Claim):
@@ -80,13 +81,10 @@ class NearlySubset(Claim):
         """See the class."""
         confidence, ar = alike(group.find("confidence"), group.find("ar"))
         k = largest_k(confidence, ar)
-        found = stats.coverage(ar.counts(), confidence.counts())
+        found = coverage(ar.counts(), confidence.counts())
         share = found.share_of_b
         if share is None:
-            nan = float("nan")
-            share = Interval(
-                estimate=nan, low=nan, high=nan, level=stats.LEVEL, problems=0, at=lambda score: (nan, nan)
-            )
+            share = Interval.unknown()
         return Measured(
             interval=share,
             judgement=judge(share, above=NEARLY_ALL),

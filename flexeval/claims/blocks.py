@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from flexeval import stats
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group, largest_k
 from flexeval.claims.verdict import all_of, judge
 from flexeval.claims.wording import points, setting
 from flexeval.errors import InputError
 from flexeval.runs.store import Run, alike
+from flexeval.stats.bootstrap import paired_difference
+from flexeval.stats.pass_at_k import coverage_auc, pass_at_k_table
 
 EARLY = 8
 """The block length by which the loss is said to have appeared."""
@@ -43,14 +44,14 @@ class FallsWithBlockLength(Claim):
         if len(by_block) < LEAST_LENGTHS:
             raise InputError(f"needs confidence at {LEAST_LENGTHS} block lengths, not {len(by_block)}, at T = 0.6")
         k = largest_k(*by_block.values())
-        table_PB = pd.concat([stats.pass_at_k_table(run.counts(), [k])[k] for run in by_block.values()], axis=1)
+        table_PB = pd.concat([pass_at_k_table(run.counts(), [k])[k] for run in by_block.values()], axis=1)
         weights_B = slope_weights(list(by_block))
         # A slope is a difference: what longer blocks add minus what shorter ones do.
         longer, shorter = (
             pd.DataFrame({"slope": table_PB.to_numpy() @ part_B.clip(min=0)}, index=table_PB.index)
             for part_B in (weights_B, -weights_B)
         )
-        interval = stats.paired_difference(longer, shorter, largest=float(weights_B.clip(min=0).sum()))["slope"]
+        interval = paired_difference(longer, shorter, largest=float(weights_B.clip(min=0).sum()))["slope"]
         curve = ", ".join(f"{100 * mean:.0f}" for mean in table_PB.mean())
         return Measured(
             interval=interval,
@@ -82,10 +83,10 @@ class LossBetweenOneAndEight(Claim):
         n = largest_k(*by_block.values())
         ks = [k for k in AUC_KS if k <= n]
         blocks = (1, EARLY, longest)
-        at_1, at_8, at_end = (stats.coverage_auc(by_block[block].counts(), ks) for block in blocks)
-        early = stats.paired_difference(at_1, at_8, largest=1.0)["coverage_auc"]
-        late = stats.paired_difference(at_8, at_end, largest=1.0)["coverage_auc"]
-        excess = stats.paired_difference(at_1 - at_8, at_8 - at_end, largest=2.0)["coverage_auc"]
+        at_1, at_8, at_end = (coverage_auc(by_block[block].counts(), ks) for block in blocks)
+        early = paired_difference(at_1, at_8, largest=1.0)["coverage_auc"]
+        late = paired_difference(at_8, at_end, largest=1.0)["coverage_auc"]
+        excess = paired_difference(at_1 - at_8, at_8 - at_end, largest=2.0)["coverage_auc"]
         return Measured(
             interval=early,
             judgement=all_of(judge(early, above=0), judge(excess, above=0)),

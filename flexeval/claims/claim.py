@@ -16,7 +16,7 @@ from flexeval.claims.selection import Group, groups, is_constraint_task
 from flexeval.claims.verdict import LEVEL, Judgement, Verdict
 from flexeval.errors import InputError
 from flexeval.runs.store import RunSet
-from flexeval.stats import Interval
+from flexeval.stats.intervals import Interval
 
 
 @dataclass(frozen=True, kw_only=True)

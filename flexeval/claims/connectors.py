@@ -4,13 +4,15 @@ choice is already made.
 
 from __future__ import annotations
 
-from flexeval import stats
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group
 from flexeval.claims.verdict import Judgement, all_of, judge
 from flexeval.claims.wording import nats, points, setting
 from flexeval.errors import InputError
 from flexeval.runs.store import alike
+from flexeval.stats.bypass import enrichment
+from flexeval.stats.entropy import entropy_difference
+from flexeval.stats.words import find_words
 
 GLOBAL_MARGIN = 0.1
 """The margin of "the global mean is not lower": a share of the global mean under AR order."""
@@ -29,7 +31,7 @@ class ConnectorsBypassed(Claim):
         """See the class."""
         run = group.find("confidence")
         columns = ["problem_id", "sample_index", "position", "piece", "in_text", "passes"]
-        found = stats.enrichment(stats.words(run.tokens(columns)), run.config.sampling.block)
+        found = enrichment(find_words(run.tokens(columns)), run.config.sampling.block)
         permuted = Judgement(p_for=found.p_value, p_against=1.0)
         return Measured(
             interval=found.difference,
@@ -59,11 +61,11 @@ class ConnectorEntropyLower(Claim):
         confidence, ar = alike(group.find("confidence"), group.find("ar"))
         columns = ["problem_id", "sample_index", "position", "piece", "in_text", "entropy"]
         tokens = [run.tokens(columns) for run in (confidence, ar)]
-        connectors = [words[words["connector"]] for words in map(stats.words, tokens)]
+        connectors = [words[words["connector"]] for words in map(find_words, tokens)]
         if min(map(len, connectors)) == 0:
             raise InputError("needs texts with connectors, and these have none")
-        of_connectors = stats.entropy_difference(*connectors)["entropy"]
-        of_all = stats.entropy_difference(*tokens)["entropy"]
+        of_connectors = entropy_difference(*connectors)["entropy"]
+        of_all = entropy_difference(*tokens)["entropy"]
         mean = float(tokens[1].loc[tokens[1]["in_text"], "entropy"].mean())
         return Measured(
             interval=of_connectors,

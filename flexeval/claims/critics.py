@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flexeval import stats
 from flexeval.claims.arbitrary_order import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group, largest_k
@@ -10,6 +9,7 @@ from flexeval.claims.verdict import all_of, judge
 from flexeval.claims.wording import coverage_points, percent, points, setting
 from flexeval.errors import InputError
 from flexeval.runs.store import alike
+from flexeval.stats.ranks import non_top_rate
 
 ALMOST_ONLY = 0.05
 """Below this share of tokens an order commits almost only top tokens."""
@@ -61,10 +61,10 @@ class CommitsTopTokens(Claim):
         if max(runs, default=0.0) < HOT:
             raise InputError(f"needs a run of confidence at T = {HOT:g} or more, block {group.block}")
         columns = ["problem_id", "in_text", "rank"]
-        rates = {temperature: stats.non_top_rate(run.tokens(columns)) for temperature, run in runs.items()}
+        rates = {temperature: non_top_rate(run.tokens(columns)) for temperature, run in runs.items()}
         highest = max(rates, key=lambda temperature: rates[temperature].estimate)
         others = {
-            temperature: stats.non_top_rate(run.tokens(columns))
+            temperature: non_top_rate(run.tokens(columns))
             for temperature, run in group.by_temperature("top_prob").items()
             if temperature == highest
         }

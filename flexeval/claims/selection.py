@@ -14,7 +14,7 @@ from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
 from flexeval.records import SamplingConfig
 from flexeval.registry import parse_spec
-from flexeval.runs.store import TEMPERATURE, Run, RunSet, on_their_own, paper_block, pooled
+from flexeval.runs.store import TEMPERATURE, Run, RunSet, fewest_samples, on_their_own, paper_block, pooled
 
 CONSTRAINT_TASKS = ("sudoku4",)
 """Tasks whose parts constrain each other, where the literature expects order freedom to help; all others are reasoning
@@ -164,7 +164,7 @@ def is_constraint_task(task: str) -> bool:
 
 def largest_k(*runs: Run) -> int:
     """The number of samples of runs that have been made alike. Raises InputError when it is below `LEAST_K`."""
-    k = min(int(run.counts()["n"].min()) for run in runs)
+    k = fewest_samples(*runs)
     if k < LEAST_K:
         raise InputError(f"needs runs with at least {LEAST_K} samples of each problem, not {k}")
     return k

@@ -7,7 +7,6 @@ training is comparable.
 
 from __future__ import annotations
 
-from flexeval import stats
 from flexeval.claims.arbitrary_order import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Checkpoint, Group, largest_k
@@ -16,7 +15,10 @@ from flexeval.claims.wording import coverage_points, percent, points, setting
 from flexeval.errors import InputError
 from flexeval.orders import get_order
 from flexeval.runs.store import TEMPERATURE, Run, alike
-from flexeval.stats import Interval
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.intervals import Interval
+from flexeval.stats.nfe import tokens_per_step
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 TIME_TOLERANCE = 0.25
 """Training times count as equal up to this share of the exact training's."""
@@ -133,7 +135,7 @@ class CeilingDoesNotRise(TrainingClaim):
         after, before = alike(checkpoint.find("ar"), group.find("ar"))
         k = largest_k(after, before)
         gap = pass_at_k_gap(after, before, k)
-        level = stats.interval(stats.pass_at_k_table(before.counts(), [k]))[k]
+        level = interval(pass_at_k_table(before.counts(), [k]))[k]
         has_room = 1 - level.estimate > NOT_WORSE
         return Measured(
             interval=gap,
@@ -218,7 +220,7 @@ def _gap_at_one(first: Run, second: Run) -> Interval:
 
 
 def _tokens_per_step(run: Run) -> float:
-    return stats.tokens_per_step(run.tokens(["problem_id"]), run.samples).estimate
+    return tokens_per_step(run.tokens(["problem_id"]), run.samples).estimate
 
 
 def _effort(checkpoint: Checkpoint) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from flexeval.stats import Interval
+from flexeval.stats.intervals import Interval
 
 Verdict = Literal["holds", "does not hold", "unresolved", "not measured"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from flexeval.runs.store import Run
-from flexeval.stats import Difference, Interval
+from flexeval.stats.intervals import Difference, Interval
 
 
 def points(interval: Interval) -> str:
     """A difference of fractions, in percentage points."""
-    return f"{100 * interval.estimate:+.1f} points [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+    return interval.text("+.1f", scale=100, unit=" points")
 
 
 def coverage_points(difference: Difference) -> str:
@@ -18,12 +18,12 @@ def coverage_points(difference: Difference) -> str:
 
 def percent(interval: Interval) -> str:
     """A fraction, in percent."""
-    return f"{100 * interval.estimate:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    return interval.text(scale=100, unit=" %")
 
 
 def nats(interval: Interval) -> str:
     """A difference of entropies."""
-    return f"{interval.estimate:+.3f} nats [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return interval.text("+.3f", unit=" nats")
 
 
 def setting(run: Run, *, block: bool = True) -> str:

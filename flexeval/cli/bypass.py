@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flexeval.runs.store import Run
-    from flexeval.stats import Enrichment, Interval
+    from flexeval.stats.bypass import Enrichment
+    from flexeval.stats.intervals import Interval
 
 _EPILOG = """\
 examples:
@@ -53,10 +54,11 @@ def run(args: argparse.Namespace) -> int:
     """Read, count, print and write."""
     import pandas as pd
 
-    from flexeval import stats
     from flexeval.cli import output
     from flexeval.cli.units import with_units
     from flexeval.runs.store import read_runs
+    from flexeval.stats.bypass import bypass_table, most_bypassed
+    from flexeval.stats.words import find_words
 
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
@@ -67,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
     enrichments: dict[str, Enrichment | InputError] = {}
     tables, most = [], []
     for label, run in zip(labels, runs, strict=True):
-        words = stats.words(run.tokens(_COLUMNS))
+        words = find_words(run.tokens(_COLUMNS))
         enrichments[label] = _enrichment(words, run)
-        tables.append(stored.named(label, stats.bypass_table(words)))
-        most.append(stored.named(label, stats.most_bypassed(words, top=top, min_count=min_count)))
-    every_word, most_bypassed = (pd.concat(parts, ignore_index=True) for parts in (tables, most))
+        tables.append(stored.named(label, bypass_table(words)))
+        most.append(stored.named(label, most_bypassed(words, top=top, min_count=min_count)))
+    every_word, highest = (pd.concat(parts, ignore_index=True) for parts in (tables, most))
 
     console = output.console(stdout_taken=args.json == "-")
     console.print("Bypass rate of connectors and of other words at the same place, percent", soft_wrap=True)
@@ -80,14 +82,14 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(found, InputError):
             console.print(f"{label}: {found}", soft_wrap=True)
     console.print("Most bypassed words: rate in percent with Wilson intervals, delay in steps", soft_wrap=True)
-    console.print(_word_table(most_bypassed))
+    console.print(_word_table(highest))
     for line in stored.introduction(labels, runs):
         console.print(line, soft_wrap=True)
     by_word = {"percent": ["rate", "low", "high"], "steps": ["delay"]}
     content = {
         "runs": stored.about(labels, runs),
         "enrichment": [_enrichment_row(label, found) for label, found in enrichments.items()],
-        "most_bypassed": stored.records(with_units(most_bypassed, **by_word)),
+        "most_bypassed": stored.records(with_units(highest, **by_word)),
         "words": stored.records(with_units(every_word, **by_word)),
     }
     output.write_json(args.json, content)
@@ -102,10 +104,10 @@ _COLUMNS = (
 
 def _enrichment(words: pd.DataFrame, run: Run) -> Enrichment | InputError:
     """Or why there is none."""
-    from flexeval import stats
+    from flexeval.stats.bypass import enrichment
 
     try:
-        return stats.enrichment(words, run.config.sampling.block)
+        return enrichment(words, run.config.sampling.block)
     except InputError as error:
         return error
 
@@ -151,15 +153,16 @@ def _enrichment_table(enrichments: dict[str, Enrichment | InputError]) -> Table:
 def _word_table(words: pd.DataFrame) -> Table:
     from rich.table import Table
 
+    from flexeval.stats.intervals import interval_text
+
     table = Table("run", "rank", "word", "connector", "rate", "occurrences", "delay")
     for row in words.to_dict("records"):
-        low, high = 100 * row["low"], 100 * row["high"]
         table.add_row(
             row["run"],
             str(row["rank"]),
             row["word"],
             "yes" if row["connector"] else "",
-            f"{100 * row['rate']:.1f} [{low:.1f}, {high:.1f}]",
+            interval_text(row["rate"], row["low"], row["high"], scale=100),
             str(row["occurrences"]),
             "-" if row["delay"] != row["delay"] else f"{row['delay']:.1f}",
         )
@@ -167,7 +170,4 @@ def _word_table(words: pd.DataFrame) -> Table:
 
 
 def _interval(interval: Interval, *, scale: float, form: str) -> str:
-    if interval.estimate != interval.estimate:
-        return "-"
-    low, high = (format(scale * bound, form) for bound in (interval.low, interval.high))
-    return f"{scale * interval.estimate:{form}} [{low}, {high}]"
+    return "-" if interval.estimate != interval.estimate else interval.text(form, scale=scale)

@@ -64,8 +64,12 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, compare, print and write."""
-    from flexeval import stats
     from flexeval.cli import compare_report, output
+    from flexeval.stats.curves import crossing_point
+    from flexeval.stats.diversity import diversity_table
+    from flexeval.stats.extrapolation import extrapolate
+    from flexeval.stats.nfe import pass_at_nfe_table
+    from flexeval.stats.pass_at_k import coverage_auc, pass_at_k_table, potential_at_k
 
     output.check_targets({"--json": args.json, "--csv": args.csv})
     runs = pair.read_pair(args)
@@ -75,13 +79,13 @@ def run(args: argparse.Namespace) -> int:
     labels = runs.labels()
     report = compare_report.Comparison(
         ks=ks,
-        pass_at_k=_fractions(stats.pass_at_k_table(a, ks), stats.pass_at_k_table(b, ks)),
-        crossing=stats.crossing_point(a, b, ks) if len(ks) > 1 else None,
-        area=_fractions(stats.coverage_auc(a, ks), stats.coverage_auc(b, ks)),
-        potential=_each(labels, [stats.potential_at_k(of_run, [k for k in ks if k > 1]) for of_run in counts]),
-        pass_at_nfe=_fractions(*(stats.pass_at_nfe_table(run.samples, budgets) for run in runs)),
-        diversity=_fractions(*(stats.diversity_table(run.samples) for run in runs)) if args.diversity else None,
-        extrapolation=_each(labels, [stats.extrapolate(of_run, far) for of_run in counts]) if far else None,
+        pass_at_k=_fractions(pass_at_k_table(a, ks), pass_at_k_table(b, ks)),
+        crossing=crossing_point(a, b, ks) if len(ks) > 1 else None,
+        area=_fractions(coverage_auc(a, ks), coverage_auc(b, ks)),
+        potential=_each(labels, [potential_at_k(of_run, [k for k in ks if k > 1]) for of_run in counts]),
+        pass_at_nfe=_fractions(*(pass_at_nfe_table(run.samples, budgets) for run in runs)),
+        diversity=_fractions(*(diversity_table(run.samples) for run in runs)) if args.diversity else None,
+        extrapolation=_each(labels, [extrapolate(of_run, far) for of_run in counts]) if far else None,
     )
 
     compare_report.show(output.console(stdout_taken=args.json == "-"), runs, report)
@@ -91,9 +95,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fractions(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    from flexeval import stats
+    from flexeval.stats.curves import comparison
 
-    return stats.comparison(a, b, largest=1.0)
+    return comparison(a, b, largest=1.0)
 
 
 def _each(labels: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -105,9 +109,10 @@ def _each(labels: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame
 
 def _ks(text: str | None, runs: RunSet) -> list[int]:
     """The values of --k, ascending. Raises InputError unless they are whole numbers up to n of every problem."""
-    from flexeval.stats import default_ks
+    from flexeval.runs.store import fewest_samples
+    from flexeval.stats.pass_at_k import default_ks
 
-    n = _fewest(runs)
+    n = fewest_samples(*runs)
     if text is None:
         return default_ks(n)
     ks = _ascending(text, what="every k of --k")
@@ -116,16 +121,13 @@ def _ks(text: str | None, runs: RunSet) -> list[int]:
     return ks
 
 
-def _fewest(runs: RunSet) -> int:
-    """Samples of the problem that has the fewest."""
-    return int(min(run.counts()["n"].min() for run in runs))
-
-
 def _beyond(text: str | None, runs: RunSet) -> list[int]:
     """n, its doublings, and the value of --extrapolate. Raises InputError unless that is a whole number past n."""
+    from flexeval.runs.store import fewest_samples
+
     if text is None:
         return []
-    n = _fewest(runs)
+    n = fewest_samples(*runs)
     furthest = options.whole_number(text, least=1, what="--extrapolate")
     if furthest <= n:
         raise InputError(f"--extrapolate is for k past n = {n}, not {furthest}; Pass@k up to n is measured")
@@ -134,7 +136,7 @@ def _beyond(text: str | None, runs: RunSet) -> list[int]:
 
 
 def _budgets(text: str | None, runs: RunSet) -> list[int]:
-    from flexeval.stats import default_budgets
+    from flexeval.stats.nfe import default_budgets
 
     return default_budgets(*(run.samples for run in runs)) if text is None else _ascending(text, what="every --nfe")
 

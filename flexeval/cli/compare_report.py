@@ -15,7 +15,8 @@ from rich.table import Table
 from flexeval.cli import stored
 from flexeval.cli.units import with_units
 from flexeval.runs.store import RunSet, machine_differences
-from flexeval.stats import Crossing
+from flexeval.stats.curves import Crossing
+from flexeval.stats.intervals import bounds_text, interval_text
 
 _COMPARED = {"percent": ["a", "b"], "points": ["difference", "low", "high", "band_low", "band_high"]}
 _OF_A_RUN = {"percent": ["estimate", "low", "high"]}
@@ -30,7 +31,7 @@ _JUDGED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The first run (a) against the second (b); fractions, as `flexeval.stats.comparison` gives them."""
+    """The first run (a) against the second (b); fractions, as `flexeval.stats.curves.comparison` gives them."""
 
     ks: list[int]
     """The grid of Pass@k and CoverageAUC."""
@@ -128,9 +129,9 @@ def _table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
     table.add_column("verdict")
     for label, row in zip(frame.iloc[:, 0], frame.to_dict("records"), strict=True):
         cells = [name.format(label), f"{100 * row['a']:.1f}", f"{100 * row['b']:.1f}"]
-        cells.append(f"{100 * row['difference']:+.1f} {_bounds(row['low'], row['high'])}")
+        cells.append(interval_text(row["difference"], row["low"], row["high"], "+.1f", scale=100))
         if len(frame) > 1:
-            cells.append(_bounds(row["band_low"], row["band_high"]))
+            cells.append(bounds_text(row["band_low"], row["band_high"], "+.1f", scale=100))
         table.add_row(*cells, stored.p_value(row["p_value"]), row["verdict"])
     return table
 
@@ -146,11 +147,7 @@ def _by_run(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
 def _estimate(row: dict[Any, Any]) -> str:
     if math.isnan(row["estimate"]):
         return "-"
-    return f"{100 * row['estimate']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-
-
-def _bounds(low: float, high: float) -> str:
-    return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+    return interval_text(row["estimate"], row["low"], row["high"], scale=100)
 
 
 def _crossing(crossing: Crossing, labels: Sequence[str], ks: Sequence[int]) -> str:

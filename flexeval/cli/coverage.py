@@ -11,7 +11,7 @@ from flexeval.cli import pair, stored
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from flexeval.stats import Coverage
+    from flexeval.stats.coverage import Coverage
 
 _EPILOG = """\
 examples:
@@ -42,13 +42,13 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, count, print and write."""
-    from flexeval import stats
     from flexeval.cli import output
     from flexeval.cli.units import with_units
+    from flexeval.stats.coverage import coverage, coverage_frame
 
     output.check_targets({"--json": args.json, "--csv": args.csv})
     runs = pair.read_pair(args)
-    found = stats.coverage(*(run.counts() for run in runs))
+    found = coverage(*(run.counts() for run in runs))
     labels = runs.labels()
 
     console = output.console(stdout_taken=args.json == "-")
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     for line in (*_conclusions(found, labels), *stored.introduction(labels, runs)):
         console.print(line, soft_wrap=True)
     output.write_json(args.json, {"runs": stored.about(labels, runs), **_as_json(found)})
-    output.write_csv(args.csv, with_units(stats.coverage_frame(found), percent=["share"]))
+    output.write_csv(args.csv, with_units(coverage_frame(found), percent=["share"]))
     return 0
 
 
@@ -95,5 +95,4 @@ def _conclusions(found: Coverage, labels: list[str]) -> list[str]:
     lines = [f"Exact McNemar test of {found.a_only} against {found.b_only}: p = {found.p_value:.2g}"]
     if (share := found.share_of_b) is None:
         return [*lines, f"{b} solves no problem"]
-    bounds = f"[{100 * share.low:.1f}, {100 * share.high:.1f}]"
-    return [*lines, f"Of what {b} solves, {a} solves {100 * share.estimate:.1f} % {bounds}"]
+    return [*lines, f"Of what {b} solves, {a} solves {share.text(scale=100, unit=' %')}"]

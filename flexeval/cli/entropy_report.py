@@ -10,13 +10,21 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from flexeval import stats
 from flexeval.cli import stored
 from flexeval.cli.units import with_units
 from flexeval.runs.store import RunSet
-from flexeval.stats import Difference
-from flexeval.stats.entropy import ALL_TOKENS, CONNECTORS, QUANTITIES
+from flexeval.stats.entropy import (
+    ALL_CONNECTORS,
+    ALL_TOKENS,
+    QUANTITIES,
+    connector_entropy,
+    entropy_difference,
+    highest_entropy_words,
+)
+from flexeval.stats.intervals import Difference, interval_text
 from flexeval.stats.pooled import problem_ids
+from flexeval.stats.verdict import holm, side
+from flexeval.stats.words import find_words
 
 _CALLED = {
     "entropy": "at commit",
@@ -54,11 +62,11 @@ def make(runs: RunSet, tokens: Sequence[pd.DataFrame], *, top: int, min_count: i
         min_count: occurrences that such a word needs.
     """
     labels = runs.labels()
-    words = [stats.words(rows) for rows in tokens]
+    words = [find_words(rows) for rows in tokens]
     both = list(zip(labels, tokens, words, strict=True))
-    entropy = [stored.named(label, stats.connector_entropy(rows, found)) for label, rows, found in both]
+    entropy = [stored.named(label, connector_entropy(rows, found)) for label, rows, found in both]
     highest = [
-        stored.named(label, stats.highest_entropy_words(found, rows, top=top, min_count=min_count))
+        stored.named(label, highest_entropy_words(found, rows, top=top, min_count=min_count))
         for label, rows, found in both
     ]
     return EntropyReport(
@@ -74,7 +82,7 @@ def show(console: Console, runs: RunSet, report: EntropyReport) -> None:
     at_commit = report.entropy[report.entropy["quantity"] == "entropy"]
     console.print("Entropy at commit in nats: mean over occurrences, with 95 % intervals over problems", soft_wrap=True)
     console.print(_side_by_side(at_commit, "group", labels))
-    for group in (ALL_TOKENS, CONNECTORS):
+    for group in (ALL_TOKENS, ALL_CONNECTORS):
         of_group = report.entropy[report.entropy["group"] == group]
         known = [quantity for quantity in QUANTITIES if of_group.loc[of_group["quantity"] == quantity, "count"].any()]
         table = of_group[of_group["quantity"].isin(known)].replace({"quantity": _CALLED})
@@ -117,15 +125,15 @@ def _differences(labels: Sequence[str], tokens: Sequence[pd.DataFrame], words: S
     for label, mine, my_words in list(zip(labels, tokens, words, strict=True))[1:]:
         pairs = {
             ALL_TOKENS: (mine, tokens[0]),
-            CONNECTORS: tuple(each[each["connector"]] for each in (my_words, words[0])),
+            ALL_CONNECTORS: tuple(each[each["connector"]] for each in (my_words, words[0])),
         }
         for group, (first, second) in pairs.items():
             if len(first) and len(second):
-                at_commit = stats.entropy_difference(first, second, quantities=["entropy"])["entropy"]
+                at_commit = entropy_difference(first, second, quantities=["entropy"])["entropy"]
                 found.append((label, group, at_commit))
-    p_values = stats.holm([at.p_value(0) for *_, at in found])
+    p_values = holm([at.p_value(0) for *_, at in found])
     rows = [
-        (label, labels[0], group, at.estimate, at.low, at.high, p, stats.side(at.low, at.high, p, level=at.level))
+        (label, labels[0], group, at.estimate, at.low, at.high, p, side(at.low, at.high, p, level=at.level))
         for (label, group, at), p in zip(found, p_values, strict=True)
     ]
     return pd.DataFrame(rows, columns=columns)
@@ -149,7 +157,7 @@ def _side_by_side(rows: pd.DataFrame, by: str, labels: Sequence[str]) -> Table:
 def _difference_table(differences: pd.DataFrame) -> Table:
     table = Table("", "", "difference, nats", "p", "verdict")
     for row in differences.to_dict("records"):
-        bounds = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        bounds = interval_text(row["difference"], row["low"], row["high"], "+.3f")
         table.add_row(
             f"{row['first']} − {row['second']}", row["group"], bounds, stored.p_value(row["p_value"]), row["verdict"]
         )
@@ -168,4 +176,4 @@ def _word_table(words: pd.DataFrame) -> Table:
 def _estimate(row: dict[Any, Any]) -> str:
     if not row["count"]:
         return "-"
-    return f"{row['estimate']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    return interval_text(row["estimate"], row["low"], row["high"], ".3f")

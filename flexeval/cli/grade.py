@@ -165,8 +165,9 @@ def _grade_file(path: Path, args: argparse.Namespace) -> None:
 
 
 def _summary(graded: Sequence[GradedCompletion]) -> Iterator[str]:
-    from flexeval import stats
     from flexeval.runs.completions import completion_counts
+    from flexeval.stats.bootstrap import interval
+    from flexeval.stats.pass_at_k import default_ks, pass_at_k_table
 
     # How many are right, and how the answers were found.
     counts = completion_counts(graded)
@@ -187,10 +188,9 @@ def _summary(graded: Sequence[GradedCompletion]) -> Iterator[str]:
     # Pass@k, where there is more than one try.
     fewest, most = int(counts["n"].min()), int(counts["n"].max())
     if most > 1:
-        ks = stats.default_ks(fewest)
-        intervals = stats.interval(stats.pass_at_k_table(counts, ks))
+        ks = default_ks(fewest)
+        intervals = interval(pass_at_k_table(counts, ks))
         n = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         yield f"Pass@k in percent, with {100 * intervals[1].level:g} % intervals over questions, n = {n}"
         for k in ks:
-            at_k = intervals[k]
-            yield f"  pass@{k}: {100 * at_k.estimate:.1f} [{100 * at_k.low:.1f}, {100 * at_k.high:.1f}]"
+            yield f"  pass@{k}: {intervals[k].text(scale=100)}"

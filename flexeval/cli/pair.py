@@ -61,7 +61,9 @@ def _first_problems(runs: RunSet, wanted: int) -> RunSet:
 
 
 def _first_samples(runs: RunSet, wanted: int) -> RunSet:
-    fewest = int(min(run.counts()["n"].min() for run in runs))
+    from flexeval.runs.store import fewest_samples
+
+    fewest = fewest_samples(*runs)
     if fewest < wanted:
         raise InputError(f"--num-samples is {wanted}, but a problem has {fewest} samples; keep it <= {fewest}")
     return dataclasses.replace(runs, runs=tuple(run.part(num_samples=wanted, limit=run.config.limit) for run in runs))

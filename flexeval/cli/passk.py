@@ -67,9 +67,11 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sample, grade, summarise, print and write."""
-    from flexeval import stats
     from flexeval.cli import output, passk_report
     from flexeval.records import RunConfig
+    from flexeval.stats.curves import comparison
+    from flexeval.stats.pass_at_k import pass_at_k_table
+    from flexeval.stats.summary import summarize, summary_frame
     from flexeval.tasks import task_spec
 
     # Everything that can be refused without the model, before the model is loaded.
@@ -85,19 +87,19 @@ def run(args: argparse.Namespace) -> int:
     runs = _sampled(configs, task, args)
 
     # Summarise; every order is compared with the first.
-    summaries = [stats.summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=ks) for run in runs]
-    first, *others = (stats.pass_at_k_table(run.counts(), ks) for run in runs)
-    differences = [stats.comparison(other, first, largest=1.0, family=len(others)) for other in others]
+    summaries = [summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=ks) for run in runs]
+    first, *others = (pass_at_k_table(run.counts(), ks) for run in runs)
+    differences = [comparison(other, first, largest=1.0, family=len(others)) for other in others]
 
     passk_report.show(output.console(stdout_taken=args.json == "-"), runs, summaries, differences)
     output.write_json(args.json, passk_report.as_json(runs, summaries, differences))
-    output.write_csv(args.csv, stats.summary_frame(summaries))
+    output.write_csv(args.csv, summary_frame(summaries))
     return 0
 
 
 def _ks(text: str | None, num_samples: int) -> list[int]:
     """The values of --k, ascending. Raises InputError unless they are whole numbers in 1..num_samples."""
-    from flexeval.stats import default_ks
+    from flexeval.stats.pass_at_k import default_ks
 
     if text is None:
         return default_ks(num_samples)

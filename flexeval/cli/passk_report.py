@@ -12,7 +12,8 @@ from rich.table import Table
 
 from flexeval.cli.stored import p_value
 from flexeval.records import SamplingConfig
-from flexeval.stats import Interval, RunSummary, difference_frame, summary_frame
+from flexeval.stats.intervals import interval_text
+from flexeval.stats.summary import RunSummary, difference_frame, summary_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ def show(
         console: where to.
         runs: one an order.
         summaries: of each run.
-        differences: `stats.comparison` of each run but the first with the first.
+        differences: `flexeval.stats.curves.comparison` of each run but the first with the first.
     """
     level = next(iter(summaries[0].pass_at_k.values())).level
     console.print(f"Pass@k in percent, with {100 * level:g} % intervals over problems", soft_wrap=True)
@@ -90,7 +91,7 @@ def _pass_table(summaries: Sequence[RunSummary]) -> Table:
     for summary in summaries:
         table.add_column(summary.order, justify="right")
     for k in summaries[0].pass_at_k:
-        table.add_row(f"pass@{k}", *(_percent(summary.pass_at_k[k]) for summary in summaries))
+        table.add_row(f"pass@{k}", *(summary.pass_at_k[k].text(scale=100) for summary in summaries))
     table.add_section()
     table.add_row("NFE per sample", *(f"{summary.nfe:.1f}" for summary in summaries))
     table.add_row("canvases saved, %", *(_or_dash(summary.saved, scale=100) for summary in summaries))
@@ -114,11 +115,7 @@ def _difference_table(summaries: Sequence[RunSummary], differences: Sequence[pd.
 
 
 def _band(row: dict[Any, Any]) -> str:
-    return f"{100 * row['difference']:+.1f} [{100 * row['band_low']:+.1f}, {100 * row['band_high']:+.1f}]"
-
-
-def _percent(interval: Interval) -> str:
-    return f"{100 * interval.estimate:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    return interval_text(row["difference"], row["band_low"], row["band_high"], "+.1f", scale=100)
 
 
 def _or_dash(value: float | None, scale: float = 1) -> str:

@@ -141,8 +141,8 @@ def _table(runs: RunSet) -> Table:
 
 
 def _numbers(run: Run, ks: Sequence[int]) -> list[str]:
-    from flexeval import stats
+    from flexeval.stats.bootstrap import interval
+    from flexeval.stats.pass_at_k import pass_at_k_table
 
-    at = stats.interval(stats.pass_at_k_table(run.counts(), ks))
-    shown = [f"{100 * at[k].estimate:.1f} [{100 * at[k].low:.1f}, {100 * at[k].high:.1f}]" for k in ks]
-    return [*shown, f"{run.samples['nfe'].mean():.1f}"]
+    at = interval(pass_at_k_table(run.counts(), ks))
+    return [*(at[k].text(scale=100) for k in ks), f"{run.samples['nfe'].mean():.1f}"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import framed, largest_groups, smallest_n
+from flexeval.figures.selection import framed, largest_groups
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent, powers_of_two
 from flexeval.plots.layout import finish
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.store import Run, RunSet, fewest_samples
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 KS = (1, 8, 32, 128)
 """The paper's values, and 1."""
@@ -34,7 +35,7 @@ class BlockLength(Figure):
             missing="figure 'block-length' needs runs of order confidence at two block lengths or more, alike in all "
             "else",
         )
-        return framed(groups, lambda group: [_rows(run, smallest_n(group)) for run in group])
+        return framed(groups, lambda group: [_rows(run, fewest_samples(*group)) for run in group])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
@@ -62,7 +63,7 @@ def _blocks(group: RunSet) -> RunSet:
 
 def _rows(run: Run, n: int) -> pd.DataFrame:
     ks = [k for k in KS if k <= n]
-    intervals = stats.interval(stats.pass_at_k_table(run.counts(), ks))
+    intervals = interval(pass_at_k_table(run.counts(), ks))
     rows = pd.DataFrame(
         {
             "block": 1 if run.config.order == "ar" else run.config.sampling.block,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure, Unavailable
 from flexeval.figures.selection import framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent
-from flexeval.plots.dots import dots, name_lines
 from flexeval.plots.layout import finish, panels
+from flexeval.plots.rows import dots, name_lines
 from flexeval.plots.style import Look
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.bypass import bypass_table, most_bypassed
+from flexeval.stats.words import find_words
 
 TOP, MIN_COUNT = 20, 20
 _LOOKS = {True: Look(colour="#0b2e59", dash="-", marker="o"), False: Look(colour="#8c8c8c", dash="--", marker="s")}
@@ -73,8 +74,8 @@ class BypassedWords(Figure):
 
 
 def _rows(run: Run) -> pd.DataFrame:
-    words = stats.words(token_rows(run, "piece", "in_text", "commit_step", "frontier_step", "passes"))
-    most = stats.most_bypassed(words, top=TOP, min_count=MIN_COUNT).assign(kind="word")
-    overall = stats.bypass_table(words, by="connector").assign(kind="all")
+    words = find_words(token_rows(run, "piece", "in_text", "commit_step", "frontier_step", "passes"))
+    most = most_bypassed(words, top=TOP, min_count=MIN_COUNT).assign(kind="word")
+    overall = bypass_table(words, by="connector").assign(kind="all")
     rows = pd.concat([most, overall], ignore_index=True).astype({"connector": bool, "word": object})
     return stated(rows, run)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE
-from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, smallest_n, token_rows
+from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent
 from flexeval.plots.layout import finish
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.store import Run, RunSet, fewest_samples
+from flexeval.stats.diversity import collapse_band
 
 
 class Collapse(Figure):
@@ -31,7 +31,7 @@ class Collapse(Figure):
             usable=lambda group: RunSet(tuple(run for run in at_fixed_pace(group) if run.config.num_samples > 1)),
             missing="figure 'collapse' needs a run with two samples of each problem or more",
         )
-        return framed(groups, lambda group: [_rows(run, smallest_n(group)) for run in group])
+        return framed(groups, lambda group: [_rows(run, fewest_samples(*group)) for run in group])
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
@@ -47,4 +47,4 @@ class Collapse(Figure):
 
 def _rows(run: Run, n: int) -> pd.DataFrame:
     first = run.part(num_samples=n, limit=run.config.limit)
-    return stated(stats.collapse_band(token_rows(first, "token_id", "commit_step"), first.samples), first)
+    return stated(collapse_band(token_rows(first, "token_id", "commit_step"), first.samples), first)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure, Unavailable
 from flexeval.figures.pass_at_k import PAIR
 from flexeval.figures.selection import framed, largest_groups, of_order, token_rows
 from flexeval.figures.settings import foot, stated
-from flexeval.plots.dots import dots, name_lines
 from flexeval.plots.layout import finish, panels
+from flexeval.plots.rows import dots, name_lines
 from flexeval.plots.style import looks
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.entropy import connector_entropy
+from flexeval.stats.words import find_words
 
 SHOWN = 14
 """Connectors at most: the most frequent ones that both orders wrote."""
@@ -85,5 +86,5 @@ def _pair(ar: Run, arbitrary: Run) -> pd.DataFrame:
 
 def _rows(run: Run) -> pd.DataFrame:
     tokens = token_rows(run, "piece", "in_text", "entropy")
-    table = stats.connector_entropy(tokens, stats.words(tokens), quantities=["entropy"])
+    table = connector_entropy(tokens, find_words(tokens), quantities=["entropy"])
     return stated(table.drop(columns="quantity").rename(columns={"problems": "problems_with"}), run)

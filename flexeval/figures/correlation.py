@@ -7,16 +7,16 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import against_ar, framed, largest_groups
 from flexeval.figures.settings import foot, stated
-from flexeval.plots.curves import percent
+from flexeval.plots.curves import against, percent
 from flexeval.plots.layout import finish, panels
-from flexeval.plots.scatter import against
 from flexeval.plots.style import looks
 from flexeval.runs.store import Run, RunSet, alike
+from flexeval.stats.coverage import accuracy_correlation, accuracy_pairs
+from flexeval.stats.intervals import interval_text
 
 
 class Correlation(Figure):
@@ -59,13 +59,13 @@ class Correlation(Figure):
 
 
 def _said(r: float, low: float, high: float) -> str:
-    return "r undefined: equal accuracies" if math.isnan(r) else f"r = {r:.2f} [{low:.2f}, {high:.2f}]"
+    return "r undefined: equal accuracies" if math.isnan(r) else f"r = {interval_text(r, low, high, '.2f')}"
 
 
 def _rows(run: Run, ar: Run) -> pd.DataFrame:
     run, ar = alike(run, ar)
-    pairs = stats.accuracy_pairs(run.counts(), ar.counts())
-    r = stats.accuracy_correlation(pairs)
+    pairs = accuracy_pairs(run.counts(), ar.counts())
+    r = accuracy_correlation(pairs)
     rows = pairs.rename(columns={"a": "accuracy", "b": "ar_accuracy"}).assign(kind="problem")
     summary = pd.DataFrame({"kind": ["correlation"], "estimate": r.estimate, "low": r.low, "high": r.high})
     return stated(pd.concat([rows, summary], ignore_index=True), run)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import published, stats
+from flexeval import published
 from flexeval.figures.curve_panels import sources
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import PAIR
 from flexeval.figures.published import WHY_NONE, published_coverage
-from flexeval.figures.selection import framed, largest_groups, of_order, smallest_n
+from flexeval.figures.selection import framed, largest_groups, of_order
 from flexeval.figures.settings import MEASURED, foot, stated
 from flexeval.plots.curves import percent
-from flexeval.plots.dots import dots, name_lines
 from flexeval.plots.layout import finish, panels
-from flexeval.plots.stacked import Part, stacked
+from flexeval.plots.rows import Part, dots, name_lines, stacked
 from flexeval.plots.style import looks
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.store import Run, RunSet, fewest_samples
+from flexeval.stats.coverage import coverage, coverage_frame
+from flexeval.stats.intervals import wilson
 
 _LOOK = looks(PAIR)
 PARTS = {
@@ -78,11 +79,11 @@ class Coverage(Figure):
 
 
 def _pair(ar: Run, arbitrary: Run) -> pd.DataFrame:
-    n = smallest_n(RunSet((ar, arbitrary)))
+    n = fewest_samples(ar, arbitrary)
     first, second = (run.part(num_samples=n, limit=run.config.limit) for run in (ar, arbitrary))
-    found = stats.coverage(first.counts(), second.counts())
-    rows = stats.coverage_frame(found).replace({"part": {"b_only": "confidence_only", "a_only": "ar_only"}})
-    low, high = stats.wilson(rows["problems"], found.problems)
+    found = coverage(first.counts(), second.counts())
+    rows = coverage_frame(found).replace({"part": {"b_only": "confidence_only", "a_only": "ar_only"}})
+    low, high = wilson(rows["problems"], found.problems)
     rows = (
         rows.rename(columns={"problems": "solved"})
         .assign(low=low, high=high, p_value=found.p_value, source=MEASURED, n=n)

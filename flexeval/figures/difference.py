@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE, pass_at_k_axes
@@ -14,6 +13,7 @@ from flexeval.figures.settings import foot, stated
 from flexeval.plots.layout import finish
 from flexeval.plots.style import INK
 from flexeval.runs.store import RunSet, alike
+from flexeval.stats.curves import difference_band
 
 
 class DifferenceToAR(Figure):
@@ -49,5 +49,5 @@ def _group(group: RunSet) -> pd.DataFrame:
     frames = []
     for other in others:
         ar, run = alike(first, other)
-        frames.append(stated(stats.difference_band(run.counts(), ar.counts(), common_ks(RunSet((ar, run)))), run))
+        frames.append(stated(difference_band(run.counts(), ar.counts(), common_ks(RunSet((ar, run)))), run))
     return pd.concat(frames, ignore_index=True)

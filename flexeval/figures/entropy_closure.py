@@ -5,15 +5,16 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, token_rows
 from flexeval.figures.settings import foot, stated
-from flexeval.plots.dots import dots, join, name_lines
 from flexeval.plots.layout import finish, panels
+from flexeval.plots.rows import dots, join, name_lines
 from flexeval.plots.style import Look
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.entropy import entropy_table
+from flexeval.stats.words import find_words
 
 _LOOKS = {
     "frontier_entropy": (Look(colour="#d1541b", dash="-", marker="s"), "when it became the frontier"),
@@ -62,10 +63,10 @@ class EntropyClosure(Figure):
 
 def _rows(run: Run) -> pd.DataFrame:
     tokens = token_rows(run, "piece", "in_text", "entropy", "frontier_entropy", "passes")
-    words = stats.words(tokens)
+    words = find_words(tokens)
     bypassed = words[words["passes"] > 0]
     kind = bypassed["connector"].map({True: "connectors", False: "other words"})
-    table = stats.entropy_table(
+    table = entropy_table(
         bypassed.assign(group=kind), by="group", quantities=["frontier_entropy", "entropy", "closure"]
     )
     return stated(table.rename(columns={"problems": "problems_with"}), run)

@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure, Unavailable
 from flexeval.figures.pass_at_k import BAND_NOTE, pass_at_k_axes
@@ -21,6 +20,9 @@ from flexeval.figures.settings import foot, stated
 from flexeval.plots.layout import finish
 from flexeval.records import SamplingConfig
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.bootstrap import Bootstrap
+from flexeval.stats.curves import OutOfReach, match_entropy, matched_pass_at_k
+from flexeval.stats.entropy import entropy_table
 
 _NEEDS = (
     "figure 'matched-entropy' needs a run of order ar and runs of another order at temperatures on both sides of "
@@ -78,7 +80,7 @@ def _group(group: RunSet) -> list[pd.DataFrame]:
     target, ks = _mean_entropy(reference), common_ks(group)
     rows = [_rows([reference], target, ks)]
     for order in dict.fromkeys(run.config.order for run in group if run.config.order != "ar"):
-        with contextlib.suppress(stats.OutOfReach):
+        with contextlib.suppress(OutOfReach):
             rows.append(_rows(group.where(order=order), target, ks))
     return rows if len(rows) > 1 else []
 
@@ -87,14 +89,16 @@ def _rows(runs: Sequence[Run], target: float, ks: Sequence[int]) -> pd.DataFrame
     """Pass@k of one order where its mean entropy is the target. Raises OutOfReach where it is nowhere."""
     by_temperature = {run.config.sampling.temperature: run for run in runs}
     entropies = {temperature: _mean_entropy(run) for temperature, run in by_temperature.items()}
-    match = stats.match_entropy(entropies, target)
+    match = match_entropy(entropies, target)
     lower, upper = by_temperature[match.lower], by_temperature[match.upper]
-    curve = stats.matched_pass_at_k(lower.counts(), upper.counts(), match, ks)
+    curve = matched_pass_at_k(lower.counts(), upper.counts(), match, ks)
     rows = stated(curve, lower).assign(entropy=target, lower=match.lower, upper=match.upper)
     return rows.assign(temperature=match.temperature)
 
 
 def _mean_entropy(run: Run) -> float:
     """Nats at commit, over all text tokens."""
-    table = stats.entropy_table(token_rows(run, "in_text", "entropy"), quantities=["entropy"], replicates=1)
+    table = entropy_table(
+        token_rows(run, "in_text", "entropy"), quantities=["entropy"], bootstrap=Bootstrap(replicates=1)
+    )
     return float(table["estimate"].iloc[0])

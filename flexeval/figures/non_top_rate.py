@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, token_rows
@@ -13,6 +12,7 @@ from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent
 from flexeval.plots.layout import finish
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.ranks import non_top_rate
 
 PAIR = {"confidence", "top_prob"}
 
@@ -57,5 +57,5 @@ def _above_zero(group: RunSet) -> RunSet:
 
 
 def _row(run: Run) -> pd.DataFrame:
-    rate = stats.non_top_rate(token_rows(run, "in_text", "rank"))
+    rate = non_top_rate(token_rows(run, "in_text", "rank"))
     return stated(pd.DataFrame({"estimate": [rate.estimate], "low": rate.low, "high": rate.high}), run)

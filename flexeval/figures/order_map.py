@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, token_rows
@@ -13,6 +12,7 @@ from flexeval.figures.settings import foot, stated
 from flexeval.plots.heat_map import heat_map, shade_key
 from flexeval.plots.layout import finish, panels
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.order import commit_step_map
 
 CELLS = 64
 """At most so many along each axis."""
@@ -50,4 +50,4 @@ class OrderMap(Figure):
 
 def _rows(run: Run) -> pd.DataFrame:
     bins = CELLS if run.config.sampling.gen_length > CELLS else None
-    return stated(stats.commit_step_map(token_rows(run, "in_text", "commit_step"), bins=bins), run)
+    return stated(commit_step_map(token_rows(run, "in_text", "commit_step"), bins=bins), run)

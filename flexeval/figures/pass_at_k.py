@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import published, stats
+from flexeval import published
 from flexeval.figures.curve_panels import Panel, curve_panels, sources
 from flexeval.figures.figure import Figure
 from flexeval.figures.published import WHY_NONE, published_pass_at_k
@@ -18,6 +18,7 @@ from flexeval.plots.curves import percent, powers_of_two
 from flexeval.plots.layout import finish
 from flexeval.plots.style import FAINT
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.curves import crossing_point, pass_at_k_band
 
 PAIR = ("ar", "confidence")
 """The paper's AR order and arbitrary order."""
@@ -54,7 +55,7 @@ class PassAtK(Figure):
 
 def pass_at_k_rows(run: Run, ks: list[int]) -> pd.DataFrame:
     """One run's measured curve with its simultaneous band, and the published numbers of its setting, or why none."""
-    measured = stats.pass_at_k_band(run.counts(), ks)
+    measured = pass_at_k_band(run.counts(), ks)
     measured.insert(0, "source", MEASURED)
     measured[WHY_NONE] = published.pass_at_k(run).why_none or float("nan")
     known = published_pass_at_k(run)
@@ -74,7 +75,7 @@ def _pair(ar: Run, arbitrary: Run) -> pd.DataFrame:
     ks = common_ks(RunSet((ar, arbitrary)))
     curves = pd.concat([pass_at_k_rows(run, ks) for run in (ar, arbitrary)], ignore_index=True)
     curves["quantity"] = "pass@k"
-    crossing = stats.crossing_point(ar.counts(), arbitrary.counts(), ks) if len(ks) > 1 else None
+    crossing = crossing_point(ar.counts(), arbitrary.counts(), ks) if len(ks) > 1 else None
     if crossing is None or crossing.k_star is None:
         return curves
     at = {"source": [MEASURED], "estimate": crossing.k_star, "low": crossing.low, "high": crossing.high}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import at_least, framed, largest_groups
@@ -13,6 +12,7 @@ from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent, powers_of_two
 from flexeval.plots.layout import finish
 from flexeval.runs.store import RunSet
+from flexeval.stats.nfe import default_budgets, pass_at_nfe
 
 
 class PassAtNFE(Figure):
@@ -49,7 +49,7 @@ def _group(group: RunSet) -> pd.DataFrame:
     paced = {"steps", "tokens_per_step"} & set(group.varying())
     names = group.labels() if paced else [run.config.order for run in group]
     rows = [
-        stated(stats.pass_at_nfe(run.samples, stats.default_budgets(run.samples)), run).assign(series=name)
+        stated(pass_at_nfe(run.samples, default_budgets(run.samples)), run).assign(series=name)
         for run, name in zip(group, names, strict=True)
     ]
     return pd.concat(rows, ignore_index=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.order_map import CELLS
@@ -14,6 +13,7 @@ from flexeval.figures.settings import foot, stated
 from flexeval.plots.heat_map import heat_map, shade_key
 from flexeval.plots.layout import finish, panels
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.ranks import rank_by_step
 
 
 class RankMap(Figure):
@@ -49,4 +49,4 @@ class RankMap(Figure):
 
 def _rows(run: Run) -> pd.DataFrame:
     bins = CELLS if run.config.sampling.gen_length > CELLS else None
-    return stated(stats.rank_by_step(token_rows(run, "in_text", "commit_step", "rank"), bins=bins), run)
+    return stated(rank_by_step(token_rows(run, "in_text", "commit_step", "rank"), bins=bins), run)

@@ -20,12 +20,13 @@ from flexeval.runs.store import (
     TEMPERATURE,
     Run,
     RunSet,
+    fewest_samples,
     on_same_problems,
     on_their_own,
     paper_block,
     pooled,
 )
-from flexeval.stats import default_ks
+from flexeval.stats.pass_at_k import default_ks
 
 
 def largest_groups(
@@ -138,14 +139,9 @@ def at_least(runs: RunSet, number: int) -> RunSet:
     return runs if len(runs) >= number else RunSet(())
 
 
-def smallest_n(runs: RunSet) -> int:
-    """Samples of the problem that has the fewest, in any of the runs."""
-    return min(int(run.counts()["n"].min()) for run in runs)
-
-
 def common_ks(runs: RunSet) -> list[int]:
     """The powers of two that every problem of every run has samples for, and the largest such number."""
-    return default_ks(smallest_n(runs))
+    return default_ks(fewest_samples(*runs))
 
 
 def token_rows(run: Run, *columns: str) -> pd.DataFrame:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, several_temperatures, smallest_n
+from flexeval.figures.selection import at_fixed_pace, framed, largest_groups, several_temperatures
 from flexeval.figures.settings import foot, stated
 from flexeval.plots.curves import percent, ring
 from flexeval.plots.layout import finish
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.store import Run, RunSet, fewest_samples
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 
 class Temperature(Figure):
@@ -31,7 +32,7 @@ class Temperature(Figure):
             missing="figure 'temperature' needs runs of one order at two temperatures above 0 or more, alike in all "
             "else",
         )
-        data = framed(groups, lambda group: [_rows(run, smallest_n(group)) for run in group])
+        data = framed(groups, lambda group: [_rows(run, fewest_samples(*group)) for run in group])
         best = data.groupby(["model", "task", "order", "k"])["estimate"].idxmax()
         return data.assign(best=data.index.isin(best))
 
@@ -51,6 +52,6 @@ class Temperature(Figure):
 
 def _rows(run: Run, n: int) -> pd.DataFrame:
     ks = sorted({1, n})
-    intervals = stats.interval(stats.pass_at_k_table(run.counts(), ks))
+    intervals = interval(pass_at_k_table(run.counts(), ks))
     rows = [(k, intervals[k].estimate, intervals[k].low, intervals[k].high) for k in ks]
     return stated(pd.DataFrame(rows, columns=["k", "estimate", "low", "high"]), run)

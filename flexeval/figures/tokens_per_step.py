@@ -9,7 +9,6 @@ from collections import Counter
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import curve_panels
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import framed, largest_groups, token_rows
@@ -19,6 +18,9 @@ from flexeval.plots.curves import percent
 from flexeval.plots.layout import finish
 from flexeval.plots.style import crossed_looks
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.nfe import tokens_per_step
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 
 class TokensPerStep(Figure):
@@ -78,8 +80,8 @@ def _family(run: Run) -> str | None:
 
 
 def _row(run: Run) -> pd.DataFrame:
-    accuracy = stats.interval(stats.pass_at_k_table(run.counts(), [1]))[1]
-    pace = stats.tokens_per_step(token_rows(run), run.samples)
+    accuracy = interval(pass_at_k_table(run.counts(), [1]))[1]
+    pace = tokens_per_step(token_rows(run), run.samples)
     row = {
         "family": _family(run),
         "tokens_per_step": pace.estimate,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval import stats
 from flexeval.figures.curve_panels import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import framed, largest_groups
@@ -15,6 +14,8 @@ from flexeval.plots.curves import curve, percent
 from flexeval.plots.layout import finish, panels
 from flexeval.plots.style import looks
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.curves import pass_at_k_differences
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 _AXES = {"minutes": "minutes of training", "rollouts": "rollouts drawn"}
 
@@ -87,8 +88,8 @@ def _rows(runs: RunSet) -> pd.DataFrame:
 
 
 def _row(run: Run, before: Run, *, minutes: float, rollouts: int) -> pd.DataFrame:
-    start = float(stats.pass_at_k_table(before.counts(), [1])[1].mean())
-    gain = stats.pass_at_k_differences(run.counts(), before.counts(), ks=[1])[1]
+    start = float(pass_at_k_table(before.counts(), [1])[1].mean())
+    gain = pass_at_k_differences(run.counts(), before.counts(), ks=[1])[1]
     row = {
         "minutes": minutes,
         "rollouts": rollouts,

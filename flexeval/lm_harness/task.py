@@ -23,7 +23,7 @@ from flexeval.grading.processors import processors
 from flexeval.lm_harness.arguments import read_value
 from flexeval.lm_harness.instance import SampleInstance
 from flexeval.records import Prompt
-from flexeval.stats import default_ks, pass_at_k
+from flexeval.stats.pass_at_k import default_ks, pass_at_k
 from flexeval.tasks import get_task, with_template
 from flexeval.tasks.task import RunsPrograms, grade_of, problems_of, prompt_of
 

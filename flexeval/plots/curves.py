@@ -1,4 +1,4 @@
-"""Lines with their intervals over a numeric axis."""
+"""Lines with their intervals over a numeric axis, and points of one quantity against another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from flexeval.plots.style import INK, Look
+from flexeval.plots.style import FAINT, INK, Look
 
 
 def curve(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str, crowd: int = 1) -> Line2D:
@@ -69,3 +69,14 @@ def ring(axes: Axes, data: pd.DataFrame, x: str) -> None:
         data[x], data["estimate"], linestyle="none", marker="o", markersize=8.5, markerfacecolor="none",
         markeredgecolor=INK, markeredgewidth=0.7,
     )  # fmt: skip
+
+
+def against(axes: Axes, data: pd.DataFrame, x: str, y: str, look: Look) -> None:
+    """Fractions against fractions on a square, with the diagonal of equality; points that coincide look darker."""
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.7, linestyle=":", zorder=1)
+    axes.plot(
+        data[x], data[y], linestyle="none", marker=look.marker, color=look.colour, alpha=0.45, markersize=3.6,
+        markeredgewidth=0,
+    )  # fmt: skip
+    axes.set_xlim(-0.04, 1.04)
+    axes.set_ylim(-0.04, 1.04)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flexeval import stats
 from flexeval.errors import InputError
 from flexeval.report.groups import TaskRuns, bounds, p_value, percent, under_tasks
 from flexeval.report.markup import Markup, element, join, note, table
 from flexeval.report.page import Section
 from flexeval.runs.store import Run
+from flexeval.stats.bypass import Enrichment, bypass_table, enrichment, most_bypassed
+from flexeval.stats.entropy import connector_entropy, highest_entropy_words
+from flexeval.stats.words import find_words
 
 WORDS_SHOWN = 12
 _READ = ["problem_id", "sample_index", "position", "piece", "in_text", "commit_step", "entropy", "eligible_entropy"]
@@ -35,7 +37,7 @@ class Measured:
     highest: pd.DataFrame
     bypass: pd.DataFrame
     most: pd.DataFrame
-    enrichment: stats.Enrichment | str
+    enrichment: Enrichment | str
     """Or why there is none."""
 
 
@@ -61,18 +63,18 @@ def measure(group: TaskRuns) -> MeasuredTask:
 
 def _measure(label: str, run: Run) -> Measured:
     tokens = run.tokens(_READ)
-    words = stats.words(tokens)
+    words = find_words(tokens)
     try:
-        enrichment: stats.Enrichment | str = stats.enrichment(words, run.config.sampling.block)
+        enriched: Enrichment | str = enrichment(words, run.config.sampling.block)
     except InputError as error:
-        enrichment = str(error)
+        enriched = str(error)
     return Measured(
         label=label,
-        entropy=stats.connector_entropy(tokens, words, quantities=list(_QUANTITIES)),
-        highest=stats.highest_entropy_words(words, tokens, top=WORDS_SHOWN),
-        bypass=stats.bypass_table(words, by="connector"),
-        most=stats.most_bypassed(words, top=WORDS_SHOWN),
-        enrichment=enrichment,
+        entropy=connector_entropy(tokens, words, quantities=list(_QUANTITIES)),
+        highest=highest_entropy_words(words, tokens, top=WORDS_SHOWN),
+        bypass=bypass_table(words, by="connector"),
+        most=most_bypassed(words, top=WORDS_SHOWN),
+        enrichment=enriched,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flexeval.errors import InputError
 from flexeval.report.markup import Markup, element, join, note
 from flexeval.runs.store import Run, RunSet
-from flexeval.stats import Interval
+from flexeval.stats.intervals import Interval, interval_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def bounds(estimate: float, low: float, high: float, form: str) -> str:
     """`estimate [low, high]`, or a dash where there is no estimate."""
     if math.isnan(estimate):
         return "–"
-    return f"{estimate:{form}} [{low:{form}}, {high:{form}}]".replace("-", "−")
+    return interval_text(estimate, low, high, form).replace("-", "−")
 
 
 def p_value(p: float) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from flexeval import stats
 from flexeval.report.groups import TaskRuns, percent, under_tasks
 from flexeval.report.markup import Markup, element, join, note, table
 from flexeval.report.page import Section
 from flexeval.runs.store import Run
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.order import global_ar_ness, local_ar_ness, order_distance
+from flexeval.stats.ranks import non_top_rate, proposal_against_commit
 
 SAMPLES = 16
 """Of each problem, at most: the work of comparing orders grows with the square."""
@@ -70,10 +72,10 @@ def _first_samples(run: Run) -> pd.DataFrame:
 
 
 def _measures(tokens: pd.DataFrame) -> list[str]:
-    ar_ness = [stats.local_ar_ness(tokens, ks=KS), stats.global_ar_ness(tokens, ks=KS)]
+    ar_ness = [local_ar_ness(tokens, ks=KS), global_ar_ness(tokens, ks=KS)]
     columns = [by_problem[[k]] for by_problem in ar_ness for k in KS]
-    columns.append(stats.order_distance(tokens).set_index("problem_id")[["distance"]])
-    return [*map(_mean, columns), percent(stats.non_top_rate(tokens))]
+    columns.append(order_distance(tokens).set_index("problem_id")[["distance"]])
+    return [*map(_mean, columns), percent(non_top_rate(tokens))]
 
 
 def _mean(column: pd.DataFrame) -> str:
@@ -81,7 +83,7 @@ def _mean(column: pd.DataFrame) -> str:
     known = column.dropna()
     if known.empty:
         return "–"
-    (found,) = stats.interval(known).values()
+    (found,) = interval(known).values()
     return percent(found)
 
 
@@ -89,6 +91,6 @@ def _likeliest(tokens: pd.DataFrame) -> list[str]:
     """A cell a range of probabilities."""
     found = {
         round(BINS * row["low"]): f"{100 * row['committed']:.1f} ({100 * row['top_prob']:.1f})"
-        for row in stats.proposal_against_commit(tokens, bins=BINS).to_dict("records")
+        for row in proposal_against_commit(tokens, bins=BINS).to_dict("records")
     }
     return [found.get(i, "–") for i in range(BINS)]

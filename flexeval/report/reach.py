@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from flexeval import stats
 from flexeval.errors import InputError
 from flexeval.report.groups import TaskRuns, bounds, p_value, percent, under_tasks
 from flexeval.report.markup import Markup, element, join, note, table
 from flexeval.report.page import Section
-from flexeval.runs.store import Run, alike
+from flexeval.runs.store import alike, fewest_samples
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.coverage import coverage
+from flexeval.stats.curves import comparison
+from flexeval.stats.pass_at_k import default_ks, pass_at_k_table
 
 _JUDGED = (
     "Brackets are bands that hold all differences of the table at once with 95 %, and verdicts are of the band. p is "
@@ -41,20 +44,15 @@ def coverage_section(groups: Sequence[TaskRuns], figures: Markup) -> Section:
     return Section(name="coverage", title="Coverage", body=join([about, figures, body]))
 
 
-def _fewest(run: Run) -> int:
-    """Samples of the problem that has the fewest."""
-    return int(run.counts()["n"].min()) if len(run.problems) else 0
-
-
 def _pass_table(group: TaskRuns) -> Markup:
-    usable = [(label, run) for label, run in group.named if _fewest(run) > 0]
-    lacking = [label for label, run in group.named if _fewest(run) == 0]
+    usable = [(label, run) for label, run in group.named if fewest_samples(run) > 0]
+    lacking = [label for label, run in group.named if fewest_samples(run) == 0]
     parts = [note(f"No Pass@k of {label}: it has problems without a sample yet.") for label in lacking]
     if usable:
-        ks = stats.default_ks(max(_fewest(run) for _, run in usable))
+        ks = default_ks(max(fewest_samples(run) for _, run in usable))
         rows = []
         for label, run in usable:
-            at = stats.interval(stats.pass_at_k_table(run.counts(), [k for k in ks if k <= _fewest(run)]))
+            at = interval(pass_at_k_table(run.counts(), [k for k in ks if k <= fewest_samples(run)]))
             rows.append([label, str(len(run.problems)), *(percent(at[k]) if k in at else "–" for k in ks)])
         parts.append(table(["", "problems", *(f"pass@{k}" for k in ks)], rows, caption="Pass@k, %"))
     return join(parts)
@@ -63,12 +61,12 @@ def _pass_table(group: TaskRuns) -> Markup:
 def _difference_table(group: TaskRuns) -> Markup:
     """Each run minus the first, on the problems and samples that both have."""
     (first_label, first), *others = group.named
-    ks, rows, reasons = stats.default_ks(max((_fewest(run) for _, run in others), default=1)), [], []
+    ks, rows, reasons = default_ks(max((fewest_samples(run) for _, run in others), default=1)), [], []
     for label, run in others:
         try:
             one, base = alike(run, first)
-            tables = [stats.pass_at_k_table(each.counts(), stats.default_ks(_fewest(one))) for each in (one, base)]
-            at = stats.comparison(*tables, largest=1.0, family=len(others)).set_index("k").to_dict("index")
+            tables = [pass_at_k_table(each.counts(), default_ks(fewest_samples(one))) for each in (one, base)]
+            at = comparison(*tables, largest=1.0, family=len(others)).set_index("k").to_dict("index")
         except InputError as error:
             reasons.append(note(f"{label} minus {first_label}: not available: {error}."))
             continue
@@ -91,7 +89,7 @@ def _coverage(group: TaskRuns) -> Markup:
     rows, reasons = [], []
     for label, run in others:
         try:
-            found = stats.coverage(*(each.counts() for each in alike(first, run)))
+            found = coverage(*(each.counts() for each in alike(first, run)))
         except InputError as error:
             reasons.append(note(f"{first_label} against {label}: not available: {error}."))
             continue

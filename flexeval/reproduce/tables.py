@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from flexeval import stats
 from flexeval.records import SamplingConfig
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.intervals import interval_text
+from flexeval.stats.pass_at_k import default_ks
+from flexeval.stats.summary import summarize, summary_frame
 
 _EVERY_RUN = ("gen_length", "block_length", "temperature", "seed")
 """Settings that the table has always; others only where they differ from their default."""
@@ -29,9 +31,9 @@ def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
     frames = []
     for run in runs:
         n = run.config.num_samples
-        of_run = [k for k in ks if k <= n] or stats.default_ks(n)
-        summary = stats.summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=of_run)
-        frame = stats.summary_frame([summary]).drop(columns="order")
+        of_run = [k for k in ks if k <= n] or default_ks(n)
+        summary = summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=of_run)
+        frame = summary_frame([summary]).drop(columns="order")
         for place, (name, value) in enumerate(_said(run, changed).items()):
             frame.insert(place, name, value)
         frames.append(frame)
@@ -75,7 +77,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _interval(row: Any) -> str:
-    return f"{row.pass_percent:.1f} [{row.low_percent:.1f}, {row.high_percent:.1f}]"
+    return interval_text(row.pass_percent, row.low_percent, row.high_percent)
 
 
 def _changed(runs: RunSet) -> list[str]:

@@ -313,6 +313,11 @@ def on_same_problems(runs: Sequence[Run]) -> RunSet:
     return RunSet(tuple(cut), runs.left_out if isinstance(runs, RunSet) else ())
 
 
+def fewest_samples(*runs: Run) -> int:
+    """Samples of the problem that has the fewest, in any of the runs; 0 where there is no problem."""
+    return min(int(run.counts()["n"].min()) if len(run.problems) else 0 for run in runs)
+
+
 def alike(*runs: Run) -> list[Run]:
     """The same runs, cut to the problems and the number of samples that all of them have.
 
@@ -320,7 +325,7 @@ def alike(*runs: Run) -> list[Run]:
         InputError: runs on different problems.
     """
     cut = on_same_problems(runs)
-    num_samples = min(int(run.counts()["n"].min()) for run in cut)
+    num_samples = fewest_samples(*cut)
     return [run.part(num_samples=num_samples, limit=len(run.problems)) for run in cut]
 
 

@@ -4,25 +4,37 @@ An occurrence is *bypassed* when, at one step or more, its first token was the l
 else was committed instead. The *bypass rate* of a word is the share of its occurrences that were bypassed. The *delay*
 is the commit step minus the step at which the position became the frontier; a position that was committed before it
 could become the frontier has none.
+
+*Enrichment* asks whether connectors are bypassed more than other words at the same place. Words early in a block become
+the frontier more often than words late in it, and problems differ, so connectors are compared with the other words at
+the same position in the block and of the same problem: a *stratum*.
+
+Axis suffixes: `S` strata, `P` problems, `T` kinds of strata.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from flexeval.errors import InputError
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.entropy import frequent
-from flexeval.stats.resampling import LEVEL
+from flexeval.stats.intervals import LEVEL, Difference, Interval, wilson
+from flexeval.stats.pooled import Pooled, pooled_difference, pooled_interval, problem_codes, problem_ids
+
+PERMUTATIONS = 10_000
 
 
 def bypass_table(words: pd.DataFrame, *, by: str = "word", level: float = LEVEL) -> pd.DataFrame:
     """Bypass rate and delay of each word.
 
     Args:
-        words: from `flexeval.stats.words`.
+        words: from `flexeval.stats.words.find_words`.
         by: the column to group by; `connector` compares connectors with the other words.
         level: of the intervals.
 
@@ -58,7 +70,7 @@ def most_bypassed(words: pd.DataFrame, *, top: int = 20, min_count: int = 20, le
     """The words with the highest bypass rate.
 
     Args:
-        words: from `flexeval.stats.words`.
+        words: from `flexeval.stats.words.find_words`.
         top: how many at most.
         min_count: occurrences that a word needs to be looked at.
         level: of the intervals.
@@ -76,27 +88,137 @@ def most_bypassed(words: pd.DataFrame, *, top: int = 20, min_count: int = 20, le
     return table
 
 
-def wilson(
-    successes: ArrayLike, trials: ArrayLike, *, level: float = LEVEL
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(low, high) of Wilson's score interval for a proportion, as fractions; (0, 1) where there is no trial.
+# ----- enrichment -----
 
-    Wilson 1927, without continuity correction. The arrays broadcast.
+
+@dataclass(frozen=True, kw_only=True)
+class Enrichment:
+    """Bypass rate of connectors against that of other words, matched by problem and position in the block."""
+
+    connectors: int
+    """Occurrences that have another word in their stratum; all numbers are about these."""
+    unmatched: int
+    """Connector occurrences without one, left out."""
+    rate: float
+    """Bypass rate of the connectors, a fraction."""
+    matched_rate: float
+    """What it would be if each connector were bypassed as often as the other words of its stratum."""
+    difference: Difference
+    """`rate` - `matched_rate`; interval by problem, which allows for any dependence within a problem."""
+    ratio: Interval
+    """`rate` / `matched_rate`; NaN where no other word was bypassed."""
+    p_value: float
+    """Two-sided, of the permutation test."""
+    permutations: int
+
+
+def enrichment(
+    words: pd.DataFrame,
+    block_length: int,
+    *,
+    permutations: int = PERMUTATIONS,
+    bootstrap: Bootstrap = DEFAULT,
+) -> Enrichment:
+    """Compare connectors with the other words.
+
+    The permutation test shuffles, within each stratum and independently of the other strata, which of its words are
+    the connectors. Exchangeable under its hypothesis are thus the words of one problem at one position in the block
+    (of all its samples and blocks): knowing which of them are connectors says nothing about which were bypassed. No
+    label moves from one problem or position to another, so neither an easy problem nor the beginning of a block can
+    pass for an effect. What it takes for granted is that the labels of two strata are independent given the bypasses;
+    where samples of a problem differ in style as a whole, trust the interval, which resamples problems.
+
+    Args:
+        words: from `flexeval.stats.words.find_words`.
+        block_length: of the run.
+        permutations: of the labels.
+        bootstrap: level and replicates of the intervals; the seed is that of the permutations, too.
+
+    Raises:
+        InputError: no connector has another word in its stratum, or a number out of range.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level must lie in (0, 1), as in 0.95, not {level}")
-    return wilson_bounds(successes, trials, float(ndtri((1 + level) / 2)))
+    if block_length < 1 or permutations < 1:
+        raise InputError(f"block_length and permutations must be at least 1, not {block_length} and {permutations}")
+    problems = problem_ids(words["problem_id"])
+    problem_S, size_S, connectors_S, bypassed_S, both_S = _strata(words, problems, block_length)
+    matched_S = (connectors_S > 0) & (connectors_S < size_S)
+    unmatched = int(connectors_S[~matched_S].sum())
+    if not matched_S.any():
+        raise InputError(
+            f"none of the {unmatched} connectors has another word of its problem at its position in the block; "
+            "sample more, or give the block length of the run"
+        )
+    problem_S, size_S, connectors_S, bypassed_S, both_S = (
+        array_S[matched_S] for array_S in (problem_S, size_S, connectors_S, bypassed_S, both_S)
+    )
+
+    # Expected of each stratum's connectors: the rate of its other words.
+    expected_S = connectors_S * (bypassed_S - both_S) / (size_S - connectors_S)
+    observed_P, expected_P, connectors_P = (
+        np.bincount(problem_S, values_S, minlength=len(problems)).astype(np.float64)[:, None]
+        for values_S in (both_S, expected_S, connectors_S)
+    )
+
+    observed, expected = (Pooled(sums_PK=sums_P, counts_PK=connectors_P) for sums_P in (observed_P, expected_P))
+    rate, matched_rate = float(observed.estimates_K[0]), float(expected.estimates_K[0])
+    ratio = Pooled(sums_PK=observed_P, counts_PK=expected_P)
+
+    excess = float(both_S.sum() - expected_S.sum())
+    shuffled = _shuffled_excess(size_S, connectors_S, bypassed_S, permutations, np.random.default_rng(bootstrap.seed))
+    # Equal excesses may differ by rounding.
+    as_extreme = int((np.abs(shuffled) >= abs(excess) - 1e-9).sum())
+    return Enrichment(
+        connectors=int(connectors_S.sum()),
+        unmatched=unmatched,
+        rate=rate,
+        matched_rate=matched_rate,
+        difference=pooled_difference(observed, expected, largest=1.0, bootstrap=bootstrap),
+        ratio=pooled_interval(ratio, bootstrap=bootstrap),
+        p_value=(1 + as_extreme) / (1 + permutations),
+        permutations=permutations,
+    )
 
 
-def wilson_bounds(
-    successes: ArrayLike, trials: ArrayLike, score: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """As `wilson`, at so many standard deviations of a normal: the proportions that a score test does not reject."""
-    k, n = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
-    z = score
-    rate = np.divide(k, n, out=np.full(n.shape, 0.5), where=n > 0)
-    centre = (n * rate + z * z / 2) / (n + z * z)
-    half = z * np.sqrt(n * rate * (1 - rate) + z * z / 4) / (n + z * z)
-    # At the ends the formula is exactly 0 and 1, but for rounding.
-    low, high = np.where(k == 0, 0.0, centre - half), np.where(k == n, 1.0, centre + half)
-    return low, high
+def _strata(words: pd.DataFrame, problems: pd.Index, block_length: int) -> tuple[NDArray[np.int64], ...]:
+    """(problem, words, connectors, bypassed words, bypassed connectors) of each stratum that has a word [S]."""
+    place_N = problem_codes(words["problem_id"], problems) * block_length + words["position"].to_numpy() % block_length
+    connector_N, bypassed_N = words["connector"].to_numpy(), words["passes"].to_numpy() > 0
+    cells = len(problems) * block_length
+    counts = [
+        np.bincount(place_N[of_N], minlength=cells)
+        for of_N in (slice(None), connector_N, bypassed_N, connector_N & bypassed_N)
+    ]
+    held_S = np.flatnonzero(counts[0])
+    return (held_S // block_length, *(count[held_S] for count in counts))
+
+
+def _shuffled_excess(
+    size_S: NDArray[np.int64],
+    connectors_S: NDArray[np.int64],
+    bypassed_S: NDArray[np.int64],
+    permutations: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Bypassed connectors beyond the expected ones, under shuffled labels [permutations].
+
+    Shuffling a stratum's labels gives a hypergeometric number of bypassed connectors, and strata of equal counts (T
+    kinds) are drawn together: how many of them get each number is multinomial.
+    """
+    counts_T3, strata_T = np.unique(np.stack([size_S, connectors_S, bypassed_S], axis=1), axis=0, return_counts=True)
+    excess = np.zeros(permutations)
+    for (size, connectors, bypassed), strata in zip(counts_T3.tolist(), strata_T.tolist(), strict=True):
+        both = np.arange(max(0, connectors + bypassed - size), min(connectors, bypassed) + 1)
+        if len(both) == 1:
+            continue  # whatever the labels, the excess is 0
+        drawn = rng.multinomial(strata, _hypergeometric(both, size, connectors, bypassed), size=permutations)
+        excess += drawn @ (both - connectors * (bypassed - both) / (size - connectors))
+    return excess
+
+
+def _hypergeometric(both: NDArray[np.int64], size: int, connectors: int, bypassed: int) -> NDArray[np.float64]:
+    """The chance of each number of bypassed connectors, over all that are possible."""
+    cells = np.stack([both, connectors - both, bypassed - both, size - connectors - bypassed + both])
+    weight = -gammaln(cells + 1).sum(axis=0)
+    chances = np.exp(weight - weight.max())
+    normalised: NDArray[np.float64] = chances / chances.sum()
+    return normalised

@@ -17,6 +17,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from flexeval.errors import InputError
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap
+from flexeval.stats.curves import band
 from flexeval.stats.pooled import problem_codes
 
 _ORDERS = range(1, 5)
@@ -127,6 +129,23 @@ def collapse_table(tokens: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     ordered_PNT = np.sort(canvas_ST.reshape(len(problems), n, steps), axis=1)
     distinct_PT = 1 + (np.diff(ordered_PNT, axis=1) != 0).sum(axis=1)
     return pd.DataFrame(distinct_PT / n, index=problems.rename("problem_id"), columns=pd.RangeIndex(steps, name="step"))
+
+
+def collapse_band(tokens: pd.DataFrame, samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> pd.DataFrame:
+    """The mean over problems of `collapse_table`, with a band that holds the whole true curve.
+
+    Args:
+        tokens, samples: as `collapse_table`.
+        bootstrap: level, replicates and seed.
+
+    Returns:
+        One row a step: step (0-based), estimate, low, high, fractions. A problem whose samples are all done keeps the
+        share of its last step.
+
+    Raises:
+        InputError: what `collapse_table` refuses.
+    """
+    return band(collapse_table(tokens, samples), bootstrap=bootstrap)
 
 
 def _equal_n(sizes: pd.Series[int]) -> int:

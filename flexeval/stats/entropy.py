@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap
+from flexeval.stats.intervals import Difference
 from flexeval.stats.pooled import Pooled, pool, pooled_difference, problem_ids, same_problems
-from flexeval.stats.resampling import LEVEL, REPLICATES
-from flexeval.stats.verdict import Difference
 
 QUANTITIES = ("entropy", "eligible_entropy", "frontier_entropy", "closure", "ar_entropy", "ar_gap")
 """What can be averaged:
@@ -29,7 +29,7 @@ QUANTITIES = ("entropy", "eligible_entropy", "frontier_entropy", "closure", "ar_
   (`flexeval.runs.counterfactual`), where the rows have it;
 - `ar_gap`: `ar_entropy` - `entropy`, what the order took from the same token by committing later ones first.
 """
-ALL_TOKENS, CONNECTORS, OTHER_WORDS = "all tokens", "connectors", "other words"
+ALL_TOKENS, ALL_CONNECTORS, OTHER_WORDS = "all tokens", "connectors", "other words"
 
 
 def entropy_table(
@@ -37,9 +37,7 @@ def entropy_table(
     *,
     by: str | None = None,
     quantities: Sequence[str] | None = None,
-    replicates: int = REPLICATES,
-    level: float = LEVEL,
-    seed: int = 0,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> pd.DataFrame:
     """Mean entropies of some rows, or of each group of them.
 
@@ -47,7 +45,7 @@ def entropy_table(
         rows: token rows (those after the end of a text are left out) or words.
         by: a column to group by, as `word` or `connector`; None for all rows together.
         quantities: which of `QUANTITIES`; None for all that the rows hold.
-        replicates, level, seed: of the bootstrap.
+        bootstrap: level, replicates and seed.
 
     Returns:
         One row a group and quantity: the group under the name `by` (none when `by` is None), quantity, estimate, low,
@@ -60,7 +58,7 @@ def entropy_table(
     names, group_N = _groups(rows, by)
     wanted = _wanted(quantities, rows)
     pooled = _pooled(rows, wanted, problem_ids(rows["problem_id"]), group_N, len(names))
-    table = _table(names, wanted, pooled, replicates=replicates, level=level, seed=seed)
+    table = _table(names, wanted, pooled, bootstrap=bootstrap)
     return table.drop(columns="group") if by is None else table.rename(columns={"group": by})
 
 
@@ -69,9 +67,7 @@ def connector_entropy(
     words: pd.DataFrame,
     *,
     quantities: Sequence[str] | None = None,
-    replicates: int = REPLICATES,
-    level: float = LEVEL,
-    seed: int = 0,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> pd.DataFrame:
     """Entropy of all text tokens, of all connectors, of all other words, and of each connector that occurs.
 
@@ -80,7 +76,7 @@ def connector_entropy(
     Args:
         tokens: token rows.
         words: the words of the same rows.
-        quantities, replicates, level, seed: as `entropy_table`.
+        quantities, bootstrap: as `entropy_table`.
 
     Returns:
         As `entropy_table` with the group under `group`: "all tokens", "connectors", "other words", then the
@@ -98,8 +94,8 @@ def connector_entropy(
             _pooled(connectors, wanted, problems, each.get_indexer(connectors["word"]), len(each)),
         ]
     )
-    names = pd.Index([ALL_TOKENS, CONNECTORS, OTHER_WORDS, *each])
-    return _table(names, wanted, pooled, replicates=replicates, level=level, seed=seed)
+    names = pd.Index([ALL_TOKENS, ALL_CONNECTORS, OTHER_WORDS, *each])
+    return _table(names, wanted, pooled, bootstrap=bootstrap)
 
 
 def entropy_difference(
@@ -107,9 +103,7 @@ def entropy_difference(
     second: pd.DataFrame,
     *,
     quantities: Sequence[str] | None = None,
-    replicates: int = REPLICATES,
-    level: float = LEVEL,
-    seed: int = 0,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> dict[str, Difference]:
     """Mean entropies of the first rows minus those of the second, paired by problem; by quantity.
 
@@ -117,7 +111,7 @@ def entropy_difference(
         first: token rows or words of one run.
         second: those of another run on the same problems.
         quantities: which of `QUANTITIES`; None for all that both hold.
-        replicates, level, seed: of the bootstrap.
+        bootstrap: level, replicates and seed.
 
     Raises:
         InputError: other problems, an unknown quantity, or one without a value on either side.
@@ -130,7 +124,7 @@ def entropy_difference(
         mine, theirs = (
             pool(_values(rows, quantity), rows["problem_id"], problems=problems) for rows in (first, second)
         )
-        differences[quantity] = pooled_difference(mine, theirs, replicates=replicates, level=level, seed=seed)
+        differences[quantity] = pooled_difference(mine, theirs, bootstrap=bootstrap)
     return differences
 
 
@@ -140,9 +134,7 @@ def highest_entropy_words(
     *,
     top: int = 20,
     min_count: int = 20,
-    replicates: int = REPLICATES,
-    level: float = LEVEL,
-    seed: int = 0,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> pd.DataFrame:
     """The words with the highest mean entropy at commit.
 
@@ -151,7 +143,7 @@ def highest_entropy_words(
         tokens: their token rows, for the average token.
         top: how many words at most.
         min_count: occurrences that a word needs to be looked at.
-        replicates, level, seed: of the bootstrap.
+        bootstrap: level, replicates and seed.
 
     Returns:
         rank (from 1), word, connector (whether most of its occurrences are), estimate, low, high, count, problems,
@@ -162,9 +154,7 @@ def highest_entropy_words(
     highest = mean_entropy.sort_values(ascending=False, kind="stable").index[:top]
     kept = kept[kept["word"].isin(highest)]
     kept = kept.assign(word=kept["word"].astype(pd.CategoricalDtype(list(highest))))
-    table = entropy_table(kept, by="word", quantities=["entropy"], replicates=replicates, level=level, seed=seed).drop(
-        columns="quantity"
-    )
+    table = entropy_table(kept, by="word", quantities=["entropy"], bootstrap=bootstrap).drop(columns="quantity")
     mostly_connector = kept.groupby("word", observed=True)["connector"].mean() > 0.5
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     table.insert(2, "connector", table["word"].map(mostly_connector).astype(bool))
@@ -230,10 +220,8 @@ def _pooled(
     return Pooled(sums_PK=together.sums_PK[:, order_K], counts_PK=together.counts_PK[:, order_K])
 
 
-def _table(
-    names: pd.Index, quantities: Sequence[str], pooled: Pooled, *, replicates: int, level: float, seed: int
-) -> pd.DataFrame:
-    low_K, high_K = pooled.intervals(replicates=replicates, level=level, seed=seed)
+def _table(names: pd.Index, quantities: Sequence[str], pooled: Pooled, *, bootstrap: Bootstrap) -> pd.DataFrame:
+    low_K, high_K = pooled.intervals(bootstrap=bootstrap)
     return pd.DataFrame(
         {
             "group": np.repeat(names.to_numpy(dtype=object), len(quantities)),

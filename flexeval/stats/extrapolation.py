@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from flexeval.errors import InputError
+from flexeval.stats.bootstrap import Bootstrap, resample
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.resampling import LEVEL, normal_score, resample
 from flexeval.stats.verdict import Floats
 
-FITS = 200
-"""Bootstrap replicates: each is a fit of its own."""
+FITS = Bootstrap(replicates=200)
+"""Each replicate is a fit of its own, so there are fewer."""
 _LOG_SIZE = (-12.0, 12.0)
 """Where log(alpha + beta) is sought: from problems that are solved always or never to problems that are all alike."""
 
@@ -91,34 +91,30 @@ class BetaBinomial:
         return 1 - failed_K
 
 
-def extrapolate(
-    counts: pd.DataFrame, ks: Sequence[int], *, level: float = LEVEL, replicates: int = FITS, seed: int = 0
-) -> pd.DataFrame:
+def extrapolate(counts: pd.DataFrame, ks: Sequence[int], *, bootstrap: Bootstrap = FITS) -> pd.DataFrame:
     """Pass@k of the fitted model, within n and past it.
 
     Args:
         counts: columns problem_id, n, c.
         ks: where; any k >= 1.
-        level: nominal coverage of the intervals, a fraction in (0, 1), if the model holds.
-        replicates: bootstrap resamples of the problems; each is fitted.
-        seed: of the resampling.
+        bootstrap: level, replicates and seed; the intervals have their level only if the model holds.
 
     Returns:
         One row a k: k, estimate, low, high, extrapolated. The last is True where a problem has fewer than k samples.
         Up to n the estimate is the model's too, to be held against the unbiased one.
 
     Raises:
-        InputError: what `BetaBinomial.fit` refuses, and a level or number of replicates out of range.
+        InputError: what `BetaBinomial.fit` refuses.
     """
     fitted = BetaBinomial.fit(counts)
     kinds = counts.groupby(["n", "c"]).ngroup().to_numpy()
     n_U, c_U = (counts.groupby(["n", "c"])[name].first().to_numpy(np.float64) for name in ("n", "c"))
     is_kind_PU = pd.DataFrame(np.eye(len(n_U))[kinds], index=counts["problem_id"])
-    resampled = resample(is_kind_PU, tasks=None, replicates=replicates, level=level, seed=seed)
+    resampled = resample(is_kind_PU, bootstrap=bootstrap)
     curves_RK = np.array(
         [BetaBinomial._fit(n_U, c_U, share_U).pass_at_k(ks) for share_U in resampled.replicates_RK * len(counts)]
     )
-    tail = stats.norm.sf(resampled.widened(normal_score(level)))
+    tail = stats.norm.sf(resampled.widened(bootstrap.score))
     low_K, high_K = np.quantile(curves_RK, [tail, 1 - tail], axis=0)
     return pd.DataFrame(
         {

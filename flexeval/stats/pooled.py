@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import first_column
-from flexeval.stats.resampling import LEVEL, REPLICATES, Resampled, bootstrap_means, normal_score
-from flexeval.stats.verdict import Bounds, Difference, Floats, Interval
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap, Resampled, bootstrap_means, first_column
+from flexeval.stats.intervals import Bounds, Difference, Interval
+from flexeval.stats.verdict import Floats
 
 _GROUPS_AT_ONCE = 128
 """Bounds memory: 10,000 replicates of the sums and counts of so many groups are 20 MB."""
@@ -30,12 +30,12 @@ _GROUPS_AT_ONCE = 128
 class Pooled:
     """Sums and counts of some groups of occurrences, problem by problem."""
 
-    sums_PK: NDArray[np.float64]
-    counts_PK: NDArray[np.float64]
+    sums_PK: Floats
+    counts_PK: Floats
     """What the sums are divided by."""
 
     @property
-    def estimates_K(self) -> NDArray[np.float64]:
+    def estimates_K(self) -> Floats:
         """Sum over problems / count over problems; NaN where there is no occurrence."""
         return _ratio(self.sums_PK.sum(axis=0), self.counts_PK.sum(axis=0))
 
@@ -53,24 +53,22 @@ class Pooled:
         )
 
     @property
-    def influence_PK(self) -> NDArray[np.float64]:
+    def influence_PK(self) -> Floats:
         """What each problem adds to the deviation of each estimate, to first order."""
         return _ratio(self.sums_PK - self.estimates_K * self.counts_PK, self.counts_PK.sum(axis=0)[None, :])
 
-    def intervals(
-        self, *, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(low [K], high [K]) by the bootstrap over problems of `flexeval.stats.resampling`: the bounds of a mean.
+    def intervals(self, bootstrap: Bootstrap = DEFAULT) -> tuple[Floats, Floats]:
+        """(low [K], high [K]) by the bootstrap over problems of `flexeval.stats.bootstrap`: the bounds of a mean.
 
         A replicate that drew no problem with an occurrence is left out; a group without any has NaN.
         """
-        bounds = [_bounds(part, part.resampled(replicates, seed), level) for part in self._parts()]
+        bounds = [_bounds(part, part.resampled(bootstrap), bootstrap.score) for part in self._parts()]
         low_K, high_K = np.concatenate(bounds, axis=1)
         return low_K, high_K
 
-    def resampled(self, replicates: int, seed: int) -> NDArray[np.float64]:
+    def resampled(self, bootstrap: Bootstrap) -> Floats:
         """The estimates of bootstrap resamples of the problems [R, K]; the same seed draws the same problems."""
-        means_RK = bootstrap_means(np.hstack([self.sums_PK, self.counts_PK]), replicates=replicates, seed=seed)
+        means_RK = bootstrap_means(np.hstack([self.sums_PK, self.counts_PK]), bootstrap=bootstrap)
         groups = self.sums_PK.shape[1]
         return _ratio(means_RK[:, :groups], means_RK[:, groups:])
 
@@ -142,34 +140,22 @@ def same_problems(first_N: pd.Series, second_N: pd.Series) -> pd.Index:
     return first
 
 
-def pooled_interval(
-    pooled: Pooled, *, largest: float = math.inf, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
-) -> Interval:
+def pooled_interval(pooled: Pooled, *, largest: float = math.inf, bootstrap: Bootstrap = DEFAULT) -> Interval:
     """The first group's mean and its interval.
 
     Args:
         pooled: of one group; NaN where it has no occurrence.
         largest: what no mean exceeds: 1 for a rate, which also lies above 0. Where all problems have the same rate, the
             interval of a rate is widened for the problems that were not met (`Resampled.bounds`).
-        replicates, level, seed: of the bootstrap.
+        bootstrap: level, replicates and seed.
     """
-    one = _column(pooled.estimates_K, pooled.resampled(replicates, seed), pooled.influence_PK, pooled.counts_PK > 0)
+    one = _column(pooled.estimates_K, pooled.resampled(bootstrap), pooled.influence_PK, pooled.counts_PK > 0)
     at = _at(one, functools.partial(one.bounds, largest=largest))
-    _require_level(level)
-    low, high = at(normal_score(level))
-    return Interval(
-        estimate=float(one.means_K[0]), low=low, high=high, level=level, problems=int(pooled.problems_K[0]), at=at
-    )
+    return Interval(estimate=float(one.means_K[0]), level=bootstrap.level, problems=int(pooled.problems_K[0]), at=at)
 
 
 def pooled_difference(
-    first: Pooled,
-    second: Pooled,
-    *,
-    largest: float = math.inf,
-    replicates: int = REPLICATES,
-    level: float = LEVEL,
-    seed: int = 0,
+    first: Pooled, second: Pooled, *, largest: float = math.inf, bootstrap: Bootstrap = DEFAULT
 ) -> Difference:
     """The first group's mean of one minus that of the other, both taken on the same resampled problems; symmetric.
 
@@ -178,22 +164,18 @@ def pooled_difference(
     Args:
         first, second: of one group, on the same problems in the same order.
         largest: what no difference can exceed, to either side: 1 for rates.
-        replicates, level, seed: of the bootstrap.
+        bootstrap: level, replicates and seed.
     """
     one = _column(
         first.estimates_K - second.estimates_K,
-        first.resampled(replicates, seed) - second.resampled(replicates, seed),
+        first.resampled(bootstrap) - second.resampled(bootstrap),
         first.influence_PK - second.influence_PK,
         (first.counts_PK > 0) & (second.counts_PK > 0),
     )
     at = _at(one, functools.partial(one.symmetric_bounds, largest=largest))
-    _require_level(level)
-    low, high = at(normal_score(level))
     return Difference(
         estimate=float(one.means_K[0]),
-        low=low,
-        high=high,
-        level=level,
+        level=bootstrap.level,
         problems=int(min(first.problems_K[0], second.problems_K[0])),
         at=at,
         shares_P=one.shares_PK[:, 0],
@@ -206,19 +188,13 @@ def _at(one: Resampled, bounds: Callable[[float], tuple[Floats, Floats]]) -> Bou
     return (lambda score: (math.nan, math.nan)) if math.isnan(one.means_K[0]) else first_column(bounds)
 
 
-def _require_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"level must lie in (0, 1), as in 0.95, not {level}")
-
-
-def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    ratio: NDArray[np.float64] = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts != 0)
+def _ratio(sums: Floats, counts: Floats) -> Floats:
+    ratio: Floats = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts != 0)
     return ratio
 
 
-def _bounds(pooled: Pooled, replicates_RK: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+def _bounds(pooled: Pooled, replicates_RK: Floats, score: float) -> Floats:
     """Lower and upper bounds [2, K]."""
-    _require_level(level)
     estimates_K, influence_PK, problems_K = pooled.estimates_K, pooled.influence_PK, pooled.problems_K
     present_PK = pooled.counts_PK > 0
     bounds_2K = np.full((2, len(estimates_K)), np.nan)
@@ -232,14 +208,14 @@ def _bounds(pooled: Pooled, replicates_RK: NDArray[np.float64], level: float) ->
             resampled = _column(
                 estimates_K[columns], replicates_RK[:, columns], influence_PK[:, columns], present_PK[:, columns]
             )
-            bounds_2K[:, columns] = resampled.bounds(normal_score(level))
+            bounds_2K[:, columns] = resampled.bounds(score)
     return bounds_2K
 
 
 def _column(
-    estimates_K: NDArray[np.float64],
-    replicates_RK: NDArray[np.float64],
-    influence_PK: NDArray[np.float64],
+    estimates_K: Floats,
+    replicates_RK: Floats,
+    influence_PK: Floats,
     present_PK: NDArray[np.bool_],
 ) -> Resampled:
     """Columns on equally many problems, without the replicates in which one of them has no value."""

@@ -15,17 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap
+from flexeval.stats.intervals import Interval
 from flexeval.stats.pooled import pool, pooled_interval
-from flexeval.stats.resampling import LEVEL, REPLICATES
-from flexeval.stats.verdict import Interval
 
 RANK_EDGES = (0, 1, 2, 5, 10)
 """Ranks are reported as 0, 1, 2-4, 5-9 and 10 or more."""
 
 
-def non_top_rate(
-    tokens: pd.DataFrame, *, replicates: int = REPLICATES, level: float = LEVEL, seed: int = 0
-) -> Interval:
+def non_top_rate(tokens: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Interval:
     """The share of text tokens that were not the likeliest when they were committed; a fraction, with its interval.
 
     arXiv:2609.34509: select-then-sample orders commit a non-top token with probability 1 - c, c the tempered
@@ -33,14 +31,14 @@ def non_top_rate(
 
     Args:
         tokens: token rows.
-        replicates, level, seed: of the bootstrap over problems.
+        bootstrap: level, replicates and seed.
 
     Raises:
         InputError: no problem.
     """
     text = tokens[tokens["in_text"]]
     pooled = pool(text["rank"] > 0, text["problem_id"])
-    return pooled_interval(pooled, largest=1.0, replicates=replicates, level=level, seed=seed)
+    return pooled_interval(pooled, largest=1.0, bootstrap=bootstrap)
 
 
 def rank_by_step(tokens: pd.DataFrame, *, bins: int | None = None, edges: Sequence[int] = RANK_EDGES) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flexeval.records import SamplingEffort
-from flexeval.stats.bootstrap import REPLICATES, Difference, Interval, interval, paired_difference
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap, interval
+from flexeval.stats.intervals import Interval
 from flexeval.stats.pass_at_k import pass_at_k_table
 
 
@@ -39,8 +40,7 @@ def summarize(
     effort: SamplingEffort,
     *,
     ks: Sequence[int],
-    replicates: int = REPLICATES,
-    seed: int = 0,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> RunSummary:
     """The summary of one run.
 
@@ -50,13 +50,13 @@ def summarize(
         nfe: of each sample.
         effort: totals of the sampling.
         ks: where to take Pass@k.
-        replicates, seed: of the bootstrap.
+        bootstrap: level, replicates and seed.
 
     Raises:
         InputError: a problem with fewer than max(ks) samples.
     """
     table = pass_at_k_table(counts, ks)
-    intervals = interval(table, replicates=replicates, seed=seed)
+    intervals = interval(table, bootstrap=bootstrap)
     return RunSummary(
         order=order,
         problems=len(counts),
@@ -66,31 +66,6 @@ def summarize(
         saved=effort.saved,
         samples_per_second=effort.samples_per_second,
     )
-
-
-def pass_at_k_differences(
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    *,
-    ks: Sequence[int],
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> dict[int, Difference]:
-    """Pass@k of one run minus that of another on the same problems, at each k; fractions.
-
-    Args:
-        first: columns problem_id, n, c.
-        second: the same problems; n may differ.
-        ks: where to compare.
-        replicates, seed: of the bootstrap.
-
-    Raises:
-        InputError: other problems, or a problem with fewer than max(ks) samples.
-    """
-    differences = paired_difference(
-        pass_at_k_table(first, ks), pass_at_k_table(second, ks), largest=1.0, replicates=replicates, seed=seed
-    )
-    return {k: differences[k] for k in ks}
 
 
 def summary_frame(summaries: Sequence[RunSummary]) -> pd.DataFrame:

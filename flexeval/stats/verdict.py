@@ -1,15 +1,14 @@
-"""The one rule that turns a measured quantity into a verdict, and what it needs: intervals, p-values, Holm's step-down.
+"""The one rule that turns a measured quantity into a verdict, the exact test behind it, and Holm's correction.
 
-A quantity lies *above* a bound where all of its interval does and its p-value is at most 1 - level, *below* likewise,
-and is *unresolved* otherwise; it is never "equal". Tables of `passk`, `compare` and the report apply the rule to the
-simultaneous band of a curve, claims to an interval, with p-values corrected for the number of claims.
+A quantity is *above* a bound if its whole interval is and its p-value is at most 1 - level; *below* likewise; and
+*unresolved* otherwise. It is never "equal". Tables of `passk`, `compare` and the report apply the rule to the
+simultaneous band of a curve, claims apply it to an interval, with p-values corrected for the number of claims.
 
-The p-value of a bound belongs to the interval: it is 1 - level of the narrowest interval that holds the bound. Of a
-paired difference and the bound 0 it is at least that of the paired sign-flip test (Fisher, The Design of Experiments,
-1935, section 21): if two orders were the same thing under two names, each problem's difference would have either sign
-with equal chance. This test is exact whatever the differences look like, where the bootstrap takes it on trust that
-what few problems show is what all would show. Where all differences that there are have one size, as those of coverage
-(Pass@k at k = n) have, it is the exact McNemar test on the problems that one order alone solves.
+The paired sign-flip test (Fisher, The Design of Experiments, 1935, section 21) asks: if two orders were the same thing
+under two names, each problem's difference would have either sign with equal chance. It is exact whatever the
+differences look like, whereas the bootstrap assumes that the few problems seen stand for all. Where all nonzero
+differences have one size, as those of coverage (Pass@k at k = n) have, it is the exact McNemar test on the problems
+that one order alone solves.
 
 Knows numbers, one a problem. It does not know what they measure.
 """
@@ -18,8 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -28,82 +26,15 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 Verdict = Literal["above", "below", "unresolved"]
-Bounds = Callable[[float], tuple[float, float]]
-"""Standard deviations of a normal, 1.96 for 95 % -> the (low, high) of an interval that reaches so far."""
 
 FLIPS = 10_000
-"""Of the signs, drawn at random where there are more ways to choose them."""
+"""Random sign flips, used where there are more ways to choose the signs."""
 _ROUNDING = 1e-14
-"""A share of a mean that only rounding tells from none."""
-_FURTHEST = 4.0
-"""Standard deviations: no p-value is below 6e-5, since 10,000 replicates say nothing of rarer things."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """An estimate and its interval, in the unit of the table it came from."""
-
-    estimate: float
-    low: float
-    high: float
-    level: float
-    """Nominal coverage, a fraction."""
-    problems: int
-    """Problems behind it. One problem, or problems that all agree, give a mean's interval no width."""
-    at: Bounds = field(repr=False, compare=False)
-    """The same interval at another level."""
-
-    def numbers(self) -> dict[str, float | int]:
-        """The fields that are numbers, by name."""
-        return {name: getattr(self, name) for name in ("estimate", "low", "high", "level", "problems")}
-
-    def p_value(self, bound: float) -> float:
-        """Two-sided, of the hypothesis that the truth is the bound; NaN where there is no estimate.
-
-        At least what a sign test of so few problems could give were they unanimous: 2 * 0.5 ** problems.
-        """
-        if math.isnan(self.estimate):
-            return math.nan
-        return min(1.0, max(_excluded_at(self.at, bound), 2 * 0.5**self.problems))
-
-    def side(self, bound: float = 0.0) -> Verdict:
-        """Where the truth lies: the rule above, of one quantity by itself."""
-        return side(self.low, self.high, self.p_value(bound), level=self.level, bound=bound)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference(Interval):
-    """A mean difference paired by problem, first minus second."""
-
-    shares_P: Floats = field(repr=False, compare=False)
-    """What each problem adds to the estimate."""
-    largest: float = math.inf
-    """What no problem's difference can exceed, to either side: 1 for fractions."""
-
-    @property
-    def exact_p(self) -> float:
-        """Of the sign-flip test; at k = n this is the exact McNemar test."""
-        return sign_flip_p(self.shares_P)
-
-    @property
-    def verdict(self) -> Verdict:
-        """Which side of zero."""
-        return self.side(0.0)
-
-    def p_value(self, bound: float) -> float:
-        """As that of `Interval`, but it is the problems that differ that count.
-
-        For 0 the sign-flip test sees to that. For a margin the interval does where differences are bounded (it is wider
-        where few differ); where they are not, unanimity among those that differ must be evidence.
-        """
-        p = super().p_value(bound)
-        if bound == 0:
-            return max(p, self.exact_p)
-        return p if math.isfinite(self.largest) else max(p, min(1.0, 2 * 0.5 ** differing(self.shares_P)))
+"""Shares of a mean that are smaller than this are rounding errors."""
 
 
 def side(low: float, high: float, p_value: float, *, level: float, bound: float = 0.0) -> Verdict:
-    """The rule. `low` and `high` are of an interval or, where a curve is judged, of its simultaneous band."""
+    """The rule. `low` and `high` are the ends of an interval or, where a curve is judged, of its simultaneous band."""
     if not p_value <= 1 - level:
         return "unresolved"
     if low > bound:
@@ -125,10 +56,10 @@ def differing(shares_P: Floats) -> float:
 
 
 def sign_flip_p(shares_P: Floats) -> float:
-    """The p-value of the paired sign-flip test, two-sided; 1 where no problem differs.
+    """The two-sided p-value of the paired sign-flip test; 1 where no problem differs.
 
-    Exact: a sum of binomials where all differences have one size, by enumeration where there are few; of `FLIPS` random
-    flips otherwise, the observed signs counted as one more.
+    It is exact where all differences have one size (a sum of binomials) or where there are few (enumeration). Otherwise
+    it uses `FLIPS` random flips and counts the observed signs as one more.
 
     Args:
         shares_P: the difference of each problem, up to one factor.
@@ -150,11 +81,11 @@ def sign_flip_p(shares_P: Floats) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down: the p-values as they are to be compared with one level for all of them.
+    """Holm's step-down correction: p-values that can all be compared with one level.
 
-    With 5 % asked of each adjusted value, the chance that any true hypothesis is rejected is at most 5 %, however the
-    tests depend on each other (Holm, A simple sequentially rejective multiple test procedure, 1979). NaN, of what has
-    no estimate, counts as 1.
+    With each adjusted value held against 5 %, the chance of rejecting any true hypothesis is at most 5 %, however the
+    tests depend on each other (Holm, A simple sequentially rejective multiple test procedure, 1979). NaN, the p-value
+    of a missing estimate, counts as 1.
     """
     known = [1.0 if math.isnan(p) else p for p in p_values]
     adjusted = [1.0] * len(known)
@@ -163,20 +94,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(known) - rank) * known[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def _excluded_at(at: Bounds, bound: float) -> float:
-    """1 - level of the narrowest interval that holds the bound, by bisection over how far the interval reaches."""
-
-    def holds(score: float) -> bool:
-        low, high = at(score)
-        return low <= bound <= high
-
-    near, far = 0.0, _FURTHEST
-    if holds(near):
-        return 1.0
-    if holds(far):
-        while far - near > 1e-5:
-            middle = (near + far) / 2
-            near, far = (near, middle) if holds(middle) else (middle, far)
-    return float(2 * stats.norm.sf(far))

@@ -15,13 +15,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.records import BoolArray
-from flexeval.stats.connectors import CLAUSE_ENDS, CONNECTORS
+
+CONNECTORS = (
+    "Therefore", "Thus", "So", "Since", "When", "Given", "However", "Let", "First", "Then", "Next", "Finally", "Now",
+    "Similarly", "Calculate", "Solving", "Notice", "Specifically", "Follows", "Because", "But", "Or", "Consider",
+    "Also", "Express", "Write",
+)  # fmt: skip
+"""The words of figure 12 of "The Flexibility Trap" (arXiv:2601.15165), as they are written at the start of a clause.
+
+The paper does not say how they are matched. Here a connector is a whole word, written as in the list, that begins a
+clause: the first word of a text, or one with a character of `CLAUSE_ENDS` between it and the word before.
+"""
+
+CLAUSE_ENDS = frozenset('.,;:!?…\n—–([{“"')
+"""What ends a clause, or opens a new one inside it."""
 
 _OTHER, _LETTER, _DIGIT, _APOSTROPHE, _POINT = range(5)
 _NOT_CARRIED = ("token_id", "piece", "in_text", "problem_id", "sample_index", "position")
 
 
-def words(tokens: pd.DataFrame) -> pd.DataFrame:
+def find_words(tokens: pd.DataFrame) -> pd.DataFrame:
     """The words of the texts, one row an occurrence.
 
     A word is a run of letters, digits, marks and underscores; an apostrophe between letters (don't) and a point or
@@ -33,7 +46,7 @@ def words(tokens: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         problem_id, sample_index, position (of the word's first token), word, connector (see
-        `flexeval.stats.connectors`), and every other column of the rows, at the word's first token.
+        `CONNECTORS`), and every other column of the rows, at the word's first token.
     """
     text_R = np.flatnonzero(tokens["in_text"].to_numpy())
     text, end_R = _joined(tokens, text_R)

@@ -8,18 +8,20 @@ import pytest
 from planted import run_of, solved
 from scipy import stats as scipy_stats
 
-from flexeval import stats
 from flexeval.claims import CLAIMS, examine, findings_footer, findings_markdown
 from flexeval.claims.verdict import NO_EVIDENCE, Judgement, all_of, judge
 from flexeval.runs.store import RunSet
-from flexeval.stats import Interval
+from flexeval.stats.bootstrap import Bootstrap
+from flexeval.stats.curves import pass_at_k_differences
+from flexeval.stats.intervals import Interval
+from flexeval.stats.verdict import holm
 
 
 def between(low, high, problems=100):
     """A normal interval of 95 %."""
     middle, error = (low + high) / 2, (high - low) / 2 / scipy_stats.norm.ppf(0.975)
     return Interval(
-        estimate=middle, low=low, high=high, level=0.95, problems=problems,
+        estimate=middle, level=0.95, problems=problems,
         at=lambda score: (middle - score * error, middle + score * error),
     )  # fmt: skip
 
@@ -99,7 +101,7 @@ def test_on_the_bound_each_decision_is_wrong_about_one_time_in_forty(bound):
             )
             for shift in (bound, 0.0)
         ]
-        gap = stats.pass_at_k_differences(*counts, ks=[1], replicates=600, seed=trial)[1]
+        gap = pass_at_k_differences(*counts, ks=[1], bootstrap=Bootstrap(replicates=600, seed=trial))[1]
         verdicts.append(judge(gap, above=bound).verdict)
     # 150 trials at 2.5 %: 4 expected; 12 or more would come with probability 0.001.
     assert verdicts.count("holds") < 12
@@ -144,7 +146,7 @@ def test_a_claim_that_holds_by_itself_may_not_survive_the_table():
 
 def test_a_table_is_corrected_by_holm():
     findings = [finding for finding in examine(pair(range(70), range(40))) if finding.p_value is not None]
-    assert [finding.p_holm for finding in findings] == stats.holm([finding.p_value for finding in findings])
+    assert [finding.p_holm for finding in findings] == holm([finding.p_value for finding in findings])
     for finding in findings:
         assert (finding.verdict == "unresolved") == (finding.p_holm > 0.05)
 

@@ -15,7 +15,10 @@ from flexeval.cli.main import main
 from flexeval.runs.contents import read_contents
 from flexeval.runs.layout import problem_bytes
 from flexeval.runs.store import Run, read_run
-from flexeval.stats import BetaBinomial, crossing_point, pass_at_k_table, pass_at_nfe_table
+from flexeval.stats.curves import crossing_point
+from flexeval.stats.extrapolation import BetaBinomial
+from flexeval.stats.nfe import pass_at_nfe_table
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 pytestmark = pytest.mark.usefixtures("bigram", "in_tmp")
 

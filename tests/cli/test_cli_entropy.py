@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from precision import near
 
-from flexeval import stats
 from flexeval.cli import options
 from flexeval.cli.main import main
 from flexeval.runs.store import RunSet, read_runs
+from flexeval.stats.bypass import bypass_table, enrichment
+from flexeval.stats.entropy import highest_entropy_words
+from flexeval.stats.words import find_words
 
 ORDERS = ("ar", "confidence")
 
@@ -55,7 +57,7 @@ def test_entropies_are_those_of_the_runs(runs: RunSet, loaded: list[str], capsys
     assert [row["run"] for row in content["runs"]] == list(ORDERS)
     for run in runs:
         tokens = run.tokens()
-        words = stats.words(tokens)
+        words = find_words(tokens)
         for group, rows in (("all tokens", tokens[tokens["in_text"]]), ("connectors", words[words["connector"]])):
             (found,) = (
                 row
@@ -65,7 +67,7 @@ def test_entropies_are_those_of_the_runs(runs: RunSet, loaded: list[str], capsys
             assert found["count"] == len(rows) > 0
             assert found["estimate_nats"] == pytest.approx(rows["entropy"].mean(), rel=1e-6)
         ranked = [row["word"] for row in content["highest_entropy_words"] if row["run"] == run.config.order]
-        assert ranked == list(stats.highest_entropy_words(words, tokens, top=10, min_count=2)["word"])
+        assert ranked == list(highest_entropy_words(words, tokens, top=10, min_count=2)["word"])
     assert {(row["first"], row["second"], row["group"]) for row in content["differences"]} == {
         ("confidence", "ar", "all tokens"),
         ("confidence", "ar", "connectors"),
@@ -95,13 +97,13 @@ def test_bypass_rates_are_those_of_the_runs(runs: RunSet, capsys: pytest.Capture
     content = printed(capsys, "bypass", "runs", "--min-count", "1", "--csv", "bypass.csv")
     lines = list(csv.DictReader(Path("bypass.csv").read_text().splitlines()))
     for run in runs:
-        expected = stats.bypass_table(stats.words(run.tokens())).set_index("word")
+        expected = bypass_table(find_words(run.tokens())).set_index("word")
         rows = [row for row in lines if row["run"] == run.config.order]
         assert {row["word"]: int(row["bypassed"]) for row in rows} == expected["bypassed"].to_dict()
     assert {row["run"] for row in content["most_bypassed"]} == {"confidence"}, "AR bypasses nothing"
     (enriched,) = (row for row in content["enrichment"] if row["run"] == "confidence")
-    words = stats.words(runs.where(order="confidence")[0].tokens())
-    again = stats.enrichment(words, 3)
+    words = find_words(runs.where(order="confidence")[0].tokens())
+    again = enrichment(words, 3)
     assert (enriched["rate_percent"], enriched["p_value"]) == pytest.approx((100 * again.rate, again.p_value))
     assert enriched["difference_low_points"] == pytest.approx(100 * again.difference.low)
     for row in lines:
@@ -113,8 +115,7 @@ def test_bypass_rates_are_those_of_the_runs(runs: RunSet, capsys: pytest.Capture
 def test_a_run_without_connectors_to_compare_says_so(
     runs: RunSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain = stats.words
-    monkeypatch.setattr(stats, "words", lambda tokens: plain(tokens).assign(connector=False))
+    monkeypatch.setattr("flexeval.stats.words.find_words", lambda tokens: find_words(tokens).assign(connector=False))
     assert main(["bypass", "runs"]) == 0
     assert capsys.readouterr().out.count("none of the 0 connectors has another word") == 2
     assert {tuple(row) for row in printed(capsys, "bypass", "runs")["enrichment"]} == {("run", "missing")}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flexeval.cli.main import main
-from flexeval.stats import pass_at_k
+from flexeval.stats.pass_at_k import pass_at_k
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 Refused = Callable[..., str]

@@ -14,11 +14,11 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Rectangle
 
-from flexeval import stats
 from flexeval.figures import FIGURES, Unavailable
 from flexeval.figures.settings import STATED
 from flexeval.plots.style import COLUMN_WIDTH, PAGE_WIDTH
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.curves import difference_band, pass_at_k_band, pass_at_k_differences
 
 CURVES = {
     "pass-at-k": "k", "difference": "k", "block-length": "block", "tokens-per-step": "tokens_per_step",
@@ -170,16 +170,14 @@ def columns(data: pd.DataFrame, *names: str, **rows: Any) -> pd.DataFrame:
 def test_pass_at_k_is_the_band_of_the_statistics(made, enough):
     data, _ = made("pass-at-k")
     for order in ("ar", "confidence"):
-        expected = stats.pass_at_k_band(one(enough, order=order).counts(), [1, 2, 4, 8])
+        expected = pass_at_k_band(one(enough, order=order).counts(), [1, 2, 4, 8])
         mine = columns(data, "k", "estimate", "low", "high", order=order, quantity="pass@k")
         pd.testing.assert_frame_equal(mine, expected, check_dtype=False)
 
 
 def test_difference_is_paired(made, enough):
     data, _ = made("difference")
-    expected = stats.difference_band(
-        one(enough, order="top_prob").counts(), one(enough, order="ar").counts(), [1, 2, 4, 8]
-    )
+    expected = difference_band(one(enough, order="top_prob").counts(), one(enough, order="ar").counts(), [1, 2, 4, 8])
     mine = columns(data, "k", "estimate", "low", "high", order="top_prob")
     pd.testing.assert_frame_equal(mine, expected, check_dtype=False)
 
@@ -233,7 +231,7 @@ def test_before_and_after_are_bands_over_the_same_problems(made_up, trained):
         for run in pair:
             cut = run.part(num_samples=run.config.num_samples, limit=4)
             mine = columns(data, "k", "estimate", "low", "high", model=run.model, order=order)
-            pd.testing.assert_frame_equal(mine, stats.pass_at_k_band(cut.counts(), [1, 2, 4, 8]), check_dtype=False)
+            pd.testing.assert_frame_equal(mine, pass_at_k_band(cut.counts(), [1, 2, 4, 8]), check_dtype=False)
 
 
 def test_the_last_exact_checkpoint_in_ar_order_is_the_one_after(made_up, trained):
@@ -259,7 +257,7 @@ def test_every_training_begins_at_the_model_before_it(made, enough):
 def test_what_a_training_gained_is_paired_by_problem(made, enough):
     data, _ = made("training-time")
     before, after = one(enough, order="ar"), one(enough, order="ar", model="tiny+second@20")
-    gain = stats.pass_at_k_differences(after.counts(), before.counts(), ks=[1])[1]
+    gain = pass_at_k_differences(after.counts(), before.counts(), ks=[1])[1]
     row = data[data["model"] == "tiny+second@20"].iloc[0]
     assert row[["gain", "gain_low", "gain_high"]].tolist() == [gain.estimate, gain.low, gain.high]
     assert row["estimate"] == pytest.approx(after.counts().eval("c / n").mean())

@@ -17,7 +17,7 @@ from flexeval.lm_harness import TASKS_FOLDER, FlexevalLM, task_manager
 from flexeval.lm_harness.task import FlexevalTask
 from flexeval.records import Prompt, RunConfig, SamplingConfig
 from flexeval.runs.runner import run
-from flexeval.stats import pass_at_k_table
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 PROBLEMS = [
     ("Tom has 3 pens. He buys 4. How many pens does he have in the end?", ["7", "5", "12"], 0),

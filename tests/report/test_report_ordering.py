@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from report_runs import PIECES, run_set, write_run
 
-from flexeval import stats
 from flexeval.report.groups import by_task
 from flexeval.report.ordering import order_section
+from flexeval.stats.ranks import non_top_rate, proposal_against_commit
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,10 @@ def test_ar_is_all_from_left_to_right_and_alike(runs):
 
 
 def test_what_was_likeliest_is_that_of_the_token_table(runs):
-    expected = stats.proposal_against_commit(runs[0].tokens(), bins=5)
+    expected = proposal_against_commit(runs[0].tokens(), bins=5)
     said = [cell for cell in cells(runs, table=1)["ar"] if cell != "–"]
     assert said == [f"{100 * row.committed:.1f} ({100 * row.top_prob:.1f})" for row in expected.itertuples()]
-    rate = stats.non_top_rate(runs[0].tokens()).estimate
+    rate = non_top_rate(runs[0].tokens()).estimate
     assert cells(runs, table=0)["ar"][5].startswith(f"{100 * rate:.1f} [")
 
 

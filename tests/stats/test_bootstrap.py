@@ -8,7 +8,8 @@ import pytest
 from scipy import stats as student
 
 from flexeval.errors import InputError
-from flexeval.stats import bootstrap_means, interval, paired_difference, pass_at_k
+from flexeval.stats.bootstrap import Bootstrap, bootstrap_means, interval, paired_difference
+from flexeval.stats.pass_at_k import pass_at_k
 
 
 def frame(values, ids=None):
@@ -20,7 +21,7 @@ def frame(values, ids=None):
 
 def test_replicates_have_the_mean_and_variance_of_resampling():
     values = np.random.default_rng(0).random(50)
-    means = bootstrap_means(values[:, None], replicates=40_000)[:, 0]
+    means = bootstrap_means(values[:, None], bootstrap=Bootstrap(replicates=40_000))[:, 0]
     standard_error = values.std() / np.sqrt(50)
     assert means.mean() == pytest.approx(values.mean(), abs=5 * standard_error / np.sqrt(40_000))
     # The standard deviation of R near-normal draws is known to about 1 / sqrt(2 R).
@@ -29,7 +30,7 @@ def test_replicates_have_the_mean_and_variance_of_resampling():
 
 def test_every_row_is_drawn_equally_often_in_every_chunk():
     rows, replicates = 200, 12_000  # more than two chunks
-    means = bootstrap_means(np.eye(rows), replicates=replicates)
+    means = bootstrap_means(np.eye(rows), bootstrap=Bootstrap(replicates=replicates))
     drawn = np.rint(means.sum(axis=0) * rows)
     assert drawn.sum() == rows * replicates
     assert np.abs(drawn - replicates).max() < 6 * np.sqrt(replicates)
@@ -42,7 +43,8 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     table = frame(pass_at_k(n, rng.binomial(n, solved), 4).T)
     # E[1 - (1 - p)^4] for p ~ Beta(a, b) is 1 - B(a, b + 4) / B(a, b).
     truth = 1 - np.prod([(1.2 + i) / (1.8 + i) for i in range(4)])
-    covered = np.mean([i.low <= truth <= i.high for i in interval(table, replicates=1_000).values()])
+    found = interval(table, bootstrap=Bootstrap(replicates=1_000))
+    covered = np.mean([i.low <= truth <= i.high for i in found.values()])
     assert 0.90 <= covered <= 0.98
 
 
@@ -58,8 +60,8 @@ def test_a_difference_has_the_half_width_of_the_t_interval(problems, tasks, leve
         [np.random.default_rng(problems).permutation(np.linspace(-1, 1, part)) for _ in range(tasks)]
     )
     found = paired_difference(
-        frame(values), frame(np.zeros(problems)), tasks=np.repeat(np.arange(tasks), part).tolist(), level=level,
-        replicates=100_000,
+        frame(values), frame(np.zeros(problems)), tasks=np.repeat(np.arange(tasks), part).tolist(),
+        bootstrap=Bootstrap(level=level, replicates=100_000),
     )[0]  # fmt: skip
     df = problems - tasks
     spread = np.sqrt((np.linspace(-1, 1, part) ** 2).sum() * tasks / df)
@@ -72,7 +74,7 @@ def test_a_difference_has_the_half_width_of_the_t_interval(problems, tasks, leve
 def test_a_mean_of_symmetric_values_has_about_the_half_width_of_the_t_interval(problems):
     """Percentiles of near-normal replicates, as far out as Student's tails: exact but for the replicates' own tails."""
     values = student.norm.ppf((np.arange(problems) + 0.5) / problems)
-    found = interval(frame(values), level=0.8, replicates=100_000)[0]
+    found = interval(frame(values), bootstrap=Bootstrap(level=0.8, replicates=100_000))[0]
     half = student.t.ppf(0.9, problems - 1) * values.std(ddof=1) / np.sqrt(problems)
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.03)
 
@@ -84,7 +86,7 @@ def test_the_interval_of_a_skewed_mean_leans_as_the_edgeworth_expansion_says(sig
     """
     problems = 100
     values = sign * student.expon.ppf((np.arange(problems) + 0.5) / problems)
-    found = [interval(frame(values), replicates=100_000, seed=seed)[0] for seed in range(4)]
+    found = [interval(frame(values), bootstrap=Bootstrap(replicates=100_000, seed=seed))[0] for seed in range(4)]
     middle = np.mean([(each.low + each.high) / 2 - each.estimate for each in found])
     error = values.std() / np.sqrt(problems)
     lean = student.skew(values) / (6 * np.sqrt(problems)) * (2 * 1.96**2 + 1)
@@ -142,9 +144,10 @@ def test_tasks_are_resampled_apart_and_count_equally():
 
 def test_the_seed_decides_the_interval():
     table = frame(np.random.default_rng(4).random((40, 2)))
-    assert interval(table, seed=1) == interval(table, seed=1)
-    assert interval(table, seed=1) != interval(table, seed=2)
-    assert interval(table[[1]], seed=1)[1].low == pytest.approx(interval(table, seed=1)[1].low)
+    first, second = Bootstrap(seed=1), Bootstrap(seed=2)
+    found = interval(table, bootstrap=first)
+    assert found == interval(table, bootstrap=first) != interval(table, bootstrap=second)
+    assert interval(table[[1]], bootstrap=first)[1].low == pytest.approx(found[1].low)
 
 
 def test_refuses_runs_on_other_problems():
@@ -161,11 +164,18 @@ def test_refuses_runs_on_other_problems():
     [
         (frame([]), {}, "no problem"),
         (frame([0.0, np.nan]), {}, "'p1' has no value"),
-        (frame([0.0]), {"level": 1.0}, r"level must lie in \(0, 1\)"),
-        (frame([0.0]), {"replicates": 0}, "replicates must be at least 1"),
         (frame([0.0]), {"tasks": ["a", "b"]}, "2 task names for 1 problems"),
     ],
 )
 def test_refuses_what_has_no_interval(table, options, message):
     with pytest.raises(InputError, match=message):
         interval(table, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"level": 1.0}, r"level must lie in \(0, 1\)"), ({"replicates": 0}, "replicates must be at least 1")],
+)
+def test_refuses_numbers_that_mean_nothing(options, message):
+    with pytest.raises(InputError, match=message):
+        Bootstrap(**options)

@@ -8,7 +8,8 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from flexeval.errors import InputError
-from flexeval.stats import collapse_table, diversity_table, interval, self_bleu
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.diversity import collapse_band, collapse_table, diversity_table, self_bleu
 
 WORDS = ["so", "then", "the", "sum", "of", "two", "and", "three", "is", "five", ".", "thus", ",", "we", "add", "four"]
 
@@ -117,3 +118,43 @@ def test_collapse_compares_at_one_n_and_the_samples_of_one_run():
         collapse_table(tokens[:0], fewer[:0])
     with pytest.raises(InputError, match="samples that are not listed"):
         collapse_table(tokens, listed(tokens)[lambda rows: rows["problem_id"] != "p2"])
+
+
+# ----- the band of the collapse curve -----
+
+
+def binary_tokens(problems: int, samples: int, length: int, seed: int = 0, same: bool = False) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    shape = (problems, samples, length)
+    problem, sample, position = (axis.ravel() for axis in np.indices(shape))
+    return pd.DataFrame(
+        {
+            "problem_id": pd.Categorical([f"p{p}" for p in problem]),
+            "sample_index": sample,
+            "position": position,
+            "token_id": 1 if same else rng.integers(0, 2, len(position)),
+            "commit_step": position,
+        }
+    )
+
+
+def test_its_estimate_is_the_mean_over_problems():
+    rows = binary_tokens(5, 4, 6)
+    mine = collapse_band(rows, listed(rows))
+    assert mine["step"].tolist() == list(range(6))
+    assert mine["estimate"].to_numpy() == pytest.approx(collapse_table(rows, listed(rows)).mean().to_numpy())
+    assert ((mine["low"] <= mine["estimate"]) & (mine["estimate"] <= mine["high"])).all()
+
+
+def test_a_problem_that_ends_early_keeps_its_last_share():
+    long, short = binary_tokens(1, 4, 6), binary_tokens(1, 4, 2, seed=1).assign(problem_id="q")
+    rows = pd.concat([long.astype({"problem_id": str}), short], ignore_index=True)
+    alone = [collapse_table(part, listed(part)).iloc[0] for part in (long, short)]
+    expected = (alone[0].to_numpy() + alone[1].reindex(range(6)).ffill().to_numpy()) / 2
+    assert collapse_band(rows, listed(rows))["estimate"].to_numpy() == pytest.approx(expected)
+
+
+def test_equal_samples_are_one_in_n_without_width():
+    rows = binary_tokens(3, 4, 5, same=True)
+    mine = collapse_band(rows, listed(rows))
+    assert mine[["estimate", "low", "high"]].to_numpy() == pytest.approx(np.full((5, 3), 0.25))

@@ -8,7 +8,9 @@ import pytest
 from scipy import integrate, stats
 
 from flexeval.errors import InputError
-from flexeval.stats import BetaBinomial, extrapolate, pass_at_k_table
+from flexeval.stats.bootstrap import Bootstrap
+from flexeval.stats.extrapolation import BetaBinomial, extrapolate
+from flexeval.stats.pass_at_k import pass_at_k_table
 
 
 def counts(c, n):
@@ -60,7 +62,7 @@ def test_limits_are_those_of_the_likelihood(c, curve):
 
 def test_what_lies_past_n_is_marked_and_what_lies_within_agrees_with_the_estimator():
     observed = drawn(0.6, 1.2, n=16, problems=2_000)
-    frame = extrapolate(observed, [1, 4, 16, 17, 256], replicates=60)
+    frame = extrapolate(observed, [1, 4, 16, 17, 256], bootstrap=Bootstrap(replicates=60))
     assert frame["extrapolated"].tolist() == [False, False, False, True, True]
     unbiased = pass_at_k_table(observed, [1, 4, 16]).mean()
     assert frame["estimate"][:3].tolist() == pytest.approx(unbiased.tolist(), abs=0.01)
@@ -70,7 +72,7 @@ def test_what_lies_past_n_is_marked_and_what_lies_within_agrees_with_the_estimat
 
 
 def test_the_problem_with_fewest_samples_says_what_is_extrapolated():
-    frame = extrapolate(counts([1, 2, 9], [8, 8, 64]), [8, 9], replicates=5)
+    frame = extrapolate(counts([1, 2, 9], [8, 8, 64]), [8, 9], bootstrap=Bootstrap(replicates=5))
     assert frame["extrapolated"].tolist() == [False, True]
 
 

@@ -10,15 +10,13 @@ import pytest
 from published_runs import SIZES, paper_run
 
 from flexeval import get_task
-from flexeval.stats import Interval
+from flexeval.stats.intervals import Interval
 
 SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[2] / "analyses" / "greedy_accuracy.py"))
 
 
 def share(estimate: float) -> Interval:
-    return Interval(
-        estimate=estimate, low=estimate - 0.1, high=estimate + 0.1, level=0.95, problems=12, at=lambda score: (0, 1)
-    )
+    return Interval(estimate=estimate, level=0.95, problems=12, at=lambda score: (estimate - 0.1, estimate + 0.1))
 
 
 def greedy(task="gsm8k:template=justgrpo", *, lengths=(128, 256, 512), **settings):

@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from flexeval.stats import crossing_point, default_ks, interval, paired_difference, pass_at_k
-from flexeval.stats.bands import band, band_of_differences
-from flexeval.stats.resampling import differences
+from flexeval.stats.bootstrap import Bootstrap, differences, interval, paired_difference
+from flexeval.stats.curves import band, band_of_differences, crossing_point
+from flexeval.stats.pass_at_k import default_ks, pass_at_k
 
 ALPHA, BETA = 0.6, 1.2
-SIMULATIONS, CURVES, REPLICATES = 300, 100, 400
+SIMULATIONS, CURVES = 300, 100
+FEW = Bootstrap(replicates=400)
 
 
 def truth(ks):
@@ -55,7 +56,7 @@ def test_intervals_at_single_k(n, problems):
     drawn = [correct(rng, n, problems) for _ in range(SIMULATIONS)]
     # The simulations share their resamples of rows, so that one call does them all.
     a, b = (pd.DataFrame(np.concatenate([of_count_CK[c[i]] for c in drawn], axis=1)) for i in (0, 1))
-    results = (interval(a, replicates=REPLICATES), paired_difference(a, b, replicates=REPLICATES))
+    results = (interval(a, bootstrap=FEW), paired_difference(a, b, bootstrap=FEW))
     for found, true_K, normal in zip(
         results, (truth(ks), 0.3 * truth(ks)), normal_width(n, problems, 1.96), strict=True
     ):
@@ -76,11 +77,10 @@ def tables(of_count_CK, ks, *correct_P):
 def test_bands_hold_the_whole_curve(n, problems):
     rng, ks = np.random.default_rng([1, n, problems]), default_ks(n)
     of_count_CK, true_K = pass_at_k(n, np.arange(n + 1)[:, None], np.array(ks)), truth(ks)
-    settings = {"tasks": None, "level": 0.95, "replicates": REPLICATES, "seed": 0}
     held, width = {"mean": [], "difference": []}, {"mean": [], "difference": []}
     for _ in range(CURVES):
         a, b = tables(of_count_CK, ks, *correct(rng, n, problems))
-        mean, difference = band(a, **settings), band_of_differences(differences(a, b), largest=1.0, **settings)
+        mean, difference = band(a, bootstrap=FEW), band_of_differences(differences(a, b), largest=1.0, bootstrap=FEW)
         held["mean"].append(((mean["low"] <= true_K) & (true_K <= mean["high"])).all())
         held["difference"].append(((difference["low"] <= 0.3 * true_K) & (0.3 * true_K <= difference["high"])).all())
         for name, found in (("mean", mean), ("difference", difference)):
@@ -104,6 +104,6 @@ def test_the_interval_of_the_crossing_point():
         b = rng.binomial(n, rng.beta(ALPHA, BETA, size=problems))
         a = np.where(rng.random(problems) < 0.5, n, 0)
         counts_a, counts_b = (pd.DataFrame({"problem_id": range(problems), "n": n, "c": c}) for c in (a, b))
-        found = crossing_point(counts_a, counts_b, ks, replicates=REPLICATES)
+        found = crossing_point(counts_a, counts_b, ks, bootstrap=FEW)
         held.append(found.k_star is not None and found.low <= k_star <= found.high)
     assert_nominal(held, CURVES)

@@ -11,7 +11,8 @@ from scipy.stats import kendalltau
 from token_rows import text_rows
 
 from flexeval.errors import InputError
-from flexeval.stats import commit_step_map, global_ar_ness, interval, local_ar_ness, order_distance
+from flexeval.stats.bootstrap import Bootstrap, interval
+from flexeval.stats.order import commit_step_map, global_ar_ness, local_ar_ness, order_distance
 
 KS = (1, 2, 3, 5)
 
@@ -83,7 +84,7 @@ def test_local_ar_ness_falls_and_global_ar_ness_rises_with_k():
 
 def test_tables_go_into_intervals():
     table = global_ar_ness(decoded(random_steps(np.random.default_rng(7), ties=False)), ks=(1, 2))
-    assert interval(table, replicates=100)[2].estimate == pytest.approx(table[2].mean())
+    assert interval(table, bootstrap=Bootstrap(replicates=100))[2].estimate == pytest.approx(table[2].mean())
 
 
 def test_a_text_too_short_for_a_span_has_no_local_ar_ness():

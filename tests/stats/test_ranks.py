@@ -13,7 +13,8 @@ from flexeval.errors import InputError
 from flexeval.orders import get_order
 from flexeval.records import SamplingConfig
 from flexeval.sampling import Sampler, SampleRequest
-from flexeval.stats import non_top_rate, proposal_against_commit, rank_by_step
+from flexeval.stats.bootstrap import Bootstrap
+from flexeval.stats.ranks import non_top_rate, proposal_against_commit, rank_by_step
 
 RANKS = [0, 0, 1, 3, 0, 12, 5, 0]
 
@@ -33,18 +34,20 @@ def decode(order: str, temperature: float):
 
 
 def test_non_top_rate_is_the_share_of_later_ranks(rows):
-    found = non_top_rate(rows, replicates=100)
+    found = non_top_rate(rows, bootstrap=Bootstrap(replicates=100))
     assert found.estimate == pytest.approx(4 / 8)
     assert found.problems == 2
 
 
 def test_greedy_decoding_commits_top_tokens_only():
-    assert non_top_rate(decode("top_prob", 0.0), replicates=100).estimate == 0
+    assert non_top_rate(decode("top_prob", 0.0), bootstrap=Bootstrap(replicates=100)).estimate == 0
 
 
 def test_confidence_filters_what_top_prob_keeps():
     """arXiv:2609.34509: at equal temperature the most probable proposal is nearly always a top token."""
-    keeps, filters = (non_top_rate(decode(order, 1.0), replicates=500) for order in ("top_prob", "confidence"))
+    keeps, filters = (
+        non_top_rate(decode(order, 1.0), bootstrap=Bootstrap(replicates=500)) for order in ("top_prob", "confidence")
+    )
     assert filters.high < keeps.low
 
 

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
-from flexeval import stats
-from flexeval.stats import comparison, difference_band, holm, paired_difference, pass_at_k_differences, pass_at_k_table
-from flexeval.stats.verdict import differing, side, sign_flip_p
+from flexeval.stats.bootstrap import Bootstrap, paired_difference
+from flexeval.stats.coverage import coverage
+from flexeval.stats.curves import comparison, difference_band, pass_at_k_differences
+from flexeval.stats.pass_at_k import pass_at_k_table
+from flexeval.stats.verdict import differing, holm, side, sign_flip_p
 
 
 def counts(c, n):
@@ -38,7 +40,7 @@ def frame(values):
 def test_at_k_equal_n_the_test_is_mcnemars(a_only, b_only):
     a, b = solved_alone(a_only, b_only)
     gap = pass_at_k_differences(a, b, ks=[64])[64]
-    assert gap.exact_p == stats.coverage(a, b).p_value
+    assert gap.exact_p == coverage(a, b).p_value
     single = a_only + b_only
     tail = sum(math.comb(single, i) for i in range(max(a_only, b_only), single + 1)) / 2**single
     assert gap.exact_p == pytest.approx(min(1, 2 * tail))
@@ -69,7 +71,9 @@ def test_the_exact_test_keeps_its_level_where_few_problems_differ():
     decided = 0
     for _ in range(400):
         signs_P = np.where(rng.random(64) < 0.125, rng.choice([-1.0, 1.0], size=64), 0.0)
-        gap = paired_difference(frame(signs_P), frame(np.zeros(64)), largest=1.0, replicates=300)["value"]
+        gap = paired_difference(frame(signs_P), frame(np.zeros(64)), largest=1.0, bootstrap=Bootstrap(replicates=300))[
+            "value"
+        ]
         decided += gap.verdict != "unresolved"
     assert decided <= 0.05 * 400 + 3 * math.sqrt(400 * 0.05 * 0.95)
 
@@ -133,48 +137,7 @@ def test_where_many_differ_the_interval_is_that_of_the_bootstrap_alone(differ):
     assert (bounded.low, bounded.high) == (free.low, free.high)
 
 
-# ----- p-values belong to intervals -----
-
-
-def test_the_p_value_of_a_bound_is_one_minus_the_level_of_the_interval_that_ends_there():
-    values = np.random.default_rng(5).normal(0.1, 1, size=40)
-    for level in (0.5, 0.9, 0.99):
-        at_level = paired_difference(frame(values), frame(np.zeros(40)), level=level)["value"]
-        by_default = paired_difference(frame(values), frame(np.zeros(40)))["value"]
-        for end in (at_level.low, at_level.high):
-            assert by_default.p_value(end) == pytest.approx(1 - level, abs=1e-4)
-        mean = stats.interval(frame(np.abs(values)), level=level)["value"]
-        for end in (mean.low, mean.high):
-            found = stats.interval(frame(np.abs(values)))["value"].p_value(end)
-            assert found == pytest.approx(1 - level, abs=0.003), "bounds are replicates, of which there are 10,000"
-
-
-def test_the_p_value_of_a_symmetric_interval_is_students():
-    values = np.random.default_rng(6).normal(0.1, 1, size=30)
-    found = paired_difference(frame(values), frame(np.zeros(30)), replicates=200_000)["value"].p_value(-0.2)
-    expected = scipy_stats.ttest_1samp(values, -0.2).pvalue
-    assert found == pytest.approx(expected, rel=0.05)
-
-
-def test_the_p_value_of_a_share_is_the_score_test():
-    found = stats.coverage(counts([1] * 70 + [0] * 6, 1), counts([1] * 76, 1)).share_of_b
-    z = (70 / 76 - 0.8) / math.sqrt(0.8 * 0.2 / 76)
-    assert found.p_value(0.8) == pytest.approx(2 * scipy_stats.norm.sf(z), rel=1e-3)
-    # 76 of 76 against a bound of 95 %.
-    whole = stats.coverage(counts([1] * 76, 1), counts([1] * 76, 1)).share_of_b
-    assert whole.p_value(0.95) == pytest.approx(2 * scipy_stats.norm.sf(math.sqrt(0.05 / 0.95 * 76)), rel=1e-3)
-
-
-def test_no_estimate_has_no_p_value_and_no_side():
-    a = pd.DataFrame({"a": [0.5] * 9, "b": [0.1] * 9})
-    r = stats.accuracy_correlation(a)
-    assert math.isnan(r.p_value(0)) and r.side(0) == "unresolved"
-
-
-def test_few_problems_decide_nothing():
-    found = [paired_difference(frame(np.full(p, 0.2)), frame(np.zeros(p)), largest=1.0)["value"] for p in range(1, 8)]
-    assert [gap.side(-0.5) for gap in found[:5]] == ["unresolved"] * 5
-    assert [gap.verdict for gap in found] == ["unresolved"] * 5 + ["above"] * 2
+# ----- the rule -----
 
 
 def test_a_side_needs_the_whole_interval_and_the_p_value():
@@ -215,7 +178,7 @@ def test_no_curve_is_resolved_more_than_one_time_in_twenty_where_orders_are_alik
     for _ in range(trials):
         chance = rng.beta(0.6, 1.2, size=50)
         tables = [pass_at_k_table(counts(rng.binomial(16, chance), 16), ks) for _ in range(2)]
-        found = comparison(*tables, largest=1.0, replicates=400)
+        found = comparison(*tables, largest=1.0, bootstrap=Bootstrap(replicates=400))
         wrong += (found["verdict"] != "unresolved").any()
     assert wrong <= 0.05 * trials + 3 * math.sqrt(trials * 0.05 * 0.95)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_rows import text_rows
 
-from flexeval.stats import CONNECTORS, words
+from flexeval.stats.words import CONNECTORS, find_words
 
 ALPHABET = "aZé\u0301ßñ中Ж_'’.,;:!?= \n—(\"0593٣½🙂SoLt"
 
@@ -50,7 +50,7 @@ def spelled(text: str) -> list[tuple[int, str]]:
 @given(st.lists(st.lists(st.text(ALPHABET, max_size=6), max_size=8), min_size=1, max_size=4))
 def test_words_are_those_of_the_joined_text(samples):
     rows = text_rows([("p", i, pieces) for i, pieces in enumerate(samples)])
-    found = words(rows)
+    found = find_words(rows)
     for i, pieces in enumerate(samples):
         starts = [len("".join(pieces[:at])) for at in range(len(pieces) + 1)]
         expected = []
@@ -66,7 +66,7 @@ def test_words_are_those_of_the_joined_text(samples):
 def test_how_a_text_is_cut_does_not_matter(text, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    cut, whole = words(text_rows([("p", 0, pieces)])), words(text_rows([("p", 0, [text])]))
+    cut, whole = find_words(text_rows([("p", 0, pieces)])), find_words(text_rows([("p", 0, [text])]))
     assert list(cut["word"]) == list(whole["word"])
     assert list(cut["connector"]) == list(whole["connector"])
 
@@ -89,7 +89,7 @@ def test_how_a_text_is_cut_does_not_matter(text, data):
 )
 def test_a_connector_is_a_whole_capitalised_word_that_begins_a_clause(text, connectors):
     for pieces in ([text], list(text), [text[:5], text[5:]]):
-        found = words(text_rows([("p", 0, pieces)]))
+        found = find_words(text_rows([("p", 0, pieces)]))
         assert list(found.loc[found["connector"], "word"]) == connectors
 
 
@@ -99,7 +99,7 @@ def test_the_list_is_the_papers(shared_dir):
 
 def test_samples_and_ends_of_texts_part_words():
     rows = text_rows([("p", 0, ["No", "w"]), ("p", 1, ["here"]), ("q", 1, ["So"])], in_text=[True, False, True, True])
-    found = words(rows)
+    found = find_words(rows)
     assert list(found["word"]) == ["No", "here", "So"]
     assert list(found["connector"]) == [False, False, True]
     assert list(found["problem_id"]) == ["p", "p", "q"]
@@ -107,14 +107,14 @@ def test_samples_and_ends_of_texts_part_words():
 
 def test_a_hole_in_the_text_parts_words():
     rows = text_rows([("p", 0, ["ab", "x", "cd"])]).drop(index=1)
-    assert list(words(rows)["word"]) == ["ab", "cd"]
+    assert list(find_words(rows)["word"]) == ["ab", "cd"]
 
 
 def test_measurements_are_of_the_first_token():
     rows = text_rows(
         [("p", 0, [" ", "Th", "us", ",", " we", "'ll", " go"])], entropy=range(7), commit_step=range(7, 14)
     )
-    found = words(rows)
+    found = find_words(rows)
     assert list(found["word"]) == ["Thus", "we'll", "go"]
     assert list(found["position"]) == [1, 4, 6]
     assert list(found["entropy"]) == [1, 4, 6]
@@ -123,6 +123,6 @@ def test_measurements_are_of_the_first_token():
 
 def test_a_table_without_text_has_no_words():
     rows = text_rows([("p", 0, ["a"])], in_text=False)
-    assert len(words(rows)) == 0
-    assert set(words(rows).columns) >= {"problem_id", "word", "connector", "entropy"}
-    assert isinstance(words(rows)["problem_id"].dtype, pd.CategoricalDtype)
+    assert len(find_words(rows)) == 0
+    assert set(find_words(rows).columns) >= {"problem_id", "word", "connector", "entropy"}
+    assert isinstance(find_words(rows)["problem_id"].dtype, pd.CategoricalDtype)

@@ -1,4 +1,4 @@
-"""Pass@NFE against enumeration of all orders of trying, and against Pass@k where costs are equal."""
+"""Pass@NFE against enumeration of all orders of the samples; tokens per step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexeval.errors import InputError
-from flexeval.stats import default_budgets, pass_at_k, pass_at_nfe, pass_at_nfe_table
+from flexeval.stats.nfe import default_budgets, pass_at_nfe, pass_at_nfe_table, tokens_per_step
+from flexeval.stats.pass_at_k import pass_at_k
 
 
 def samples(nfe, correct, problem_id="p"):
@@ -104,3 +105,33 @@ def test_refuses_a_budget_that_outlasts_a_problem_and_names_it():
 def test_refuses_what_has_no_meaning(frame, budgets, message):
     with pytest.raises(InputError, match=message):
         pass_at_nfe_table(frame, budgets)
+
+
+# ----- tokens per step -----
+
+
+def rows(per_problem: dict[str, int]) -> pd.DataFrame:
+    return pd.DataFrame({"problem_id": [problem for problem, number in per_problem.items() for _ in range(number)]})
+
+
+def test_one_position_a_step_is_one_without_width():
+    samples = pd.DataFrame({"problem_id": ["a", "a", "b"], "nfe": [3, 5, 4]})
+    pace = tokens_per_step(rows({"a": 8, "b": 4}), samples)
+    assert (pace.estimate, pace.low, pace.high) == (1, 1, 1)
+
+
+def test_samples_count_by_what_they_cost():
+    samples = pd.DataFrame({"problem_id": ["a", "b"], "nfe": [2, 6]})
+    pace = tokens_per_step(rows({"a": 8, "b": 8}), samples)
+    assert pace.estimate == 2
+    assert 8 / 6 <= pace.low <= 2 <= pace.high <= 4
+
+
+def test_a_sample_without_a_position_costs_too():
+    samples = pd.DataFrame({"problem_id": ["a", "b"], "nfe": [4, 4]})
+    assert tokens_per_step(rows({"a": 8}), samples).estimate == 1
+
+
+def test_no_evaluation_is_refused():
+    with pytest.raises(InputError, match="no evaluation"):
+        tokens_per_step(rows({}), pd.DataFrame({"problem_id": [], "nfe": []}))

@@ -1,13 +1,17 @@
-"""Markers with their intervals, one line a name: for quantities of words, orders or tasks."""
+"""One line a name, for quantities of words, orders or tasks: markers with intervals, or bars divided into parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from flexeval.plots.style import FAINT, Look
+from flexeval.plots.style import FAINT, INK, Look
+
+_ROOM_FOR_TEXT = 0.07
+"""The share that a part needs for its number to fit."""
 
 
 def name_lines(axes: Axes, names: Iterable[str], *, room: int | None = None) -> None:
@@ -46,3 +50,36 @@ def dots(
 def join(axes: Axes, starts: pd.Series[float], ends: pd.Series[float]) -> None:
     """A thin line from one value to the other on each line of `name_lines`."""
     axes.hlines(range(len(starts)), starts, ends, color=FAINT, linewidth=0.6, linestyle=":", zorder=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """How a part looks, and what the legend calls it."""
+
+    label: str
+    colour: str
+    hatch: str = ""
+    ink: str = INK
+    """Of the number inside."""
+
+
+def stacked(axes: Axes, shares: pd.DataFrame, parts: Mapping[str, Part]) -> None:
+    """One horizontal bar for each row, from the top; numbers in percent where they fit.
+
+    Args:
+        axes: where, its lines named already.
+        shares: one column a part, fractions; one row a bar.
+        parts: how each column is drawn, from left to right.
+    """
+    left = pd.Series(0.0, index=shares.index)
+    for name, part in parts.items():
+        bars = axes.barh(
+            range(len(shares)), shares[name], left=left, height=0.62, color=part.colour, hatch=part.hatch,
+            edgecolor=INK, linewidth=0.5, label=part.label,
+        )  # fmt: skip
+        texts = [f"{100 * share:.0f}" if share >= _ROOM_FOR_TEXT else "" for share in shares[name]]
+        inside = axes.bar_label(bars, texts, label_type="center", fontsize=6.5, color=part.ink)
+        if part.hatch:
+            for text in inside:
+                text.set_bbox({"facecolor": part.colour, "edgecolor": "none", "pad": 0.8})
+        left = left + shares[name]

@@ -15,7 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.resampling import LEVEL, REPLICATES, normal_score, resample
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap, resample
+from flexeval.stats.intervals import Interval
+from flexeval.stats.pooled import Pooled, pooled_interval
 from flexeval.stats.verdict import Floats
 
 Costs = NDArray[np.int64]
@@ -26,9 +28,7 @@ def pass_at_nfe(
     budgets: Sequence[int],
     *,
     tasks: Sequence[Hashable] | None = None,
-    level: float = LEVEL,
-    replicates: int = REPLICATES,
-    seed: int = 0,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> pd.DataFrame:
     """Mean Pass@NFE over problems at each budget, with intervals.
 
@@ -36,7 +36,7 @@ def pass_at_nfe(
         samples: columns problem_id, correct, nfe; one row a sample.
         budgets: total evaluations that may be spent on a problem.
         tasks: the task of each problem, in the order in which the problems appear.
-        level, replicates, seed: as in `interval`.
+        bootstrap: level, replicates and seed.
 
     Returns:
         One row a budget: nfe, estimate, low, high, as fractions.
@@ -45,8 +45,8 @@ def pass_at_nfe(
         InputError: what `pass_at_nfe_table` and `interval` refuse.
     """
     table = pass_at_nfe_table(samples, budgets)
-    resampled = resample(table, tasks=tasks, replicates=replicates, level=level, seed=seed)
-    low_K, high_K = resampled.bounds(normal_score(level))
+    resampled = resample(table, tasks=tasks, bootstrap=bootstrap)
+    low_K, high_K = resampled.bounds(bootstrap.score)
     return pd.DataFrame({"nfe": list(budgets), "estimate": resampled.means_K, "low": low_K, "high": high_K})
 
 
@@ -95,6 +95,29 @@ def default_budgets(*samples: pd.DataFrame) -> list[int]:
     cheapest = min(float(run["nfe"].mean()) for run in samples)
     largest = min(int(run.groupby("problem_id", observed=True)["nfe"].sum().min()) for run in samples)
     return [2**i for i in range(largest.bit_length()) if cheapest <= 2**i <= largest] or [largest]
+
+
+def tokens_per_step(tokens: pd.DataFrame, samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Interval:
+    """Committed positions over evaluations, both summed over all samples, with its interval over problems.
+
+    What is committed after the end of a text counts like the text, since it was paid for like it. Under guidance an
+    order of one position a step has 0.5, because a step costs two evaluations.
+
+    Args:
+        tokens: column problem_id; one row a committed position.
+        samples: columns problem_id, nfe; one row a sample, those without a position included.
+        bootstrap: level, replicates and seed.
+
+    Raises:
+        InputError: no sample, or no evaluation.
+    """
+    nfe = samples.groupby("problem_id", sort=False, observed=True)["nfe"].sum()
+    if not nfe.sum():
+        raise InputError("there is no evaluation to count positions by; sample at least one")
+    committed = tokens["problem_id"].value_counts().reindex(nfe.index, fill_value=0)
+    committed_P, nfe_P = (np.asarray(column, dtype=np.float64) for column in (committed, nfe))
+    pooled = Pooled(sums_PK=committed_P[:, None], counts_PK=nfe_P[:, None])
+    return pooled_interval(pooled, bootstrap=bootstrap)
 
 
 def _solved_within(nfe: Costs, correct: NDArray[np.bool_], budgets: Sequence[int]) -> Floats:
