@@ -6,8 +6,6 @@ Knows no torch and no models, so that the command line can list the settings at 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
 import typing
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ from typing import Any, Literal
 from flexeval.errors import InputError, did_you_mean
 from flexeval.fields import require_types
 from flexeval.grpo.temperature import opening_temperatures
+from flexeval.hashing import json_hash
 from flexeval.orders import Order, get_order
 from flexeval.reading import parse_yaml, read_text
 from flexeval.records import MOST, SamplingConfig, require_float32
@@ -176,7 +175,7 @@ def default_folder_name(config: GRPOConfig) -> str:
     """Where a training goes unless the user says otherwise: model, task, order, and a hash of what it computes."""
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in EXTENT}
     changed = {name: value for name, value in settings.items() if value != getattr(GRPOConfig, name)}
-    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+    digest = json_hash(changed)[:8]
     names = (re.split(r"[/\\]", config.model.rstrip("/\\"))[-1], parse_spec(config.task)[0], config.rollout_order)
     readable = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name)[:60] for name in names)
     return f"{readable}{'-fast' if config.fast else ''}-{digest}"

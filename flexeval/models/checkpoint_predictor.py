@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from flexeval.errors import InputError
+from flexeval.hashing import json_hash
 from flexeval.models.files import Source
-from flexeval.models.fingerprint import Fingerprint, text_digest, weights_fingerprint
+from flexeval.models.fingerprint import Fingerprint, weights_fingerprint
 from flexeval.models.lineage import Lineage
 from flexeval.models.special import SpecialIds
 from flexeval.models.text import TextCodec
@@ -59,7 +60,7 @@ class CheckpointPredictor:
         self.dtype = dtype
         self.lineage = lineage
         self._codec = codec
-        self._network = text_digest(network)
+        self._network = json_hash(network)
         self._source = source
         self._loaded_weights = weights_fingerprint(module)
 
@@ -71,7 +72,7 @@ class CheckpointPredictor:
         return Fingerprint(
             weights=weights,
             network=self._network,
-            vocabulary=text_digest({"text": self._codec and self._codec.fingerprint, "ids": ids}),
+            vocabulary=json_hash({"text": self._codec and self._codec.fingerprint, "ids": ids}),
             source=self._source if weights == self._loaded_weights else None,
         )
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from flexeval.hashing import json_hash
 from flexeval.models.files import Source
 
 _WHOLE_NUMBERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -45,16 +44,11 @@ class Fingerprint:
     @property
     def digest(self) -> str:
         """The parts in one text."""
-        return text_digest(self.parts)
+        return json_hash(self.parts)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, for the record of a run."""
         return {**self.parts, **dataclasses.asdict(self.source or Source(files=None, revision=None))}
-
-
-def text_digest(value: Mapping[str, Any]) -> str:
-    """A hash of JSON values; anything else counts by its type and text."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def weights_fingerprint(module: torch.nn.Module) -> str:

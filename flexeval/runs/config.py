@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, InputTypeError, did_you_mean
+from flexeval.hashing import json_hash
 from flexeval.models.files import canonical_name
 from flexeval.orders import get_order
 from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
@@ -139,7 +138,7 @@ def default_folder_name(config: RunConfig) -> str:
     config = canonical_config(config)
     defaults = _identity(canonical_config(RunConfig()))
     changed = {setting: value for setting, value in _identity(config).items() if value != defaults[setting]}
-    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+    digest = json_hash(changed)[:8]
     sampling = config.sampling
     lengths = f"T{sampling.temperature:g}-L{sampling.gen_length}-B{sampling.block}-s{sampling.seed}"
     model = re.split(r"[/\\]", config.model.rstrip("/\\"))[-1]
@@ -153,7 +152,7 @@ def run_key(config: RunConfig, record: Mapping[str, Any]) -> str:
     """
     model = {part: record["model"][part] for part in ("weights", "network", "vocabulary")} if "model" in record else {}
     decides = {**_identity(config), **model, "dtype": record["environment"]["dtype"]}
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    return json_hash(decides)[:16]
 
 
 def _identity(config: RunConfig) -> dict[str, Any]:

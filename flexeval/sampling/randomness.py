@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flexeval.hashing import mixed_bits
+
 UInt64Array = NDArray[np.uint64]
 
 
@@ -47,14 +49,5 @@ def uniforms(
         | (positions.astype(np.uint64) << np.uint64(32))
         | np.asarray(draws).astype(np.uint64)
     )
-    bits = _mix(_mix(word) + keys)
+    bits = mixed_bits(mixed_bits(word) + keys)
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def _mix(x: UInt64Array) -> UInt64Array:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014), a bijection that mixes all 64 bits."""
-    with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

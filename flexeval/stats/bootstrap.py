@@ -286,16 +286,21 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     for table in (first, second):
         if not table.index.is_unique:
             raise InputError(f"problem {table.index[table.index.duplicated()][0]!r} is given twice; keep one row of it")
-    unpaired = first.index.symmetric_difference(second.index)
+    require_same_problems(first.index, second.index)
+    if list(first.columns) != list(second.columns):
+        raise InputError(f"the columns differ: {list(first.columns)} and {list(second.columns)}; use the same")
+    return first - second.loc[first.index]
+
+
+def require_same_problems(first: pd.Index, second: pd.Index) -> None:
+    """Raise InputError unless both hold the same problem ids, in any order."""
+    unpaired = first.symmetric_difference(second)
     if len(unpaired):
-        where = "first" if unpaired[0] in first.index else "second"
+        where = "first" if unpaired[0] in first else "second"
         raise InputError(
             f"the two are not on the same problems: {unpaired[0]!r} is only in the {where}, and {len(unpaired) - 1} "
             f"more are in one of them only; compare runs of the same task with the same limit"
         )
-    if list(first.columns) != list(second.columns):
-        raise InputError(f"the columns differ: {list(first.columns)} and {list(second.columns)}; use the same")
-    return first - second.loc[first.index]
 
 
 def _split(values_PK: Floats, tasks: Sequence[Hashable] | None) -> list[Floats]:

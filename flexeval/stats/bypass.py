@@ -23,9 +23,9 @@ from scipy.special import gammaln
 
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
-from flexeval.stats.entropy import frequent
 from flexeval.stats.intervals import LEVEL, Difference, Interval, wilson
 from flexeval.stats.pooled import Pooled, pooled_difference, pooled_interval, problem_codes, problem_ids
+from flexeval.stats.words import frequent, mostly_connector
 
 PERMUTATIONS = 10_000
 
@@ -82,9 +82,8 @@ def most_bypassed(words: pd.DataFrame, *, top: int = 20, min_count: int = 20, le
     kept = frequent(words, min_count)
     table = bypass_table(kept, level=level).query("bypassed > 0")
     table = table.sort_values("rate", ascending=False, kind="stable").head(top).reset_index(drop=True)
-    mostly_connector = kept.groupby("word", observed=True)["connector"].mean() > 0.5
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    table["connector"] = table["word"].map(mostly_connector).astype(bool)
+    table["connector"] = mostly_connector(table["word"], kept)
     return table
 
 

@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import DEFAULT, Bootstrap, Resampled, bootstrap_means, differences, first_column
+from flexeval.stats.bootstrap import (
+    DEFAULT,
+    Bootstrap,
+    Resampled,
+    bootstrap_means,
+    differences,
+    first_column,
+    require_same_problems,
+)
 from flexeval.stats.intervals import LEVEL, Interval, wilson_bounds
 from flexeval.stats.pass_at_k import pass_at_k_table
 from flexeval.stats.verdict import Floats, sign_flip_p
@@ -110,9 +118,7 @@ def accuracy_pairs(counts_a: pd.DataFrame, counts_b: pd.DataFrame) -> pd.DataFra
         InputError: other problems in `counts_b`, or a problem without a sample.
     """
     a, b = (pass_at_k_table(counts, [1])[1] for counts in (counts_a, counts_b))
-    if set(a.index) != set(b.index):
-        odd = sorted(set(a.index) ^ set(b.index))[0]
-        raise InputError(f"the two are not on the same problems: {odd!r} is in one only; compare runs of one task")
+    require_same_problems(a.index, b.index)
     return pd.DataFrame({"a": a, "b": b.loc[a.index]}).reset_index()
 
 

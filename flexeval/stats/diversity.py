@@ -17,6 +17,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from flexeval.errors import InputError
+from flexeval.hashing import mixed_bits
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.curves import band
 from flexeval.stats.pooled import problem_codes
@@ -123,7 +124,7 @@ def collapse_table(tokens: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     steps = int(step_R.max(initial=-1)) + 1
     canvas_ST = np.zeros((len(samples), steps), dtype=np.uint64)
     key_R = (tokens["position"].to_numpy(np.uint64) << np.uint64(32)) | tokens["token_id"].to_numpy(np.uint64)
-    np.add.at(canvas_ST.reshape(-1), sample_R * steps + step_R, _mixed(key_R))
+    np.add.at(canvas_ST.reshape(-1), sample_R * steps + step_R, mixed_bits(key_R))
     np.cumsum(canvas_ST, axis=1, out=canvas_ST)
 
     ordered_PNT = np.sort(canvas_ST.reshape(len(problems), n, steps), axis=1)
@@ -177,11 +178,3 @@ def _closest(lengths: NDArray[np.int64], length: int) -> int:
     """The reference length that is nearest, the shorter one of two."""
     shortest_first: list[int] = sorted(lengths.tolist())
     return min(shortest_first, key=lambda other: abs(other - length))
-
-
-def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """64 well-mixed bits of each key (the finaliser of SplitMix64)."""
-    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

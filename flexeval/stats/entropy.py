@@ -17,6 +17,7 @@ from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.intervals import Difference
 from flexeval.stats.pooled import Pooled, pool, pooled_difference, problem_ids, same_problems
+from flexeval.stats.words import frequent, mostly_connector
 
 QUANTITIES = ("entropy", "eligible_entropy", "frontier_entropy", "closure", "ar_entropy", "ar_gap")
 """What can be averaged:
@@ -155,17 +156,10 @@ def highest_entropy_words(
     kept = kept[kept["word"].isin(highest)]
     kept = kept.assign(word=kept["word"].astype(pd.CategoricalDtype(list(highest))))
     table = entropy_table(kept, by="word", quantities=["entropy"], bootstrap=bootstrap).drop(columns="quantity")
-    mostly_connector = kept.groupby("word", observed=True)["connector"].mean() > 0.5
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    table.insert(2, "connector", table["word"].map(mostly_connector).astype(bool))
+    table.insert(2, "connector", mostly_connector(table["word"], kept))
     table["ratio"] = table["estimate"] / _text(tokens)["entropy"].mean()
     return table
-
-
-def frequent(words: pd.DataFrame, min_count: int) -> pd.DataFrame:
-    """The occurrences of the words that occur at least so often."""
-    counts = words["word"].value_counts()
-    return words[words["word"].isin(counts.index[counts >= min_count])]
 
 
 def _text(rows: pd.DataFrame) -> pd.DataFrame:

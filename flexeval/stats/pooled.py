@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import DEFAULT, Bootstrap, Resampled, bootstrap_means, first_column
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap, Resampled, bootstrap_means, first_column, require_same_problems
 from flexeval.stats.intervals import Bounds, Difference, Interval
 from flexeval.stats.verdict import Floats
 
@@ -130,13 +130,7 @@ def problem_codes(problem_N: pd.Series, problems: pd.Index) -> NDArray[np.int64]
 def same_problems(first_N: pd.Series, second_N: pd.Series) -> pd.Index:
     """The problems that two sets of rows share. Raises InputError unless both are on the same ones."""
     first, second = problem_ids(first_N), problem_ids(second_N)
-    unpaired = first.symmetric_difference(second)
-    if len(unpaired):
-        where = "first" if unpaired[0] in first else "second"
-        raise InputError(
-            f"the two are not on the same problems: {unpaired[0]!r} is only in the {where}; compare runs of the same "
-            f"task with the same limit"
-        )
+    require_same_problems(first, second)
     return first
 
 

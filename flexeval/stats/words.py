@@ -77,6 +77,18 @@ def find_words(tokens: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+def frequent(words: pd.DataFrame, min_count: int) -> pd.DataFrame:
+    """The occurrences of the words that occur at least `min_count` times."""
+    counts = words["word"].value_counts()
+    return words[words["word"].isin(counts.index[counts >= min_count])]
+
+
+def mostly_connector(names: pd.Series, words: pd.DataFrame) -> pd.Series:
+    """Of each named word: whether most of its occurrences are connectors."""
+    share = words.groupby("word", observed=True)["connector"].mean()
+    return names.map(share > 0.5).astype(bool)
+
+
 def first_rows(tokens: pd.DataFrame) -> BoolArray:
     """Which rows are the first of their sample, for rows sorted by problem and sample."""
     problem, sample = pd.factorize(tokens["problem_id"])[0], tokens["sample_index"].to_numpy()

@@ -123,5 +123,5 @@ def test_equal_accuracies_have_no_correlation():
 
 
 def test_other_problems_are_refused():
-    with pytest.raises(InputError, match="not on the same problems: 'p2' is in one only"):
+    with pytest.raises(InputError, match="not on the same problems: 'p2' is only in the second"):
         accuracy_pairs(of_ten([1, 2]), of_ten([1, 2, 3]))
