@@ -14,11 +14,11 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 SHADES = "YlGnBu"
-"""Its lightness falls all the way."""
+"""The colour map; its lightness falls monotonically."""
 
 
 def heat_map(axes: Axes, cells: pd.DataFrame, x: str, y: str) -> QuadMesh:
-    """Draw the cells of a grid; cells that are not there, or 0, stay white.
+    """Draw the cells of a grid; missing cells and zeros stay white.
 
     Args:
         axes: where.
@@ -38,7 +38,7 @@ def heat_map(axes: Axes, cells: pd.DataFrame, x: str, y: str) -> QuadMesh:
 
 
 def shade_key(figure: Figure, mesh: QuadMesh, axes: Sequence[Axes], *, label: str) -> None:
-    """What the shades mean, at the right of the first row of panels."""
+    """A colour bar at the right of the first row of panels."""
     rows = len({panel.get_position().y0 for panel in axes})
     bar = figure.colorbar(
         mesh, ax=list(axes), ticks=[0, 0.05, 0.25, 0.5, 1], fraction=0.05, pad=0.02, shrink=max(1 / rows, 0.3),

@@ -1,6 +1,6 @@
 """A figure's frame: panels in a grid, a title above, one legend for all panels, and the small print at the foot.
 
-Everything is placed in inches, so that a figure is exactly as wide as it says and nothing lies on anything else.
+Everything is placed in inches, so that a figure is exactly as wide as stated and nothing overlaps.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def finish(figure: Figure, *, title: str, foot: str) -> Figure:
     """Add the title, one legend for the whole figure and the small print; the figure grows to hold them.
 
     Args:
-        figure: as `panels` made it, everything drawn. What has a label is in the legend, once.
+        figure: from `panels`, everything drawn. Each label appears in the legend once.
         title: wrapped to the figure's width.
-        foot: what the figure is about; wrapped like the title, a no-break space holds words together.
+        foot: what the figure shows; wrapped like the title, but never at a no-break space.
     """
     width, height = figure.get_size_inches()
 
@@ -99,14 +99,14 @@ def finish(figure: Figure, *, title: str, foot: str) -> Figure:
 
 
 def _columns(titles: Sequence[str], most: int) -> int:
-    """As many as the titles leave room for; three rather than four when that leaves no hole in the last row."""
+    """As many as fit beside each other; three rather than four if that fills the last row."""
     widest = max(_width(line, _PANEL_TITLE) for title in titles for line in title.split("\n"))
     fitting = [n for n in range(min(most, len(titles)), 1, -1) if widest <= PAGE_WIDTH / n - _AXIS_LABELS]
     return min(fitting, key=lambda n: (math.ceil(len(titles) / n), -len(titles) % n), default=1)
 
 
 def _legend(figure: Figure, width: float) -> Legend | None:
-    """As many entries in a row as the figure's width holds; None when nothing has a label."""
+    """A legend with as many entries in a row as fit; None when nothing has a label."""
     entries: dict[str, Artist] = {}
     for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -125,7 +125,7 @@ def _legend(figure: Figure, width: float) -> Legend | None:
 
 
 def _wrapped(text: str, width: float, kind: _Type) -> list[str]:
-    """The lines that a text takes in this width (inches): broken at spaces, inside a word only if it is too long."""
+    """Wrap a text to a width (inches): at spaces, and inside a word only if the word is too long."""
     lines = []
     for paragraph in text.split("\n"):
         line = ""

@@ -15,7 +15,7 @@ _ROOM_FOR_TEXT = 0.07
 
 
 def name_lines(axes: Axes, names: Iterable[str], *, room: int | None = None) -> None:
-    """A line for each name, the first at the top; `room` for so many lines, so that panels have equal ones."""
+    """A line for each name, the first at the top; with `room`, space for so many lines, so that panels match."""
     labels = list(names)
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim((room or len(labels)) - 0.4, -0.6)

@@ -1,7 +1,7 @@
 """How every plot looks: type sizes, widths, and the colour, dash and marker of each series.
 
-Two series of a figure never share both dash and marker, so that they can be told apart without colour; the colours of
-the common orders also differ in lightness. Knows names of series only, not what they are.
+Two series of a figure never share both dash and marker, so they can be distinguished without colour. The colours of the
+common orders also differ in lightness. Knows only the names of series.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _RC: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw and save inside it. Only what is drawn inside is affected."""
+    """A context in which figures are drawn and saved in this style."""
     with style.context(_RC, after_reset=True):
         yield
 
@@ -128,8 +128,8 @@ _SPARE = [
 def looks(labels: Iterable[str]) -> dict[str, Look]:
     """The look of each series of a figure, in the order given.
 
-    An order has its own look wherever it appears ("eb" and "eb:gamma=0.5" are one order); a second series of the same
-    order, and whatever is not an order, gets a spare one. No two share dash and marker.
+    An order has the same look in every figure ("eb" and "eb:gamma=0.5" are one order). A second series of an order, and
+    any series that is not an order, gets a spare look. No two series share dash and marker.
 
     Raises:
         ValueError: more series than there are looks (78).
@@ -146,7 +146,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         if label not in chosen:
             found = next(spare, None)
             if found is None:
-                raise ValueError(f"{len(labels)} series are more than can be told apart in one figure")
+                raise ValueError(f"{len(labels)} series are more than can be distinguished in one figure")
             chosen[label] = found
     return {label: chosen[label] for label in labels}
 
@@ -154,7 +154,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
 def crossed_looks(first: Iterable[str], second: Iterable[str]) -> dict[tuple[str, str], Look]:
     """The look of every pair: dash and colour say the first of the two, the marker says the second.
 
-    More than six of the first are too many for that; their pairs look like so many single labels.
+    With more than six of the first, each pair gets the look of a single series instead.
 
     Raises:
         ValueError: more pairs than there are looks (78).

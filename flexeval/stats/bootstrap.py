@@ -142,7 +142,7 @@ def _columns(table: pd.DataFrame, resampled: Resampled) -> Iterator[tuple[Hashab
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resampled:
-    """The column means of a table, and what resampling its problems makes of them."""
+    """The column means of a table, and the means of its bootstrap resamples."""
 
     means_K: Floats
     """Over rows within a task, then over tasks."""
@@ -159,9 +159,9 @@ class Resampled:
         """The lower and upper BCa bounds of each column.
 
         Args:
-            score: how far out, in standard deviations of a normal: 1.96 for 95 %. Widened here for few problems.
-            largest: where it is finite, columns hold values between 0 and it, and where all replicates agree the bounds
-                move out by the rule of three, as those of a difference do.
+            score: in standard deviations of a normal, 1.96 for 95 %. It is widened here for few problems.
+            largest: the largest possible value. If it is finite, values lie between 0 and it, and where all replicates
+                agree the bounds move out by the rule of three, as those of a difference do.
         """
         z = self.widened(score)
         bias_K, acceleration_K = self._bias(), self._acceleration()
@@ -175,22 +175,22 @@ class Resampled:
         return low_K, high_K
 
     def _unseen(self, score: float, largest: float) -> float:
-        """How much problems that were not met can move a mean: the rule of three, at the level of the score."""
+        """How far problems that were not sampled can move a mean: the rule of three, at the level of the score."""
         beyond = 2 * float(stats.norm.sf(score))
         return float(largest * (1 - beyond ** (1 / self.problems)))
 
     def symmetric_bounds(self, score: float, largest: float = math.inf) -> tuple[Floats, Floats]:
-        """The mean of each column, less and plus so many bootstrap standard errors.
+        """The mean of each column, minus and plus so many bootstrap standard errors.
 
-        Where so few problems differ (`flexeval.stats.verdict.differing`) that even a unanimous sign would be no
-        evidence at this level, the bootstrap has not seen what the others may do: with P problems, a share of
-        1 - (1 - level) ** (1 / P) of all problems could differ from all of these and not have been met (the rule of
-        three). The bounds move out by as much of `largest`, so that agreement does not pass for equality.
+        If so few problems differ (`flexeval.stats.verdict.differing`) that even equal signs would be no evidence at
+        this level, the sample says little about other problems: a share of 1 - (1 - level) ** (1 / P) of all problems
+        could differ and none of them be among the P sampled (the rule of three). The bounds move out by that share of
+        `largest`, so that agreement is not mistaken for equality.
 
         Args:
             score: as for `bounds`.
-            largest: what no difference can exceed, to either side. No bound lies further from zero, and where it is
-                infinite nothing is known of problems that were not met, and nothing is added for them.
+            largest: the largest difference that a problem can have, in either direction. No bound lies further from
+                zero. If it is infinite, nothing can be said about other problems, and nothing is added for them.
         """
         reach_K = self.widened(score) * self.replicates_RK.std(axis=0)
         if math.isfinite(largest):
@@ -318,7 +318,7 @@ def _mean_over_tasks(per_task: list[Floats]) -> Floats:
 
 
 def _resampled_means(values_PK: Floats, replicates: int, rng: np.random.Generator) -> Floats:
-    """Counting how often each row was drawn turns all replicates and columns into one matrix product per chunk."""
+    """Count how often each row was drawn, so that a chunk of replicates is one matrix product."""
     rows = len(values_PK)
     chunk = max(1, _CHUNK_CELLS // rows)
     means_RK = np.empty((replicates, values_PK.shape[1]))
@@ -332,7 +332,7 @@ def _resampled_means(values_PK: Floats, replicates: int, rng: np.random.Generato
 
 
 def _corrected(z: float, bias_K: Floats, acceleration_K: Floats) -> Floats:
-    """Efron's correction of a normal score; a bound that runs away ends at the outermost replicate."""
+    """Efron's correction of a normal score; a diverging bound ends at the outermost replicate."""
     shifted_K = bias_K + z
     return bias_K + shifted_K / np.maximum(1 - acceleration_K * shifted_K, 1e-3)
 

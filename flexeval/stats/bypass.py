@@ -72,7 +72,7 @@ def most_bypassed(words: pd.DataFrame, *, top: int = 20, min_count: int = 20, le
     Args:
         words: from `flexeval.stats.words.find_words`.
         top: how many at most.
-        min_count: occurrences that a word needs to be looked at.
+        min_count: words with fewer occurrences are left out.
         level: of the intervals.
 
     Returns:
@@ -95,13 +95,13 @@ class Enrichment:
     """Bypass rate of connectors against that of other words, matched by problem and position in the block."""
 
     connectors: int
-    """Occurrences that have another word in their stratum; all numbers are about these."""
+    """Connector occurrences with another word in their stratum; all other numbers are about these."""
     unmatched: int
-    """Connector occurrences without one, left out."""
+    """Connector occurrences without one; they are left out."""
     rate: float
     """Bypass rate of the connectors, a fraction."""
     matched_rate: float
-    """What it would be if each connector were bypassed as often as the other words of its stratum."""
+    """The same if each connector were bypassed as often as the other words of its stratum."""
     difference: Difference
     """`rate` - `matched_rate`; interval by problem, which allows for any dependence within a problem."""
     ratio: Interval
@@ -121,11 +121,11 @@ def enrichment(
     """Compare connectors with the other words.
 
     The permutation test shuffles, within each stratum and independently of the other strata, which of its words are
-    the connectors. Exchangeable under its hypothesis are thus the words of one problem at one position in the block
-    (of all its samples and blocks): knowing which of them are connectors says nothing about which were bypassed. No
-    label moves from one problem or position to another, so neither an easy problem nor the beginning of a block can
-    pass for an effect. What it takes for granted is that the labels of two strata are independent given the bypasses;
-    where samples of a problem differ in style as a whole, trust the interval, which resamples problems.
+    the connectors. So under its hypothesis the words of one problem at one position in the block (of all its samples
+    and blocks) are exchangeable: which of them are connectors says nothing about which were bypassed. Labels never move
+    to another problem or position, so neither an easy problem nor the beginning of a block can look like an effect. The
+    test assumes that the labels of two strata are independent given the bypasses. If samples of a problem differ in
+    style as a whole, trust the interval instead, which resamples problems.
 
     Args:
         words: from `flexeval.stats.words.find_words`.

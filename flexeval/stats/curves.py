@@ -42,7 +42,7 @@ def pass_at_k_band(
 
     Args:
         counts: columns problem_id, n, c; one row a problem.
-        ks: where; the band is simultaneous over these.
+        ks: the band is simultaneous over these.
         tasks: the task of each row; None when all rows are of one task.
         bootstrap: level, replicates and seed.
 
@@ -68,7 +68,7 @@ def difference_band(
     Args:
         counts_a: columns problem_id, n, c.
         counts_b: the same problems; n may differ.
-        ks: where; the band is simultaneous over these.
+        ks: the band is simultaneous over these.
         tasks: the task of each row of `counts_a`; None when all rows are of one task.
         bootstrap: level, replicates and seed.
 
@@ -85,7 +85,7 @@ def difference_band(
 def band(
     table: pd.DataFrame, *, tasks: Sequence[Hashable] | None = None, bootstrap: Bootstrap = DEFAULT
 ) -> pd.DataFrame:
-    """The means of a table's columns with a band that holds all of them at once.
+    """The means of a table's columns with a band that contains all true means at once.
 
     Returns:
         One row a column: its label under the name of the column index, estimate, low, high.
@@ -109,7 +109,7 @@ def _frame(table: pd.DataFrame, resampled: Resampled, bounds: tuple[Floats, Floa
 
 
 def _joint_score(replicates_RK: Floats, level: float) -> float:
-    """The normal score whose percentiles hold `level` of the replicate curves at every column."""
+    """The normal score whose percentiles contain a share `level` of the replicate curves at every column."""
     tail_R = np.full(len(replicates_RK), 0.5)
     for replicates_R in replicates_RK.T:
         ordered_R = np.sort(replicates_R)
@@ -120,9 +120,9 @@ def _joint_score(replicates_RK: Floats, level: float) -> float:
 
 
 def _joint_deviation(resampled: Resampled, bootstrap: Bootstrap) -> float:
-    """How many standard errors `level` of the replicate curves keep within at every column.
+    """The number of standard errors within which a share `level` of the replicate curves stays at every column.
 
-    Never fewer than an interval at a single column has, so that a band holds the intervals also where nothing varies.
+    At least that of an interval at a single column, so that a band contains the intervals even where nothing varies.
     """
     error_K = resampled.replicates_RK.std(axis=0)
     varies_K = error_K > 1e-12
@@ -145,7 +145,7 @@ def pass_at_k_differences(
     Args:
         first: columns problem_id, n, c.
         second: the same problems; n may differ.
-        ks: where to compare.
+        ks: the values of k to compare at.
         bootstrap: level, replicates and seed.
 
     Raises:
@@ -171,15 +171,15 @@ def comparison(
         table_a: one row a problem, indexed by problem id: of `pass_at_k_table`, `pass_at_nfe_table`, `coverage_auc`.
         table_b: the same problems and columns.
         tasks: the task of each row of `table_a`; None when all rows are of one task.
-        largest: what no difference can exceed, to either side: 1 for fractions.
+        largest: the largest difference that a problem can have, in either direction: 1 for fractions.
         family: how many such comparisons are judged together. The band of each is at 1 - (1 - level) / family, so that
-            all bands together hold what they are to hold with probability `level`.
+            all of them contain their true curves with probability `level`.
         bootstrap: level, replicates and seed.
 
     Returns:
         One row a column, in the unit of the tables: the column's label (under the name of the column index, else
         `measure`), a, b, difference (a minus b), low, high (its interval), verdict (of the band), band_low, band_high
-        (simultaneous over all rows), p_value (of the sign-flip test, by itself; the exact McNemar test at k = n).
+        (simultaneous over all rows), p_value (sign-flip test of this row alone; the exact McNemar test at k = n).
 
     Raises:
         InputError: what `paired_difference` refuses.
@@ -217,12 +217,12 @@ class Crossing:
     """Where b overtakes a, or a overtakes b, for good."""
 
     k_star: float | None
-    """The k from which on the order that leads at the smallest k leads no more; None when it leads, or ties, at the
-    largest k, or when nobody leads at the smallest."""
+    """The k at which the leader at the smallest k loses the lead for good. None if it leads or ties at the largest k,
+    or if nobody leads at the smallest."""
     low: float | None
-    """Lower bound of the interval: 0 when it reaches below the smallest k; None with k_star."""
+    """Lower bound of the interval; 0 if it reaches below the smallest k. None if k_star is."""
     high: float | None
-    """Upper bound: infinite when it reaches beyond the largest k; None with k_star."""
+    """Upper bound; infinite if it reaches beyond the largest k. None if k_star is."""
     share: float
     """The share of bootstrap replicates in which the leader at the smallest k is overtaken within the given ks."""
     leader: Literal["a", "b"] | None
@@ -239,16 +239,16 @@ def crossing_point(
     tasks: Sequence[Hashable] | None = None,
     bootstrap: Bootstrap = DEFAULT,
 ) -> Crossing:
-    """Where the mean Pass@k curves of a and b cross to stay crossed.
+    """Where the mean Pass@k curves of a and b cross for good.
 
     With d(k) = Pass@k of a minus that of b, averaged over problems, the leader is whoever d favours at the smallest k.
     The curves cross when d favours the other at the largest k. Then k* lies between the last k at which the leader
-    still leads and the next one, where the line through both d, over log k, is zero. Earlier crossings that are
-    taken back do not count.
+    still leads and the next one, where the line through both d, over log k, is zero. Curves may cross earlier and cross
+    back; such crossings do not count.
 
     The interval is the percentile interval (with Student's tails) of k* over resamples of the problems. A resample
-    in which the leader is never overtaken counts as k* = infinity, one in which it never leads as k* = 0: an interval
-    that ends there says that the grid of k does not reach far enough.
+    in which the leader is never overtaken counts as k* = infinity, one in which it never leads as k* = 0. An interval
+    that ends at either shows that the grid of k does not reach far enough.
 
     Args:
         counts_a: columns problem_id, n, c.
@@ -302,7 +302,7 @@ def _overtaken_at(leads_RK: Floats, ks: Sequence[int]) -> Floats:
 
 
 def _without_rounding(values: Floats) -> Floats:
-    """Differences that only rounding tells from zero are zero."""
+    """Set differences that are rounding errors to zero."""
     return np.where(np.abs(values) < 1e-12, 0.0, values)
 
 
@@ -315,7 +315,7 @@ class OutOfReach(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """Where the target lies between two sampled temperatures."""
+    """The place of the target between two sampled temperatures."""
 
     lower: float
     upper: float
@@ -330,17 +330,17 @@ class Match:
 
 
 def match_entropy(entropies: Mapping[float, float], target: float) -> Match:
-    """Where between the sampled temperatures the mean entropy reaches the target, by linear interpolation.
+    """Find the temperature at which the mean entropy equals the target, by linear interpolation.
 
     Args:
         entropies: temperature -> mean entropy at commit, nats.
         target: nats.
 
     Returns:
-        The lowest such place, should there be several.
+        The lowest such temperature if there are several.
 
     Raises:
-        OutOfReach: no two neighbouring temperatures have the target between them: nothing is extrapolated.
+        OutOfReach: no two neighbouring temperatures enclose the target. Nothing is extrapolated.
     """
     by_temperature = sorted(entropies.items())
     # The last temperature has no neighbour above, but may be the target itself.
@@ -366,13 +366,13 @@ def matched_pass_at_k(
 ) -> pd.DataFrame:
     """Mean Pass@k at the matched temperature, with a simultaneous band: each problem's value is interpolated.
 
-    The band takes the matched temperature as known.
+    The band treats the matched temperature as known.
 
     Args:
         lower: columns problem_id, n, c, of the run at the match's lower temperature.
         upper: the same problems at the upper one.
         match: from `match_entropy`.
-        ks: where.
+        ks: the values of k.
         bootstrap: level, replicates and seed.
 
     Returns:

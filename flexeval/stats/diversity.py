@@ -1,6 +1,6 @@
 """How different the samples of a problem are: distinct answers, distinct texts, self-BLEU, distinct canvases by step.
 
-All of these fall as n grows, so they are compared at equal n, and refuse problems with unequal numbers of samples.
+All of these fall as n grows, so they are compared at equal n; unequal numbers of samples are refused.
 
 Knows samples and token rows as run folders hold them. It does not know what is correct.
 """
@@ -95,8 +95,8 @@ def self_bleu(texts: Sequence[str]) -> float:
 def collapse_table(tokens: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """The share of distinct canvases among the samples of a problem after each step.
 
-    1 when all differ, 1 / n when all are the same. A sample that has left keeps its last canvas, and one that
-    committed nothing has the empty one throughout.
+    1 when all differ, 1 / n when all are the same. A finished sample keeps its last canvas; one that committed nothing
+    has the empty canvas throughout.
 
     Args:
         tokens: columns problem_id, sample_index, position, token_id, commit_step (0-based); every committed position.

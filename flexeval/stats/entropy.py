@@ -1,6 +1,6 @@
-"""Entropy of tokens and of words: when they were committed, when they became eligible, when they were the frontier.
+"""Entropy of tokens and of words: at commit, when they became eligible, and when they were the frontier.
 
-All in nats, of the untempered softmax, 0 at the least. Means are over occurrences, intervals by problem
+All in nats, of the untempered softmax, never below 0. Means are over occurrences, intervals by problem
 (`flexeval.stats.pooled`). It knows rows of measurements, not how they came about.
 """
 
@@ -23,12 +23,12 @@ QUANTITIES = ("entropy", "eligible_entropy", "frontier_entropy", "closure", "ar_
 """What can be averaged:
 
 - `entropy`: at commit;
-- `eligible_entropy`: when the position became eligible, known where the order had it computed then;
-- `frontier_entropy`: when the position became the frontier, known where it ever was;
-- `closure`: `frontier_entropy` - `entropy`, what the position lost between the two;
+- `eligible_entropy`: when the position became eligible, known if the order needed the model there;
+- `frontier_entropy`: when the position became the frontier, known if it ever did;
+- `closure`: `frontier_entropy` - `entropy`, the entropy lost between the two;
 - `ar_entropy`: the AR counterfactual, given the tokens before it and masks after it
   (`flexeval.runs.counterfactual`), where the rows have it;
-- `ar_gap`: `ar_entropy` - `entropy`, what the order took from the same token by committing later ones first.
+- `ar_gap`: `ar_entropy` - `entropy`, the entropy that the token lost because later ones were committed first.
 """
 ALL_TOKENS, ALL_CONNECTORS, OTHER_WORDS = "all tokens", "connectors", "other words"
 
@@ -141,9 +141,9 @@ def highest_entropy_words(
 
     Args:
         words: of the texts.
-        tokens: their token rows, for the average token.
+        tokens: their token rows, for the mean over all tokens.
         top: how many words at most.
-        min_count: occurrences that a word needs to be looked at.
+        min_count: words with fewer occurrences are left out.
         bootstrap: level, replicates and seed.
 
     Returns:
@@ -167,7 +167,7 @@ def _text(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _wanted(quantities: Sequence[str] | None, rows: pd.DataFrame) -> list[str]:
-    """Those that were asked for; else those whose columns are there."""
+    """The quantities asked for, or all that the columns give."""
     needs = {"closure": ["frontier_entropy", "entropy"], "ar_gap": ["ar_entropy", "entropy"]}
     held = [name for name in QUANTITIES if set(needs.get(name, [name])) <= set(rows.columns)]
     for name in quantities or ():

@@ -96,12 +96,12 @@ def extrapolate(counts: pd.DataFrame, ks: Sequence[int], *, bootstrap: Bootstrap
 
     Args:
         counts: columns problem_id, n, c.
-        ks: where; any k >= 1.
+        ks: any k >= 1.
         bootstrap: level, replicates and seed; the intervals have their level only if the model holds.
 
     Returns:
         One row a k: k, estimate, low, high, extrapolated. The last is True where a problem has fewer than k samples.
-        Up to n the estimate is the model's too, to be held against the unbiased one.
+        Up to n the estimate is the model's, too; compare it with the unbiased one.
 
     Raises:
         InputError: what `BetaBinomial.fit` refuses.

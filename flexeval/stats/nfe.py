@@ -1,7 +1,7 @@
-"""Pass@NFE: the chance to have solved a problem within a budget of mask-predictor evaluations.
+"""Pass@NFE: the chance to have solved a problem within a budget of mask-predictor evaluations. And tokens per step.
 
-Where orders differ in how many evaluations a sample costs, equal k is not equal work. Here samples are drawn one
-after another until the budget is spent, and each is paid in full.
+If a sample costs more evaluations under one order than under another, equal k is not equal work. Here samples are drawn
+one after another until the budget is spent; a sample counts only if the budget covers all of its cost.
 
 Knows samples by their problem, verdict and cost. It does not know how they came about.
 """
@@ -100,8 +100,8 @@ def default_budgets(*samples: pd.DataFrame) -> list[int]:
 def tokens_per_step(tokens: pd.DataFrame, samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Interval:
     """Committed positions over evaluations, both summed over all samples, with its interval over problems.
 
-    What is committed after the end of a text counts like the text, since it was paid for like it. Under guidance an
-    order of one position a step has 0.5, because a step costs two evaluations.
+    Positions after the end of a text count too, since they cost evaluations too. Under guidance, an order that commits
+    one position a step has 0.5, because a step costs two evaluations.
 
     Args:
         tokens: column problem_id; one row a committed position.

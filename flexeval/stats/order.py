@@ -1,7 +1,7 @@
-"""The order in which a text was committed: where, how nearly from left to right, how alike between samples.
+"""The order in which a text was committed: a map, how nearly from left to right, how alike between samples.
 
-Looks at the positions of the text only. Positions that were committed at one step count as committed from left to
-right, where a measure needs an order among them.
+Only positions of the text count. If a measure needs an order among positions that were committed in one step, they
+count as committed from left to right.
 
 Axis suffixes: `R` token rows of the text, `S` samples, `G` positions, `M` pairs of positions.
 """
@@ -26,7 +26,7 @@ def commit_step_map(tokens: pd.DataFrame, *, bins: int | None = None) -> pd.Data
 
     Args:
         tokens: rows as `Run.tokens()` gives them.
-        bins: group positions and steps into so many ranges of equal width; None keeps each by itself.
+        bins: group positions and steps into so many ranges of equal width; None does not group.
 
     Returns:
         position, step (the first of their range), share: of the tokens at that position, a fraction, so that the
@@ -43,7 +43,7 @@ def commit_step_map(tokens: pd.DataFrame, *, bins: int | None = None) -> pd.Data
 
 
 def local_ar_ness(tokens: pd.DataFrame, *, ks: Sequence[int] = (1, 2, 4, 8)) -> pd.DataFrame:
-    """Local AR-ness@k: how often the next token is what comes next.
+    """Local AR-ness@k: how often commits go on to the next position.
 
     Of all runs of k consecutive commits after the first, the share in which every commit is at the position right after
     the commit before it (DiffuCoder, arXiv:2506.20639, section 4.1). It falls with k.

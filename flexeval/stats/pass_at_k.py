@@ -91,9 +91,10 @@ def default_ks(n: int) -> list[int]:
 def coverage_auc(counts: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
     """The area under each problem's Pass@k curve over log2 k, divided by the width: a mean of Pass@k over the grid.
 
-    Every k stands for the stretch of log2 k that is nearest to it, and the ends reach out as far as they reach in. On
-    a grid that doubles, such as 4, 8, 16, 32, 64, all weights are equal, and this is the CoverageAUC of the
-    pre-registered replication of arXiv:2601.15165: the plain mean of Pass@k over the grid. State the grid with it.
+    The weight of a k is the length of the stretch of log2 k that is nearest to it; at both ends the stretch is as long
+    outside the grid as inside. On a grid that doubles, such as 4, 8, 16, 32, 64, all weights are equal, and this is the
+    CoverageAUC of the pre-registered replication of arXiv:2601.15165: the plain mean of Pass@k over the grid. Always
+    state the grid with the number.
 
     Args:
         counts: columns problem_id, n, c; one row a problem.
@@ -126,7 +127,7 @@ def potential_at_k(
 
     Args:
         counts: columns problem_id, n, c; one row a problem.
-        ks: where.
+        ks: the values of k.
         tasks: the task of each row; None when all rows are of one task.
         bootstrap: level, replicates and seed.
 
@@ -147,7 +148,7 @@ def potential_at_k(
 
 
 def _potential(resampled: Resampled) -> Resampled:
-    """Resampled means of Pass@1 and Pass@k -> resampled Potential@k. A resample without a failure says nothing."""
+    """Resampled means of Pass@1 and Pass@k -> resampled Potential@k, without the resamples that have no failure."""
     replicates_RK = resampled.replicates_RK[resampled.replicates_RK[:, 0] < 1]
     means_K = _gained(resampled.means_K[None])[0]
     first_P1, others_PK = resampled.influence_PK[:, :1], resampled.influence_PK[:, 1:]

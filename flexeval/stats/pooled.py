@@ -1,7 +1,7 @@
 """Means over occurrences, and their intervals by problem: sum over problems / count over problems.
 
-Every occurrence counts the same, so a problem with longer texts weighs more; what is resampled is the problem, with
-all its occurrences, because occurrences within one are far from independent.
+Every occurrence counts the same, so a problem with longer texts weighs more. Problems are resampled with all their
+occurrences, because occurrences within a problem are far from independent.
 
 Axis suffixes: `N` occurrences, `P` problems, `K` groups, `R` bootstrap replicates.
 """
@@ -60,7 +60,7 @@ class Pooled:
     def intervals(self, bootstrap: Bootstrap = DEFAULT) -> tuple[Floats, Floats]:
         """(low [K], high [K]) by the bootstrap over problems of `flexeval.stats.bootstrap`: the bounds of a mean.
 
-        A replicate that drew no problem with an occurrence is left out; a group without any has NaN.
+        Replicates without an occurrence are left out; a group without any occurrence has NaN.
         """
         bounds = [_bounds(part, part.resampled(bootstrap), bootstrap.score) for part in self._parts()]
         low_K, high_K = np.concatenate(bounds, axis=1)
@@ -86,7 +86,7 @@ def pool(
     groups: int = 1,
     problems: pd.Index | None = None,
 ) -> Pooled:
-    """Sum and count values by problem and group; NaN is no occurrence.
+    """Sum and count values by problem and group, leaving out NaN.
 
     Args:
         values_N: of each occurrence.
@@ -139,8 +139,8 @@ def pooled_interval(pooled: Pooled, *, largest: float = math.inf, bootstrap: Boo
 
     Args:
         pooled: of one group; NaN where it has no occurrence.
-        largest: what no mean exceeds: 1 for a rate, which also lies above 0. Where all problems have the same rate, the
-            interval of a rate is widened for the problems that were not met (`Resampled.bounds`).
+        largest: the largest possible mean: 1 for a rate, whose smallest is 0. Where all problems have the same rate,
+            the interval of a rate is widened for problems that were not sampled (`Resampled.bounds`).
         bootstrap: level, replicates and seed.
     """
     one = _column(pooled.estimates_K, pooled.resampled(bootstrap), pooled.influence_PK, pooled.counts_PK > 0)
@@ -153,11 +153,11 @@ def pooled_difference(
 ) -> Difference:
     """The first group's mean of one minus that of the other, both taken on the same resampled problems; symmetric.
 
-    What a problem adds to the difference is taken to first order, as its influence on it.
+    The contribution of a problem to the difference is its influence, to first order.
 
     Args:
         first, second: of one group, on the same problems in the same order.
-        largest: what no difference can exceed, to either side: 1 for rates.
+        largest: the largest difference that a problem can have, in either direction: 1 for rates.
         bootstrap: level, replicates and seed.
     """
     one = _column(

@@ -2,8 +2,8 @@
 
 The record has, of each committed token, its probability and rank and the probability of the likeliest token, all
 untempered, at the moment of commit. It does not have the rest of that distribution, nor the proposals that a
-propose-then-select order drew and did not commit. So the probability of the likeliest token *at the sampling
-temperature* is not known here, nor what the average proposal looked like; nothing below pretends otherwise.
+propose-then-select order drew and did not commit. So neither the probability of the likeliest token *at the sampling
+temperature* nor the average proposal is known here.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def non_top_rate(tokens: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Int
 
 
 def rank_by_step(tokens: pd.DataFrame, *, bins: int | None = None, edges: Sequence[int] = RANK_EDGES) -> pd.DataFrame:
-    """How the ranks of committed tokens are spread at each step.
+    """The distribution of the ranks of committed tokens at each step.
 
     Args:
         tokens: token rows.
-        bins: group steps into so many ranges of equal width; None keeps each by itself.
+        bins: group steps into so many ranges of equal width; None does not group.
         edges: the first rank of each range of ranks; the last range is open.
 
     Returns:
@@ -74,8 +74,8 @@ def proposal_against_commit(tokens: pd.DataFrame, *, bins: int = 10) -> pd.DataF
 
     One untempered draw at the committed position would take the likeliest token with its probability: at temperature
     1 a select-then-sample order therefore lies on `committed` = `top_prob` up to chance, and an order that proposes
-    everywhere and commits the most probable proposal lies above, by as much as it filters. Below temperature 1 every
-    order lies above, and only orders at equal temperature compare.
+    everywhere and commits the most probable proposal lies above, the more the more it filters. Below temperature 1
+    every order lies above, so compare orders at equal temperature only.
 
     Args:
         tokens: token rows.

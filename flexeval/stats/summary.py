@@ -1,6 +1,6 @@
 """One run in one line: Pass@k with intervals, evaluations per sample, evaluations saved, samples per second.
 
-Turns counts and totals into the rows that the command line prints and writes. It does not know run folders.
+Turns counts and totals into the rows that the command line prints and writes. Knows no run folders.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flexeval.stats.pass_at_k import pass_at_k_table
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What one run says of its order."""
+    """The numbers of one run."""
 
     order: str
     problems: int
@@ -45,11 +45,11 @@ def summarize(
     """The summary of one run.
 
     Args:
-        order: what to call it.
+        order: its name.
         counts: columns problem_id, n, c; every problem of the run.
         nfe: of each sample.
         effort: totals of the sampling.
-        ks: where to take Pass@k.
+        ks: the values of k.
         bootstrap: level, replicates and seed.
 
     Raises:
@@ -95,7 +95,7 @@ def difference_frame(first: str, second: str, compared: pd.DataFrame) -> pd.Data
     """One row a k: `first` minus `second` in percentage points, its interval, the band over all k, and the verdict.
 
     Args:
-        first, second: what to call the orders.
+        first, second: the names of the orders.
         compared: Pass@k of the two, from `comparison`.
     """
     points = ["difference", "low", "high", "band_low", "band_high"]

@@ -1,7 +1,7 @@
 """Token rows -> words: whole words of a text, each with the measurements of its first token.
 
-Pieces of tokens are joined and cut again at the edges of words, so that it does not matter how a tokenizer splits
-them. It does not know languages: a run of letters without a space is one word.
+Token pieces are joined and cut again at the edges of words, so the tokenizer's splits do not matter. No language is
+known here: a run of letters without a space is one word.
 
 Axis suffixes: `R` token rows of the text, `C` characters, `W` words.
 """
@@ -38,7 +38,7 @@ def find_words(tokens: pd.DataFrame) -> pd.DataFrame:
     """The words of the texts, one row an occurrence.
 
     A word is a run of letters, digits, marks and underscores; an apostrophe between letters (don't) and a point or
-    comma between digits (3.5, 1,000) belong to it. Everything else, signs of operations among it, is no word.
+    comma between digits (3.5, 1,000) belong to it. Everything else, operators included, separates words.
 
     Args:
         tokens: rows as `Run.tokens()` gives them, sorted by problem, sample and position, with at least problem_id,
@@ -60,7 +60,7 @@ def find_words(tokens: pd.DataFrame) -> pd.DataFrame:
         np.array([text[begin:end] for begin, end in zip(begin_W.tolist(), end_W.tolist(), strict=True)], dtype=object)
     )
 
-    # Which of them begin a clause: something ends one since the word before.
+    # Which of them begin a clause: those with the end of a clause between them and the word before.
     ended_C = np.cumsum(ends_clause_C, dtype=np.int32)
     ended_before_W = np.append(0, ended_C[end_W[:-1] - 1]) if len(end_W) else np.zeros(0, np.int32)
     opens_W = ended_C[begin_W] > ended_before_W
@@ -97,7 +97,7 @@ def first_rows(tokens: pd.DataFrame) -> BoolArray:
 
 
 def _joined(tokens: pd.DataFrame, text_R: NDArray[np.intp]) -> tuple[str, NDArray[np.int64]]:
-    """(all texts in one, where in it each row ends). Texts are parted by a line break, gaps in one by a space."""
+    """(all texts in one, where in it each row ends). A line break separates texts, a space fills a gap in one."""
     pieces = tokens["piece"].astype("category")
     code_R = pieces.cat.codes.to_numpy()[text_R]
     vocabulary = pieces.cat.categories.to_numpy(dtype=object)

@@ -1,4 +1,4 @@
-"""Series can be told apart without colour, and names keep their look."""
+"""Series can be distinguished without colour, and names keep their look."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_no_two_series_share_dash_and_marker(labels):
 
 
 def test_more_series_than_looks_are_refused():
-    with pytest.raises(ValueError, match="more than can be told apart"):
+    with pytest.raises(ValueError, match="more than can be distinguished"):
         looks(f"series {i}" for i in range(79))
 
 
