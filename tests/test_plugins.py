@@ -479,7 +479,7 @@ def test_a_plugin_cannot_take_a_name_of_ours(tmp_path: Path, monkeypatch: pytest
     install(tmp_path, "greedy-plugin", "flexeval.orders", "ar = greedy_plugin:Good", GOOD)
     monkeypatch.syspath_prepend(tmp_path)
     fresh: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders", check=check_order_class)
-    fresh.register("ar", "flexeval.orders.ar:LeftToRight")
+    fresh.register("ar", "flexeval.orders.model_free:LeftToRight")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(UserWarning, match="'ar' of greedy-plugin is left out: the name is taken"):

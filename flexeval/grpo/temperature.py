@@ -9,7 +9,7 @@ import numpy as np
 
 from flexeval.errors import InputError, PluginError
 from flexeval.orders import Order
-from flexeval.orders.answers import ask_temperature
+from flexeval.orders.order import ask_temperature
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
 
 

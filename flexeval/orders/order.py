@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flexeval.errors import PluginError, did_you_mean
+from flexeval.errors import InputError, PluginError, did_you_mean
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
 from flexeval.registry import NAME, format_spec
 
@@ -103,6 +104,78 @@ def check_order(order: object) -> Order:
         if read not in known:
             raise PluginError(f"order {order.name!r}: {did_you_mean('name in `reads`', str(read), known)}")
     return order
+
+
+# ----- its answers, which are checked at every step -----
+
+
+def ask_positions(order: Order, state: DecodingState) -> BoolArray:
+    """The positions to commit [B, G]: eligible, at least one a row. An array of its own, whatever the order keeps.
+
+    Raises:
+        PluginError: the order reads what it did not ask for, writes into the state, or answers something else.
+    """
+    shape = state.eligible_BG.shape
+    answer = _asked(order, lambda: order(state))
+    if not isinstance(answer, np.ndarray) or answer.dtype != np.bool_ or answer.shape != shape:
+        raise PluginError(
+            f"order {order.name!r} must answer a boolean array of shape {list(shape)}, True where to commit, "
+            f"not {_described(answer)}"
+        )
+    if (answer & ~state.eligible_BG).any():
+        raise PluginError(
+            f"order {order.name!r} chose a position that is not eligible; take only positions of state.eligible_BG"
+        )
+    if not answer.any(axis=1).all():
+        raise PluginError(
+            f"order {order.name!r} chose no position for some sample; every row needs at least one, such as its "
+            "frontier (flexeval.orders.take_leftmost)"
+        )
+    return answer.copy()
+
+
+def ask_temperature(order: Order, state: DecodingState, default: float) -> FloatArray:
+    """The temperature [B] at which tokens are drawn.
+
+    Raises:
+        PluginError: the order answers anything but one finite number >= 0 a row.
+    """
+    shape = state.step_B.shape
+    answer = _asked(order, lambda: order.temperature(state, default))
+    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu" or answer.shape != shape:
+        raise PluginError(
+            f"temperature() of order {order.name!r} must answer an array of numbers of shape {list(shape)}, "
+            f"not {_described(answer)}; np.full(len(state.step_B), 0.6) is one"
+        )
+    if not (np.isfinite(answer) & (answer >= 0)).all():
+        wrong = answer[~(np.isfinite(answer) & (answer >= 0))][0]
+        raise PluginError(f"temperature() of order {order.name!r} must answer finite numbers >= 0, not {wrong}")
+    return answer.copy()
+
+
+def _asked(order: Order, question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except PluginError as error:
+        raise PluginError(f"order {order.name!r}: {error}") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        # numpy's words, for any of the state's arrays.
+        if "read-only" not in str(error):
+            raise
+        raise PluginError(
+            f"order {order.name!r} writes into an array of the state, which is read-only; write into a copy of it"
+        ) from error
+
+
+def _described(answer: object) -> str:
+    if isinstance(answer, np.ndarray):
+        return f"one of {answer.dtype} {list(answer.shape)}"
+    return f"a {type(answer).__name__}" if answer is not None else "None"
+
+
+# ----- selections that several orders share -----
 
 
 def take_highest(score_BG: FloatArray, eligible_BG: BoolArray, count_B: IntArray) -> BoolArray:

@@ -13,8 +13,8 @@ from flexeval.models.context import encode_prompt
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import Order, get_order
 from flexeval.records import MOST, Prompt, SamplingConfig, Trajectory
+from flexeval.sampling.canvas import SampleRequest
 from flexeval.sampling.sampler import Sampler
-from flexeval.sampling.slots import SampleRequest
 
 
 @dataclass(frozen=True, kw_only=True)
