@@ -183,8 +183,8 @@ def test_a_class_is_no_order_and_a_plain_class_has_no_parameters() -> None:
     undecorated = type("Plain", (Order,), {"name": "p", "k": 3, "__annotations__": {"k": "int"}, "__call__": frontier})
     for wrong, says in (
         (undecorated, "@dataclass"),
-        (Order, "does not choose"),
-        (int, "no class of orders"),
+        (Order, "has no method `__call__"),
+        (int, "not an order class"),
         (3, "no"),
     ):
         with pytest.raises(PluginError, match=says):
@@ -358,7 +358,7 @@ def test_logits_that_are_none_are_refused(order: str, logits: Callable[[Any], An
 def test_hidden_states_of_another_shape_are_refused() -> None:
     model = RandomOracle(words=6)
     model.hidden = lambda *arguments: torch.zeros(3)  # type: ignore[method-assign, assignment]
-    with pytest.raises(PluginError, match=r"hidden\(\) must answer a tensor of shape"):
+    with pytest.raises(PluginError, match=r"hidden\(\) must return a tensor of shape"):
         draw(get_order("ar"), model)
 
 
@@ -438,9 +438,9 @@ GOOD = (
         ("bad = broken_plugin:Bad", "x = (", "SyntaxError"),
         ("bad = broken_plugin:Bad", GOOD, "does not load .*Bad"),
         ("bad = gone_plugin:Bad", GOOD, "gone_plugin"),
-        ("bad = broken_plugin:nothing", GOOD, "no class of orders"),
+        ("bad = broken_plugin:nothing", GOOD, "not an order class"),
         ("bad = broken_plugin:Good", GOOD, "calls itself 'good'"),
-        ("bad = broken_plugin", GOOD, "no class of orders"),
+        ("bad = broken_plugin", GOOD, "not an order class"),
         (
             "bad = broken_plugin:Loose",
             GOOD + "@dataclass\nclass Loose(Order):\n    name = 'bad'\n",

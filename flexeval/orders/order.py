@@ -20,10 +20,10 @@ from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
 from flexeval.registry import NAME, format_spec
 
 Read = Literal["top_prob", "margin", "entropy", "proposal", "uniform"]
-"""What an order may ask for; `proposal` brings the proposal's `confidence` along."""
+"""What an order may ask for. With `proposal` comes the proposal's `confidence`."""
 
 MODEL_READS: frozenset[Read] = frozenset({"top_prob", "margin", "entropy", "proposal"})
-"""Reads that need the model at every eligible position. An order without any chooses before the model is asked."""
+"""Reads that need the model at every eligible position. An order without any of them chooses before the forward."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,16 @@ class Order(ABC):
 
 
 def check_order_class(kind: object) -> None:
-    """Raise PluginError, which says what to write, unless something is a class of orders that can be used."""
+    """Raise PluginError, which says what to write, unless this is an order class that can be used."""
     if not isinstance(kind, type) or not issubclass(kind, Order):
-        raise PluginError(f"{kind!r} is no class of orders; write `class Mine(Order)` with flexeval.orders.Order")
+        raise PluginError(f"{kind!r} is not an order class; write `class Mine(Order)` with flexeval.orders.Order")
     title = f"order {kind.__qualname__}"
     if inspect.isabstract(kind):
-        raise PluginError(f"{title} does not choose; give it a method `__call__(self, state)`")
+        raise PluginError(f"{title} has no method `__call__(self, state)`, which chooses the positions; add it")
     if "__dataclass_params__" not in vars(kind) and any(
         "ClassVar" not in str(hint) for hint in vars(kind).get("__annotations__", {}).values()
     ):
-        raise PluginError(f"{title} is no dataclass, so its parameters have no names; write @dataclass(frozen=True)")
+        raise PluginError(f"{title} is not a dataclass, so its parameters have no names; write @dataclass(frozen=True)")
     name = getattr(kind, "name", None)
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise PluginError(
@@ -87,18 +87,18 @@ def check_order_class(kind: object) -> None:
 
 
 def check_order(order: object) -> Order:
-    """The same order. Raises PluginError, which says what to write, unless it can be used.
+    """Return the order. Raises PluginError, which says what to write, unless it can be used.
 
-    Its class as in `check_order_class`; further, `reads` is a set of known reads.
+    Checks its class by `check_order_class`, and that `reads` is a set of known reads.
     """
     if isinstance(order, type):
-        raise PluginError(f"{order.__qualname__} is a class; give an order of it, as in {order.__qualname__}()")
+        raise PluginError(f"{order.__qualname__} is a class; give an instance of it, such as {order.__qualname__}()")
     check_order_class(type(order))
     assert isinstance(order, Order)
     known = get_args(Read)
     if not isinstance(order.reads, frozenset | set):
         raise PluginError(
-            f"order {order.name!r}: `reads` is a set, as in frozenset({{'entropy'}}), not {order.reads!r}"
+            f"order {order.name!r}: `reads` must be a set, such as frozenset({{'entropy'}}), not {order.reads!r}"
         )
     for read in order.reads:
         if read not in known:
@@ -110,16 +110,16 @@ def check_order(order: object) -> Order:
 
 
 def ask_positions(order: Order, state: DecodingState) -> BoolArray:
-    """The positions to commit [B, G]: eligible, at least one a row. An array of its own, whatever the order keeps.
+    """The positions that an order commits [B, G]: eligible ones, at least one per row. Returns a copy.
 
     Raises:
-        PluginError: the order reads what it did not ask for, writes into the state, or answers something else.
+        PluginError: the order reads what its `reads` does not name, writes into the state, or returns something else.
     """
     shape = state.eligible_BG.shape
     answer = _asked(order, lambda: order(state))
     if not isinstance(answer, np.ndarray) or answer.dtype != np.bool_ or answer.shape != shape:
         raise PluginError(
-            f"order {order.name!r} must answer a boolean array of shape {list(shape)}, True where to commit, "
+            f"order {order.name!r} must return a boolean array of shape {list(shape)}, True where to commit, "
             f"not {_described(answer)}"
         )
     if (answer & ~state.eligible_BG).any():
@@ -138,18 +138,18 @@ def ask_temperature(order: Order, state: DecodingState, default: float) -> Float
     """The temperature [B] at which tokens are drawn.
 
     Raises:
-        PluginError: the order answers anything but one finite number >= 0 a row.
+        PluginError: the order returns anything but one finite number >= 0 per row.
     """
     shape = state.step_B.shape
     answer = _asked(order, lambda: order.temperature(state, default))
     if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu" or answer.shape != shape:
         raise PluginError(
-            f"temperature() of order {order.name!r} must answer an array of numbers of shape {list(shape)}, "
-            f"not {_described(answer)}; np.full(len(state.step_B), 0.6) is one"
+            f"temperature() of order {order.name!r} must return an array of numbers of shape {list(shape)}, "
+            f"not {_described(answer)}; write np.full(len(state.step_B), 0.6), for example"
         )
     if not (np.isfinite(answer) & (answer >= 0)).all():
         wrong = answer[~(np.isfinite(answer) & (answer >= 0))][0]
-        raise PluginError(f"temperature() of order {order.name!r} must answer finite numbers >= 0, not {wrong}")
+        raise PluginError(f"temperature() of order {order.name!r} must return finite numbers >= 0, not {wrong}")
     return answer.copy()
 
 
@@ -161,11 +161,11 @@ def _asked(order: Order, question: Callable[[], Any]) -> Any:
     except InputError:
         raise
     except ValueError as error:
-        # numpy's words, for any of the state's arrays.
+        # numpy's words for a write into any of the state's arrays.
         if "read-only" not in str(error):
             raise
         raise PluginError(
-            f"order {order.name!r} writes into an array of the state, which is read-only; write into a copy of it"
+            f"order {order.name!r} writes into an array of the state, which is read-only; write into a copy"
         ) from error
 
 

@@ -154,7 +154,7 @@ class Forward:
         )
         if not isinstance(hidden_ULD, Tensor) or hidden_ULD.ndim != 3 or hidden_ULD.shape[:2] != tokens_UL.shape:
             raise PluginError(
-                f"model {self.predictor.name!r}: hidden() must answer a tensor of shape [B, L, D] with B, L = "
+                f"model {self.predictor.name!r}: hidden() must return a tensor of shape [B, L, D] with B, L = "
                 f"{list(tokens_UL.shape)}, not {list(getattr(hidden_ULD, 'shape', [])) or type(hidden_ULD).__name__}"
             )
         canvas_N, column_N = np.nonzero(asked_UL)

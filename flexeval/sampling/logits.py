@@ -91,17 +91,17 @@ class Logits:
     def softmax(
         self, marked_RG: BoolArray, temperature_R: FloatArray | float = 1.0, *, keep: bool = False
     ) -> Iterator[Chunk]:
-        """The untempered softmax at marked positions, chunk by chunk. Waits for the forwards at its first call.
+        """The untempered softmax at marked positions, chunk by chunk. The first call waits for the forwards.
 
-        Equal canvases share rows where their temperatures are equal, too.
+        Equal canvases with equal temperatures share rows.
 
         Args:
-            marked_RG: where, among the positions that were asked for.
-            temperature_R: at which tokens will be drawn.
-            keep: keep the rows in memory if they are few, since some of them will be read again.
+            marked_RG: which of the positions that were asked for.
+            temperature_R: of the draws that will be made from the softmax.
+            keep: keep the rows in memory, if they are few, because some of them will be read again.
 
         Raises:
-            PluginError: the model gives something else than logits, or logits without a softmax.
+            PluginError: the model returns something other than logits, or logits that have no softmax.
         """
         # The distinct rows, and the readings sorted by row, so that those of a chunk stand side by side.
         canvas_M, position_M = np.nonzero(marked_RG)

@@ -93,8 +93,8 @@ class Sampler:
 
         Raises:
             InputError: a prompt that does not fit the model's context.
-            PluginError: an order that answers something else than positions to commit, or a model something else than
-                logits.
+            PluginError: an order that returns something other than positions to commit, or a model that returns
+                something other than logits.
         """
         groups = self._groups(requests)
         waiting: list[SampleRequest] = next(groups, [])

@@ -1,8 +1,17 @@
 """One step of a batch of samples: score, choose, draw, commit.
 
-The lines of LLaDA's `generate`, in their order here: its mask index is `eligible`, the forward is `Forward.start`, the
-noise and argmax are `_draw`, the confidence is `_score`, the top-k over it is the order's choice in `_choose`, and the
-transfer is `_commit`. Axis suffixes: `R` samples, `G` generated positions, `N` rows of logits, `M` readings of them.
+Where the lines of LLaDA's `generate` are:
+
+    block loop, mask index           canvas.py    CanvasBatch.eligible
+    num_transfer_tokens              schedule.py  budget
+    forward, cfg_scale               forward.py   Forward.start
+    guided logits, logits_eos_inf    logits.py    Logits.softmax
+    gumbel noise and argmax          Step._draw   (the inverse CDF instead)
+    confidence, remasking            Step._score
+    top-k of the confidence          Step._choose, by the order
+    transfer                         Step._commit
+
+Axis suffixes: `R` samples, `G` generated positions, `N` rows of logits, `M` readings of them.
 """
 
 from __future__ import annotations
@@ -66,7 +75,7 @@ class Step:
             self._choice = self._choose(scores)
         commit_RG, temperature_R = self._choice
 
-        # Draw and commit, chunk by chunk. The record of a new frontier wants its entropy, chosen or not.
+        # Draw and commit, chunk by chunk. The record also wants the entropy of a new frontier that is not chosen.
         read_RG = commit_RG if self._order.reads_model else self._asked_RG
         for chunk in self._logits.softmax(read_RG, temperature_R):
             entropy_N = chunk.distribution.entropy()
