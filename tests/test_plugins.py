@@ -156,9 +156,9 @@ def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], A
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ({"reads": "entropy"}, "`reads` is a set"),
-        ({"reads": ["entropy"]}, "`reads` is a set"),
-        ({"reads": None}, "`reads` is a set"),
+        ({"reads": "entropy"}, "`reads` must be a set"),
+        ({"reads": ["entropy"]}, "`reads` must be a set"),
+        ({"reads": None}, "`reads` must be a set"),
         ({"reads": frozenset({"entropi"})}, "Did you mean 'entropy'"),
         ({"reads": frozenset({1})}, "unknown name in `reads`"),
         ({"name": None}, "no name"),
@@ -379,8 +379,8 @@ def test_a_prompt_of_other_tokens_is_refused(ids: Any, says: str) -> None:
         ({"prompts": [3]}, "a prompt is a text"),
         ({"prompts": [None]}, "a prompt is a text"),
         ({"prompts": [b"a"]}, "a prompt is a text"),
-        ({"prompts": 3}, "prompts is a list"),
-        ({"prompts": None}, "prompts is a list"),
+        ({"prompts": 3}, "prompts must be a list"),
+        ({"prompts": None}, "prompts must be a list"),
         ({"prompts": ["\ud800"]}, "half a character"),
         ({"order": 3}, "an order is a name"),
         ({"order": None}, "an order is a name"),

@@ -45,7 +45,7 @@ def _even_counts(config: SamplingConfig, block_size: int) -> tuple[int, ...]:
 
 
 def even_counts(positions: int, steps: int) -> tuple[int, ...]:
-    """n // S per step, and one more in the first n % S steps (LLaDA, generate.py, get_num_transfer_tokens)."""
+    """Split evenly: n // S a step, one more in the first n % S steps (LLaDA, generate.py, get_num_transfer_tokens)."""
     each, more = divmod(positions, steps)
     return tuple(each + (step < more) for step in range(steps))
 
