@@ -156,9 +156,9 @@ def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], A
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ({"reads": "entropy"}, "`reads` is a set"),
-        ({"reads": ["entropy"]}, "`reads` is a set"),
-        ({"reads": None}, "`reads` is a set"),
+        ({"reads": "entropy"}, "`reads` must be a set"),
+        ({"reads": ["entropy"]}, "`reads` must be a set"),
+        ({"reads": None}, "`reads` must be a set"),
         ({"reads": frozenset({"entropi"})}, "Did you mean 'entropy'"),
         ({"reads": frozenset({1})}, "unknown name in `reads`"),
         ({"name": None}, "no name"),
@@ -183,8 +183,8 @@ def test_a_class_is_no_order_and_a_plain_class_has_no_parameters() -> None:
     undecorated = type("Plain", (Order,), {"name": "p", "k": 3, "__annotations__": {"k": "int"}, "__call__": frontier})
     for wrong, says in (
         (undecorated, "@dataclass"),
-        (Order, "does not choose"),
-        (int, "no class of orders"),
+        (Order, "has no method `__call__"),
+        (int, "not an order class"),
         (3, "no"),
     ):
         with pytest.raises(PluginError, match=says):
@@ -358,7 +358,7 @@ def test_logits_that_are_none_are_refused(order: str, logits: Callable[[Any], An
 def test_hidden_states_of_another_shape_are_refused() -> None:
     model = RandomOracle(words=6)
     model.hidden = lambda *arguments: torch.zeros(3)  # type: ignore[method-assign, assignment]
-    with pytest.raises(PluginError, match=r"hidden\(\) must answer a tensor of shape"):
+    with pytest.raises(PluginError, match=r"hidden\(\) must return a tensor of shape"):
         draw(get_order("ar"), model)
 
 
@@ -379,8 +379,8 @@ def test_a_prompt_of_other_tokens_is_refused(ids: Any, says: str) -> None:
         ({"prompts": [3]}, "a prompt is a text"),
         ({"prompts": [None]}, "a prompt is a text"),
         ({"prompts": [b"a"]}, "a prompt is a text"),
-        ({"prompts": 3}, "prompts is a list"),
-        ({"prompts": None}, "prompts is a list"),
+        ({"prompts": 3}, "prompts must be a list"),
+        ({"prompts": None}, "prompts must be a list"),
         ({"prompts": ["\ud800"]}, "half a character"),
         ({"order": 3}, "an order is a name"),
         ({"order": None}, "an order is a name"),
@@ -438,9 +438,9 @@ GOOD = (
         ("bad = broken_plugin:Bad", "x = (", "SyntaxError"),
         ("bad = broken_plugin:Bad", GOOD, "does not load .*Bad"),
         ("bad = gone_plugin:Bad", GOOD, "gone_plugin"),
-        ("bad = broken_plugin:nothing", GOOD, "no class of orders"),
+        ("bad = broken_plugin:nothing", GOOD, "not an order class"),
         ("bad = broken_plugin:Good", GOOD, "calls itself 'good'"),
-        ("bad = broken_plugin", GOOD, "no class of orders"),
+        ("bad = broken_plugin", GOOD, "not an order class"),
         (
             "bad = broken_plugin:Loose",
             GOOD + "@dataclass\nclass Loose(Order):\n    name = 'bad'\n",
@@ -479,7 +479,7 @@ def test_a_plugin_cannot_take_a_name_of_ours(tmp_path: Path, monkeypatch: pytest
     install(tmp_path, "greedy-plugin", "flexeval.orders", "ar = greedy_plugin:Good", GOOD)
     monkeypatch.syspath_prepend(tmp_path)
     fresh: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders", check=check_order_class)
-    fresh.register("ar", "flexeval.orders.ar:LeftToRight")
+    fresh.register("ar", "flexeval.orders.model_free:LeftToRight")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(UserWarning, match="'ar' of greedy-plugin is left out: the name is taken"):

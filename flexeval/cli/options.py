@@ -267,7 +267,7 @@ def load_model(args: argparse.Namespace, spec: str) -> MaskPredictor:
 
 
 def side_by_side(model: MaskPredictor) -> int:
-    """How many forwards to run side by side; see `flexeval.sampling.threads`."""
-    from flexeval.sampling import threads
+    """How many forwards to run side by side; see `flexeval.sampling.forward`."""
+    from flexeval.sampling import forward
 
-    return threads.side_by_side(model)
+    return forward.side_by_side(model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from flexeval.cli import output
-from flexeval.grpo.log import has_tensorboard
+from flexeval.grpo.metrics import has_tensorboard
 
 if TYPE_CHECKING:
     from flexeval.grpo.config import GRPOConfig

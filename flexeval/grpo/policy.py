@@ -35,8 +35,8 @@ class Policy(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Log p [M] of each reading's token, nats, under the distribution it was drawn from.
 
-        That is the softmax at the drawing temperature, the mask token left out. The head runs on the rows that are
-        read and on no others.
+        That is the softmax at the temperature of the draw, without the mask token. The head runs only on the rows that
+        are read.
         """
         predictor, device = self._predictor, self._predictor.device
         attended_UL = None if batch.attended_UL.all() else torch.from_numpy(batch.attended_UL).to(device)

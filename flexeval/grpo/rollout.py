@@ -21,7 +21,7 @@ from flexeval.tasks.task import grade_of, prompt_of
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutSample:
-    """One sample, and what became of it."""
+    """One sample and its grade."""
 
     prompt_ids: list[int]
     trajectory: Trajectory

@@ -8,10 +8,10 @@ trajectory, up to the choice of positions. That choice is a function of the canv
 on the model (`random`); where it follows the model's own scores, it is a step function of the weights, whose gradient
 is zero wherever it exists. So all tokens together carry the whole gradient of the likelihood.
 
-What lies beyond the first end of the text decides no reward. `ar` never commits there before the text is settled, so
-that leaving it out (`positions="answer"`) leaves nothing out of the likelihood. Other orders may, and tokens drawn
-later were conditioned on it: there `answer` is the gradient of a part of the trajectory, and only `positions="all"`
-that of the whole.
+Tokens beyond the first end of the text do not change the reward. `ar` never commits there before the text is settled,
+so leaving them out (`positions="answer"`) leaves nothing out of the likelihood. Other orders may commit there, and
+tokens drawn later were conditioned on that. For them `answer` is the gradient of a part of the trajectory, and only
+`positions="all"` is the gradient of the whole.
 
 Numpy only; knows no weights. Axis suffixes: `G` generated positions, `M` readings (one committed token each), `N` rows
 of logits, `U` distinct canvases, `L` canvas positions.
@@ -35,7 +35,7 @@ from flexeval.records import BoolArray, FloatArray, IntArray, SamplingConfig, Tr
 
 @dataclass(frozen=True, kw_only=True)
 class Readings:
-    """Committed tokens whose log-probability is wanted, sample by sample."""
+    """Committed tokens that are scored, sample by sample."""
 
     sample_M: IntArray
     """Index of the sample."""
@@ -83,7 +83,7 @@ def collect(
         samples: drawn with `order` and `sampling`.
         order: says at which temperature each token was drawn.
         sampling: lengths and temperature.
-        positions: `answer`, those up to and including the first end of the text; `all`, every committed one. The two
+        positions: `answer` takes those up to and including the first end of the text, `all` every committed one. They
             differ for texts that end early, see above.
         entropy_share: below 1, keep this share of each sample's positions, those of highest entropy when they were
             committed (ties to the left), at least one.
@@ -174,7 +174,7 @@ def batches(
 
 
 def idle_batch(*, mask_id: int) -> Batch:
-    """A batch without readings: what a process computes while others, whose turns it must match, have more to do."""
+    """A batch without readings. A process computes it while others have more batches, so that their turns match."""
     nothing = np.zeros(0, dtype=np.int64)
     return Batch(
         tokens_UL=np.full((1, 2), mask_id, dtype=np.int64),

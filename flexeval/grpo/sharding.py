@@ -12,10 +12,10 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
 
 
 def sum_in_float32(accelerator: Accelerator) -> None:
-    """Let sharded bfloat16 training add up gradients in float32, and keep log-probabilities so; before `prepare`.
+    """Sum gradients of sharded bfloat16 training in float32, and keep log-probabilities in it. Call before `prepare`.
 
-    accelerate's own choice is bfloat16 for all of it, in which a sum of gradients stops growing once it is 256 times
-    what is added. Any other training is left as it is.
+    accelerate would use bfloat16 for both. A bfloat16 sum stops growing once it is 256 times as large as what is added.
+    Other trainings are not changed.
     """
     if accelerator.is_fsdp2 and accelerator.mixed_precision == "bf16":
         accelerator.state.fsdp_plugin.mixed_precision_policy = BFLOAT16

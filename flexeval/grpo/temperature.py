@@ -1,4 +1,4 @@
-"""At which temperature an order draws, by the state of the canvas alone: what it read of the model is not there.
+"""The temperature at which an order draws, as a function of the canvas alone: the model's scores are not available.
 
 Numpy only. Axis suffixes: `B` canvases, `G` generated positions.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from flexeval.errors import InputError, PluginError
 from flexeval.orders import Order
-from flexeval.orders.answers import ask_temperature
+from flexeval.orders.order import ask_temperature
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
 
 
@@ -40,7 +40,7 @@ def drawing_temperatures(
         return ask_temperature(order, state, default)
     except PluginError as error:
         raise InputError(
-            f"order {order.name!r} cannot be trained: its temperature is to follow from the state of the canvas alone, "
+            f"order {order.name!r} cannot be trained: its temperature must depend on the canvas alone, "
             f"so that a rollout's draws can be scored again ({error})"
         ) from error
 

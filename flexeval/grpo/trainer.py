@@ -22,10 +22,9 @@ from torch import Tensor
 
 from flexeval.errors import InputError
 from flexeval.grpo.adapters import add_adapters, without_adapters
-from flexeval.grpo.advantage import group_advantages
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.metrics import StepMetrics, Tally
-from flexeval.grpo.objective import clipped_surrogate, is_clipped, kl_estimate
+from flexeval.grpo.objective import clipped_surrogate, group_advantages, is_clipped, kl_estimate
 from flexeval.grpo.policy import Policy, Trainable, checkpoint_activations
 from flexeval.grpo.problems import step_problems
 from flexeval.grpo.rollout import Rollout, roll_out

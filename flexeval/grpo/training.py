@@ -25,8 +25,7 @@ from flexeval.errors import InputError
 from flexeval.grpo.checkpoint import check_trainable, save_state, write_model
 from flexeval.grpo.config import GRPOConfig, require_same_training
 from flexeval.grpo.layout import CHECKPOINTS, CONFIG, STATE, checkpoint_folder, finished_steps, step_folder
-from flexeval.grpo.log import MetricsLog, read_metrics
-from flexeval.grpo.metrics import StepMetrics
+from flexeval.grpo.metrics import MetricsLog, StepMetrics, read_metrics
 from flexeval.grpo.policy import Trainable
 from flexeval.grpo.trainer import Trainer
 from flexeval.models.files import Checkpoint

@@ -1,7 +1,7 @@
 """log p(continuation | context) of a mask predictor: the exact chain in AR order, or LLaDA's Monte Carlo bound.
 
-Knows token ids, not texts and not lm-eval. Axis suffixes: `R` canvases, `L` canvas positions, `N` rows of logits,
-`M` readings of them, `T` tokens of a continuation.
+Knows token ids, not texts and not lm-eval. Axis suffixes: `R` canvases, `L` canvas positions, `G` positions
+after the context, `T` tokens of a continuation.
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ from flexeval.lm_harness.cache import AnswerCache
 from flexeval.models import check_fits
 from flexeval.models.predictor import MaskPredictor
 from flexeval.records import SamplingConfig
-from flexeval.sampling.evaluate import Evaluator
+from flexeval.sampling.forward import Forward, limits_of
 from flexeval.sampling.randomness import Purpose, sample_key, uniforms
-from flexeval.sampling.sampler import AUTO_BATCH, AUTO_FORWARD
-from flexeval.sampling.view import ByRow
 
 SCORING_FIELDS = ("cfg_scale", "logits_mask_inf", "logits_eos_inf", "batch_invariant", "seed")
 """The fields of `SamplingConfig` that a score depends on; it is of the untempered distribution."""
@@ -91,10 +89,10 @@ class Scorer:
         self._settings = {
             name: getattr(sampling, name) for name in SCORING_FIELDS if name != "seed" or mc_num is not None
         }
-        device = "cpu" if predictor.device.type == "cpu" else "gpu"
-        self._batch_size = batch_size or AUTO_BATCH[device]
-        forward_batch = min(self._batch_size, AUTO_FORWARD[device])
-        self._evaluator = Evaluator(predictor, sampling, forward_batch=forward_batch, workers=workers)
+        limits = limits_of(predictor)
+        self._batch_size = batch_size or limits.samples
+        forward_batch = min(self._batch_size, limits.canvases)
+        self._forward = Forward(predictor, sampling, batch_size=forward_batch, workers=workers)
 
     def score(
         self, continuations: Sequence[Continuation], done: Callable[[int, Likelihood], None] | None = None
@@ -209,26 +207,25 @@ class Scorer:
         asked_RG = np.zeros((len(rows), positions), dtype=np.bool_)
         for asked_G, canvas in zip(asked_RG, batch, strict=True):
             asked_G[canvas.read_T] = True
-        evaluation = self._evaluator.evaluate(tokens_RL, attended_RL, asked_RG)
+        logits = self._forward.start(tokens_RL, attended_RL, asked_RG)
 
-        # Which logits are read, those of equal canvases once, and which token of each.
-        canvas_M = np.repeat(evaluation.canvas_R, [len(canvas.read_T) for canvas in batch])
-        read_M = np.concatenate([canvas.read_T for canvas in batch])
-        token_M = np.concatenate([np.asarray(o.token_ids)[c.read_T] for o, c in zip(owners, batch, strict=True)])
-        keys_N2, row_M = np.unique(np.stack([canvas_M, read_M], axis=1), axis=0, return_inverse=True)
-        readings = ByRow(row_M.reshape(-1))
-        log_prob_M = np.empty(len(token_M), dtype=np.float32)
-        likeliest_M = np.empty(len(token_M), dtype=np.bool_)
-        for chunk, distribution in self._evaluator.distributions(evaluation, keys_N2[:, 0], keys_N2[:, 1]):
-            at, rows_at = readings.within(chunk)
-            device = distribution.gaps_NV.device
-            on_row, token = torch.from_numpy(rows_at).to(device), torch.from_numpy(token_M[at]).to(device)
+        # Read the tokens' log-probabilities, those of equal canvases off the same rows.
+        token_RG = np.zeros((len(rows), positions), dtype=np.int64)
+        for token_G, owner in zip(token_RG, owners, strict=True):
+            token_G[: len(owner.token_ids)] = owner.token_ids
+        log_prob_RG = np.empty((len(rows), positions), dtype=np.float32)
+        likeliest_RG = np.empty((len(rows), positions), dtype=np.bool_)
+        for chunk in logits.softmax(asked_RG):
+            distribution, token = chunk.distribution, chunk.on_device(token_RG[chunk.at])
             # From the logits, since a probability this small may be zero in float32.
-            log_prob = distribution.gaps_NV[on_row, token] - distribution.normaliser_N[on_row].log()
-            log_prob_M[at] = log_prob.cpu().numpy()
-            likeliest_M[at] = (distribution.top_token()[on_row] == token).cpu().numpy()
-        cuts = np.cumsum([len(canvas.read_T) for canvas in batch])[:-1]
-        return np.split(log_prob_M, cuts), np.split(likeliest_M, cuts)
+            log_prob = distribution.gaps_NV[chunk.rows, token] - distribution.normaliser_N[chunk.rows].log()
+            log_prob_RG[chunk.at] = log_prob.cpu().numpy()
+            likeliest_RG[chunk.at] = (distribution.top_token()[chunk.rows] == token).cpu().numpy()
+        reads = [canvas.read_T for canvas in batch]
+        return (
+            [log_prob_G[read_T] for log_prob_G, read_T in zip(log_prob_RG, reads, strict=True)],
+            [likeliest_G[read_T] for likeliest_G, read_T in zip(likeliest_RG, reads, strict=True)],
+        )
 
 
 def _shape(continuation: Continuation) -> tuple[int, int, tuple[int, ...]]:

@@ -42,7 +42,7 @@ from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.predictor import MaskPredictor
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.sampling import SampleRequest
-from flexeval.sampling.threads import side_by_side
+from flexeval.sampling.forward import side_by_side
 
 
 @register_model("flexeval")

@@ -1,4 +1,12 @@
-"""DecodingState -> which positions to commit; pure, one idea per file."""
+"""DecodingState -> which positions to commit. Pure functions.
+
+    order.py          what an order is, its checks, and selections that several orders share
+    model_free.py     orders that do not read the model
+    highest_score.py  the highest-scoring positions, as many as the schedule asks for
+    parallel.py       orders that decide themselves how many
+
+A new order is a class in one of these and a line in the table below.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +18,29 @@ from flexeval.registry import Registry, build, parse_spec
 
 ORDERS: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders", check=check_order_class)
 for _name, _target, _aliases, _summary in [
-    ("ar", "ar:LeftToRight", ("left_to_right",), "the leftmost mask"),
+    ("ar", "model_free:LeftToRight", ("left_to_right",), "the leftmost mask"),
     (
         "confidence",
-        "confidence:Confidence",
+        "highest_score:Confidence",
         ("low_confidence", "arbitrary", "lcr"),
         "highest-probability proposal: LLaDA's low-confidence remasking, the paper's arbitrary order",
     ),
-    ("top_prob", "certainty:TopProb", ("tpp",), "largest top-token probability, then draw"),
-    ("margin", "certainty:Margin", ("topk_margin",), "largest gap between the two likeliest tokens, then draw"),
-    ("entropy", "certainty:Entropy", ("neg_entropy",), "lowest entropy, then draw"),
-    ("random", "chance:Random", (), "uniform among the eligible positions"),
-    ("permutation", "chance:Permutation", (), "one fixed random permutation for all samples"),
-    ("egi", "egi:EntropyGuidedInjection", (), "first the highest entropy at its own temperature, then top_prob"),
-    ("parallel-k", "confidence:Parallel", (), "the k most confident proposals at each step (parallel-4)"),
-    ("threshold", "threshold:Threshold", (), "all proposals with confidence >= tau (Fast-dLLM)"),
-    ("factor", "threshold:Factor", (), "as many proposals as Fast-dLLM's factor rule allows"),
-    ("eb", "eb:EntropyBound", ("entropy_bound",), "largest prefix with sum H - max H <= gamma (EB-Sampler)"),
-    ("fork", "fork:Fork", (), "all above tau; where none is, the frontier (Fork-dLLM)"),
+    ("top_prob", "highest_score:TopProb", ("tpp",), "largest top-token probability, then draw"),
+    ("margin", "highest_score:Margin", ("topk_margin",), "largest gap between the two likeliest tokens, then draw"),
+    ("entropy", "highest_score:Entropy", ("neg_entropy",), "lowest entropy, then draw"),
+    ("random", "model_free:Random", (), "uniform among the eligible positions"),
+    ("permutation", "model_free:Permutation", (), "one fixed random permutation for all samples"),
+    (
+        "egi",
+        "highest_score:EntropyGuidedInjection",
+        (),
+        "first the highest entropy at its own temperature, then top_prob",
+    ),
+    ("parallel-k", "parallel:Parallel", (), "the k most confident proposals at each step (parallel-4)"),
+    ("threshold", "parallel:Threshold", (), "all proposals with confidence >= tau (Fast-dLLM)"),
+    ("factor", "parallel:Factor", (), "as many proposals as Fast-dLLM's factor rule allows"),
+    ("eb", "parallel:EntropyBound", ("entropy_bound",), "largest prefix with sum H - max H <= gamma (EB-Sampler)"),
+    ("fork", "parallel:Fork", (), "all above tau; where none is, the frontier (Fork-dLLM)"),
 ]:
     ORDERS.register(_name, f"flexeval.orders.{_target}", aliases=_aliases, summary=_summary)
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flexeval.errors import PluginError, did_you_mean
+from flexeval.errors import InputError, PluginError, did_you_mean
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
 from flexeval.registry import NAME, format_spec
 
 Read = Literal["top_prob", "margin", "entropy", "proposal", "uniform"]
-"""What an order may ask for; `proposal` brings the proposal's `confidence` along."""
+"""What an order may ask for. With `proposal` comes the proposal's `confidence`."""
 
 MODEL_READS: frozenset[Read] = frozenset({"top_prob", "margin", "entropy", "proposal"})
-"""Reads that need the model at every eligible position. An order without any chooses before the model is asked."""
+"""Reads that need the model at every eligible position. An order without any of them chooses before the forward."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,16 @@ class Order(ABC):
 
 
 def check_order_class(kind: object) -> None:
-    """Raise PluginError, which says what to write, unless something is a class of orders that can be used."""
+    """Raise PluginError, which says what to write, unless this is an order class that can be used."""
     if not isinstance(kind, type) or not issubclass(kind, Order):
-        raise PluginError(f"{kind!r} is no class of orders; write `class Mine(Order)` with flexeval.orders.Order")
+        raise PluginError(f"{kind!r} is not an order class; write `class Mine(Order)` with flexeval.orders.Order")
     title = f"order {kind.__qualname__}"
     if inspect.isabstract(kind):
-        raise PluginError(f"{title} does not choose; give it a method `__call__(self, state)`")
+        raise PluginError(f"{title} has no method `__call__(self, state)`, which chooses the positions; add it")
     if "__dataclass_params__" not in vars(kind) and any(
         "ClassVar" not in str(hint) for hint in vars(kind).get("__annotations__", {}).values()
     ):
-        raise PluginError(f"{title} is no dataclass, so its parameters have no names; write @dataclass(frozen=True)")
+        raise PluginError(f"{title} is not a dataclass, so its parameters have no names; write @dataclass(frozen=True)")
     name = getattr(kind, "name", None)
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise PluginError(
@@ -86,23 +87,95 @@ def check_order_class(kind: object) -> None:
 
 
 def check_order(order: object) -> Order:
-    """The same order. Raises PluginError, which says what to write, unless it can be used.
+    """Return the order. Raises PluginError, which says what to write, unless it can be used.
 
-    Its class as in `check_order_class`; further, `reads` is a set of known reads.
+    Checks its class by `check_order_class`, and that `reads` is a set of known reads.
     """
     if isinstance(order, type):
-        raise PluginError(f"{order.__qualname__} is a class; give an order of it, as in {order.__qualname__}()")
+        raise PluginError(f"{order.__qualname__} is a class; give an instance of it, such as {order.__qualname__}()")
     check_order_class(type(order))
     assert isinstance(order, Order)
     known = get_args(Read)
     if not isinstance(order.reads, frozenset | set):
         raise PluginError(
-            f"order {order.name!r}: `reads` is a set, as in frozenset({{'entropy'}}), not {order.reads!r}"
+            f"order {order.name!r}: `reads` must be a set, such as frozenset({{'entropy'}}), not {order.reads!r}"
         )
     for read in order.reads:
         if read not in known:
             raise PluginError(f"order {order.name!r}: {did_you_mean('name in `reads`', str(read), known)}")
     return order
+
+
+# ----- its answers, which are checked at every step -----
+
+
+def ask_positions(order: Order, state: DecodingState) -> BoolArray:
+    """The positions that an order commits [B, G]: eligible ones, at least one per row. Returns a copy.
+
+    Raises:
+        PluginError: the order reads what its `reads` does not name, writes into the state, or returns something else.
+    """
+    shape = state.eligible_BG.shape
+    answer = _asked(order, lambda: order(state))
+    if not isinstance(answer, np.ndarray) or answer.dtype != np.bool_ or answer.shape != shape:
+        raise PluginError(
+            f"order {order.name!r} must return a boolean array of shape {list(shape)}, True where to commit, "
+            f"not {_described(answer)}"
+        )
+    if (answer & ~state.eligible_BG).any():
+        raise PluginError(
+            f"order {order.name!r} chose a position that is not eligible; take only positions of state.eligible_BG"
+        )
+    if not answer.any(axis=1).all():
+        raise PluginError(
+            f"order {order.name!r} chose no position for some sample; every row needs at least one, such as its "
+            "frontier (flexeval.orders.take_leftmost)"
+        )
+    return answer.copy()
+
+
+def ask_temperature(order: Order, state: DecodingState, default: float) -> FloatArray:
+    """The temperature [B] at which tokens are drawn.
+
+    Raises:
+        PluginError: the order returns anything but one finite number >= 0 per row.
+    """
+    shape = state.step_B.shape
+    answer = _asked(order, lambda: order.temperature(state, default))
+    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu" or answer.shape != shape:
+        raise PluginError(
+            f"temperature() of order {order.name!r} must return an array of numbers of shape {list(shape)}, "
+            f"not {_described(answer)}; write np.full(len(state.step_B), 0.6), for example"
+        )
+    if not (np.isfinite(answer) & (answer >= 0)).all():
+        wrong = answer[~(np.isfinite(answer) & (answer >= 0))][0]
+        raise PluginError(f"temperature() of order {order.name!r} must return finite numbers >= 0, not {wrong}")
+    return answer.copy()
+
+
+def _asked(order: Order, question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except PluginError as error:
+        raise PluginError(f"order {order.name!r}: {error}") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        # numpy's words for a write into any of the state's arrays.
+        if "read-only" not in str(error):
+            raise
+        raise PluginError(
+            f"order {order.name!r} writes into an array of the state, which is read-only; write into a copy"
+        ) from error
+
+
+def _described(answer: object) -> str:
+    if isinstance(answer, np.ndarray):
+        return f"one of {answer.dtype} {list(answer.shape)}"
+    return f"a {type(answer).__name__}" if answer is not None else "None"
+
+
+# ----- selections that several orders share -----
 
 
 def take_highest(score_BG: FloatArray, eligible_BG: BoolArray, count_B: IntArray) -> BoolArray:

@@ -19,7 +19,7 @@ from flexeval.errors import InputError
 from flexeval.fields import require_types
 from flexeval.models.files import find_checkpoint, weight_files
 from flexeval.orders import get_order
-from flexeval.orders.confidence import Parallel
+from flexeval.orders.parallel import Parallel
 from flexeval.records import MOST_POSITIONS, RunConfig
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of

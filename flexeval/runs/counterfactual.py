@@ -29,8 +29,7 @@ from flexeval.runs.layout import stored_problem
 from flexeval.runs.reader import Run, read_run
 from flexeval.runs.tokens import Pair
 from flexeval.runs.writer import reopen_run
-from flexeval.sampling.evaluate import Evaluator
-from flexeval.sampling.sampler import AUTO_FORWARD
+from flexeval.sampling.forward import Forward, limits_of
 from flexeval.tasks import Task, task_spec
 from flexeval.tasks.task import problems_of
 
@@ -75,14 +74,13 @@ def add_counterfactual(
         if not missing:
             return run
 
-        device = "cpu" if predictor.device.type == "cpu" else "gpu"
-        forward_batch = batch_size or AUTO_FORWARD[device]
-        evaluator = Evaluator(predictor, run.config.sampling, forward_batch=forward_batch, workers=workers)
+        forward_batch = batch_size or limits_of(predictor).canvases
+        forward = Forward(predictor, run.config.sampling, batch_size=forward_batch, workers=workers)
         parts, written = [stored], time.monotonic()
         try:
             for problem_id, texts in _texts(run, missing, predictor.mask_id):
                 entropies = ar_entropies(
-                    evaluator,
+                    forward,
                     prompts[problem_id],
                     [text.tokens_G for text in texts],
                     run.config.sampling.gen_length,
@@ -101,7 +99,7 @@ def add_counterfactual(
 
 
 def ar_entropies(
-    evaluator: Evaluator,
+    forward: Forward,
     prompt_ids: Sequence[int],
     texts: Sequence[NDArray[np.int64]],
     gen_length: int,
@@ -111,7 +109,7 @@ def ar_entropies(
     """The entropy of each position of some texts given the prompt, the tokens before it and masks after it; nats.
 
     Args:
-        evaluator: of the model, with the run's settings (guidance, suppressed tokens).
+        forward: of the model, with the run's settings (guidance, suppressed tokens).
         prompt_ids: the prompt that the texts answer.
         texts: the tokens of each.
         gen_length: of the run's canvas.
@@ -137,29 +135,27 @@ def ar_entropies(
     wanted = list(prefixes)
     for start in range(0, len(wanted), batch_size):
         batch = wanted[start : start + batch_size]
-        entropies = _entropies(evaluator, prompt_ids, [prefixes[node] for node in batch], gen_length)
+        entropies = _entropies(forward, prompt_ids, [prefixes[node] for node in batch], gen_length)
         entropy_of.update(zip(batch, entropies.tolist(), strict=True))
     return [np.array([entropy_of[node] for node in path], dtype=np.float32) for path in nodes]
 
 
 @torch.inference_mode()
 def _entropies(
-    evaluator: Evaluator, prompt_ids: Sequence[int], prefixes: Sequence[NDArray[np.int64]], gen_length: int
+    forward: Forward, prompt_ids: Sequence[int], prefixes: Sequence[NDArray[np.int64]], gen_length: int
 ) -> NDArray[np.float32]:
     """The entropy at the position after each prefix; the prefixes differ."""
-    canvases = np.full((len(prefixes), len(prompt_ids) + gen_length), evaluator.predictor.mask_id, dtype=np.int64)
+    canvases = np.full((len(prefixes), len(prompt_ids) + gen_length), forward.predictor.mask_id, dtype=np.int64)
     canvases[:, : len(prompt_ids)] = prompt_ids
     for canvas_L, prefix in zip(canvases, prefixes, strict=True):
         canvas_L[len(prompt_ids) : len(prompt_ids) + len(prefix)] = prefix
-    position_N = np.array([len(prefix) for prefix in prefixes])
-    asked = np.arange(gen_length) == position_N[:, None]
-    evaluation = evaluator.evaluate(canvases, np.ones(canvases.shape, dtype=bool), asked)
+    asked_RG = np.arange(gen_length) == np.array([len(prefix) for prefix in prefixes])[:, None]
+    logits = forward.start(canvases, np.ones(canvases.shape, dtype=bool), asked_RG)
     # A prefix that holds a mask can leave a canvas equal to a shorter prefix's; then they share its evaluation.
-    parts = [
-        distribution.entropy().cpu().numpy()
-        for _, distribution in evaluator.distributions(evaluation, evaluation.canvas_R, position_N)
-    ]
-    return np.concatenate(parts)
+    entropy_R = np.empty(len(prefixes), dtype=np.float32)
+    for chunk in logits.softmax(asked_RG):
+        entropy_R[chunk.canvas_M] = chunk.distribution.entropy()[chunk.rows].cpu().numpy()
+    return entropy_R
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,10 +1,21 @@
-"""The only denoising loop; schedule, randomness, recorder."""
+"""The only denoising loop. A step reads from top to bottom:
+
+api.py         prompts in, texts out
+sampler.py     the loop, and its two lanes
+step.py        one step: score, choose, draw, commit
+canvas.py      the samples in flight: tokens, place in the schedule, record
+forward.py     canvases -> hidden states, equal canvases once
+logits.py      hidden states -> logits -> softmax, chunk by chunk
+softmax.py     what is measured of a softmax; tempering; draws
+schedule.py    how many positions a step commits
+randomness.py  the uniform numbers
+"""
 
 from __future__ import annotations
 
 from flexeval.sampling.api import Sample, sample
-from flexeval.sampling.evaluate import Counters
+from flexeval.sampling.canvas import SampleRequest
+from flexeval.sampling.forward import Counters
 from flexeval.sampling.sampler import Sampler
-from flexeval.sampling.slots import SampleRequest
 
 __all__ = ["Counters", "Sample", "SampleRequest", "Sampler", "sample"]

@@ -13,8 +13,8 @@ from flexeval.models.context import encode_prompt
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import Order, get_order
 from flexeval.records import MOST, Prompt, SamplingConfig, Trajectory
+from flexeval.sampling.canvas import SampleRequest
 from flexeval.sampling.sampler import Sampler
-from flexeval.sampling.slots import SampleRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ def sample(
 ) -> list[list[Sample]]:
     """Draw `num_samples` texts for each prompt: one list per prompt, in the order of the prompts.
 
-    A prompt's samples depend on its tokens and `config.seed`, not on the other prompts (in half precision they do
-    unless `config.batch_invariant`); a prompt that is given twice gets new samples the second time.
+    A prompt's samples depend on its tokens and `config.seed`, and not on the other prompts. (In half precision that
+    holds only with `config.batch_invariant`.) A prompt that is given twice gets new samples the second time.
 
     Args:
         model: from `flexeval.load_model`.
@@ -46,16 +46,16 @@ def sample(
         order: `name`, `name:param=value,...` or an `Order`.
         config: None takes the defaults of `SamplingConfig`.
         num_samples: per prompt.
-        batch_size: samples in flight; None chooses for the device. Changes no sample in float32; see `Sampler`.
+        batch_size: samples in flight; None chooses for the device. Changes no sample in float32, see `Sampler`.
 
     Raises:
         InputError: an unknown order, an argument of the wrong type (then a TypeError as well), or a prompt that does
             not fit the model's context.
         PluginError: a model or an order that does not keep its contract.
     """
-    # Everything that can be refused, before anything is drawn.
+    # Refuse bad input before anything is drawn.
     if isinstance(prompts, str | Prompt) or not isinstance(prompts, Iterable):
-        raise InputTypeError("prompts is a list; for one prompt write [prompt]")
+        raise InputTypeError("prompts must be a list; for one prompt write [prompt]")
     num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
     config = SamplingConfig() if config is None else config
     sampler = Sampler(model, get_order(order), config, batch_size=batch_size)

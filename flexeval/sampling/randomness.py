@@ -1,7 +1,7 @@
-"""Uniform numbers that depend on what they are for, and on nothing else.
+"""Uniform numbers by hashing what they are for: (seed, problem id, sample index, purpose, position, draw).
 
-Each is a hash of (seed, problem id, sample index, purpose, position, draw). So they do not depend
-on a sample's batch, its worker or a restart. The order is not in the key: two orders see common random numbers.
+So they do not depend on a sample's batch, its worker or a restart. The order is not hashed: two orders see common
+random numbers.
 """
 
 from __future__ import annotations

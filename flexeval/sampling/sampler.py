@@ -1,9 +1,9 @@
 """The only denoising loop: samples come in, take steps together, and leave as soon as they are done.
 
-See docs/design.md, section 4, for what it promises. What happens within a step is in `step.py`.
+docs/design.md, section 4, says what it promises. `step.py` says what happens within a step.
 
-With several workers, samples go in two lanes that take turns: while the canvases of one are evaluated, the other's step
-is finished and its next one started. One thread runs both, so what goes together depends on no clock.
+With several workers, samples go in two lanes that take turns: while the canvases of one lane are evaluated, the other
+lane's step is finished and its next one started. One thread runs both, so batching is deterministic.
 """
 
 from __future__ import annotations
@@ -19,22 +19,18 @@ from flexeval.models.context import check_prompt
 from flexeval.models.predictor import MaskPredictor, check_predictor
 from flexeval.orders.order import Order, check_order
 from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
-from flexeval.sampling.evaluate import Counters, Evaluator
-from flexeval.sampling.lane import Lane
-from flexeval.sampling.slots import SampleRequest
-
-AUTO_BATCH = {"cpu": 64, "gpu": 128}
-"""Samples in flight in a lane, by device."""
-AUTO_FORWARD = {"cpu": 32, "gpu": 128}
-"""Canvases per forward, by device: enough to make the work outweigh the calls."""
+from flexeval.sampling.canvas import CanvasBatch, SampleRequest
+from flexeval.sampling.forward import Counters, Forward, limits_of
+from flexeval.sampling.step import Step
 
 
 class Sampler:
     """Draws samples from a mask predictor in a decoding order.
 
-    A sample is a function of (model, order, config, problem id, sample index): not of the batch size, of the other
-    samples, or of when it is drawn. In float32 that holds but where two numbers are within rounding of each other; in
-    half precision a model's numbers change visibly with the batch, and it holds with `config.batch_invariant` only.
+    A sample is a function of (model, order, config, problem id, sample index). It does not depend on the batch size, on
+    the other samples, or on when it is drawn. In float32 that holds except where two numbers are within rounding of
+    each other. In half precision a model's numbers change visibly with the batch, and it holds only with
+    `config.batch_invariant`.
     """
 
     def __init__(
@@ -51,11 +47,11 @@ class Sampler:
             predictor: the model.
             order: the decoding order.
             config: lengths, schedule, temperature, seed.
-            batch_size: samples in flight at most, in both lanes; None chooses for the device. As said above,
-                changes no sample in float32.
-            workers: forwards side by side, each in a thread of its own. On a CPU and with `torch.set_num_threads(1)`
-                a small model is evaluated faster so than by threads within its operations. Without effect on other
-                devices. As `batch_size`, changes no sample in float32.
+            batch_size: samples in flight at most, in both lanes; None chooses for the device. Changes no sample in
+                float32, see above.
+            workers: forwards side by side, each in its own thread. On a CPU with `torch.set_num_threads(1)`, a small
+                model runs faster this way than with threads within its operations. Has no effect on other devices.
+                Changes no sample in float32.
 
         Raises:
             InputError: settings that exclude each other.
@@ -72,61 +68,73 @@ class Sampler:
                 f"order {order.name!r} decides itself how many tokens a step commits; "
                 "leave out steps and tokens_per_step"
             )
-        device = "cpu" if predictor.device.type == "cpu" else "gpu"
         self.predictor = predictor
         self.order = order
         self.config = config
-        self._lane_count = min(2, workers, batch_size or workers) if device == "cpu" else 1
-        self._lane_size = batch_size // self._lane_count if batch_size else AUTO_BATCH[device]
-        self.batch_size = self._lane_count * self._lane_size
+        limits = limits_of(predictor)
+        self._lanes = min(2, workers, batch_size or workers) if predictor.device.type == "cpu" else 1
+        self._lane_size = batch_size // self._lanes if batch_size else limits.samples
+        self.batch_size = self._lanes * self._lane_size
         """Samples in flight at most."""
         self.workers = workers
-        forward_batch = min(self._lane_size, AUTO_FORWARD[device])
-        self._evaluator = Evaluator(predictor, config, forward_batch=forward_batch, workers=workers)
+        forward_batch = min(self._lane_size, limits.canvases)
+        self._forward = Forward(predictor, config, batch_size=forward_batch, workers=workers)
 
     @property
     def counters(self) -> Counters:
-        """Evaluations so far, and how many were computed after merging equal canvases."""
-        return self._evaluator.counters
+        """Evaluations so far, and how many were computed after equal canvases were merged."""
+        return self._forward.counters
 
     def run(self, requests: Iterable[SampleRequest]) -> Iterator[Trajectory]:
-        """Draw samples; each is yielded as soon as it is finished, so not in the order of the requests.
+        """Draw samples. Each is yielded as soon as it is finished, so not in the order of the requests.
 
-        Consecutive requests with the same prompt start together where slots allow, so that their equal
-        canvases merge; a slot that becomes free waits only until the next such group fits.
+        Consecutive requests with the same prompt start together if there is room, so that their equal canvases merge.
+        A free row waits only until the next such group fits.
 
         Raises:
             InputError: a prompt that does not fit the model's context.
-            PluginError: an order that answers something else than positions to commit, or a model something else than
-                logits.
+            PluginError: an order that returns something other than positions to commit, or a model that returns
+                something other than logits.
         """
         groups = self._groups(requests)
         waiting: list[SampleRequest] = next(groups, [])
-        lanes = [Lane(self._evaluator, self.order, self.config, size=self._lane_size) for _ in range(self._lane_count)]
+        batches = [self._empty_batch() for _ in range(self._lanes)]
+        steps: dict[int, Step] = {}
         try:
             while True:
-                for lane in lanes:
+                for lane, batch in enumerate(batches):
                     # Finish the lane's step and hand out the samples that are done.
-                    with torch.inference_mode():
-                        finished = lane.finish()
-                    yield from finished
+                    if lane in steps:
+                        with torch.inference_mode():
+                            steps.pop(lane).finish()
+                        yield from batch.pop_finished()
 
                     # Refill, a whole group at a time, where there is most room.
-                    while waiting and (emptiest := max(lanes, key=lambda lane: lane.room)).room >= len(waiting):
-                        emptiest.take(waiting)
+                    while waiting and (emptiest := max(batches, key=lambda each: each.room)).room >= len(waiting):
+                        emptiest.add(waiting)
                         waiting = next(groups, [])
 
                     # Start the lane's next step.
-                    with torch.inference_mode():
-                        lane.begin()
-                if not any(lane.busy for lane in lanes):
+                    if len(batch.rows):
+                        with torch.inference_mode():
+                            steps[lane] = Step(batch, self.order, self.config, self._forward)
+                if not any(len(batch.rows) for batch in batches):
                     return
         finally:
-            for lane in lanes:
-                lane.cancel()
+            for step in steps.values():
+                step.cancel()
+
+    def _empty_batch(self) -> CanvasBatch:
+        return CanvasBatch(
+            self._lane_size,
+            self.config,
+            adaptive=self.order.adaptive,
+            mask_id=self.predictor.mask_id,
+            stop_ids=self.predictor.stop_ids,
+        )
 
     def _groups(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampleRequest]]:
-        """Consecutive requests with the same prompt, as many as a lane holds."""
+        """Consecutive requests with the same prompt, at most as many as a lane holds."""
         for _, same_prompt in groupby(requests, key=lambda request: request.prompt_ids):
             group: list[SampleRequest] = []
             for request in same_prompt:

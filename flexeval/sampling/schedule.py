@@ -1,6 +1,6 @@
 """How many positions a step commits: LLaDA's even split over blocks, and Dream's linear schedule.
 
-Knows nothing of orders; an adaptive order ignores what this says.
+Knows nothing of orders. An adaptive order ignores the schedule.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def num_steps(config: SamplingConfig, block_size: int) -> int:
 
 
 def budget(config: SamplingConfig, block_size: int, step: int, masks: int) -> int:
-    """Commits at one step of a block; may be 0 under Dream's schedule.
+    """How many positions one step of a block commits (LLaDA's num_transfer_tokens); may be 0 in Dream's schedule.
 
     Args:
         config: schedule, steps or tokens per step.
         block_size: positions of the block.
         step: 0-based, within the block.
-        masks: positions that are still undecided. Dream's schedule takes a share of them; LLaDA's was fixed
-            when the block began.
+        masks: positions that are still masked. Dream's schedule takes a share of them; LLaDA's is fixed when the block
+            begins.
     """
     if config.schedule == "dream":
         return dream_count(masks, step, config.steps or block_size)
@@ -45,7 +45,7 @@ def _even_counts(config: SamplingConfig, block_size: int) -> tuple[int, ...]:
 
 
 def even_counts(positions: int, steps: int) -> tuple[int, ...]:
-    """Evenly: n // S per step and one more in the first n % S steps (LLaDA, generate.py, get_num_transfer_tokens)."""
+    """Split evenly: n // S a step, one more in the first n % S steps (LLaDA, generate.py, get_num_transfer_tokens)."""
     each, more = divmod(positions, steps)
     return tuple(each + (step < more) for step in range(steps))
 

@@ -1,150 +1,206 @@
-"""One step of samples that go together: evaluate, choose, draw, commit, record.
+"""One step of a batch of samples: score, choose, draw, commit.
 
-Axis suffixes: `R` samples, `G` generated positions.
+Where the lines of LLaDA's `generate` are:
+
+    block loop, mask index           canvas.py    CanvasBatch.eligible
+    num_transfer_tokens              schedule.py  budget
+    forward, cfg_scale               forward.py   Forward.start
+    guided logits, logits_eos_inf    logits.py    Logits.softmax
+    gumbel noise and argmax          Step._draw   (the inverse CDF instead)
+    confidence, remasking            Step._score
+    top-k of the confidence          Step._choose, by the order
+    transfer                         Step._commit
+
+Axis suffixes: `R` samples, `G` generated positions, `N` rows of logits, `M` readings of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from flexeval.orders.answers import ask_positions, ask_temperature
-from flexeval.orders.order import Order
-from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray, SamplingConfig
-from flexeval.sampling.deciding import Decisions, decide
-from flexeval.sampling.evaluate import Evaluator
+from flexeval.orders.order import Order, ask_positions, ask_temperature
+from flexeval.records import BoolArray, DecodingState, FloatArray, SamplingConfig
+from flexeval.sampling.canvas import CanvasBatch
+from flexeval.sampling.forward import Forward
+from flexeval.sampling.logits import Chunk
 from flexeval.sampling.randomness import Purpose, uniforms
-from flexeval.sampling.recorder import Recorder
-from flexeval.sampling.scoring import Scores, score
-from flexeval.sampling.slots import Slots
-from flexeval.sampling.view import Choice, View
+from flexeval.sampling.softmax import Distribution, draw, temper
+
+_MEASURES = {"top_prob": Distribution.top_prob, "margin": Distribution.margin, "entropy": Distribution.entropy}
+"""Scores that are a function of the distribution at a position alone."""
 
 
-class Stepper:
-    """Makes steps on a set of slots. Holds no state of its own."""
+class Step:
+    """A step in two halves: the constructor starts the forward, `finish` does the rest when it has ended."""
 
-    def __init__(
-        self, evaluator: Evaluator, order: Order, config: SamplingConfig, slots: Slots, recorder: Recorder
-    ) -> None:
-        self._evaluator = evaluator
+    def __init__(self, batch: CanvasBatch, order: Order, config: SamplingConfig, forward: Forward) -> None:
+        self._batch = batch
         self._order = order
         self._config = config
-        self._slots = slots
-        self._recorder = recorder
+        self._predictor = forward.predictor
 
-    def begin(self, slots_R: IntArray) -> View:
-        """Start a step for the samples in some slots: their canvases begin to be evaluated."""
-        eligible_RG = self._slots.eligible(slots_R)
-        frontier_R = eligible_RG.argmax(axis=1)
-        fresh_R = self._recorder.is_new_frontier(slots_R, frontier_R)
+        # Find the positions that may be committed, and the leftmost of each sample: its frontier.
+        self._rows_R = batch.rows
+        self._eligible_RG = batch.eligible(self._rows_R)
+        self._frontier_R = self._eligible_RG.argmax(axis=1)
+        new_R = batch.record["frontier_step_G"][self._rows_R, self._frontier_R] < 0
+        self._new_frontier_RG = np.zeros_like(self._eligible_RG)
+        self._new_frontier_RG[np.flatnonzero(new_R), self._frontier_R[new_R]] = True
 
         # An order that does not read the model chooses at once, so that nothing else need be evaluated.
-        choice, asked_RG = None, eligible_RG
-        if not self._order.reads_model:
-            choice = self._choose(slots_R, eligible_RG, frontier_R, scores=None)
-            asked_RG = choice.commit_RG.copy()
-            asked_RG[np.flatnonzero(fresh_R), frontier_R[fresh_R]] = True
+        self._choice: tuple[BoolArray, FloatArray] | None = None
+        self._asked_RG = self._eligible_RG
+        if not order.reads_model:
+            self._choice = self._choose({})
+            self._asked_RG = self._choice[0] | self._new_frontier_RG
 
-        return View(
-            slots_R=slots_R,
-            keys_R=self._slots.keys_B[slots_R],
-            eligible_RG=eligible_RG,
-            frontier_R=frontier_R,
-            opens_R=self._slots.block_opens(slots_R),
-            fresh_R=fresh_R,
-            choice=choice,
-            evaluation=self._evaluator.evaluate(*self._slots.canvases(slots_R), asked_RG),
-        )
+        # Start the forward.
+        self._logits = forward.start(*batch.canvases(self._rows_R), self._asked_RG)
 
-    def finish(self, view: View) -> None:
-        """Make the step that was started."""
-        # Score the eligible positions if the order reads the model, and let it choose.
-        scores, choice = None, view.choice
-        if choice is None:
-            scores = self._score(view)
-            choice = self._choose(view.slots_R, view.eligible_RG, view.frontier_R, scores)
+    def finish(self) -> None:
+        """Choose positions, draw their tokens and commit them."""
+        batch, rows_R = self._batch, self._rows_R
 
-        # Draw the chosen tokens, or take the proposals.
-        decisions, frontier_entropy_R = decide(
-            view,
-            choice,
-            self._evaluator,
-            also_R=view.fresh_R & (scores is None),
-            kept=None if scores is None else scores.kept,
-        )
+        # Score the eligible positions and let the order choose among them, unless it has chosen.
+        proposal_RG = None
+        if self._choice is None:
+            scores = self._score()
+            proposal_RG = scores.get("proposal_BG")
+            self._choice = self._choose(scores)
+        commit_RG, temperature_R = self._choice
 
-        # Commit and record.
-        if scores is not None:
-            self._record_eligible(view, scores)
-            frontier_entropy_R = scores.noted_entropy_RG[np.arange(len(view.slots_R)), view.frontier_R]
-        self._record_frontier(view, frontier_entropy_R, choice.commit_RG)
-        self._commit(view, decisions)
-        self._slots.advance(view.slots_R, evaluations=2 if self._config.cfg_scale > 0 else 1)
+        # Draw and commit, chunk by chunk. The record also wants the entropy of a new frontier that is not chosen.
+        read_RG = commit_RG if self._order.reads_model else self._asked_RG
+        for chunk in self._logits.softmax(read_RG, temperature_R):
+            entropy_N = chunk.distribution.entropy()
+            if not self._order.reads_model:
+                self._record("frontier_entropy_G", chunk.where(self._new_frontier_RG), entropy_N)
+            self._commit(chunk.where(commit_RG), proposal_RG, entropy_N)
 
-    def _score(self, view: View) -> Scores:
-        scores = score(
-            view,
-            self._order.reads,
-            self._evaluator,
-            temperature=self._config.temperature,
-            draws_RG=self._slots.draws_BG[view.slots_R],
-        )
-        if self._order.draw == "propose":
-            self._slots.draws_BG[view.slots_R] += view.eligible_RG
+        # Record the new frontiers, and those that were passed over.
+        samples, places = np.nonzero(self._new_frontier_RG)
+        batch.record["frontier_step_G"][rows_R[samples], places] = batch.step_B[rows_R[samples]]
+        passed_R = ~commit_RG[np.arange(len(rows_R)), self._frontier_R]
+        batch.record["passes_G"][rows_R[passed_R], self._frontier_R[passed_R]] += 1
+
+        # Go on in the schedule, and to other random numbers where a token was proposed.
+        if proposal_RG is not None:
+            batch.draws_BG[rows_R] += self._eligible_RG
+        batch.advance(rows_R, evaluations=2 if self._config.cfg_scale > 0 else 1)
+
+    def cancel(self) -> None:
+        """Cancel what is left of the forward."""
+        self._logits.cancel()
+
+    # ----- score -----
+
+    def _score(self) -> dict[str, NDArray[Any]]:
+        """What the order reads of the model [R, G], by the names of `DecodingState`: NaN, or -1, where not eligible."""
+        reads, shape = self._order.reads, self._eligible_RG.shape
+        scores: dict[str, NDArray[Any]] = {
+            f"{name}_BG": np.full(shape, np.nan, dtype=np.float32) for name in _MEASURES.keys() & reads
+        }
+        if "proposal" in reads:
+            scores["proposal_BG"] = np.full(shape, -1, dtype=np.int64)
+            scores["confidence_BG"] = np.full(shape, np.nan, dtype=np.float32)
+        opened_RG = self._eligible_RG & self._batch.block_opens(self._rows_R)[:, None]
+
+        for chunk in self._logits.softmax(self._eligible_RG, self._config.temperature, keep=True):
+            scored = self._scored(chunk.distribution)
+            for name in _MEASURES.keys() & reads:
+                scores[f"{name}_BG"][chunk.at] = _on_host(_MEASURES[name](scored)[chunk.rows])
+            if "proposal" in reads:
+                token_M = self._draw(chunk)
+                scores["proposal_BG"][chunk.at] = _on_host(token_M)
+                scores["confidence_BG"][chunk.at] = _on_host(scored.prob(token_M, chunk.rows))
+
+            # Record the entropy of positions that become eligible or the frontier.
+            entropy_N = torch.full_like(chunk.distribution.normaliser_N, torch.nan)
+            rows = chunk.on_device(np.unique(chunk.where(opened_RG | self._new_frontier_RG).row_M))
+            entropy_N[rows] = chunk.distribution.entropy(rows)
+            self._record("eligible_entropy_G", chunk.where(opened_RG), entropy_N)
+            self._record("frontier_entropy_G", chunk.where(self._new_frontier_RG), entropy_N)
         return scores
 
-    def _choose(self, slots_R: IntArray, eligible_RG: BoolArray, frontier_R: IntArray, scores: Scores | None) -> Choice:
-        state = self._state(slots_R, eligible_RG, frontier_R, scores)
-        return Choice(
-            commit_RG=ask_positions(self._order, state),
-            temperature_R=ask_temperature(self._order, state, self._config.temperature),
-            proposal_RG=state.proposal_BG if self._order.draw == "propose" else None,
-        )
+    def _scored(self, distribution: Distribution) -> Distribution:
+        """The distribution that scores are read from (`SamplingConfig.scored`, `confidence_eos_eot_inf`)."""
+        config = self._config
+        if config.scored == "sampled":
+            # Dream does not temper at temperature 0, but filters all the same.
+            temperature_N = np.full(len(distribution.normaliser_N), config.temperature or 1.0)
+            distribution = Distribution.of(self._tempered(distribution, temperature_N).log())
+        if config.confidence_eos_eot_inf:
+            gaps_NV = distribution.gaps_NV.clone()
+            gaps_NV[:, sorted({self._predictor.eos_id, *self._predictor.stop_ids})] = -torch.inf
+            distribution = Distribution.of(gaps_NV)
+        return distribution
 
-    def _state(
-        self, slots_R: IntArray, eligible_RG: BoolArray, frontier_R: IntArray, scores: Scores | None
-    ) -> DecodingState:
-        """What the order may read, and nothing else; its arrays are frozen."""
+    # ----- choose -----
+
+    def _choose(self, scores: Mapping[str, NDArray[Any]]) -> tuple[BoolArray, FloatArray]:
+        """The order's answers: the positions to commit [R, G], and the temperature of their draws [R].
+
+        The order sees the state of the step and nothing else, in read-only arrays.
+        """
+        batch, rows_R = self._batch, self._rows_R
         arrays: dict[str, NDArray[Any]] = {
-            "eligible_BG": eligible_RG,
-            "frontier_B": frontier_R,
-            "budget_B": np.minimum(self._slots.budget(slots_R), eligible_RG.sum(axis=1)),
-            "step_B": self._slots.step_B[slots_R],
-            "committed_B": (self._slots.tokens_BG[slots_R] != self._slots.mask_id).sum(axis=1),
+            "eligible_BG": self._eligible_RG,
+            "frontier_B": self._frontier_R,
+            "budget_B": np.minimum(batch.budget(rows_R), self._eligible_RG.sum(axis=1)),
+            "step_B": batch.step_B[rows_R],
+            "committed_B": (batch.tokens_BG[rows_R] != batch.mask_id).sum(axis=1),
+            **scores,
         }
         if "uniform" in self._order.reads:
-            keys_R = self._slots.keys_B[slots_R]
-            arrays["uniform_BG"] = uniforms(keys_R[:, None], Purpose.POSITION, np.arange(eligible_RG.shape[1])[None, :])
-        if scores is not None:
-            arrays |= {f"{name}_BG": measured for name, measured in scores.by_name.items()}
+            positions = np.arange(self._eligible_RG.shape[1])
+            arrays["uniform_BG"] = uniforms(batch.keys_B[rows_R][:, None], Purpose.POSITION, positions[None, :])
         for array in arrays.values():
             array.flags.writeable = False
-        return DecodingState(**arrays)
+        state = DecodingState(**arrays)
+        return ask_positions(self._order, state), ask_temperature(self._order, state, self._config.temperature)
 
-    def _record_eligible(self, view: View, scores: Scores) -> None:
-        samples, places = np.nonzero(view.eligible_RG & view.opens_R[:, None])
-        self._recorder.saw_eligible(view.slots_R[samples], places, scores.noted_entropy_RG[samples, places])
+    # ----- draw -----
 
-    def _record_frontier(self, view: View, entropy_R: FloatArray, commit_RG: BoolArray) -> None:
-        fresh_slots, fresh_places = view.slots_R[view.fresh_R], view.frontier_R[view.fresh_R]
-        steps = self._slots.step_B[fresh_slots]
-        self._recorder.saw_frontier(fresh_slots, fresh_places, steps, entropy_R[view.fresh_R])
-        passed_R = ~commit_RG[np.arange(len(commit_RG)), view.frontier_R]
-        self._recorder.passed_over(view.slots_R[passed_R], view.frontier_R[passed_R])
+    def _draw(self, chunk: Chunk) -> Tensor:
+        """Tokens [M] from the tempered distribution, each by the uniform number of its sample, position and draw."""
+        weights_NV = self._tempered(chunk.distribution, chunk.temperature_N)
+        row_of_batch_M = self._rows_R[chunk.canvas_M]
+        draws_M = self._batch.draws_BG[row_of_batch_M, chunk.position_M]
+        uniform_M = uniforms(self._batch.keys_B[row_of_batch_M], Purpose.TOKEN, chunk.position_M, draws_M)
+        return draw(weights_NV, chunk.rows, chunk.on_device(uniform_M))
 
-    def _commit(self, view: View, decisions: Decisions) -> None:
-        # A position that drew the mask token itself stays undecided.
-        kept = decisions.token_M != self._slots.mask_id
-        slots, places = view.slots_R[decisions.sample_M[kept]], decisions.position_M[kept]
-        self._slots.commit(slots, places, decisions.token_M[kept])
-        self._recorder.committed(
-            slots,
-            places,
-            commit_step=self._slots.step_B[slots],
-            rank=decisions.rank_M[kept],
-            entropy=decisions.entropy_M[kept],
-            prob=decisions.prob_M[kept],
-            top_prob=decisions.top_prob_M[kept],
+    def _tempered(self, distribution: Distribution, temperature_N: FloatArray) -> Tensor:
+        """Weights [N, V] of the distribution that tokens are drawn from."""
+        on_device_N = torch.from_numpy(temperature_N.astype(np.float32)).to(distribution.gaps_NV.device)
+        return temper(distribution, on_device_N, self._config.top_p, self._config.top_k)
+
+    # ----- commit -----
+
+    def _commit(self, chunk: Chunk, proposal_RG: NDArray[Any] | None, entropy_N: Tensor) -> None:
+        """Draw the tokens, or take the proposals, and write them into canvas and record."""
+        distribution = chunk.distribution
+        token_M = self._draw(chunk) if proposal_RG is None else chunk.on_device(proposal_RG[chunk.at])
+        self._batch.commit(
+            self._rows_R[chunk.canvas_M],
+            chunk.position_M,
+            _on_host(token_M),
+            entropy_G=_on_host(entropy_N[chunk.rows]),
+            prob_G=_on_host(distribution.prob(token_M, chunk.rows)),
+            rank_G=_on_host(distribution.rank(token_M, chunk.rows)),
+            top_prob_G=_on_host(distribution.top_prob()[chunk.rows]),
         )
+
+    def _record(self, name: str, chunk: Chunk, values_N: Tensor) -> None:
+        """Write values of a chunk's rows into the record of the positions that read them."""
+        self._batch.record[name][self._rows_R[chunk.canvas_M], chunk.position_M] = _on_host(values_N[chunk.rows])
+
+
+def _on_host(values: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = values.cpu().numpy()
+    return array

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from flexeval.cli.main import main
-from flexeval.grpo.log import read_metrics
+from flexeval.grpo.metrics import read_metrics
 
 SMALL = ("--task", "countdown", "--gen-length", "3", "--problems-per-step", "2", "--group-size", "2", "--cpu")
 

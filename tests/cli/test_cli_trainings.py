@@ -9,7 +9,7 @@ import pytest
 
 from flexeval.cli import trainings
 from flexeval.cli.main import main
-from flexeval.grpo.log import read_metrics
+from flexeval.grpo.metrics import read_metrics
 from flexeval.reproduce import results
 from flexeval.runs.store import read_runs
 

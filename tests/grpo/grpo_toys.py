@@ -92,7 +92,7 @@ def make_trainer(predictor: Any, task: Any, **settings: Any) -> Trainer:
 
 def gradients(trainer: Trainer) -> dict[str, Tensor]:
     """The gradient of the first rollout's loss at the present weights, by parameter."""
-    from flexeval.grpo.advantage import group_advantages
+    from flexeval.grpo.objective import group_advantages
 
     rollout = trainer.roll_out(0)
     update = trainer.prepare(rollout, group_advantages(rollout.rewards(wrong=trainer.config.wrong_reward)))
@@ -105,7 +105,7 @@ def gradients(trainer: Trainer) -> dict[str, Tensor]:
 
 def idle_turns(trainer: Trainer) -> int:
     """How many of the batches of the first rollout are there for other processes' sake."""
-    from flexeval.grpo.advantage import group_advantages
+    from flexeval.grpo.objective import group_advantages
 
     rollout = trainer.roll_out(0)
     update = trainer.prepare(rollout, group_advantages(rollout.rewards(wrong=0.0)))

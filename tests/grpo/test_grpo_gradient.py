@@ -11,7 +11,7 @@ import pytest
 import torch
 from grpo_toys import ToyPredictor, ToyTask, gradients, make_trainer
 
-from flexeval.grpo.advantage import group_advantages
+from flexeval.grpo.objective import group_advantages
 from flexeval.grpo.rollout import RolloutSample
 from flexeval.grpo.scoring import batches, canvas_at, collect
 from flexeval.records import Grade, SamplingConfig, Trajectory

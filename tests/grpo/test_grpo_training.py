@@ -15,7 +15,7 @@ from flexeval import load_model
 from flexeval.errors import InputError
 from flexeval.grpo import training
 from flexeval.grpo.config import GRPOConfig
-from flexeval.grpo.log import read_metrics
+from flexeval.grpo.metrics import read_metrics
 from flexeval.grpo.training import train
 from flexeval.models.files import find_checkpoint
 from flexeval.models.lineage import read_lineage

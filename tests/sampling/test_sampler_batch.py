@@ -17,7 +17,7 @@ from flexeval.errors import InputError
 from flexeval.orders import Order, get_order
 from flexeval.records import SamplingConfig
 from flexeval.sampling import Sampler, SampleRequest
-from flexeval.sampling.evaluate import Evaluator
+from flexeval.sampling.forward import LIMITS, Forward
 
 SPECS = ["ar", "confidence", "top_prob", "random", "egi", "threshold:tau=0.4", "eb:gamma=1"]
 
@@ -129,19 +129,19 @@ def test_canvases_that_only_look_equal_after_padding_are_kept_apart():
     assert_same(together, apart)
 
 
-def test_slots_are_refilled_while_others_are_still_decoding():
+def test_rows_are_refilled_while_others_are_still_decoding():
     oracle = RandomOracle(words=6, eos_bonus=1.0)
     config = SamplingConfig(gen_length=16, temperature=1.0, seed=4)
     wanted = [SampleRequest(problem_id=f"p{i}", sample_index=0, prompt_ids=[1, 2, i % 6]) for i in range(24)]
     sampler = Sampler(oracle, get_order("ar"), config, batch_size=4)
     needed = sum(t.nfe for t in sampler.run(wanted))
     steps = len(oracle.evaluated)
-    # Four slots kept full: hardly more steps than a quarter of the evaluations, plus the tail of the last ones.
+    # Four rows kept full: hardly more steps than a quarter of the evaluations, plus the tail of the last ones.
     assert steps <= needed / 4 + 16
     assert max(len(batch) for batch in oracle.evaluated) <= 4
 
 
-def test_samples_come_as_they_finish_and_requests_are_read_as_slots_free_up():
+def test_samples_come_as_they_finish_and_requests_are_read_as_rows_free_up():
     oracle = RandomOracle(words=6, eos_bonus=1.0)
     read = []
 
@@ -172,8 +172,6 @@ def test_a_forward_that_does_not_fit_is_split(monkeypatch):
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_forwards_side_by_side_change_no_sample(spec, monkeypatch):
-    from flexeval.sampling import sampler
-
     threads = set()
 
     class Watched(RandomOracle):
@@ -184,7 +182,7 @@ def test_forwards_side_by_side_change_no_sample(spec, monkeypatch):
 
     config = SamplingConfig(gen_length=6, temperature=0.9)
     alone = draw(RandomOracle(words=6), spec, config, 1, requests())
-    monkeypatch.setattr(sampler, "AUTO_FORWARD", {"cpu": 2})
+    monkeypatch.setitem(LIMITS, "cpu", dataclasses.replace(LIMITS["cpu"], canvases=2))
     run = Sampler(Watched(words=6), get_order(spec), config, batch_size=16, workers=3).run(requests())
     assert_same(alone, {(t.problem_id, t.sample_index): t for t in run})
     assert len(threads) == 3
@@ -219,7 +217,7 @@ def test_forwards_that_nobody_waits_for_do_not_begin(how):
 
     config = SamplingConfig(gen_length=8, temperature=1.0)
     sampler = Sampler(Slow(words=6, eos_bonus=1.0), get_order("ar"), config, batch_size=64, workers=2)
-    sampler._evaluator._forward_batch = 1
+    sampler._forward._batch_size = 1
     run = sampler.run(requests(8, 8))
     if how == "closed":
         next(run)
@@ -234,16 +232,16 @@ def test_forwards_that_nobody_waits_for_do_not_begin(how):
 
 
 def test_reading_what_was_not_asked_is_an_error():
-    evaluator = Evaluator(RandomOracle(words=6), SamplingConfig(), forward_batch=2)
+    forward = Forward(RandomOracle(words=6), SamplingConfig(), batch_size=2)
     tokens_RL = np.full((1, 4), 7)
-    evaluation = evaluator.evaluate(tokens_RL, np.ones_like(tokens_RL, dtype=bool), np.array([[True, False]]))
-    assert len(list(evaluator.distributions(evaluation, np.array([0]), np.array([0])))) == 1
+    logits = forward.start(tokens_RL, np.ones_like(tokens_RL, dtype=bool), np.array([[True, False]]))
+    assert len(list(logits.softmax(np.array([[True, False]])))) == 1
     with pytest.raises(ValueError, match="not asked"):
-        list(evaluator.distributions(evaluation, np.array([0]), np.array([1])))
+        list(logits.softmax(np.array([[False, True]])))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, None])
-def test_what_goes_together_depends_on_no_clock(batch_size):
+def test_batching_is_deterministic(batch_size):
     """Samples come in the same order, and equally many canvases merge, however long each forward takes."""
 
     class Unsteady(RandomOracle):
@@ -295,8 +293,6 @@ def test_equal_canvases_may_be_in_different_blocks(spec):
 
 
 def test_rows_of_a_large_head_are_processed_in_chunks(monkeypatch):
-    from flexeval.sampling import evaluate
-
     sizes = []
 
     class Watched(RandomOracle):
@@ -306,8 +302,8 @@ def test_rows_of_a_large_head_are_processed_in_chunks(monkeypatch):
 
     config = SamplingConfig(gen_length=10, temperature=0.9)
     whole = {spec: draw(RandomOracle(words=6), spec, config, 8, requests()) for spec in SPECS}
-    monkeypatch.setattr(evaluate, "_HEAD_BYTES", {"cpu": 5 * 4 * 8})
-    monkeypatch.setattr(evaluate, "_MEASURE_BYTES", {"cpu": 2 * 4 * 8})
+    few = dataclasses.replace(LIMITS["cpu"], head_bytes=5 * 4 * 8, softmax_bytes=2 * 4 * 8)
+    monkeypatch.setitem(LIMITS, "cpu", few)
     for spec in SPECS:
         assert_same(draw(Watched(words=6), spec, config, 8, requests()), whole[spec])
     assert max(sizes) == 5

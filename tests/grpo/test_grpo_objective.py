@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flexeval.grpo.advantage import EPSILON, group_advantages
+from flexeval.grpo.objective import EPSILON, group_advantages
 
 
 @pytest.mark.parametrize("right", range(1, 8))

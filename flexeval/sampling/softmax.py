@@ -1,4 +1,4 @@
-"""Rows of logits -> the numbers that orders and the record are made of, and token draws.
+"""The softmax of rows of logits: what orders and the record measure of it, tempering, and token draws.
 
 Everything is float32 whatever the weights' type is; draws accumulate in float64. Knows nothing of
 canvases, orders or steps. Axis suffixes: `N` rows, `M` draws, `V` vocabulary, `K` chunks of it.

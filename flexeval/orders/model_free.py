@@ -1,4 +1,4 @@
-"""Orders that do not look at the model: uniformly random, or one permutation for all samples."""
+"""Orders that do not read the model: left to right, random, or one permutation for all samples."""
 
 from __future__ import annotations
 
@@ -11,8 +11,23 @@ from numpy.typing import NDArray
 
 from flexeval.errors import InputError
 from flexeval.fields import require_types
-from flexeval.orders.order import Order, Read, take_highest
+from flexeval.orders.order import Order, Read, take_highest, take_leftmost
 from flexeval.records import BoolArray, DecodingState
+
+
+@dataclass(frozen=True)
+class LeftToRight(Order):
+    """The leftmost mask; with a budget of several, that many leftmost ones.
+
+    The paper's "AR order" (arXiv:2601.15165, section 3), LLaDA's block length 1. Needs logits at the
+    frontier only.
+    """
+
+    name = "ar"
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """The frontier."""
+        return take_leftmost(state.eligible_BG, state.budget_B)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from precision import UNIT, rounding
 from scipy.stats import chisquare
 
-from flexeval.sampling.measure import Distribution, draw, temper
+from flexeval.sampling.softmax import Distribution, draw, temper
 
 FEW = 16
 """Units of float32 rounding between a softmax over some hundred tokens and the same in float64."""

@@ -1,0 +1,92 @@
+"""Orders that commit the positions with the highest score, as many as the schedule asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from flexeval.fields import require_types
+from flexeval.orders.order import Order, Read, take_highest
+from flexeval.records import BoolArray, DecodingState, FloatArray, require_float32
+
+
+@dataclass(frozen=True)
+class Confidence(Order):
+    """Draw a proposal at every eligible position, commit those with the highest untempered probability.
+
+    LLaDA's `low_confidence` (ML-GSAI/LLaDA, generate.py). At T > 0 this filters out rare tokens: with m
+    independent positions it commits a non-top token with probability (1 - c_T)^m, where `top_prob` does
+    so with 1 - c_T (arXiv:2609.34509).
+    """
+
+    name = "confidence"
+    reads: ClassVar[frozenset[Read]] = frozenset({"proposal"})
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """The most confident proposals, as many as the schedule asks for."""
+        return take_highest(state.confidence_BG, state.eligible_BG, state.budget_B)
+
+
+@dataclass(frozen=True)
+class TopProb(Order):
+    """The largest top-token probability (TPP of arXiv:2609.34509)."""
+
+    name = "top_prob"
+    reads: ClassVar[frozenset[Read]] = frozenset({"top_prob"})
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """Where the likeliest token is likeliest."""
+        return take_highest(state.top_prob_BG, state.eligible_BG, state.budget_B)
+
+
+@dataclass(frozen=True)
+class Margin(Order):
+    """The largest gap between the two likeliest tokens (Dream's `topk_margin`)."""
+
+    name = "margin"
+    reads: ClassVar[frozenset[Read]] = frozenset({"margin"})
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """Where the two likeliest tokens are furthest apart."""
+        return take_highest(state.margin_BG, state.eligible_BG, state.budget_B)
+
+
+@dataclass(frozen=True)
+class Entropy(Order):
+    """The lowest entropy (Dream's `entropy`, the paper's Neg-Entropy)."""
+
+    name = "entropy"
+    reads: ClassVar[frozenset[Read]] = frozenset({"entropy"})
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """Where the entropy is lowest."""
+        return take_highest(-state.entropy_BG, state.eligible_BG, state.budget_B)
+
+
+@dataclass(frozen=True)
+class EntropyGuidedInjection(Order):
+    """First commit at the highest-entropy position, drawn at a temperature of its own; then `top_prob`.
+
+    EGI of arXiv:2609.34509, which opens at T = 0.9 and goes on at 0.6.
+    """
+
+    first_temperature: float = 0.9
+
+    name = "egi"
+    reads: ClassVar[frozenset[Read]] = frozenset({"entropy", "top_prob"})
+
+    def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
+        require_float32("order 'egi': first_temperature", self.first_temperature)
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """The most uncertain position of an empty canvas; the most certain one of any other."""
+        opening_B1 = (state.committed_B == 0)[:, None]
+        score_BG = np.where(opening_B1, state.entropy_BG, state.top_prob_BG)
+        return take_highest(score_BG, state.eligible_BG, state.budget_B)
+
+    def temperature(self, state: DecodingState, default: float) -> FloatArray:
+        """`first_temperature` for the opening, the run's temperature for the rest."""
+        return np.where(state.committed_B == 0, self.first_temperature, default)

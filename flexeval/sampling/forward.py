@@ -1,0 +1,223 @@
+"""A batch of canvases -> hidden states, each distinct canvas evaluated once; their logits are in `logits.py`.
+
+Knows nothing of orders, schedules and the record. Axis suffixes: `R` canvases, `U` distinct canvases,
+`L` canvas positions, `G` generated positions, `N` rows of hidden states, `D` hidden size.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flexeval.errors import PluginError
+from flexeval.models.predictor import MaskPredictor
+from flexeval.records import BoolArray, IntArray, SamplingConfig
+from flexeval.sampling.logits import Logits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much is computed at once on a kind of device."""
+
+    samples: int
+    """Samples in flight in a lane, unless the user says otherwise."""
+    canvases: int
+    """Canvases per forward: enough for the work to outweigh the calls."""
+    head_bytes: int
+    """Float32 logits that the head computes at once: enough rows to be worth reading its weights."""
+    softmax_bytes: int
+    """Float32 logits whose softmax is computed at once: what stays in a CPU's cache."""
+
+
+LIMITS = {
+    "cpu": Limits(samples=64, canvases=32, head_bytes=32 << 20, softmax_bytes=8 << 20),
+    "gpu": Limits(samples=128, canvases=128, head_bytes=512 << 20, softmax_bytes=512 << 20),
+}
+
+
+def limits_of(predictor: MaskPredictor) -> Limits:
+    """The limits of a model's device."""
+    return LIMITS["cpu" if predictor.device.type == "cpu" else "gpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """Mask-predictor evaluations so far; guidance counts two."""
+
+    evaluations: int = 0
+    """That samples needed."""
+    distinct: int = 0
+    """That were computed, equal canvases once."""
+
+
+class Forward:
+    """Evaluates batches of canvases with a mask predictor, within bounds of memory."""
+
+    def __init__(self, predictor: MaskPredictor, config: SamplingConfig, *, batch_size: int, workers: int = 1) -> None:
+        """
+        Args:
+            predictor: the model.
+            config: guidance, suppressed tokens, and whether canvases are evaluated by themselves.
+            batch_size: canvases per forward at most; halved when the device runs out of memory.
+            workers: forwards that run side by side, each in its own thread; on a CPU only.
+        """
+        self.predictor = predictor
+        self.counters = Counters()
+        self._config = config
+        # In half precision a canvas's numbers depend on the shape of its forward: how many canvases, how much padding,
+        # and at how many positions the last MLP runs. Alone and whole, its shape depends on its own length only.
+        self._batch_size = 1 if config.batch_invariant else batch_size
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 and predictor.device.type == "cpu" else None
+
+    def start(self, tokens_RL: IntArray, attended_RL: BoolArray, asked_RG: BoolArray) -> Logits:
+        """Start to evaluate each distinct canvas once. With several workers, the forwards run on after the return.
+
+        Args:
+            tokens_RL: left-padded canvases.
+            attended_RL: False at padding.
+            asked_RG: the generated positions, at the end of each canvas, whose logits will be read.
+        """
+        # Merge equal canvases, and ask for what any of them is asked for.
+        canvas_R, first_U = merge_equal(tokens_RL, attended_RL)
+        tokens_UL, attended_UL = tokens_RL[first_U], attended_RL[first_U]
+        asked_UG = np.zeros((len(first_U), asked_RG.shape[1]), dtype=np.bool_)
+        np.logical_or.at(asked_UG, canvas_R, asked_RG)
+
+        # Evaluate them, and with guidance once more with the prompt masked.
+        hidden, unconditional = self._submit(tokens_UL, attended_UL, asked_UG), []
+        if self._config.cfg_scale > 0:
+            masked_UL = tokens_UL.copy()
+            masked_UL[:, : -asked_UG.shape[1]] = self.predictor.mask_id
+            unconditional = self._submit(masked_UL, attended_UL, asked_UG)
+        passes = 2 if unconditional else 1
+        self.counters = Counters(
+            evaluations=self.counters.evaluations + passes * len(tokens_RL),
+            distinct=self.counters.distinct + passes * len(tokens_UL),
+        )
+        limits, row_bytes = limits_of(self.predictor), 4 * self.predictor.vocab_size
+        return Logits(
+            predictor=self.predictor,
+            config=self._config,
+            canvas_R=canvas_R,
+            row_UG=np.where(asked_UG, asked_UG.cumsum().reshape(asked_UG.shape) - 1, -1),
+            hidden=hidden,
+            unconditional=unconditional,
+            head_rows=max(1, limits.head_bytes // row_bytes),
+            softmax_rows=max(1, limits.softmax_bytes // row_bytes),
+        )
+
+    def _submit(self, *arrays_U: NDArray[Any]) -> list[Future[Tensor]]:
+        """Hidden states at the asked positions of canvases: consecutive rows, which may be on their way."""
+        if self._pool is None:
+            done: Future[Tensor] = Future()
+            done.set_result(self._run_all(*arrays_U))
+            return [done]
+        # Batches of equal size, and equally many for each worker, so that none waits for another.
+        rounds = -(-len(arrays_U[0]) // (self._batch_size * self._workers))
+        return [self._pool.submit(self._run, *batch) for batch in _split(arrays_U, rounds * self._workers)]
+
+    def _run_all(self, *arrays_U: NDArray[Any]) -> Tensor:
+        """One forward after the other, in batches that fit into memory."""
+        while True:
+            batches = _split(arrays_U, -(-len(arrays_U[0]) // self._batch_size))
+            try:
+                return torch.cat([self._run(*batch) for batch in batches])
+            except torch.OutOfMemoryError:
+                if self._batch_size == 1:
+                    raise
+            # Outside the handler, so that the failed forward's tensors are no longer referenced.
+            self._batch_size = max(1, min(self._batch_size, len(arrays_U[0])) // 2)
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()  # holds for one thread, and this may run in one of the pool
+    def _run(self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray) -> Tensor:
+        """One forward: hidden states [N, D] at the asked positions of a few canvases."""
+        # Columns that are padding for all of them need no computing.
+        first = int(attended_UL.argmax(axis=1).min())
+        tokens_UL, attended_UL = tokens_UL[:, first:], attended_UL[:, first:]
+        prompt_length = tokens_UL.shape[1] - asked_UG.shape[1]
+        asked_UL = np.pad(asked_UG, ((0, 0), (prompt_length, 0)))
+        hidden_ULD = self.predictor.hidden(
+            self._on_device(tokens_UL),
+            None if attended_UL.all() else self._on_device(attended_UL),
+            None if self._config.batch_invariant else self._on_device(asked_UL),
+        )
+        if not isinstance(hidden_ULD, Tensor) or hidden_ULD.ndim != 3 or hidden_ULD.shape[:2] != tokens_UL.shape:
+            raise PluginError(
+                f"model {self.predictor.name!r}: hidden() must return a tensor of shape [B, L, D] with B, L = "
+                f"{list(tokens_UL.shape)}, not {list(getattr(hidden_ULD, 'shape', [])) or type(hidden_ULD).__name__}"
+            )
+        canvas_N, column_N = np.nonzero(asked_UL)
+        return hidden_ULD[self._on_device(canvas_N), self._on_device(column_N)]
+
+    def _on_device(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.predictor.device)
+
+
+def merge_equal(tokens_RL: IntArray, attended_RL: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(which distinct canvas each canvas is [R], the first canvas equal to each distinct one [U]).
+
+    Distinct canvases are sorted by padding, so that those of one length are evaluated together, unpadded.
+    """
+    padding_R = tokens_RL.shape[1] - attended_RL.sum(axis=1)
+    seen: dict[tuple[int, bytes], int] = {}
+    canvas_R = np.empty(len(tokens_RL), dtype=np.int64)
+    representatives: list[int] = []
+    order_R = np.argsort(padding_R, kind="stable")
+    for row, padding in zip(order_R.tolist(), padding_R[order_R].tolist(), strict=True):
+        key = (padding, tokens_RL[row].tobytes())
+        if key not in seen:
+            seen[key] = len(representatives)
+            representatives.append(row)
+        canvas_R[row] = seen[key]
+    return canvas_R, np.array(representatives, dtype=np.int64)
+
+
+def _split(arrays: tuple[NDArray[Any], ...], count: int) -> Iterator[tuple[NDArray[Any], ...]]:
+    """The same rows of several arrays in at most `count` parts, none empty."""
+    return zip(*(np.array_split(array, min(count, len(array))) for array in arrays), strict=True)
+
+
+# ----- threads -----
+
+
+def side_by_side(model: MaskPredictor) -> int:
+    """How many forwards to run side by side: on a CPU, as many as torch would use threads within one operation.
+
+    Threads within the operations of a small model mostly wait for each other, even more so on cores that other
+    processes use. OMP_NUM_THREADS bounds both. On a CPU, torch's own number of threads becomes 1, and the process
+    keeps the memory that it frees.
+    """
+    return _one_thread_each() if model.device.type == "cpu" else 1
+
+
+@functools.cache
+def _one_thread_each() -> int:
+    """Torch's number of threads, which becomes 1."""
+    _keep_memory()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    return threads
+
+
+def _keep_memory() -> None:
+    """Make glibc reuse freed memory; by default it returns blocks of a forward's size to the system each time.
+
+    Getting them back page by page costs a small model's forward a tenth of its time or more. Does nothing with other C
+    libraries.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # parameters of mallopt (malloc.h)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(mmap_threshold, 32 << 20)
+        mallopt(trim_threshold, 1 << 30)
