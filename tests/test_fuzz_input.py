@@ -21,7 +21,7 @@ from flexeval.records import RunConfig, SamplingConfig
 from flexeval.registry import parse_spec
 from flexeval.reproduce.plan import read_plan
 from flexeval.runs.completions import read_completions
-from flexeval.runs.config import config_from_dict
+from flexeval.runs.identity import config_from_dict
 from flexeval.tasks import TASKS, get_task
 from flexeval.tasks.data import read_json_lines
 from flexeval.tasks.gsm8k import GSM8K

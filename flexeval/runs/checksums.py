@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
-from flexeval.runs.files import parse_object, read_file, replace_file, to_json
+from flexeval.runs.files import RESTORE, parse_object, read_file, to_json
 
 CHECKSUM = "crc"
 """The last field of a line or an object: CRC-32, eight hexadecimal digits."""
@@ -30,18 +30,16 @@ _LINE_END = b', "crc": "%08x"}'
 _OBJECT_END = b',\n  "crc": "%08x"\n}'
 _LINE_END_SIZE, _OBJECT_END_SIZE = len(_LINE_END % 0), len(_OBJECT_END % 0)
 _NAMED = re.compile(r"-([0-9a-f]{16})\.[a-z]+$")
-RESTORE = "restore the file, or use another folder"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lines:
-    """The lines of a file whose checksums are right."""
+class End:
+    """Where the checked lines of a file end; what is appended continues from here."""
 
-    rows: list[dict[str, Any]]
     checksum: int
-    """Of the last line, or what the first line continues."""
+    """Of the last line; of a file without lines, what its first line continues."""
     size: int
-    """Bytes that they take. What follows is what a kill left of a line, or lines that were not asked for."""
+    """Bytes of the lines. A kill may have left half a line or lines that do not count after them."""
 
 
 # ----- lines -----
@@ -62,8 +60,10 @@ def line_bytes(rows: Iterable[Mapping[str, Any]], checksum: int) -> tuple[bytes,
     return b"".join(parts), checksum
 
 
-def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -> Lines:
-    """The first lines of a file, each checked. A last line without its end counts where its checksum is right.
+def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -> tuple[list[dict[str, Any]], End]:
+    """The first lines of a file, each checked, and where they end.
+
+    A last line that lost its line break counts where its checksum is right.
 
     Args:
         path: written by `line_bytes`.
@@ -86,7 +86,7 @@ def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -
         bodies.append(body)
         size += len(line) + 1
 
-    # Without its end, or with another character in place of it, a last line is still whole if its checksum says so.
+    # A last line without its line break, or with another character in its place, is whole if its checksum is right.
     for line in (rest, rest[:-1]) if count is None or len(bodies) < count else ():
         body = line[:-_LINE_END_SIZE]
         if line and line[-_LINE_END_SIZE:] == _LINE_END % zlib.crc32(body, checksum):
@@ -97,17 +97,7 @@ def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -
     if count is not None and len(bodies) < count:
         raise InputError(f"{path}: {len(bodies)} lines are left of {count}; {RESTORE}")
     rows: list[dict[str, Any]] = json.loads(b"[" + b",".join(body + b"}" for body in bodies) + b"]")
-    return Lines(rows=rows, checksum=checksum, size=size)
-
-
-def keep_checked_lines(path: Path, lines: Lines) -> None:
-    """Remove what follows some lines, and end the last one, so that more can be appended."""
-    data = read_file(path)
-    whole = data[: lines.size]
-    if whole and not whole.endswith(b"\n"):
-        whole += b"\n"
-    if whole != data:
-        replace_file(path, whole)
+    return rows, End(checksum=checksum, size=size)
 
 
 # ----- objects -----

@@ -18,6 +18,7 @@ from typing import Any
 from flexeval.errors import InputError, one_line
 
 TEMPORARY_SUFFIX = ".tmp"
+RESTORE = "restore the file, or use another folder"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -63,6 +64,16 @@ def append_bytes(path: Path, data: bytes) -> int:
             os.ftruncate(descriptor, size)
             raise
     return size
+
+
+def cut_lines(path: Path, size: int) -> None:
+    """Remove what follows the first bytes of a file of lines, and end the last line, so that more can be appended."""
+    with _opened(path, os.O_RDWR | os.O_APPEND) as descriptor:
+        if os.fstat(descriptor).st_size > size:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            _write(descriptor, b"\n")
 
 
 def read_file(path: Path) -> bytes:
@@ -177,9 +188,9 @@ def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
     try:
         value = json.loads(data, object_pairs_hook=_named_once, parse_constant=_no_number)
     except RecursionError:
-        raise InputError(f"{where}: nested too deeply; restore the file, or use another folder") from None
+        raise InputError(f"{where}: nested too deeply; {RESTORE}") from None
     except ValueError as error:
-        raise InputError(f"{where}: not JSON ({one_line(error)}); restore the file, or use another folder") from None
+        raise InputError(f"{where}: not JSON ({one_line(error)}); {RESTORE}") from None
     if not isinstance(value, dict):
         raise InputError(f"{where}: not a JSON object but {type(value).__name__}; restore the file")
     return value

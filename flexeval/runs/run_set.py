@@ -16,11 +16,11 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from flexeval.errors import InputError, did_you_mean
-from flexeval.records import SamplingConfig, SamplingEffort
+from flexeval.records import SamplingConfig
 from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
-from flexeval.runs.layout import EFFORT, PROBLEMS, SAMPLES
-from flexeval.runs.reader import Run, read_run
+from flexeval.runs.layout import JOURNAL, PROBLEMS, SAMPLES, total_effort
+from flexeval.runs.run import Run, read_run
 
 EXTENT = ("num_samples", "problems", "seed")
 """The settings that say how much of a thing was sampled, and which of its samples; not what it is."""
@@ -119,7 +119,7 @@ def _same_model(run: Run, other: Run) -> bool:
     return (a.get("files") or "") == b.get("files") or all(a[p] == b[p] for p in ("weights", "network", "vocabulary"))
 
 
-_LINES = (PROBLEMS, SAMPLES, EFFORT)
+_LINES = (PROBLEMS, SAMPLES, JOURNAL)
 """What tells a run folder, also one that has lost a file: to pass it over would be to show other numbers."""
 
 
@@ -153,17 +153,23 @@ class PooledRun(Run):
     parts: tuple[Run, ...]
     """Whole, in the order in which their samples are numbered."""
 
+    def numbered_parts(self) -> Iterator[tuple[int, Run]]:
+        """Each part with the number that its first sample has here."""
+        first = 0
+        for part in self.parts:
+            yield first, part
+            first += part.config.num_samples
+
     def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """See `Run.tokens`."""
         keys = ["problem_id", "sample_index", "position"]
         wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
-        frames, first = [], 0
-        for part in self.parts:
+        frames = []
+        for first, part in self.numbered_parts():
             samples = self.samples[self.samples["sample_index"].between(first, first + part.config.num_samples - 1)]
             samples = samples.assign(sample_index=samples["sample_index"] - first)
             rows = dataclasses.replace(part, problems=self.problems, samples=samples).tokens(wanted)
             frames.append(rows.assign(sample_index=rows["sample_index"] + first))
-            first += part.config.num_samples
         return _joined_rows(frames)[list(columns) if columns is not None else list(frames[0].columns)]
 
 
@@ -224,16 +230,12 @@ def _as_one(parts: Sequence[Run]) -> PooledRun:
     place = pd.Categorical(samples["problem_id"], categories=list(parts[0].problems["problem_id"]))
     order = np.argsort(place.codes, kind="stable")
     fields = {field.name: getattr(parts[0], field.name) for field in dataclasses.fields(Run)}
-    effort = {
-        field.name: sum(getattr(part.effort, field.name) for part in parts)
-        for field in dataclasses.fields(SamplingEffort)
-    }
     return PooledRun(
         **{
             **fields,
             "config": dataclasses.replace(parts[0].config, num_samples=first),
             "samples": samples.iloc[order].reset_index(drop=True),
-            "effort": SamplingEffort(**effort),
+            "effort": total_effort(part.effort for part in parts),
             "environments": distinct([environment for part in parts for environment in part.environments]),
         },
         parts=tuple(parts),

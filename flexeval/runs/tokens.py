@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from flexeval.errors import InputError, did_you_mean, one_line
-from flexeval.records import SamplingConfig, Trajectory
-from flexeval.runs.checksums import RESTORE, named_by_content, read_named_file
-from flexeval.runs.files import read_file, replace_file
+from flexeval.records import SamplingConfig
+from flexeval.runs.checksums import named_by_content, read_named_file
+from flexeval.runs.files import RESTORE, read_file, replace_file
+from flexeval.runs.layout import GradedSample
 
 WORD = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -64,26 +65,20 @@ MAY_LACK = ("eligible_entropy", "frontier_entropy")
 _ROUNDING = 1e-5
 """What a probability or an entropy in float32 may be beyond its range."""
 
-Pair = tuple[str, int]
-"""Problem id and sample index: the key of a sample."""
 
-
-def write_shard(
-    folder: Path, number: int, trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]], *, key: str
-) -> Path:
+def write_shard(folder: Path, number: int, samples: Sequence[GradedSample], *, key: str) -> Path:
     """Write the token rows of some samples as a shard; its path, which says what the shard holds.
 
     Args:
         folder: the run's token folder.
         number: of the shard in the run, from 0.
-        trajectories: finished samples.
-        pieces: of each sample, the text that each of its `gen_length` tokens adds.
+        samples: finished.
         key: of the run's checksums.
 
     Raises:
         OSError: it could not be written; nothing is left behind.
     """
-    data = table_bytes(_rows(trajectories, pieces))
+    data = table_bytes(_rows(samples))
     path = folder / named_by_content(f"part-{number:05d}", ".parquet", data, key=key)
     replace_file(path, data)
     return path
@@ -149,11 +144,6 @@ def require_shards(paths: Sequence[Path], *, key: str) -> None:
         read_named_file(path, key=key)
 
 
-def unchecked_shards(folder: Path) -> list[Path]:
-    """The shards of a run of before there were checksums, oldest first."""
-    return sorted(folder.glob("part-*.parquet"))
-
-
 def table_bytes(table: pa.Table) -> bytes:
     """A table as the bytes of a Parquet file: the disk then sees one write that can be undone."""
     buffer = BytesIO()
@@ -188,7 +178,8 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str], *, key: st
     return table
 
 
-def _rows(trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]]) -> pa.Table:
+def _rows(samples: Sequence[GradedSample]) -> pa.Table:
+    trajectories = [sample.trajectory for sample in samples]
     committed = [np.flatnonzero(trajectory.commit_step_G >= 0) for trajectory in trajectories]
     counts = [len(positions) for positions in committed]
 
@@ -199,13 +190,13 @@ def _rows(trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]]) -
         return np.concatenate([getattr(t, name)[at] for t, at in zip(trajectories, committed, strict=True)])
 
     position = np.concatenate(committed)
-    text = [_encodable(texts[i]) for texts, at in zip(pieces, committed, strict=True) for i in at.tolist()]
+    pieces = [_encodable(sample.pieces[i]) for sample, at in zip(samples, committed, strict=True) for i in at.tolist()]
     columns = {
         "problem_id": pa.array(of_sample([t.problem_id for t in trajectories])).dictionary_encode(),
         "sample_index": of_sample([t.sample_index for t in trajectories]),
         "position": position,
         "token_id": of_token("token_ids_G"),
-        "piece": pa.array(text, pa.string()).dictionary_encode(),
+        "piece": pa.array(pieces, pa.string()).dictionary_encode(),
         "in_text": position < of_sample([t.length for t in trajectories]),
     }
     measured = {name: of_token(f"{name}_G") for name in SCHEMA.names if name not in columns}
