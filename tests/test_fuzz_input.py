@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from flexeval.errors import LONGEST_LINE, InputError, one_line
 from flexeval.grpo.config import GRPOConfig, read_settings
 from flexeval.models.families import FAMILIES, family_of
-from flexeval.models.special import find_special_ids
+from flexeval.models.vocabulary import find_special_ids
 from flexeval.orders import ORDERS, get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.registry import parse_spec

@@ -1,13 +1,13 @@
-"""Checksums that go with what is stored: a reader finds out for itself that bytes were changed, moved or lost.
+"""Checksums, stored with the data, by which a reader notices that bytes were changed, moved or lost.
 
-- A line ends with a checksum over itself and all lines before it, so that none can be changed, lost, repeated or
-  moved among the others unnoticed. Only the end of such a file can be missing: who reads it must know how many lines
-  it has, or take what is there.
-- An object ends with a checksum over itself.
+- A line ends with a checksum over itself and all lines before it. So no line can be changed, lost, repeated or moved
+  unnoticed, except that lines may be missing at the end: the reader must know how many there are, or take what is
+  there.
+- A JSON object ends with a checksum over itself.
 - The name of a file that is written once holds the checksum of its bytes.
 
-All of them also depend on a key, the run's own, so that files of another run do not pass. They find accidents, and do
-not stop people who mean it.
+Lines and names also depend on the run's key, so that files of another run are refused. Checksums find accidents; they
+do not stop somebody who changes a run on purpose.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def object_bytes(values: Mapping[str, Any]) -> bytes:
 
 
 def read_checked_object(path: Path) -> dict[str, Any]:
-    """An object, checked if it has a checksum; the checksum stays in it, for who asks for one.
+    """An object, checked if it has a checksum, which stays in it so that a caller can require one.
 
     Raises:
         InputError: no JSON object, or not as it was written.
@@ -127,12 +127,12 @@ def read_checked_object(path: Path) -> dict[str, Any]:
 
 
 def named_by_content(stem: str, suffix: str, data: bytes, *, key: str) -> str:
-    """The name of a file that is to hold these bytes."""
+    """The name for a file that will hold these bytes."""
     return f"{stem}-{_digest(data, key)}{suffix}"
 
 
 def read_named_file(path: Path, *, key: str) -> bytes:
-    """What a file holds. Raises InputError where its name says otherwise, or it cannot be read."""
+    """The bytes of a file. Raises InputError where it cannot be read, or its name holds another checksum."""
     data = read_file(path)
     named = _NAMED.search(path.name)
     if named is None or named[1] != _digest(data, key):

@@ -1,8 +1,8 @@
 """The AR counterfactual of a finished run: the entropy of each text token had the text been written left to right.
 
 For the token at position i: the entropy, in nats of the untempered softmax, at i on a canvas that holds the prompt,
-the tokens before i, and masks from i on. The same token is so measured twice, when its order committed it and under
-AR. For a run in AR order with one token a step both are the same number.
+the tokens before i, and masks from i on. So each token is measured twice: when its order committed it, and as AR
+would have met it. For a run in AR order with one token a step the two are equal.
 
 Samples of a problem share prefixes; each distinct prefix is evaluated once. A text position that was never committed
 (only possible with `logits_mask_inf=False`) is a mask in the prefixes after it, as it was in the run.

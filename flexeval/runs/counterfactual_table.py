@@ -1,7 +1,7 @@
 """The AR counterfactual of a run on disk: one number a text token, in one Parquet file beside the run's own files.
 
-The file's name holds a number, which grows each time it is replaced, and the checksum of its bytes. What the number
-of a token is, and how it is computed, stands in `flexeval.runs.counterfactual`. Imports no torch.
+The file's name holds a number, which grows each time it is replaced, and the checksum of its bytes.
+`flexeval.runs.counterfactual` says what the number of a token is, and computes it. Imports no torch.
 """
 
 from __future__ import annotations

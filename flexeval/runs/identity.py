@@ -95,7 +95,7 @@ def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> N
 
 
 def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, folder: str) -> None:
-    """Check that a folder was made by the model that is to continue it, whatever both are called.
+    """Check that a folder was made by the model that is to continue it, whatever their names.
 
     Args:
         stored: what the folder records beside its configuration.
@@ -160,7 +160,7 @@ def require_same_problems(
 
 
 def larger_extent(stored: RunConfig, wanted: RunConfig) -> RunConfig:
-    """The run that contains both."""
+    """The run whose samples include those of both."""
     limit = None if stored.limit is None or wanted.limit is None else max(stored.limit, wanted.limit)
     return dataclasses.replace(stored, num_samples=max(stored.num_samples, wanted.num_samples), limit=limit)
 

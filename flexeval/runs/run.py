@@ -41,23 +41,23 @@ class Run:
     effort: SamplingEffort
     """Totals of the whole folder; a view of part of it has the same."""
     environments: Sequence[Mapping[str, Any]] = ()
-    """What its samples were drawn with, each different one once, oldest first; of the whole folder, too."""
+    """What its samples were drawn with, distinct ones, oldest first; also of the whole folder."""
     shards: Sequence[Path] = ()
     """The files of the token rows."""
     key: str = ""
     """Of the folder's checksums; empty where there are none (format 1)."""
     mark: str = ""
-    """What tells the model from others of the same name, if there are any."""
+    """Appended to the model's name where other models have the same name; empty otherwise."""
 
     @property
     def lineage(self) -> Lineage | None:
-        """How flexeval trained the model; None when it did not. Raises InputError for a record that is none."""
+        """How flexeval trained the model; None when it did not. Raises InputError for an invalid record."""
         values = self.record.get("lineage")
         return Lineage.from_dict(values, where=str(self.folder / CONFIG)) if values else None
 
     @property
     def model(self) -> str:
-        """What tables and figures call the model: its lineage's label, or else how it was asked for; then its mark."""
+        """The model's name in tables and figures: its lineage's label, or else how it was asked for; then its mark."""
         return (self.lineage.label if self.lineage else self.config.model) + self.mark
 
     @property

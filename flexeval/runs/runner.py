@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from flexeval.errors import InputError
-from flexeval.models.context import encode_prompt
 from flexeval.models.lineage import Lineage
-from flexeval.models.predictor import MaskPredictor
+from flexeval.models.predictor import MaskPredictor, encode_prompt
 from flexeval.orders import get_order
 from flexeval.records import Prompt, RunConfig, Trajectory
 from flexeval.runs.environment import environment

@@ -1,7 +1,7 @@
 """The token table of a run: one row per committed position, in Parquet shards that are written once and whole.
 
-Knows the columns, their ranges, and how a shard is written and read. It does not know which samples and shards a run
-ought to have: the caller says which count.
+Knows the columns, their ranges, and how a shard is written and read. Which samples and shards belong to a run, the
+caller says.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SCHEMA = pa.schema(
         ("passes", pa.int32()),
     ]
 )
-"""What the measurements mean stands at the fields of `Trajectory`; entropies are in nats."""
+"""The fields of `Trajectory` say what the measurements mean; entropies are in nats."""
 
 RANGES: dict[str, tuple[float, float]] = {
     "sample_index": (0, np.inf),
@@ -61,9 +61,9 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Least and largest value of each number, infinity excluded."""
 MAY_LACK = ("eligible_entropy", "frontier_entropy")
-"""The measurements that not every position has; they are NaN then."""
+"""The measurements that are NaN where a position has none."""
 _ROUNDING = 1e-5
-"""What a probability or an entropy in float32 may be beyond its range."""
+"""How far rounding may put a probability or an entropy in float32 outside its range."""
 
 
 def write_shard(folder: Path, number: int, samples: Sequence[GradedSample], *, key: str) -> Path:
@@ -102,12 +102,12 @@ def read_tokens(
         problem_ids: all problems, in order; the categories of the problem_id column.
         columns: which columns of `SCHEMA`; None for all. Fewer columns are read faster.
         sampling: how the samples were drawn, which says what rows there must be.
-        key: of the run's checksums; empty for shards of before there were any.
+        key: of the run's checksums; empty in format 1.
         where: the folder of the shards, for messages.
 
     Raises:
-        InputError: an unknown column, a shard that is missing or not as it was written, a value that cannot be, or a
-            sample that has not the rows of its text, or has rows twice.
+        InputError: an unknown column, a shard that is missing or not as it was written, an impossible value, or a
+            sample whose text lacks rows or has rows twice.
     """
     wanted = list(SCHEMA.names if columns is None else columns)
     for name in wanted:
@@ -145,7 +145,7 @@ def require_shards(paths: Sequence[Path], *, key: str) -> None:
 
 
 def table_bytes(table: pa.Table) -> bytes:
-    """A table as the bytes of a Parquet file: the disk then sees one write that can be undone."""
+    """A table as the bytes of a Parquet file, so that it reaches the disk in one write that can be undone."""
     buffer = BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
@@ -158,7 +158,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str], *, key: st
         path: written with `table_bytes` under a name of `named_by_content`.
         schema: what the file must have.
         columns: which of its columns.
-        key: of the run's checksums; empty for a file of before there were any.
+        key: of the run's checksums; empty in format 1.
 
     Raises:
         InputError: it is missing, not as it was written, or another kind of table.
@@ -213,7 +213,7 @@ def _read(paths: Sequence[Path], columns: Sequence[str], *, key: str) -> pd.Data
 
 
 def _require_ranges(frame: pd.DataFrame, where: Path) -> None:
-    """Raise InputError for a number that no measurement gives."""
+    """Raise InputError for a number that no measurement can be."""
     for name in frame.columns.intersection(list(RANGES)):
         values_R = frame[name].to_numpy()
         if len(values_R):
