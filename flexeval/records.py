@@ -111,40 +111,29 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         require_types(self)
-        _require(self.gen_length >= 1, f"gen_length must be at least 1, not {self.gen_length}")
+        _require_range("gen_length", self.gen_length, 1, MOST_POSITIONS)
+        _require_range("block_length", self.block_length, 1)
         _require(
-            self.gen_length <= MOST_POSITIONS, f"gen_length must be at most {MOST_POSITIONS}, not {self.gen_length}"
+            self.block_length is None or self.block_length <= self.gen_length,
+            f"block_length {self.block_length} is longer than gen_length {self.gen_length}; "
+            f"use at most {self.gen_length}",
         )
-        if self.block_length is not None:
-            _require(self.block_length >= 1, f"block_length must be at least 1, not {self.block_length}")
-            _require(
-                self.block_length <= self.gen_length,
-                f"block_length {self.block_length} is longer than gen_length {self.gen_length}; "
-                f"use at most {self.gen_length}",
-            )
         require_float32("temperature", self.temperature)
         _require(0 < self.top_p <= 1, f"top_p must lie in (0, 1], not {self.top_p}")
-        _require(self.top_k >= 0, f"top_k must be at least 0 (0 keeps every token), not {self.top_k}")
-        _require(self.top_k <= MOST, f"top_k must be at most {MOST}, not {self.top_k}")
+        _require_range("top_k", self.top_k, 0, MOST)
         # It multiplies differences of logits, which leaves those up to 1e8 finite.
         require_float32("cfg_scale", self.cfg_scale, most=1e30)
         _require(
             self.steps is None or self.tokens_per_step is None,
             "steps and tokens_per_step say the same thing twice; give one of them",
         )
-        if self.steps is not None:
-            _require(self.steps >= 1, f"steps must be at least 1, not {self.steps}")
-            _require(
-                self.steps <= self.gen_length,
-                f"steps {self.steps} is more than gen_length {self.gen_length}: a step commits at least one token; "
-                f"use at most {self.gen_length}",
-            )
-        if self.tokens_per_step is not None:
-            _require(self.tokens_per_step >= 1, f"tokens_per_step must be at least 1, not {self.tokens_per_step}")
-            _require(
-                self.tokens_per_step <= MOST_POSITIONS,
-                f"tokens_per_step must be at most {MOST_POSITIONS}, not {self.tokens_per_step}",
-            )
+        _require_range("steps", self.steps, 1)
+        _require(
+            self.steps is None or self.steps <= self.gen_length,
+            f"steps {self.steps} is more than gen_length {self.gen_length}: a step commits at least one token; "
+            f"use at most {self.gen_length}",
+        )
+        _require_range("tokens_per_step", self.tokens_per_step, 1, MOST_POSITIONS)
         if self.schedule == "dream":
             _require(
                 self.block_length in (None, self.gen_length),
@@ -341,9 +330,8 @@ class RunConfig:
             _is_date(self.prompt_date),
             f"prompt_date must be a date or time such as 2026-01-31 or 2026-01-31T09:30, not {self.prompt_date!r}",
         )
-        for name, value in (("num_samples", self.num_samples), ("limit", self.limit)):
-            _require(value is None or value >= 1, f"{name} must be at least 1, not {value}")
-            _require(value is None or value <= MOST, f"{name} must be at most {MOST}, not {value}")
+        _require_range("num_samples", self.num_samples, 1, MOST)
+        _require_range("limit", self.limit, 1, MOST)
 
 
 def _is_date(text: str) -> bool:
@@ -380,6 +368,12 @@ def require_float32(
         f"{what} must be {'' if positive else '0 or '}between {least:.2g} and {most:.2g}, "
         f"which is what float32 can compute with, not {value}",
     )
+
+
+def _require_range(name: str, value: int | None, least: int, most: int | None = None) -> None:
+    """Refuse a number outside a range; None is no number."""
+    _require(value is None or value >= least, f"{name} must be at least {least}, not {value}")
+    _require(value is None or most is None or value <= most, f"{name} must be at most {most}, not {value}")
 
 
 def _require(condition: bool, message: str) -> None:

@@ -71,7 +71,7 @@ enrichment(confidence_words, sampling.block)
 # would each token of this text have been, had everything before it been written, and nothing after it?
 
 # %%
-add_counterfactual(folder / "confidence", predictor=model, task=task)
+add_counterfactual(confidence, predictor=model, task=task)
 tokens = tokens_with_counterfactual(confidence)
 connector_entropy(tokens, find_words(tokens), quantities=["entropy", "ar_entropy", "ar_gap"]).head(9).round(3)
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from flexeval.errors import LONGEST_LINE, InputError, one_line
 from flexeval.grpo.config import GRPOConfig, read_settings
 from flexeval.models.families import FAMILIES, family_of
-from flexeval.models.special import find_special_ids
+from flexeval.models.vocabulary import find_special_ids
 from flexeval.orders import ORDERS, get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.registry import parse_spec
 from flexeval.reproduce.plan import read_plan
 from flexeval.runs.completions import read_completions
-from flexeval.runs.config import config_from_dict
+from flexeval.runs.identity import config_from_dict
 from flexeval.tasks import TASKS, get_task
 from flexeval.tasks.data import read_json_lines
 from flexeval.tasks.gsm8k import GSM8K

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flexeval.models import MaskPredictor
     from flexeval.records import RunConfig
     from flexeval.reproduce.sweep import Cell, Outcome
-    from flexeval.runs.runner import Progress
+    from flexeval.runs.storage import Progress
     from flexeval.runs.store import Run
     from flexeval.tasks import Task
 

@@ -101,7 +101,7 @@ def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
         predictor = loaded[run.config.model]
         with _bar(label) as report:
             add_counterfactual(
-                run.folder,
+                run,
                 predictor=predictor,
                 task=get_task(run.config.task, data_dir=args.data_dir),
                 batch_size=options.batch_size(args),

@@ -90,14 +90,13 @@ def _is_file(path: Path) -> bool:
 
 def _regrade(folder: Path, args: argparse.Namespace) -> None:
     from flexeval.cli import output
-    from flexeval.runs.regrade import regrade
-    from flexeval.runs.store import read_run
+    from flexeval.runs.grading import regrade
+    from flexeval.runs.store import read_config
     from flexeval.tasks import get_task
 
-    before = read_run(folder)
-    task = get_task(args.task or before.config.task, data_dir=args.data_dir)
+    task = get_task(args.task or read_config(folder).task, data_dir=args.data_dir)
     output.announce_isolation(task)
-    after = regrade(folder, task)
+    before, after = regrade(folder, task)
     changed = int((before.samples["correct"] != after.samples["correct"]).sum())
     print(
         printable(

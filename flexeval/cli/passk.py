@@ -129,8 +129,7 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     """The run of each configuration, complete; the model is loaded once, and only if something is missing."""
     from flexeval.cli import output
     from flexeval.cli.progress import sampling_bars
-    from flexeval.runs.reuse import reusable_run
-    from flexeval.runs.store import default_folder_name
+    from flexeval.runs.store import default_folder_name, reusable_run
     from flexeval.tasks.task import problems_of
 
     batch_size = options.batch_size(args)

@@ -14,7 +14,7 @@ from flexeval.cli import output
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from flexeval.runs.runner import Progress
+    from flexeval.runs.storage import Progress
 
 Report = Callable[["Progress"], None]
 

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--question is asked as it stands; leave out --prompt")
     model = options.load_model(args, wanted.model)
 
-    from flexeval.models.context import encode_prompt
+    from flexeval.models.predictor import encode_prompt
     from flexeval.sampling import Sampler, SampleRequest
 
     name = args.question if problem is None else problem.id

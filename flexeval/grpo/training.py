@@ -30,9 +30,9 @@ from flexeval.grpo.policy import Trainable
 from flexeval.grpo.trainer import Trainer
 from flexeval.models.files import Checkpoint
 from flexeval.models.lineage import Lineage
-from flexeval.runs.config import require_same_model
 from flexeval.runs.environment import environment
 from flexeval.runs.files import locked, read_object, replace_file, to_json
+from flexeval.runs.identity import require_same_model
 from flexeval.tasks import Task
 
 

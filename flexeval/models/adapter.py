@@ -1,8 +1,8 @@
 """Any other checkpoint, computed by the code that it brings along or by transformers' masked language models.
 
-Runs foreign code, hence only after `trust_remote_code=True`. Takes what every such model offers: logits for a whole
-canvas. They stand in for the hidden states, and `logits` returns them. Predictions are taken to be unshifted. In half
-precision logits are as coarse as that code leaves them: in bfloat16 the likeliest tokens may tie, in float32 not.
+It runs code from the checkpoint, so it needs `trust_remote_code=True`. Such a model gives logits for a whole canvas;
+here they take the place of hidden states, and `logits` returns them. Predictions are assumed to be unshifted. In half
+precision logits are as coarse as the checkpoint's code leaves them: in bfloat16 the likeliest tokens may tie.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ import transformers
 from torch import Tensor
 
 from flexeval.errors import InputError, one_line
-from flexeval.models import selftest
-from flexeval.models.checkpoint_predictor import CheckpointPredictor
+from flexeval.models.checkpoint_predictor import CheckpointPredictor, self_test
 from flexeval.models.files import Checkpoint, read_source, weight_files
-from flexeval.models.special import find_special_ids
-from flexeval.models.text import TextCodec
+from flexeval.models.vocabulary import TextCodec, find_special_ids
 
 AUTO_CLASSES = ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel")
 MASK_TOKENS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "<[MASK]>", "[MASK]")
@@ -41,10 +39,10 @@ class AdapterPredictor(CheckpointPredictor):
         super().__init__(module, **common)
         self._named = frozenset(inspect.signature(module.forward).parameters)
         self.masks_padding = "attention_mask" in self._named
-        """Whether the module leaves out padding when told to; if not, rows of equal padding are run without it."""
+        """Whether the module can mask padding; if not, rows of equal padding are run together, without it."""
 
     def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
-        """The logits [B, L, V] of the whole canvas, whatever is asked, in the module's own type."""
+        """The logits [B, L, V] of the whole canvas, in the module's own type; `asked_BL` is ignored."""
         if attention_BL is None:
             return self._call(tokens_BL)
         if self.masks_padding:
@@ -67,7 +65,7 @@ class AdapterPredictor(CheckpointPredictor):
         output = self.module(input_ids=tokens_BL, **{name: told[name] for name in told if name in self._named})
         logits_BLV = getattr(output, "logits", None)
         if not isinstance(logits_BLV, Tensor) or logits_BLV.shape[:-1] != tokens_BL.shape:
-            raise InputError(f"the code of {self.name!r} returns no logits for a canvas; it is no mask predictor")
+            raise InputError(f"the code of {self.name!r} returns no logits for a canvas, so it is not a mask predictor")
         return logits_BLV
 
 
@@ -132,7 +130,7 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
         network={"config": checkpoint.config, "code": _code_checksums(checkpoint.folder)},
         source=source,
     )
-    findings = selftest.examine(predictor)
+    findings = self_test(predictor)
     if not findings.finite:
         raise InputError(
             f"{checkpoint.name!r} computes NaN or infinite numbers; restore its weights, or load it in float32"

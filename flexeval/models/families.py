@@ -1,7 +1,7 @@
 """config.json -> which of transformers' own layers compute the model, and what its weights are called there.
 
-One `Family` for each published layout. All of them are Llama-shaped trunks with bidirectional attention; none needs
-the code that its checkpoints bring along. Knows configurations and names only: no tensors, no torch.
+One `Family` for each published layout. All are Llama-like networks with bidirectional attention, and none needs code
+from its checkpoints. Knows configurations and names only: no tensors, no torch.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Family:
 LARGEST = 2**31 - 1
 """Of any size in a configuration."""
 MOST_LAYERS = 1024
-"""Building many more than any model has takes for ever, before the weights show that they are not there."""
+"""More than any model has; building far more takes for ever before it turns out that their weights are missing."""
 
 
 def family_of(config: Config) -> Family | None:

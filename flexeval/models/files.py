@@ -20,7 +20,7 @@ from flexeval.reading import parse_object, read_bytes
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 DATA_FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.txt", "*.model")
-"""What is fetched from the hub: never a pickle, and Python files only when the user trusts them."""
+"""What is fetched from the hub: never a pickle, and Python files only if the user trusts the checkpoint's code."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -29,7 +29,7 @@ class Source:
     """What a model was loaded from."""
 
     files: str | None
-    """Checksum of the folder's files that decide what is computed; None where it says nothing about the model."""
+    """Checksum of the files that decide what is computed; None where the model in memory is no longer theirs."""
     revision: str | None
     """Commit of a hub checkpoint."""
 
@@ -76,7 +76,7 @@ def find_checkpoint(spec: str, *, with_code: bool = False) -> Checkpoint:
 def canonical_name(spec: str) -> str:
     """One name for each model: a short name, a hub id that has none, or the absolute path of a folder.
 
-    What is neither registered nor there is left as it is; loading it says what is wrong.
+    A name that is neither registered nor a folder stays as it is; loading it says what is wrong.
     """
     name = spec.strip()
     if name in MODELS:
@@ -122,7 +122,7 @@ def local_source(spec: str) -> Source | None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises InputError when it is missing, unreadable or something else."""
     if not path.exists():
-        raise InputError(f"{str(path.parent)!r} is no checkpoint: it has no {path.name}")
+        raise InputError(f"{str(path.parent)!r} is not a checkpoint: it has no {path.name}")
     return parse_object(read_bytes(path, what=f"the checkpoint's {path.name}"), where=f"cannot read {str(path)!r}: it")
 
 
@@ -163,7 +163,7 @@ def _known(name: str) -> KnownModel | None:
 
 
 def check_name(spec: str) -> None:
-    """Raise InputError for a model that cannot be found; looks at this machine only, and into no file."""
+    """Raise InputError for a model that cannot be found. Looks at this machine only, and opens no file."""
     _place(spec.strip())
 
 
@@ -188,7 +188,7 @@ def _place(name: str) -> Path | str:
 
 
 def _folder_on_disk(name: str) -> Path | None:
-    """The folder that a name is the path of; None where there is none, or where no path can be called so."""
+    """The folder at a path; None where there is none, or where the name cannot be a path."""
     path = os.path.expanduser(name)
     return Path(path) if os.path.isdir(path) else None
 

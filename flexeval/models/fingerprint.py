@@ -1,7 +1,7 @@
-"""What makes a model that model, as short texts: names and folders may be reused, weights tell.
+"""The identity of a model, as short texts. Names and folders may be reused; weights are not.
 
-Weights, network and vocabulary are read from what is in memory, so that training and adapters change the fingerprint
-and a move or copy of the folder does not. The checksum of the files answers the same question without loading them.
+Weights, network and vocabulary are read from memory, so training and adapters change the fingerprint, and moving or
+copying the folder does not. The checksum of the files identifies a model without loading it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flexeval.models.files import Source
 _WHOLE_NUMBERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Bytes of an element -> the type that reads its bits."""
 _CHUNK = 1 << 24
-"""Elements at a time; each takes 8 bytes or more while it is mixed."""
+"""Elements at a time; mixing takes 8 bytes or more of memory for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Fingerprint:
 def weights_fingerprint(module: torch.nn.Module) -> str:
     """A hash of the name, type, shape and values of every weight.
 
-    It is computed where the weights are, in whole numbers, and so is equal on every device.
+    It is computed on the weights' own device, in whole numbers, so it is the same on every device.
     """
     digest = hashlib.sha256()
     for name, weight in sorted(module.state_dict().items()):
@@ -63,7 +63,7 @@ def weights_fingerprint(module: torch.nn.Module) -> str:
 
 
 def _mixed_bits(weight: Tensor) -> int:
-    """A 64-bit sum over all elements, each mixed with its place, so that values that trade places are seen."""
+    """A 64-bit sum over all elements, each mixed with its index, so that swapped values change the sum."""
     bits = weight.detach().contiguous().flatten().view(_WHOLE_NUMBERS[weight.element_size()])
     total = 0
     for start in range(0, len(bits), _CHUNK):

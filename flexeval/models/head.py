@@ -1,8 +1,8 @@
 """Hidden states -> logits in float32, whatever type the head's weights have.
 
-A product that is returned in bfloat16 has 8 significant bits: logits between 16 and 32 are 1/8 apart, so that likeliest
-tokens tie and probabilities are off by percents. Values in half precision are exact in float32, and so are products of
-two of them; here they are added up and returned in float32.
+A product in bfloat16 has 8 significant bits: logits between 16 and 32 are 1/8 apart, so the likeliest tokens tie and
+probabilities are off by percents. Values in half precision, and products of two of them, are exact in float32; here
+they are added up and returned in float32.
 
 Axis suffixes: `N` gathered rows, `D` hidden size, `V` vocabulary.
 """
@@ -20,7 +20,7 @@ _SLICE_BYTES = 64 << 20
 def float32_logits(head: nn.Module, hidden_ND: Tensor) -> Tensor:
     """Logits [N, V] of gathered rows, computed and returned in float32; gradients pass.
 
-    A head in float32 is called as it is, but never under autocast, which would compute it in half precision.
+    A head in float32 is called unchanged, but without autocast, which would compute it in half precision.
 
     Args:
         head: usually `nn.Linear`. Anything else, such as one with adapters, is called with its parameters in float32.

@@ -1,8 +1,8 @@
-"""Leaves out the last layer's MLP at positions that nobody reads.
+"""Skips the last layer's MLP at positions whose output is not read.
 
-After the last attention a position's output depends on that position alone, so what is not read need not be computed:
-with `ar` and four layers that is an eighth of all work. Done by hooks, which leave the module's code, its weights and
-their names as they are.
+After the last attention a position's output depends on that position alone, so other positions need not be computed.
+With `ar` and four layers that saves an eighth of all work. Hooks do it, so that the module's code and the names of its
+weights stay as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ASKED: ContextVar[Tensor | None] = ContextVar("asked", default=None)
 
 
 def watch(mlp: nn.Module) -> None:
-    """Make an MLP obey `only_at`. Once is enough."""
+    """Make an MLP obey `only_at`; calling it again changes nothing."""
     if _gather not in mlp._forward_pre_hooks.values():
         mlp.register_forward_pre_hook(_gather)
         mlp.register_forward_hook(_scatter)
@@ -28,7 +28,7 @@ def watch(mlp: nn.Module) -> None:
 def only_at(asked_BL: Tensor | None) -> Iterator[None]:
     """Within this block and thread, watched MLPs compute these positions of [B, L, D] and give 0 at the others.
 
-    None computes all. So does a forward that is differentiated, since gradient checkpointing would repeat it elsewhere.
+    None computes all positions. So does a forward with gradients: gradient checkpointing would repeat it outside.
     """
     token = _ASKED.set(None if torch.is_grad_enabled() else asked_BL)
     try:

@@ -1,6 +1,6 @@
-"""Where the weights of a checkpoint come from, when flexeval trained them: a small file beside them.
+"""How flexeval trained a checkpoint: a small file beside its weights.
 
-Checkpoints from elsewhere have none, and nothing is guessed from their names. Imports no torch.
+Other checkpoints have none, and nothing is guessed from their names. Imports no torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LINEAGE = "lineage.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """A training, and how far it was."""
+    """A training, and how far it had come."""
 
     base: str
     """The model before it: a short name, a hub id or the path of a folder."""

@@ -25,13 +25,13 @@ def load_model(
     """Load a mask predictor.
 
     LLaDA, Dream (with DiffuCoder and Dream-Coder) and dLLM's A2D checkpoints run on transformers' own layers, never on
-    the code that they bring along.
+    code from the checkpoint.
 
     Args:
         spec: the bundled model ("tiny"), a short name (`flexeval ls models`), a folder, or a hub id "org/name".
         device: "auto" takes CUDA where there is a GPU, else the CPU; or "cpu", "cuda", "cuda:1", ... Not MPS: it has no
             float64, in which tokens are drawn.
-        dtype: "auto" keeps the checkpoint's type on an accelerator and takes float32 on the CPU; or "float32",
+        dtype: "auto" keeps the checkpoint's type on a GPU and takes float32 on the CPU; or "float32",
             "bfloat16", "float16".
         trust_remote_code: run the checkpoint's own code, if it belongs to none of these families.
 
@@ -51,7 +51,7 @@ def load_model(
         return load_adapter(checkpoint, device=chosen_device, dtype=chosen_dtype)
     raise InputError(
         f"{checkpoint.name!r} is of type {checkpoint.config.get('model_type')!r}, for which flexeval has no layers "
-        f"(it has {', '.join(FAMILIES)}); trust_remote_code=True runs the code that it brings along"
+        f"(it has {', '.join(FAMILIES)}); trust_remote_code=True runs the code in the checkpoint"
     )
 
 

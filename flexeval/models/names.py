@@ -1,4 +1,4 @@
-"""Short names of published checkpoints. Knows hub ids, not what is in them; imports no torch."""
+"""Short names of published checkpoints, and their hub ids. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from flexeval.registry import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class KnownModel:
-    """Where a named checkpoint is, and how it wants to be asked."""
+    """Where a named checkpoint is, and how to prompt it."""
 
     repo: str | None
     """Hub id; None for the bundled checkpoint."""
     chat: bool = True
-    """Use the tokenizer's chat template. False for base models, which may bring a template they never saw."""
+    """Use the tokenizer's chat template. False for base models, whose template was not trained."""
 
 
 DTYPES = ("float32", "bfloat16", "float16")

@@ -1,8 +1,8 @@
 """A checkpoint of a known family, computed by transformers' own Llama, Qwen2 or Qwen3 layers.
 
-The layers are made bidirectional by one field of their configuration (`is_causal`), and the weights are renamed on
-the way in. In float32 the results are those of the checkpoints' own code, up to how kernels round. Knows no orders, no
-steps and no randomness.
+One field of the layers' configuration (`is_causal`) makes them bidirectional, and the weights are renamed when they are
+loaded. In float32 the results equal those of the checkpoints' own code, up to the rounding of kernels. Knows no orders,
+steps or randomness.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import transformers
 from torch import Tensor
 
 from flexeval.errors import InputError, one_line
-from flexeval.models import last_mlp, selftest
-from flexeval.models.checkpoint_predictor import CheckpointPredictor
+from flexeval.models import last_mlp
+from flexeval.models.checkpoint_predictor import CheckpointPredictor, self_test
 from flexeval.models.families import Blueprint, Family
 from flexeval.models.files import Checkpoint, read_source, weight_files
 from flexeval.models.head import float32_logits
 from flexeval.models.lineage import read_lineage
-from flexeval.models.special import find_special_ids
-from flexeval.models.text import TextCodec, load_tokenizer
+from flexeval.models.vocabulary import TextCodec, find_special_ids, load_tokenizer
 from flexeval.models.weights import check_tensors, fill, list_tensors, stored_dtype
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -129,7 +128,7 @@ def load_native(
         source=source,
         lineage=read_lineage(checkpoint.folder),
     )
-    findings = selftest.examine(predictor)
+    findings = self_test(predictor)
     if not findings.finite:
         # The weights themselves were looked at when they were read.
         narrow = str(dtype).removeprefix("torch.")

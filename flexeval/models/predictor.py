@@ -1,17 +1,18 @@
-"""The mask predictor: what the sampler needs of a model, and nothing more.
+"""The mask predictor: what the sampler needs of a model, and checks of the model, its prompts and its logits.
 
 Axis suffixes: `B` canvases, `L` canvas positions, `N` gathered rows, `D` hidden size, `V` vocabulary.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from flexeval.errors import PluginError, shortened
+from flexeval.errors import InputError, PluginError, shortened
 from flexeval.fields import LARGEST_WHOLE
 from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import Prompt
@@ -41,7 +42,7 @@ class MaskPredictor(Protocol):
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """The identity of the model as it is now; runs of another one are never continued with it."""
+        """The identity of the model as it is now. A run is continued only with the same one."""
         ...
 
     def encode(self, prompt: Prompt) -> list[int]:
@@ -70,6 +71,58 @@ class MaskPredictor(Protocol):
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Logits [N, V] of gathered rows, float32. The caller may overwrite them."""
         ...
+
+
+def encode_prompt(model: MaskPredictor, prompt: Prompt, gen_length: int, *, of: str) -> list[int]:
+    """The token ids of a prompt that the model can go on from.
+
+    Args:
+        model: its vocabulary and its `max_length` are the limits.
+        prompt: what it is given.
+        gen_length: generated positions.
+        of: the problem, for messages; a part of it where it is long.
+
+    Raises:
+        InputError: an empty prompt, or one that leaves no room for the answer.
+        PluginError: the model's answer is not a list of token ids in its vocabulary.
+    """
+    ids = model.encode(prompt)
+    try:
+        wrong = next((token for token in ids if not 0 <= operator.index(token) < model.vocab_size), None)
+    except TypeError:
+        raise PluginError(
+            f"model {model.name!r}: encode() must answer a list of token ids, not {shortened(repr(ids), 60)}"
+        ) from None
+    if wrong is not None:
+        raise PluginError(
+            f"model {model.name!r}: encode() gave token {wrong}, but the vocabulary has {model.vocab_size} tokens; "
+            "the tokenizer is another model's, or vocab_size is too small"
+        )
+    ids = list(map(int, ids))
+    check_fits(model, len(ids), gen_length, of=of)
+    return ids
+
+
+def check_fits(model: MaskPredictor, prompt_length: int, gen_length: int, *, of: str = "") -> None:
+    """Refuse a canvas that is longer than the model's context.
+
+    Args:
+        model: its `max_length` is the limit.
+        prompt_length: tokens of the encoded prompt.
+        gen_length: generated positions.
+        of: the problem, for messages; a part of it where it is long.
+
+    Raises:
+        InputError: prompt and generated positions together exceed the limit.
+    """
+    total, room = prompt_length + gen_length, model.max_length - prompt_length
+    if total > model.max_length:
+        prompt = f"the prompt of {shortened(of, 60)!r}" if of else "the prompt"
+        advice = f"use a gen_length of at most {room}" if room > 0 else "use a shorter prompt"
+        raise InputError(
+            f"{prompt} has {prompt_length} tokens; with {gen_length} generated positions that is {total}, more than "
+            f"the {model.max_length} of model {model.name!r}; {advice}"
+        )
 
 
 def check_predictor(model: object) -> None:

@@ -1,4 +1,4 @@
-"""safetensors files -> a module's parameters: every one of them, nothing else, in the right shape.
+"""safetensors files -> a module's parameters: all of them, no others, in the right shape.
 
 Reads one tensor at a time straight to its device, so that loading needs little memory beyond the model itself.
 Knows nothing of configurations and tokenizers.

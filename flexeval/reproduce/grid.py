@@ -16,7 +16,7 @@ from flexeval.errors import InputError, did_you_mean
 from flexeval.orders import ORDERS, get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.registry import Registry, convert, parse_spec
-from flexeval.runs.config import canonical_config, larger_extent
+from flexeval.runs.identity import canonical_config, larger_extent
 from flexeval.tasks import TASKS, get_task
 from flexeval.tasks.task import HasTemplate
 

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from flexeval.errors import InputError
 from flexeval.records import RunConfig
-from flexeval.runs.reuse import reusable_run
-from flexeval.runs.store import Run, default_folder_name
+from flexeval.runs.store import Run, default_folder_name, reusable_run
 from flexeval.tasks import Task
 
 if TYPE_CHECKING:
-    from flexeval.runs.runner import Progress
+    from flexeval.runs.storage import Progress
 
 
 class SampleRun(Protocol):

@@ -1,13 +1,13 @@
-"""Checksums that go with what is stored: a reader finds out for itself that bytes were changed, moved or lost.
+"""Checksums, stored with the data, by which a reader notices that bytes were changed, moved or lost.
 
-- A line ends with a checksum over itself and all lines before it, so that none can be changed, lost, repeated or
-  moved among the others unnoticed. Only the end of such a file can be missing: who reads it must know how many lines
-  it has, or take what is there.
-- An object ends with a checksum over itself.
+- A line ends with a checksum over itself and all lines before it. So no line can be changed, lost, repeated or moved
+  unnoticed, except that lines may be missing at the end: the reader must know how many there are, or take what is
+  there.
+- A JSON object ends with a checksum over itself.
 - The name of a file that is written once holds the checksum of its bytes.
 
-All of them also depend on a key, the run's own, so that files of another run do not pass. They find accidents, and do
-not stop people who mean it.
+Lines and names also depend on the run's key, so that files of another run are refused. Checksums find accidents; they
+do not stop somebody who changes a run on purpose.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
-from flexeval.runs.files import parse_object, read_file, replace_file, to_json
+from flexeval.runs.files import RESTORE, parse_object, read_file, to_json
 
 CHECKSUM = "crc"
 """The last field of a line or an object: CRC-32, eight hexadecimal digits."""
@@ -30,18 +30,16 @@ _LINE_END = b', "crc": "%08x"}'
 _OBJECT_END = b',\n  "crc": "%08x"\n}'
 _LINE_END_SIZE, _OBJECT_END_SIZE = len(_LINE_END % 0), len(_OBJECT_END % 0)
 _NAMED = re.compile(r"-([0-9a-f]{16})\.[a-z]+$")
-RESTORE = "restore the file, or use another folder"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lines:
-    """The lines of a file whose checksums are right."""
+class End:
+    """Where the checked lines of a file end; what is appended continues from here."""
 
-    rows: list[dict[str, Any]]
     checksum: int
-    """Of the last line, or what the first line continues."""
+    """Of the last line; of a file without lines, what its first line continues."""
     size: int
-    """Bytes that they take. What follows is what a kill left of a line, or lines that were not asked for."""
+    """Bytes of the lines. A kill may have left half a line or lines that do not count after them."""
 
 
 # ----- lines -----
@@ -62,8 +60,10 @@ def line_bytes(rows: Iterable[Mapping[str, Any]], checksum: int) -> tuple[bytes,
     return b"".join(parts), checksum
 
 
-def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -> Lines:
-    """The first lines of a file, each checked. A last line without its end counts where its checksum is right.
+def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -> tuple[list[dict[str, Any]], End]:
+    """The first lines of a file, each checked, and where they end.
+
+    A last line that lost its line break counts where its checksum is right.
 
     Args:
         path: written by `line_bytes`.
@@ -86,7 +86,7 @@ def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -
         bodies.append(body)
         size += len(line) + 1
 
-    # Without its end, or with another character in place of it, a last line is still whole if its checksum says so.
+    # A last line without its line break, or with another character in its place, is whole if its checksum is right.
     for line in (rest, rest[:-1]) if count is None or len(bodies) < count else ():
         body = line[:-_LINE_END_SIZE]
         if line and line[-_LINE_END_SIZE:] == _LINE_END % zlib.crc32(body, checksum):
@@ -97,17 +97,7 @@ def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -
     if count is not None and len(bodies) < count:
         raise InputError(f"{path}: {len(bodies)} lines are left of {count}; {RESTORE}")
     rows: list[dict[str, Any]] = json.loads(b"[" + b",".join(body + b"}" for body in bodies) + b"]")
-    return Lines(rows=rows, checksum=checksum, size=size)
-
-
-def keep_checked_lines(path: Path, lines: Lines) -> None:
-    """Remove what follows some lines, and end the last one, so that more can be appended."""
-    data = read_file(path)
-    whole = data[: lines.size]
-    if whole and not whole.endswith(b"\n"):
-        whole += b"\n"
-    if whole != data:
-        replace_file(path, whole)
+    return rows, End(checksum=checksum, size=size)
 
 
 # ----- objects -----
@@ -120,7 +110,7 @@ def object_bytes(values: Mapping[str, Any]) -> bytes:
 
 
 def read_checked_object(path: Path) -> dict[str, Any]:
-    """An object, checked if it has a checksum; the checksum stays in it, for who asks for one.
+    """An object, checked if it has a checksum, which stays in it so that a caller can require one.
 
     Raises:
         InputError: no JSON object, or not as it was written.
@@ -137,12 +127,12 @@ def read_checked_object(path: Path) -> dict[str, Any]:
 
 
 def named_by_content(stem: str, suffix: str, data: bytes, *, key: str) -> str:
-    """The name of a file that is to hold these bytes."""
+    """The name for a file that will hold these bytes."""
     return f"{stem}-{_digest(data, key)}{suffix}"
 
 
 def read_named_file(path: Path, *, key: str) -> bytes:
-    """What a file holds. Raises InputError where its name says otherwise, or it cannot be read."""
+    """The bytes of a file. Raises InputError where it cannot be read, or its name holds another checksum."""
     data = read_file(path)
     named = _NAMED.search(path.name)
     if named is None or named[1] != _digest(data, key):

@@ -1,8 +1,8 @@
-"""Completions that another program stored: read them, find the problem of each, grade them, write the verdicts.
+"""Completions from another program: read them, find the problem of each, grade them, write the verdicts.
 
-A file holds one JSON object a line, with the completion (`completion`, else `generation`) and what it answers: the
-`question`, or the `problem_id` of the task's problem. A question that the task does not have needs a `target` of
-its own. Other fields are ignored. It knows no run folders and no models.
+A file holds one JSON object a line: the completion (`completion`, or else `generation`) and what it answers, as
+`question` or as `problem_id` of the task. A question that is not in the task needs its own `target`. Other fields are
+ignored. Knows no run folders and no models.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Completion:
     """One line of the file."""
 
     problem: Problem
-    """The task's; for a question that the task does not have, made of the line's question and target."""
+    """The task's; for a question that is not in the task, made of the line's question and target."""
     text: str
     """What the model wrote, up to the first end token that was stored as text."""
 
@@ -51,8 +51,8 @@ def read_completions(path: Path, task: Task) -> list[Completion]:
         task: with its data.
 
     Raises:
-        InputError: a file or line that cannot be read, a line without a field that it needs or of which the problem
-            cannot be told (each with the line's number), or a task whose data cannot be read.
+        InputError: a file or line that cannot be read, a line that lacks a field, a line whose problem is unknown or
+            ambiguous (each with the line's number), or a task whose data cannot be read.
     """
     _, rows = read_json_lines(path, title="completions")
     find = _ProblemFinder(task)
@@ -66,10 +66,10 @@ def grade_completions(completions: Sequence[Completion], task: Task) -> list[Gra
 
 
 def grade_as_published(completions: Sequence[Completion], task: Task) -> list[Grade]:
-    """The verdicts by the rules under which numbers were published, in the order of the completions.
+    """The verdicts by the rules behind published numbers, in the order of the completions.
 
     Raises:
-        InputError: a task of which no such rules are known.
+        InputError: a task without such rules.
     """
     if not isinstance(task, HasPublishedGrader):
         raise InputError(f"no published numbers of task {task.name!r} are known; leave out --grader paper")
@@ -148,7 +148,7 @@ class _ProblemFinder:
         raise InputError(f"{row.place} has no field 'question' (or 'problem_id'), which says what was answered")
 
     def _own_problem(self, row: Row, question: str) -> Problem:
-        """A question that the task does not have, with the line's target."""
+        """A question that is not in the task, with the line's target."""
         not_ours = f"{row.place}: the question is none of task {self._task.name!r}"
         if not (isinstance(self._task, GradesAnyTarget) and self._task.target_suffices):
             raise InputError(f"{not_ours}, which grades by more than a target; give a question or 'problem_id' of it")
@@ -185,5 +185,5 @@ def _text(row: Row, field: str) -> str | None:
 
 
 def _spaced(question: str) -> str:
-    """The question with every stretch of blanks as one: programs differ in how they keep them."""
+    """The question with every run of blanks as one space: programs differ in how they keep blanks."""
     return " ".join(question.split())

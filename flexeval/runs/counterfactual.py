@@ -1,8 +1,8 @@
 """The AR counterfactual of a finished run: the entropy of each text token had the text been written left to right.
 
 For the token at position i: the entropy, in nats of the untempered softmax, at i on a canvas that holds the prompt,
-the tokens before i, and masks from i on. The same token is so measured twice, when its order committed it and under
-AR. For a run in AR order with one token a step both are the same number.
+the tokens before i, and masks from i on. So each token is measured twice: when its order committed it, and as AR
+would have met it. For a run in AR order with one token a step the two are equal.
 
 Samples of a problem share prefixes; each distinct prefix is evaluated once. A text position that was never committed
 (only possible with `logits_mask_inf=False`) is a mask in the prefixes after it, as it was in the run.
@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,14 +22,13 @@ from numpy.typing import NDArray
 
 from flexeval.errors import InputError
 from flexeval.models.predictor import MaskPredictor
-from flexeval.runs.config import require_same_model, run_prompt
-from flexeval.runs.counterfactual_table import KEYS, pairs_of, pairs_with_text, read_rows, write_rows
-from flexeval.runs.layout import stored_problem
-from flexeval.runs.reader import Run, read_run
-from flexeval.runs.tokens import Pair
-from flexeval.runs.writer import reopen_run
+from flexeval.runs.counterfactual_table import KEYS, read_rows, samples_of, samples_with_text, write_rows
+from flexeval.runs.identity import require_same_dtype, require_same_model, require_same_task, run_prompt
+from flexeval.runs.layout import SampleKey, stored_problem
+from flexeval.runs.run import Run
+from flexeval.runs.writer import lock_run, require_checksums
 from flexeval.sampling.forward import Forward, limits_of
-from flexeval.tasks import Task, task_spec
+from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
 
 WRITE_SECONDS = 60.0
@@ -38,20 +36,20 @@ WRITE_SECONDS = 60.0
 
 
 def add_counterfactual(
-    folder: Path,
+    run: Run,
     *,
     predictor: MaskPredictor,
     task: Task,
     batch_size: int | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> Run:
-    """Compute what a run folder lacks of its counterfactual and store it; `tokens_with_counterfactual` reads it.
+) -> None:
+    """Compute what a run lacks of its counterfactual and store it in its folder; `tokens_with_counterfactual` reads it.
 
     Whatever ends it, calling it again continues.
 
     Args:
-        folder: a run folder, finished or not.
+        run: whole, finished or not.
         predictor: the model of the run.
         task: the task of the run, with its data and its wording.
         batch_size: canvases per forward; None chooses for the device.
@@ -59,20 +57,19 @@ def add_counterfactual(
         progress: called with the samples done and the samples in all, at the start and after every problem.
 
     Raises:
-        InputError: not a run folder or one in use; another model, another task, other prompts or another dtype than the
-            run's.
+        InputError: a folder in use; another model, another task, other prompts or another dtype than the run's.
         OSError: the folder cannot be written.
     """
-    with reopen_run(folder):
-        run = read_run(folder)
+    require_checksums(run.key, folder=run.folder)
+    with lock_run(run.folder):
         prompts = _prompts(run, predictor, task)
         stored = read_rows(run)
-        wanted = pairs_with_text(run)
-        missing = set(wanted) - pairs_of(stored)
+        wanted = samples_with_text(run)
+        missing = set(wanted) - samples_of(stored)
         report = progress or (lambda _done, _all: None)
         report(len(wanted) - len(missing), len(wanted))
         if not missing:
-            return run
+            return
 
         forward_batch = batch_size or limits_of(predictor).canvases
         forward = Forward(predictor, run.config.sampling, batch_size=forward_batch, workers=workers)
@@ -95,7 +92,6 @@ def add_counterfactual(
         finally:
             if len(parts) > 1:
                 write_rows(run, pd.concat(parts))
-    return run
 
 
 def ar_entropies(
@@ -167,7 +163,7 @@ class _Text:
     """Up to the end of the text; the mask token where nothing was committed."""
 
 
-def _texts(run: Run, missing: set[Pair], mask_id: int) -> Iterator[tuple[str, list[_Text]]]:
+def _texts(run: Run, missing: set[SampleKey], mask_id: int) -> Iterator[tuple[str, list[_Text]]]:
     """The texts of some samples, problem by problem."""
     tokens = run.tokens([*KEYS, "token_id", "in_text"])
     tokens = tokens[tokens["in_text"]].reset_index(drop=True)
@@ -200,12 +196,8 @@ def _rows(problem_id: str, text: _Text, entropy_G: NDArray[np.float32]) -> pd.Da
 def _prompts(run: Run, predictor: MaskPredictor, task: Task) -> dict[str, list[int]]:
     """The prompt of each problem, if model, task and wording are the run's."""
     require_same_model(run.record, predictor.fingerprint.as_dict(), folder=f"run folder {run.folder}")
-    dtype = str(predictor.dtype).removeprefix("torch.")
-    made_with = run.record["environment"]["dtype"]
-    if dtype != made_with:
-        raise InputError(f"run folder {run.folder} was made with dtype {made_with}, not {dtype}; use dtype {made_with}")
-    if task_spec(task) != run.config.task:
-        raise InputError(f"run folder {run.folder} is of task {run.config.task!r}, not {task_spec(task)!r}")
+    require_same_dtype(run.record, str(predictor.dtype).removeprefix("torch."), folder=run.folder)
+    require_same_task(run.config, task, folder=run.folder)
     hashes = dict(zip(run.problems["problem_id"], run.problems["prompt_hash"], strict=True))
     prompts = {}
     for problem in problems_of(task):

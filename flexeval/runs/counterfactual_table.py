@@ -1,7 +1,7 @@
 """The AR counterfactual of a run on disk: one number a text token, in one Parquet file beside the run's own files.
 
-The file's name holds a number, which grows each time it is replaced, and the checksum of its bytes. What the number
-of a token is, and how it is computed, stands in `flexeval.runs.counterfactual`. Imports no torch.
+The file's name holds a number, which grows each time it is replaced, and the checksum of its bytes.
+`flexeval.runs.counterfactual` says what the number of a token is, and computes it. Imports no torch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import pyarrow as pa
 from flexeval.errors import InputError
 from flexeval.runs.checksums import named_by_content
 from flexeval.runs.files import replace_file
-from flexeval.runs.reader import Run
-from flexeval.runs.tokens import WORD, Pair, read_table, table_bytes
+from flexeval.runs.layout import SampleKey
+from flexeval.runs.run import Run
+from flexeval.runs.run_set import PooledRun
+from flexeval.runs.tokens import WORD, read_table, table_bytes
 
 COUNTERFACTUAL = "counterfactual"
 KEYS: list[str] = ["problem_id", "sample_index", "position"]
@@ -33,7 +35,7 @@ SCHEMA = pa.schema(
 
 def has_counterfactual(run: Run) -> bool:
     """Whether the counterfactual of every sample of the run is stored."""
-    return pairs_of(read_rows(run)).issuperset(pairs_with_text(run))
+    return samples_of(read_rows(run)).issuperset(samples_with_text(run))
 
 
 def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -50,7 +52,7 @@ def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -
         InputError: the counterfactual is not stored, or not for all samples of the run.
     """
     rows = read_rows(run)
-    missing = set(pairs_with_text(run)) - pairs_of(rows)
+    missing = set(samples_with_text(run)) - samples_of(rows)
     if missing:
         raise InputError(
             f"run folder {run.folder} lacks the AR counterfactual of {len(missing)} samples; "
@@ -66,7 +68,22 @@ def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -
 
 
 def read_rows(run: Run) -> pd.DataFrame:
-    """The rows that are stored, none where there is no file. Raises InputError for a file that is no such table."""
+    """The stored rows of a run, none where there is no file; of a pooled run those of all its parts.
+
+    Raises:
+        InputError: a file that is no such table.
+    """
+    if not isinstance(run, PooledRun):
+        return _read(run)
+    frames = []
+    for first, part in run.numbered_parts():
+        rows = _read(part)
+        rows = rows[rows["sample_index"] < part.config.num_samples]
+        frames.append(rows.assign(sample_index=(rows["sample_index"] + first).astype("int32")))
+    return pd.concat(frames, ignore_index=True).astype({"problem_id": "category"})
+
+
+def _read(run: Run) -> pd.DataFrame:
     # A kill while it is replaced may leave the file before, too.
     *_, path = [None, *_files(run)]
     try:
@@ -96,13 +113,13 @@ def _files(run: Run) -> list[Path]:
     return sorted(run.folder.glob(f"{COUNTERFACTUAL}-*.parquet" if run.key else f"{COUNTERFACTUAL}.parquet"))
 
 
-def pairs_with_text(run: Run) -> list[Pair]:
-    """The samples that have a counterfactual: those with a text, in the order of the run."""
+def samples_with_text(run: Run) -> list[SampleKey]:
+    """The samples that can have a counterfactual: those with a text, in the order of the run."""
     listed = run.samples.loc[run.samples["length"] > 0, ["problem_id", "sample_index"]]
     return list(listed.itertuples(index=False, name=None))
 
 
-def pairs_of(rows: pd.DataFrame) -> set[Pair]:
+def samples_of(rows: pd.DataFrame) -> set[SampleKey]:
     """The samples that some rows are of."""
     keys = rows[["problem_id", "sample_index"]].drop_duplicates()
     return set(keys.astype({"problem_id": object}).itertuples(index=False, name=None))

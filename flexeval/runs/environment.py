@@ -1,7 +1,7 @@
 """What samples were drawn with: package versions, Python, the revision of a flexeval checkout, and the machine.
 
-Reads package metadata instead of importing packages, so that a run folder can be handled without torch; torch is asked
-about the machine where it is loaded.
+Reads package metadata instead of importing packages, so that run folders can be handled without torch. Only if torch
+is loaded already, it is asked about the machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import flexeval
 
 PACKAGES = ("torch", "transformers", "numpy")
 MOVES_NUMBERS = ("gpu", "cuda", "driver", "attention", "torch", "transformers", "dtype")
-"""What kernels depend on everywhere; on a CPU also "cpu", in half precision also "batch_size"."""
+"""What results depend on everywhere; on a CPU also on "cpu", in half precision also on "batch_size"."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 Environment = dict[str, str | int | None]
@@ -29,7 +29,7 @@ Environment = dict[str, str | int | None]
 def environment(
     *, device: str, dtype: str, attention: str | None = None, batch_size: int | None = None, workers: int | None = None
 ) -> Environment:
-    """The record; None stands for what is not there or not known.
+    """The record; None stands for what the machine lacks or does not tell.
 
     Args:
         device: where the model runs, as torch writes it ("cuda:0").
@@ -53,7 +53,7 @@ def environment(
 
 
 def distinct(environments: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Each different one once, in the order in which they first come."""
+    """The distinct ones, in the order in which they first appear."""
     found: list[Mapping[str, Any]] = []
     for one in environments:
         if one not in found:
@@ -62,7 +62,7 @@ def distinct(environments: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any
 
 
 def machine_differences(environments: Sequence[Mapping[str, Any]]) -> str | None:
-    """One line on what differs among some environments and can move numbers; None where nothing that is known does."""
+    """One line on the differences that can change numbers; None where there are none, as far as is known."""
     differing = []
     for name in (*MOVES_NUMBERS, "cpu", "batch_size"):
         values = [one[name] for one in environments if one.get(name) is not None and _matters(name, one)]
@@ -80,7 +80,7 @@ def _matters(name: str, environment: Mapping[str, Any]) -> bool:
 
 
 def _machine(device: str) -> Environment:
-    """The processor, and the GPU where the model runs on one; as much of it as a loaded torch knows."""
+    """The processor, and the GPU if the model runs on one, as far as torch is loaded and tells."""
     torch: Any = sys.modules.get("torch")
     capability = f" {torch.backends.cpu.get_cpu_capability()}" if torch else ""
     on_gpu = bool(torch) and device.startswith("cuda") and torch.cuda.is_available()

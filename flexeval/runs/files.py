@@ -1,7 +1,7 @@
 """Writing files so that a kill at any moment leaves each of them whole or absent, and reading them back.
 
-A file is replaced in one step, or grows by whole lines; what cannot be written is undone and raised. What cannot be
-read is an `InputError`. It does not know what a run is.
+A file is replaced in one step or grows by whole lines. A write that fails is undone and raised; a file that cannot be
+read is an `InputError`. Knows nothing of runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from flexeval.errors import InputError, one_line
 
 TEMPORARY_SUFFIX = ".tmp"
+RESTORE = "restore the file, or use another folder"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -35,11 +36,11 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
-    """Give a folder that was written under another name its own. Raises OSError.
+    """Move a folder that was written under a temporary name to its own. Raises OSError.
 
     Args:
-        partial: whole; its files need not be on the disk itself yet.
-        folder: in the same place; must not exist.
+        partial: complete, though its files may not be on the disk itself yet.
+        folder: beside it; must not exist.
     """
     for path in partial.rglob("*"):
         _sync(path)
@@ -54,7 +55,7 @@ def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def append_bytes(path: Path, data: bytes) -> int:
-    """Append; the size that the file had before. Raises OSError, the file back at that size."""
+    """Append, and return the size before. Raises OSError, the file back at that size."""
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as descriptor:
         size = os.fstat(descriptor).st_size
         try:
@@ -65,8 +66,18 @@ def append_bytes(path: Path, data: bytes) -> int:
     return size
 
 
+def cut_lines(path: Path, size: int) -> None:
+    """Remove what follows the first bytes of a file of lines, and end the last line, so that more can be appended."""
+    with _opened(path, os.O_RDWR | os.O_APPEND) as descriptor:
+        if os.fstat(descriptor).st_size > size:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            _write(descriptor, b"\n")
+
+
 def read_file(path: Path) -> bytes:
-    """What a file holds. Raises InputError for one that is missing, a folder, or cannot be read for another reason."""
+    """The bytes of a file. Raises InputError where it is missing or cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -78,7 +89,7 @@ def read_file(path: Path) -> bytes:
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number (from 1) and object of each line; none where there is no file.
 
-    A last line without its end counts if it is a whole object (no beginning of one is), else a kill has left it.
+    A last line without its line break counts if it is a whole object; if not, a kill has left it.
 
     Raises:
         InputError: a line that is not a JSON object, with its number.
@@ -104,18 +115,18 @@ def drop_temporaries(folder: Path) -> None:
 
 
 def to_json(value: Mapping[str, Any], *, indent: int | None = None, ascii_only: bool = False) -> str:
-    """Standard JSON: NaN is an error rather than a word that other readers refuse, half a surrogate pair is escaped."""
+    """Standard JSON: NaN raises ValueError, since other readers refuse it; half a surrogate pair is escaped."""
     text = json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
     return text if text.isascii() else _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, busy: str) -> Iterator[None]:
-    """Hold an exclusive lock, which ends with the process however it ends.
+    """Hold an exclusive lock. It ends with the process, even if that is killed.
 
     Args:
         path: the lock file; it stays behind.
-        busy: what holds the lock when another process does, for the message.
+        busy: what the lock is for, in the message when another process holds it.
 
     Raises:
         InputError: another process holds it, or it is no file.
@@ -152,7 +163,7 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    """All of the data, on the disk itself: the order of writes must survive a power cut, too."""
+    """Write all of the data through to the disk: the order of writes must survive a power cut, too."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
@@ -165,7 +176,7 @@ def _sync(path: Path) -> None:
 
 
 def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
-    """A JSON object, which names nothing twice and holds finite numbers only.
+    """A JSON object with distinct names and finite numbers only.
 
     Args:
         data: in UTF-8.
@@ -177,9 +188,9 @@ def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
     try:
         value = json.loads(data, object_pairs_hook=_named_once, parse_constant=_no_number)
     except RecursionError:
-        raise InputError(f"{where}: nested too deeply; restore the file, or use another folder") from None
+        raise InputError(f"{where}: nested too deeply; {RESTORE}") from None
     except ValueError as error:
-        raise InputError(f"{where}: not JSON ({one_line(error)}); restore the file, or use another folder") from None
+        raise InputError(f"{where}: not JSON ({one_line(error)}); {RESTORE}") from None
     if not isinstance(value, dict):
         raise InputError(f"{where}: not a JSON object but {type(value).__name__}; restore the file")
     return value

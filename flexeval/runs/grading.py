@@ -1,14 +1,22 @@
-"""Verdicts on a stream of texts, by several threads. It does not know where the texts come from."""
+"""Verdicts by several threads: on a stream of texts, and again on the texts of a run. Needs no model."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
+from flexeval.errors import InputError
 from flexeval.grading.processors import processors
 from flexeval.records import Grade
+from flexeval.runs.identity import require_same_task
+from flexeval.runs.layout import data_hash
+from flexeval.runs.run import Run, run_of
+from flexeval.runs.writer import reopen_run
+from flexeval.tasks import Task
+from flexeval.tasks.task import grade_of, problems_of
 
 T = TypeVar("T")
 
@@ -50,3 +58,38 @@ def graded(items: Iterable[T], grade: Callable[[T], Grade], *, threads: int | No
             raise end
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def regrade(folder: Path, task: Task) -> tuple[Run, Run]:
+    """Grade every text of a run again and write the verdicts, all in one step.
+
+    Args:
+        folder: a run folder, finished or not.
+        task: the task that the run was made with.
+
+    Returns:
+        The run before and after.
+
+    Raises:
+        InputError: not a run folder, a folder in use, another task, or other problems than the run's.
+        OSError: the verdicts could not be written; the old ones stay.
+    """
+    with reopen_run(folder) as writer:
+        contents = writer.contents
+        require_same_task(contents.header.config, task, folder=folder)
+        problems = {problem.id: problem for problem in problems_of(task)}
+        for stored in contents.problems:
+            problem = problems.get(stored.id)
+            if problem is None or data_hash(problem) != stored.data_hash:
+                raise InputError(
+                    f"run folder {folder} was made from other data: problem {stored.id!r} is not in task "
+                    f"{contents.header.config.task!r} as it was; grade it with the data that it was made from"
+                )
+
+        before = run_of(folder, contents)
+        verdicts = graded(
+            list(contents.samples.values()), lambda row: grade_of(task, problems[row["problem_id"]], row["text"])
+        )
+        writer.replace_grades([grade for _, grade in verdicts])
+        writer.finish()
+        return before, run_of(folder, contents)

@@ -1,4 +1,11 @@
-"""Run folder -> frames. Reads a run at any time, also while another process writes it; changes nothing."""
+"""Everything that a run folder says, but for the token rows: each file is checked by itself and against the others.
+
+sampling.jsonl is the journal: what its lines name is stored, and nothing else is. Samples beyond its count, token
+files that it does not name and problems beyond the count of config.json are what a kill left, and do not count.
+summary.json is the seal of a complete run: it is written last and repeats counts and checksums, which must be right.
+
+Reads a folder at any time, also while another process writes it, and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,143 +16,237 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
-from flexeval.records import RunConfig, SamplingEffort
-from flexeval.runs.config import canonical_config, require_same_run
-from flexeval.runs.contents import read_contents
-from flexeval.runs.environment import distinct
-from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, StoredProblem, total_effort
-from flexeval.runs.tokens import Pair, read_tokens
+from flexeval.records import RunConfig
+from flexeval.runs.checksums import CHECKSUM, End, first_checksum, read_checked_lines, read_checked_object
+from flexeval.runs.files import RESTORE, read_lines
+from flexeval.runs.identity import config_from_dict
+from flexeval.runs.layout import (
+    CONFIG,
+    FORMAT,
+    JOURNAL,
+    PROBLEMS,
+    SAMPLES,
+    SUMMARY,
+    TOKENS,
+    UNCHECKED_FORMAT,
+    ConfigFile,
+    EffortLine,
+    Flush,
+    Header,
+    SampleKey,
+    StoredProblem,
+    check,
+    check_samples,
+    checked_rows,
+    total_effort,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Run:
-    """What a run folder held when it was read."""
+class Contents:
+    """What a run folder holds. Its writer adds to it what it adds to the folder."""
 
-    folder: Path
-    config: RunConfig
-    """Canonical; `num_samples` and `limit` are those of this view of the folder."""
-    record: Mapping[str, Any]
-    """What else config.json says: model (its fingerprint), environment, task_source, isolation, prompt_template,
-    first_prompt, lineage."""
-    problems: pd.DataFrame
-    """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash."""
-    samples: pd.DataFrame
-    """One row a finished sample, sorted by problem and sample: problem_id, sample_index, text, extracted, rule,
-    correct, error, nfe, length. `length` counts the tokens of the text; a text that is missing is None."""
-    effort: SamplingEffort
-    """Totals of the whole folder; a view of part of it has the same."""
-    environments: Sequence[Mapping[str, Any]] = ()
-    """What its samples were drawn with, each different one once, oldest first; of the whole folder, too."""
-    shards: Sequence[Path] = ()
-    """The files of the token rows."""
-    key: str = ""
-    """Of the folder's checksums; empty where there are none (format 1)."""
-    mark: str = ""
-    """What tells the model from others of the same name, if there are any."""
+    header: Header
+    problems: Sequence[StoredProblem]
+    """In the task's order."""
+    samples: dict[SampleKey, dict[str, Any]]
+    """Lines of samples.jsonl, in the order in which they were written."""
+    journal: list[Flush]
+    """Oldest first."""
+    ends: dict[str, End]
+    """Of problems.jsonl, samples.jsonl and sampling.jsonl, by name."""
 
-    @property
-    def lineage(self) -> Lineage | None:
-        """How flexeval trained the model; None when it did not. Raises InputError for a record that is none."""
-        values = self.record.get("lineage")
-        return Lineage.from_dict(values, where=str(self.folder / CONFIG)) if values else None
-
-    @property
-    def model(self) -> str:
-        """What tables and figures call the model: its lineage's label, or else how it was asked for; then its mark."""
-        return (self.lineage.label if self.lineage else self.config.model) + self.mark
-
-    @property
-    def fingerprint(self) -> Mapping[str, Any]:
-        """Checksums of the model; empty in format 1. See `flexeval.models.fingerprint`."""
-        found: Mapping[str, Any] = self.record.get("model", {})
-        return found
-
-    @property
-    def complete(self) -> bool:
-        """Every sample that the configuration asks for is there."""
-        return len(self.samples) == len(self.problems) * self.config.num_samples
-
-    def counts(self) -> pd.DataFrame:
-        """One row a problem, in the task's order: problem_id, n samples, c correct ones (either may be 0)."""
-        by_problem = self.samples.groupby("problem_id")["correct"].agg(n="size", c="sum")
-        counts = by_problem.reindex(self.problems["problem_id"], fill_value=0).astype("int64")
-        return counts.rename_axis("problem_id").reset_index()
-
-    def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row a committed position, sorted by problem, sample and position; read from disk at each call.
-
-        Args:
-            columns: which of the columns of `flexeval.runs.tokens.SCHEMA`; None for all.
-
-        Raises:
-            InputError: an unknown column, or rows that are not as they were written.
-        """
-        problem_ids = list(self.problems["problem_id"])
-        sampling, where = self.config.sampling, self.folder / TOKENS
-        return read_tokens(
-            self.shards, self.samples, problem_ids, columns, sampling=sampling, key=self.key, where=where
-        )
-
-    def part(self, *, num_samples: int, limit: int | None) -> Run:
-        """The view that a smaller run would have given: the first samples of the first problems."""
-        problems = self.problems.iloc[:limit]
-        wanted = self.samples["problem_id"].isin(problems["problem_id"]) & (self.samples["sample_index"] < num_samples)
-        return dataclasses.replace(
-            self,
-            config=dataclasses.replace(self.config, num_samples=num_samples, limit=limit),
-            problems=problems,
-            samples=self.samples[wanted].reset_index(drop=True),
-        )
+    def shards(self, folder: Path) -> list[Path]:
+        """The files of the token rows, oldest first."""
+        if self.header.format == UNCHECKED_FORMAT:
+            return sorted((folder / TOKENS).glob("part-*.parquet"))
+        return [folder / TOKENS / flush.shard for flush in self.journal]
 
 
-def read_run(folder: Path) -> Run:
-    """Read a run folder, finished or not.
+def read_contents(folder: Path) -> Contents:
+    """Read and check a run folder, finished or not, also while another process writes it.
 
     Raises:
         InputError: not a run folder, or one that is damaged: the file, and the line.
     """
-    contents = read_contents(folder)
-    return Run(
-        folder=folder,
-        config=contents.header.config,
-        record=contents.header.record,
-        problems=_problem_frame(contents.problems),
-        samples=_sample_frame(contents.samples, contents.problems),
-        effort=total_effort(contents.stretches),
-        environments=distinct([stretch.environment for stretch in contents.stretches]),
-        shards=contents.shards(folder),
-        key=contents.header.key,
+    while True:
+        before = _config_and_summary(folder)
+        try:
+            contents = _read(folder)
+        except InputError:
+            # What changes several files, growing and grading, changes one of these two, too.
+            if _config_and_summary(folder) == before:
+                raise
+        else:
+            if _config_and_summary(folder) == before:
+                return contents
+
+
+def read_header(folder: Path) -> Header:
+    """The configuration, and what else config.json records.
+
+    Raises:
+        InputError: the folder holds no run, a damaged one, or one of a later format.
+    """
+    path = folder / CONFIG
+    if not os.path.exists(path):
+        raise InputError(f"no run in {folder}: it has no {CONFIG}; give a folder that `flexeval passk` wrote")
+    return header_of(read_checked_object(path), where=str(path))
+
+
+def header_of(values: Mapping[str, Any], *, where: str) -> Header:
+    """The values of a config.json, checked. Raises InputError, which calls the file `where`."""
+    number = values.get("format")
+    if number not in (FORMAT, UNCHECKED_FORMAT) or isinstance(number, bool):
+        raise InputError(
+            f"{where}: format {number!r}, but this flexeval reads formats {UNCHECKED_FORMAT} and {FORMAT}; "
+            f"use the version that made it, or give a folder that `flexeval passk` wrote"
+        )
+    check(ConfigFile, values, where=where)
+    has_checks = {name: name in values for name in ("id", "problems", CHECKSUM)}
+    for name, present in has_checks.items():
+        if present != (number == FORMAT):
+            raise InputError(
+                f"{where}: format {number}, but field {name!r} {'is there' if present else 'is missing'}; {RESTORE}"
+            )
+    if values.get("lineage"):
+        Lineage.from_dict(values["lineage"], where=where)
+    return Header(
+        format=number,
+        config=config_from_dict(values.get("config", {}), where=where),
+        record={key: value for key, value in values.items() if key not in ("format", "config", *has_checks)},
+        key=values.get("id", ""),
+        problems=values.get("problems"),
     )
 
 
-def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
-    """The part of a folder that a configuration asks for, when nothing of it is missing; None when sampling is needed.
-
-    Raises:
-        InputError: the folder holds a run of another configuration, or cannot be read.
-    """
-    if not os.path.lexists(folder / CONFIG):
-        return None
-    config = canonical_config(config)
-    run = read_run(folder)
-    require_same_run(run.config, config, folder=folder)
-    holds_all_problems = run.config.limit is None or (config.limit is not None and config.limit <= run.config.limit)
-    part = run.part(num_samples=config.num_samples, limit=config.limit)
-    return part if holds_all_problems and part.complete else None
+def read_journal(folder: Path, header: Header) -> tuple[list[Flush], End]:
+    """The lines of sampling.jsonl, oldest first. Raises InputError for a malformed one, with its number."""
+    path = folder / JOURNAL
+    rows, end = _lines(path, header, count=None)
+    if header.format == FORMAT:
+        return checked_rows(Flush, rows, where=str(path)), end
+    efforts = checked_rows(EffortLine, rows, where=str(path))
+    drawn_with = header.record["environment"]
+    return [Flush(**dataclasses.asdict(effort), shard="", environment=drawn_with) for effort in efforts], end
 
 
-def _problem_frame(problems: Sequence[StoredProblem]) -> pd.DataFrame:
-    columns = [field.name for field in dataclasses.fields(StoredProblem)]
-    frame = pd.DataFrame([dataclasses.asdict(problem) for problem in problems], columns=columns)
-    return frame.rename(columns={"id": "problem_id"})
+def summary_of(contents: Contents) -> dict[str, Any]:
+    """What summary.json says of a complete run."""
+    rows, effort = contents.samples.values(), total_effort(contents.journal)
+    summary = {
+        "problems": len(contents.problems),
+        "samples": len(rows),
+        "correct": sum(row["correct"] for row in rows),
+        "errors": sum(row["error"] is not None for row in rows),
+        "mean_nfe": sum(row["nfe"] for row in rows) / max(len(rows), 1),
+        "sampling": {**dataclasses.asdict(effort), "saved": effort.saved},
+    }
+    if contents.header.format == FORMAT:
+        summary["checksums"] = {name: f"{end.checksum:08x}" for name, end in contents.ends.items()}
+    return summary
 
 
-def _sample_frame(rows: Mapping[Pair, Mapping[str, Any]], problems: Sequence[StoredProblem]) -> pd.DataFrame:
-    place = {problem.id: place for place, problem in enumerate(problems)}
-    in_order = sorted(rows, key=lambda pair: (place[pair[0]], pair[1]))
-    # As objects first, so that a missing text is None in every column, also in one that has no text at all.
-    frame = pd.DataFrame([rows[pair] for pair in in_order], columns=list(SAMPLE_FIELDS), dtype=object)
-    return frame.astype({"sample_index": "int64", "correct": "bool", "nfe": "int64", "length": "int64"})
+def _config_and_summary(folder: Path) -> list[bytes | None]:
+    """The bytes of the files that say which run it is, and whether it is complete."""
+    found: list[bytes | None] = []
+    for name in (CONFIG, SUMMARY):
+        try:
+            found.append((folder / name).read_bytes())
+        except OSError:
+            found.append(None)
+    return found
+
+
+def _read(folder: Path) -> Contents:
+    # Each file by itself; the journal first, because what it counts was written before it.
+    header = read_header(folder)
+    if header.format == FORMAT and not (folder / TOKENS).is_dir():
+        raise InputError(f"{folder / TOKENS} is missing, or no folder; restore it, or use another folder")
+    journal, journal_end = read_journal(folder, header)
+    count = sum(flush.samples for flush in journal) if header.format == FORMAT else None
+    samples, samples_end = _read_samples(folder, header, count=count)
+    problems, problems_end = _read_problems(folder, header)
+    contents = Contents(
+        header=header,
+        problems=problems,
+        samples=samples,
+        journal=journal,
+        ends={PROBLEMS: problems_end, SAMPLES: samples_end, JOURNAL: journal_end},
+    )
+
+    # Against each other.
+    _require_wanted(contents, folder)
+    _require_sealed(contents, folder)
+    return contents
+
+
+def _read_problems(folder: Path, header: Header) -> tuple[list[StoredProblem], End]:
+    """The problems of the run, in the task's order."""
+    path = folder / PROBLEMS
+    rows, end = _lines(path, header, count=header.problems)
+    problems = checked_rows(StoredProblem, rows, where=str(path))
+    if not problems:
+        raise InputError(f"{path}: holds no problem; {RESTORE}")
+    if len({problem.id for problem in problems}) < len(problems):
+        raise InputError(f"{path}: holds a problem twice; {RESTORE}")
+    return problems, end
+
+
+def _read_samples(folder: Path, header: Header, *, count: int | None) -> tuple[dict[SampleKey, dict[str, Any]], End]:
+    """The first lines of samples.jsonl; `count` of them, or all in format 1."""
+    path = folder / SAMPLES
+    rows, end = _lines(path, header, count=count)
+    check_samples(rows, where=str(path))
+    samples: dict[SampleKey, dict[str, Any]] = {}
+    for number, row in enumerate(rows, start=1):
+        key = (row["problem_id"], row["sample_index"])
+        if key in samples:
+            where = f"{path}, line {number}"
+            raise InputError(f"{where}: sample {key[1]} of problem {key[0]!r} is there twice; remove one line")
+        samples[key] = row
+    return samples, end
+
+
+def _lines(path: Path, header: Header, *, count: int | None) -> tuple[list[dict[str, Any]], End]:
+    """The lines of a file, whatever the format."""
+    if header.format == UNCHECKED_FORMAT:
+        return [row for _, row in read_lines(path)], End(checksum=0, size=0)
+    return read_checked_lines(path, first_checksum(header.key, path.name), count=count)
+
+
+def _require_wanted(contents: Contents, folder: Path) -> None:
+    """Every sample is one of those that the configuration asks for, and fits its canvas."""
+    ids = {problem.id for problem in contents.problems}
+    config: RunConfig = contents.header.config
+    if config.limit is not None and len(ids) > config.limit:
+        raise InputError(f"{folder / PROBLEMS}: more problems than the limit of {CONFIG}; {RESTORE}")
+    for (problem_id, index), row in contents.samples.items():
+        if problem_id not in ids:
+            raise InputError(f"{folder / SAMPLES}: problem {problem_id!r} is not in {PROBLEMS}; restore the files")
+        if index >= config.num_samples or row["length"] > config.sampling.gen_length:
+            raise InputError(
+                f"{folder / SAMPLES}: sample {index} of problem {problem_id!r}, with {row['length']} tokens, does not "
+                f"belong to a run of {config.num_samples} samples of at most {config.sampling.gen_length} tokens; "
+                f"{RESTORE}"
+            )
+
+
+def _require_sealed(contents: Contents, folder: Path) -> None:
+    """What summary.json says, if there is one, is what is there."""
+    path = folder / SUMMARY
+    if not os.path.lexists(path):
+        return
+    stored, found = read_checked_object(path), summary_of(contents)
+    if stored.pop(CHECKSUM, None) is None and contents.header.format == FORMAT:
+        raise InputError(f"{path}: has lost its checksum; {RESTORE}")
+    for name, value in found.items():
+        if name not in stored or stored[name] != value:
+            raise InputError(
+                f"{path}: says {name} {stored.get(name)!r}, but the run has {value!r}: something was lost or changed; "
+                "restore the folder, or use another"
+            )
+    if len(contents.samples) != len(contents.problems) * contents.header.config.num_samples:
+        raise InputError(f"{path}: calls the run complete, but {CONFIG} asks for more samples; restore the folder")

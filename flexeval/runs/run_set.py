@@ -1,6 +1,6 @@
-"""Several runs side by side: read from folders, picked by their settings, named by what tells them apart.
+"""Several runs side by side: read from folders, selected by their settings, labelled by what differs among them.
 
-Runs that differ in their seed only are more samples of the same thing, and `pooled` makes one of them.
+Runs that differ only in their seed are more samples of the same settings, and `pooled` merges them into one run.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from flexeval.errors import InputError, did_you_mean
-from flexeval.records import SamplingConfig, SamplingEffort
+from flexeval.records import SamplingConfig
 from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
-from flexeval.runs.layout import EFFORT, PROBLEMS, SAMPLES
-from flexeval.runs.reader import Run, read_run
+from flexeval.runs.layout import JOURNAL, PROBLEMS, SAMPLES, total_effort
+from flexeval.runs.run import Run, read_run
 
 EXTENT = ("num_samples", "problems", "seed")
-"""The settings that say how much of a thing was sampled, and which of its samples; not what it is."""
+"""The settings that say how many samples a run has, and which; all others say what is sampled."""
 TEMPERATURE = 0.6
 BLOCK = 32
-"""The paper's settings (arXiv:2601.15165), the block as far as the canvas reaches."""
+"""The paper's settings (arXiv:2601.15165); the block is at most the canvas, see `paper_block`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class RunSet(Sequence[Run]):
 
     runs: tuple[Run, ...]
     left_out: tuple[str, ...] = ()
-    """What was known and is not among these runs, in words; see `pooled`."""
+    """Runs that were read and are not among these, with the reason, in words; see `pooled`."""
 
     def settings(self) -> pd.DataFrame:
         """One row a run: model, task, order, every field of `SamplingConfig`, num_samples, and how many problems.
@@ -65,7 +65,7 @@ class RunSet(Sequence[Run]):
     def labels(self) -> list[str]:
         """A short name for each run: its order, and what else differs among them ("ar", "eb:gamma=0.5 T=1.0")."""
         names = [name for name in self.varying() if name not in ("order", "problems")]
-        return [" ".join([run.config.order, *(_said(name, _settings(run)[name]) for name in names)]) for run in self]
+        return [" ".join([run.config.order, *(_shown(name, _settings(run)[name]) for name in names)]) for run in self]
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -84,7 +84,7 @@ class RunSet(Sequence[Run]):
 def read_runs(folders: Sequence[Path]) -> RunSet:
     """Read run folders; a folder that is not one stands for all run folders anywhere below it, sorted by path.
 
-    Different models of one name get a mark each, so that they are not taken for one.
+    Where models of one name differ, each gets a mark, so that they are not taken for one.
 
     Raises:
         InputError: a folder with no run in it, or a run that cannot be read.
@@ -95,10 +95,11 @@ def read_runs(folders: Sequence[Path]) -> RunSet:
         if not inside:
             raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
         found += [path for path in inside if path not in found]
-    return RunSet(tuple(_told_apart([read_run(folder) for folder in found])))
+    return RunSet(tuple(_marked([read_run(folder) for folder in found])))
 
 
-def _told_apart(runs: Sequence[Run]) -> list[Run]:
+def _marked(runs: Sequence[Run]) -> list[Run]:
+    """The same runs, marked with their weights where models of one name differ."""
     by_name: dict[str, list[Run]] = {}
     for run in runs:
         by_name.setdefault(run.model, []).append(run)
@@ -112,15 +113,15 @@ def _told_apart(runs: Sequence[Run]) -> list[Run]:
 
 
 def _same_model(run: Run, other: Run) -> bool:
-    """Whether two runs of one name are of one model, in whatever type its weights were; format 1 does not say."""
+    """Whether two runs are of one model, whatever the type of its weights; assumed of format 1, which does not say."""
     a, b = run.fingerprint, other.fingerprint
     if not (a and b):
         return True
     return (a.get("files") or "") == b.get("files") or all(a[p] == b[p] for p in ("weights", "network", "vocabulary"))
 
 
-_LINES = (PROBLEMS, SAMPLES, EFFORT)
-"""What tells a run folder, also one that has lost a file: to pass it over would be to show other numbers."""
+_LINES = (PROBLEMS, SAMPLES, JOURNAL)
+"""A folder with one of these is a run folder, even if it lost another file: to skip it would change the numbers."""
 
 
 def _runs_below(folder: Path) -> list[Path]:
@@ -153,17 +154,23 @@ class PooledRun(Run):
     parts: tuple[Run, ...]
     """Whole, in the order in which their samples are numbered."""
 
+    def numbered_parts(self) -> Iterator[tuple[int, Run]]:
+        """Each part with the number that its first sample has here."""
+        first = 0
+        for part in self.parts:
+            yield first, part
+            first += part.config.num_samples
+
     def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """See `Run.tokens`."""
         keys = ["problem_id", "sample_index", "position"]
         wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
-        frames, first = [], 0
-        for part in self.parts:
+        frames = []
+        for first, part in self.numbered_parts():
             samples = self.samples[self.samples["sample_index"].between(first, first + part.config.num_samples - 1)]
             samples = samples.assign(sample_index=samples["sample_index"] - first)
             rows = dataclasses.replace(part, problems=self.problems, samples=samples).tokens(wanted)
             frames.append(rows.assign(sample_index=rows["sample_index"] + first))
-            first += part.config.num_samples
         return _joined_rows(frames)[list(columns) if columns is not None else list(frames[0].columns)]
 
 
@@ -175,12 +182,12 @@ def seeds(run: Run) -> int | str:
 
 
 def pooled(runs: RunSet) -> RunSet:
-    """The same runs, with those that differ in their seed only made one, and one run of each setting.
+    """The same runs, with those that differ only in their seed merged, so that each setting has one run.
 
-    More seeds are more samples of the same problems. Pooled are complete runs of one setting on the same problems and
-    prompts, of the same model and data (all that their records say but for the machine). One seed gives one set of
-    samples: of two runs with the same seed the larger is kept. What cannot be pooled with a setting's other runs is
-    left out where these have more samples, and `left_out` says so.
+    More seeds are more samples of the same problems. Runs are pooled if they are complete and agree in settings,
+    problems, prompts, model and data (in all of their records but the machine). Equal seeds draw equal samples, so of
+    two runs with one seed the larger is kept. Of runs that do not agree, those with most samples are kept, and
+    `left_out` names the others.
     """
     by_setting: dict[Hashable, list[Run]] = {}
     for run in runs:
@@ -188,20 +195,20 @@ def pooled(runs: RunSet) -> RunSet:
         by_setting.setdefault((*map(repr, settings.values()), run.lineage), []).append(run)
     kept, left_out = [], list(runs.left_out)
     for alternatives in by_setting.values():
-        whole, others = _one_of(alternatives)
+        whole, others = _pool(alternatives)
         kept.append(whole)
-        left_out += [f"{_named(run)} ({why})" for run, why in others]
+        left_out += [f"{_description(run)} ({why})" for run, why in others]
     return RunSet(tuple(kept), tuple(left_out))
 
 
-def _one_of(alternatives: Sequence[Run]) -> tuple[Run, list[tuple[Run, str]]]:
-    """(one run of all that can be pooled, the others and why they are not in it). They differ in extent and seed."""
-    # Only what agrees can be pooled; of what does not, that with most samples stands.
-    by_making: dict[Hashable, list[Run]] = {}
+def _pool(alternatives: Sequence[Run]) -> tuple[Run, list[tuple[Run, str]]]:
+    """One run of all that can be pooled, and the others with the reason. They differ in extent and seed."""
+    # Only runs that agree can be pooled; of groups that do not, the one with most samples is kept.
+    by_origin: dict[Hashable, list[Run]] = {}
     for run in alternatives:
-        by_making.setdefault(_making(run), []).append(run)
-    chosen = max(by_making.values(), key=lambda own: (any(run.complete for run in own), _distinct_samples(own)))
-    left_out = [(run, _difference(run, chosen[0])) for own in by_making.values() if own is not chosen for run in own]
+        by_origin.setdefault(_origin(run), []).append(run)
+    chosen = max(by_origin.values(), key=lambda own: (any(run.complete for run in own), _distinct_samples(own)))
+    left_out = [(run, _difference(run, chosen[0])) for own in by_origin.values() if own is not chosen for run in own]
     complete = [run for run in chosen if run.complete] or [max(chosen, key=lambda run: len(run.samples))]
     left_out += [(run, "not finished") for run in chosen if not any(run is one for one in complete)]
 
@@ -212,10 +219,10 @@ def _one_of(alternatives: Sequence[Run]) -> tuple[Run, list[tuple[Run, str]]]:
         else:
             by_seed[run.config.sampling.seed] = run
     parts = [by_seed[seed] for seed in sorted(by_seed)]
-    return (parts[0] if len(parts) == 1 else _as_one(parts)), left_out
+    return (parts[0] if len(parts) == 1 else _merged(parts)), left_out
 
 
-def _as_one(parts: Sequence[Run]) -> PooledRun:
+def _merged(parts: Sequence[Run]) -> PooledRun:
     frames, first = [], 0
     for part in parts:
         frames.append(part.samples.assign(sample_index=part.samples["sample_index"] + first))
@@ -224,16 +231,12 @@ def _as_one(parts: Sequence[Run]) -> PooledRun:
     place = pd.Categorical(samples["problem_id"], categories=list(parts[0].problems["problem_id"]))
     order = np.argsort(place.codes, kind="stable")
     fields = {field.name: getattr(parts[0], field.name) for field in dataclasses.fields(Run)}
-    effort = {
-        field.name: sum(getattr(part.effort, field.name) for part in parts)
-        for field in dataclasses.fields(SamplingEffort)
-    }
     return PooledRun(
         **{
             **fields,
             "config": dataclasses.replace(parts[0].config, num_samples=first),
             "samples": samples.iloc[order].reset_index(drop=True),
-            "effort": SamplingEffort(**effort),
+            "effort": total_effort(part.effort for part in parts),
             "environments": distinct([environment for part in parts for environment in part.environments]),
         },
         parts=tuple(parts),
@@ -254,12 +257,12 @@ def _joined_rows(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 _PLACE = ("files", "revision")
 _MACHINE = ("environment", "isolation")
-"""Parts of a run's record that say where it was made, not what."""
+"""Parts of a run's record that say where it was made, not what it is."""
 _PROBLEM = ("problem_id", "question", "target", "prompt_hash")
 
 
-def _making(run: Run) -> Hashable:
-    """Everything but the seed that decides what a sample of a run is: problems, prompts, model, data, dtype."""
+def _origin(run: Run) -> Hashable:
+    """Everything but settings and seed that decides the samples of a run: problems, prompts, model, data, dtype."""
     columns = [name for name in _PROBLEM if name in run.problems]
     record = {name: value for name, value in sorted(run.record.items()) if name not in _MACHINE}
     # A model is its weights, network and vocabulary, wherever its files lie.
@@ -269,7 +272,7 @@ def _making(run: Run) -> Hashable:
 
 
 def _difference(run: Run, other: Run) -> str:
-    """The first thing in which the making of two runs of one setting differs, in words."""
+    """The first thing in which the origins of two runs of one setting differ, in words."""
     if len(run.problems) != len(other.problems):
         return f"{len(run.problems)} problems, not {len(other.problems)}"
     columns = [name for name in _PROBLEM if name in run.problems]
@@ -287,7 +290,7 @@ def _distinct_samples(runs: Sequence[Run]) -> int:
     return sum(largest.values())
 
 
-def _named(run: Run) -> str:
+def _description(run: Run) -> str:
     sampling = run.config.sampling
     return (
         f"a run of {run.config.order} at T = {sampling.temperature:g}, block {sampling.block}, length "
@@ -296,7 +299,7 @@ def _named(run: Run) -> str:
 
 
 def paper_block(sampling: SamplingConfig) -> int:
-    """The paper's block length on a canvas: 32, or all of it where it is shorter."""
+    """The paper's block length on a canvas: 32, or the whole canvas where that is shorter."""
     return min(BLOCK, sampling.gen_length)
 
 
@@ -330,10 +333,10 @@ def alike(*runs: Run) -> list[Run]:
 
 
 def on_their_own(runs: RunSet) -> RunSet:
-    """The runs, less those of trained models whose base was run on the same task, too.
+    """The runs without those of trained models whose base model was run on the same task, too.
 
-    These are there to be compared with their base, before and after; where orders are compared they would only repeat
-    it, once for each checkpoint.
+    Such checkpoints are compared with their base, before and after training. Where orders are compared, each of them
+    would only repeat the comparison.
     """
     bases = {(run.config.model, run.config.task) for run in runs if run.lineage is None}
     kept = (run for run in runs if not run.lineage or (run.lineage.base, run.config.task) not in bases)
@@ -343,7 +346,7 @@ def on_their_own(runs: RunSet) -> RunSet:
 _SHORT = {"temperature": "T", "block_length": "block", "num_samples": "n"}
 
 
-def _said(name: str, value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if name in ("model", "task"):
         return str(value)
     return f"{_SHORT.get(name, name)}={value}"

@@ -11,15 +11,15 @@
       summary.json       the seal, written last: counts and checksums of a complete run
       .lock              held by the process that writes
 
-A folder may be killed, copied and read at any moment. What is written when, and why that suffices, stands in
-`flexeval.runs.writer`; how a reader finds out what was changed or lost, in `flexeval.runs.checksums` and `contents`;
-what every field may be, in `schema`. Imports no torch.
+A run may be killed and its folder copied and read at any moment. `flexeval.runs.writer` says what is written when, and
+why that suffices; `flexeval.runs.checksums` and `reader`, how a reader notices what was changed or lost;
+`flexeval.runs.layout`, what every field may be. Imports no torch.
 """
 
-from flexeval.runs.config import canonical_config, default_folder_name
 from flexeval.runs.environment import machine_differences
+from flexeval.runs.identity import canonical_config, default_folder_name
 from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
-from flexeval.runs.reader import Run, read_finished_run, read_run
+from flexeval.runs.run import Run, read_config, read_finished_run, read_run, reusable_run
 from flexeval.runs.run_set import (
     BLOCK,
     EXTENT,
@@ -57,10 +57,12 @@ __all__ = [
     "open_run",
     "paper_block",
     "pooled",
+    "read_config",
     "read_finished_run",
     "read_run",
     "read_runs",
     "reopen_run",
+    "reusable_run",
     "seeds",
     "stored_problem",
 ]

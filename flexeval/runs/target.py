@@ -1,8 +1,8 @@
-"""A file that a user named for a result: may it be written, and writing it.
+"""A file that a user named for a result: check that it can be written, and write it.
 
-What is there decides how, as with the shell's `>`. A device, a FIFO, a pipe and an open descriptor (`/dev/fd/3`,
+As with the shell's `>`, what is there decides how. Devices, FIFOs, pipes and open descriptors (`/dev/fd/3`,
 `/dev/stdout`) are written into; a symbolic link is followed. A regular file is replaced in one step, so that it is
-whole or absent, and keeps its permissions. Files of run folders are `flexeval.runs.files`' business.
+whole or absent, and keeps its permissions. `flexeval.runs.files` writes the files of run folders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_LINKS = 40
 
 
 def check_target(name: str) -> None:
-    """Raise InputError when a result could not be written there; before hours of sampling, not after."""
+    """Raise InputError where a result could not be written, so that this is known before hours of sampling."""
     refused = f"cannot write to {name!r}"
     try:
         place = _place(name)
@@ -64,13 +64,13 @@ def check_target(name: str) -> None:
 
 
 def identity(name: str | int) -> object:
-    """What two names of one file have in common; None for a character device, which takes any number of results.
+    """Equal for two names of one file; None for a character device, which takes any number of results.
 
     Args:
         name: a path, or the number of an open descriptor.
 
     Raises:
-        OSError: it cannot be looked at.
+        OSError: the file cannot be examined.
     """
     place = _place(name) if isinstance(name, str) else name
     found = os.fstat(place) if isinstance(place, int) else _status(place)
@@ -80,12 +80,12 @@ def identity(name: str | int) -> object:
 
 
 def write_target(path: Path | str, data: bytes) -> None:
-    """Write a result where the user wants it.
+    """Write a result to the file that the user named.
 
     Raises:
         OSError: it could not be written; a regular file that was there is untouched. BrokenPipeError when the reader
             of a pipe or FIFO has gone.
-        InputError: a chain of links without end.
+        InputError: an endless chain of links.
     """
     try:
         place = _place(path)
@@ -124,7 +124,7 @@ def _place(name: Path | str) -> int | Path:
         if not path.is_symlink():
             return path
         path = Path(os.path.normpath(Path(folder, path.readlink())))
-    raise InputError(f"cannot write to {str(name)!r}: its links have no end; give another name")
+    raise InputError(f"cannot write to {str(name)!r}: its links never end; give another name")
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -1,7 +1,7 @@
 """The token table of a run: one row per committed position, in Parquet shards that are written once and whole.
 
-Knows the columns, their ranges, and how a shard is written and read. It does not know which samples and shards a run
-ought to have: the caller says which count.
+Knows the columns, their ranges, and how a shard is written and read. Which samples and shards belong to a run, the
+caller says.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from flexeval.errors import InputError, did_you_mean, one_line
-from flexeval.records import SamplingConfig, Trajectory
-from flexeval.runs.checksums import RESTORE, named_by_content, read_named_file
-from flexeval.runs.files import read_file, replace_file
+from flexeval.records import SamplingConfig
+from flexeval.runs.checksums import named_by_content, read_named_file
+from flexeval.runs.files import RESTORE, read_file, replace_file
+from flexeval.runs.layout import GradedSample
 
 WORD = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -42,7 +43,7 @@ SCHEMA = pa.schema(
         ("passes", pa.int32()),
     ]
 )
-"""What the measurements mean stands at the fields of `Trajectory`; entropies are in nats."""
+"""The fields of `Trajectory` say what the measurements mean; entropies are in nats."""
 
 RANGES: dict[str, tuple[float, float]] = {
     "sample_index": (0, np.inf),
@@ -60,30 +61,24 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Least and largest value of each number, infinity excluded."""
 MAY_LACK = ("eligible_entropy", "frontier_entropy")
-"""The measurements that not every position has; they are NaN then."""
+"""The measurements that are NaN where a position has none."""
 _ROUNDING = 1e-5
-"""What a probability or an entropy in float32 may be beyond its range."""
-
-Pair = tuple[str, int]
-"""Problem id and sample index: the key of a sample."""
+"""How far rounding may put a probability or an entropy in float32 outside its range."""
 
 
-def write_shard(
-    folder: Path, number: int, trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]], *, key: str
-) -> Path:
+def write_shard(folder: Path, number: int, samples: Sequence[GradedSample], *, key: str) -> Path:
     """Write the token rows of some samples as a shard; its path, which says what the shard holds.
 
     Args:
         folder: the run's token folder.
         number: of the shard in the run, from 0.
-        trajectories: finished samples.
-        pieces: of each sample, the text that each of its `gen_length` tokens adds.
+        samples: finished.
         key: of the run's checksums.
 
     Raises:
         OSError: it could not be written; nothing is left behind.
     """
-    data = table_bytes(_rows(trajectories, pieces))
+    data = table_bytes(_rows(samples))
     path = folder / named_by_content(f"part-{number:05d}", ".parquet", data, key=key)
     replace_file(path, data)
     return path
@@ -107,12 +102,12 @@ def read_tokens(
         problem_ids: all problems, in order; the categories of the problem_id column.
         columns: which columns of `SCHEMA`; None for all. Fewer columns are read faster.
         sampling: how the samples were drawn, which says what rows there must be.
-        key: of the run's checksums; empty for shards of before there were any.
+        key: of the run's checksums; empty in format 1.
         where: the folder of the shards, for messages.
 
     Raises:
-        InputError: an unknown column, a shard that is missing or not as it was written, a value that cannot be, or a
-            sample that has not the rows of its text, or has rows twice.
+        InputError: an unknown column, a shard that is missing or not as it was written, an impossible value, or a
+            sample whose text lacks rows or has rows twice.
     """
     wanted = list(SCHEMA.names if columns is None else columns)
     for name in wanted:
@@ -149,13 +144,8 @@ def require_shards(paths: Sequence[Path], *, key: str) -> None:
         read_named_file(path, key=key)
 
 
-def unchecked_shards(folder: Path) -> list[Path]:
-    """The shards of a run of before there were checksums, oldest first."""
-    return sorted(folder.glob("part-*.parquet"))
-
-
 def table_bytes(table: pa.Table) -> bytes:
-    """A table as the bytes of a Parquet file: the disk then sees one write that can be undone."""
+    """A table as the bytes of a Parquet file, so that it reaches the disk in one write that can be undone."""
     buffer = BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
@@ -168,7 +158,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str], *, key: st
         path: written with `table_bytes` under a name of `named_by_content`.
         schema: what the file must have.
         columns: which of its columns.
-        key: of the run's checksums; empty for a file of before there were any.
+        key: of the run's checksums; empty in format 1.
 
     Raises:
         InputError: it is missing, not as it was written, or another kind of table.
@@ -188,7 +178,8 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str], *, key: st
     return table
 
 
-def _rows(trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]]) -> pa.Table:
+def _rows(samples: Sequence[GradedSample]) -> pa.Table:
+    trajectories = [sample.trajectory for sample in samples]
     committed = [np.flatnonzero(trajectory.commit_step_G >= 0) for trajectory in trajectories]
     counts = [len(positions) for positions in committed]
 
@@ -199,13 +190,13 @@ def _rows(trajectories: Sequence[Trajectory], pieces: Sequence[Sequence[str]]) -
         return np.concatenate([getattr(t, name)[at] for t, at in zip(trajectories, committed, strict=True)])
 
     position = np.concatenate(committed)
-    text = [_encodable(texts[i]) for texts, at in zip(pieces, committed, strict=True) for i in at.tolist()]
+    pieces = [_encodable(sample.pieces[i]) for sample, at in zip(samples, committed, strict=True) for i in at.tolist()]
     columns = {
         "problem_id": pa.array(of_sample([t.problem_id for t in trajectories])).dictionary_encode(),
         "sample_index": of_sample([t.sample_index for t in trajectories]),
         "position": position,
         "token_id": of_token("token_ids_G"),
-        "piece": pa.array(text, pa.string()).dictionary_encode(),
+        "piece": pa.array(pieces, pa.string()).dictionary_encode(),
         "in_text": position < of_sample([t.length for t in trajectories]),
     }
     measured = {name: of_token(f"{name}_G") for name in SCHEMA.names if name not in columns}
@@ -222,7 +213,7 @@ def _read(paths: Sequence[Path], columns: Sequence[str], *, key: str) -> pd.Data
 
 
 def _require_ranges(frame: pd.DataFrame, where: Path) -> None:
-    """Raise InputError for a number that no measurement gives."""
+    """Raise InputError for a number that no measurement can be."""
     for name in frame.columns.intersection(list(RANGES)):
         values_R = frame[name].to_numpy()
         if len(values_R):

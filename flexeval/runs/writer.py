@@ -2,157 +2,143 @@
 
 The order of writes is what makes a kill harmless. A shard of token rows is in place before the lines of its samples,
 and these before the line of the journal (sampling.jsonl) that counts them: then they exist, all together.
-`summary.json` goes before anything is added and comes last. So all that a kill can leave is a temporary file, half a
-line, lines or a shard that the journal does not count, or problems that config.json does not, and opening the folder
-again removes these.
+`summary.json` is removed before anything is added, and written last. So all that a kill can leave is a temporary file,
+half a line, lines or a shard that the journal does not count, or problems that config.json does not count. Opening the
+folder again removes these.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
 from flexeval.records import Grade, RunConfig, SamplingEffort
-from flexeval.runs.checksums import first_checksum, keep_checked_lines
-from flexeval.runs.config import larger_extent, require_same_model, require_same_run, run_key
-from flexeval.runs.contents import Contents, read_contents, require_checked, summary_bytes
-from flexeval.runs.files import append_bytes, drop_temporaries, locked, replace_file
-from flexeval.runs.grading import graded
+from flexeval.runs.checksums import End, first_checksum, line_bytes, object_bytes
+from flexeval.runs.files import append_bytes, cut_lines, drop_temporaries, locked, replace_file
+from flexeval.runs.identity import (
+    config_to_dict,
+    larger_extent,
+    require_same_dtype,
+    require_same_model,
+    require_same_problems,
+    require_same_run,
+    run_key,
+)
 from flexeval.runs.layout import (
     CONFIG,
-    EFFORT,
     FORMAT,
+    JOURNAL,
     LOCK,
     PROBLEMS,
     SAMPLES,
     SUMMARY,
     TOKENS,
+    ConfigFile,
+    Flush,
     GradedSample,
     Header,
+    SampleKey,
     StoredProblem,
-    Stretch,
+    check,
     check_samples,
-    grade_fields,
-    header_bytes,
-    problem_bytes,
-    read_header,
-    sample_bytes,
-    sample_row,
-    stretch_bytes,
+    checked_rows,
 )
-from flexeval.runs.tokens import Pair, require_shards, write_shard
+from flexeval.runs.reader import Contents, header_of, read_contents, read_header, summary_of
+from flexeval.runs.tokens import require_shards, write_shard
 
 
 class RunWriter:
     """A run folder that this process has locked and repaired. Made by `open_run` and `reopen_run`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        header: Header,
-        problems: Sequence[StoredProblem],
-        environment: Mapping[str, Any],
-        contents: Contents | None,
-    ) -> None:
+    def __init__(self, folder: Path, contents: Contents, environment: Mapping[str, Any]) -> None:
         """
         Args:
             folder: locked.
-            header: what config.json is to say.
-            problems: of the run.
+            contents: what the folder holds; what is added to the folder is added here, too.
             environment: what is added is drawn with.
-            contents: what the folder holds; None for a new run.
         """
         self.folder = folder
-        self.config = header.config
-        """Of the folder, which may hold more than was asked for."""
-        self.problems = tuple(problems)
-        self._key = header.key
+        self.contents = contents
         self._environment = environment
-        self._done = set(contents.samples) if contents else set()
-        self._shards = len(contents.stretches) if contents else 0
-        self._checksums = {
-            name: contents.lines[name].checksum if contents else first_checksum(header.key, name)
-            for name in (SAMPLES, EFFORT)
-        }
 
-    def __contains__(self, pair: Pair) -> bool:
-        return pair in self._done
-
-    def missing(self, *, num_samples: int, limit: int | None) -> Iterator[Pair]:
+    def missing(self, *, num_samples: int, limit: int | None) -> Iterator[SampleKey]:
         """The samples that are not there yet, problem by problem; found one at a time, for there may be millions."""
-        wanted = ((p.id, index) for p in self.problems[:limit] for index in range(num_samples))
-        return (pair for pair in wanted if pair not in self._done)
+        wanted = ((p.id, index) for p in self.contents.problems[:limit] for index in range(num_samples))
+        return (key for key in wanted if key not in self.contents.samples)
 
     def count_missing(self, *, num_samples: int, limit: int | None) -> int:
         """How many samples are not there yet."""
-        wanted = {problem.id for problem in self.problems[:limit]}
-        there = sum(problem_id in wanted and index < num_samples for problem_id, index in self._done)
-        return len(wanted) * num_samples - there
+        wanted = {problem.id for problem in self.contents.problems[:limit]}
+        stored = sum(problem_id in wanted and index < num_samples for problem_id, index in self.contents.samples)
+        return len(wanted) * num_samples - stored
 
     def append(self, samples: Sequence[GradedSample], effort: SamplingEffort) -> None:
         """Add finished samples and what they took.
 
         Raises:
-            InputError: a verdict that is none, from the grader of a task that somebody added.
+            InputError: a verdict with a wrong field, from the grader of a task that somebody added.
             OSError: something could not be written; what was begun is undone, and the folder can be continued.
             ValueError: a sample that is there already.
         """
-        pairs = [(sample.trajectory.problem_id, sample.trajectory.sample_index) for sample in samples]
-        if repeated := self._done.intersection(pairs):
+        rows = {(s.trajectory.problem_id, s.trajectory.sample_index): _sample_row(s) for s in samples}
+        if repeated := self.contents.samples.keys() & rows.keys():
             raise ValueError(f"samples are there already: {sorted(repeated)[:3]}")
-        rows = [sample_row(sample) for sample in samples]
-        check_samples(rows, where="samples that are to be stored", remedy="correct the grader of the task")
-
-        tokens, trajectories, pieces = (
-            self.folder / TOKENS,
-            [s.trajectory for s in samples],
-            [s.pieces for s in samples],
+        check_samples(
+            list(rows.values()), where="samples that are to be stored", remedy="correct the grader of the task"
         )
-        shard = write_shard(tokens, self._shards, trajectories, pieces, key=self._key)
-        stretch = Stretch(effort=effort, shard=shard.name, environment=self._environment)
-        lines, of_samples = sample_bytes(rows, self._checksums[SAMPLES])
-        line, of_effort = stretch_bytes(stretch, self._checksums[EFFORT])
+
+        # Token rows, then samples, then the journal.
+        journal, ends = self.contents.journal, self.contents.ends
+        shard = write_shard(self.folder / TOKENS, len(journal), samples, key=self.contents.header.key)
+        flush = Flush(**dataclasses.asdict(effort), shard=shard.name, environment=dict(self._environment))
+        new_lines = {
+            SAMPLES: line_bytes(rows.values(), ends[SAMPLES].checksum),
+            JOURNAL: line_bytes([dataclasses.asdict(flush)], ends[JOURNAL].checksum),
+        }
         try:
-            size = append_bytes(self.folder / SAMPLES, lines)
+            size = append_bytes(self.folder / SAMPLES, new_lines[SAMPLES][0])
             try:
-                append_bytes(self.folder / EFFORT, line)
+                append_bytes(self.folder / JOURNAL, new_lines[JOURNAL][0])
             except OSError:
                 os.truncate(self.folder / SAMPLES, size)
                 raise
         except OSError:
             shard.unlink()
             raise
-        self._checksums = {SAMPLES: of_samples, EFFORT: of_effort}
-        self._shards += 1
-        self._done.update(pairs)
+        self.contents.samples.update(rows)
+        journal.append(flush)
+        for name, (data, checksum) in new_lines.items():
+            ends[name] = End(checksum=checksum, size=ends[name].size + len(data))
 
-    def regrade(self, grade: Callable[[str, str], Grade]) -> None:
-        """Put new verdicts on all finished samples, in one step.
+    def replace_grades(self, grades: Sequence[Grade]) -> None:
+        """Put new verdicts on all samples, in one step.
 
         Args:
-            grade: problem id and text -> verdict; called from several threads.
+            grades: in the order of `contents.samples`.
 
         Raises:
             InputError: as `append`.
             OSError: they could not be written; the old verdicts stay.
         """
-        rows = read_contents(self.folder).samples.values()
-        verdicts = graded(rows, lambda row: grade(row["problem_id"], row["text"]))
-        regraded = [{**row, **grade_fields(verdict)} for row, verdict in verdicts]
-        check_samples(regraded, where="verdicts that are to be stored", remedy="correct the grader of the task")
-        data, self._checksums[SAMPLES] = sample_bytes(regraded, first_checksum(self._key, SAMPLES))
+        samples = self.contents.samples
+        rows = [{**row, **_grade_fields(grade)} for row, grade in zip(samples.values(), grades, strict=True)]
+        check_samples(rows, where="verdicts that are to be stored", remedy="correct the grader of the task")
+        data, checksum = line_bytes(rows, first_checksum(self.contents.header.key, SAMPLES))
         (self.folder / SUMMARY).unlink(missing_ok=True)
         replace_file(self.folder / SAMPLES, data)
+        samples.update(zip(list(samples), rows, strict=True))
+        self.contents.ends[SAMPLES] = End(checksum=checksum, size=len(data))
 
     def finish(self) -> None:
         """Write summary.json if nothing is missing."""
-        if not self.count_missing(num_samples=self.config.num_samples, limit=None):
-            replace_file(self.folder / SUMMARY, summary_bytes(read_contents(self.folder)))
+        if not self.count_missing(num_samples=self.contents.header.config.num_samples, limit=None):
+            replace_file(self.folder / SUMMARY, object_bytes(summary_of(self.contents)))
 
 
 @contextlib.contextmanager
@@ -174,30 +160,43 @@ def open_run(
         OSError: the folder cannot be written.
     """
     _claim(folder)
-    with _locked(folder):
-        drop_temporaries(folder)
-        if (folder / CONFIG).exists():
-            contents = _repaired(folder, config)
-            stored = contents.header
-            require_same_model(stored.record, record["model"], folder=f"run folder {folder}")
-            _require_same_dtype(stored.record, record, folder)
-            _require_same_problems(contents.problems, problems, config.limit, folder)
-            problems = max(contents.problems, problems, key=len)
-            header = dataclasses.replace(stored, config=larger_extent(stored.config, config), problems=len(problems))
+    with lock_run(folder):
+        stored = _repaired(folder, config) if (folder / CONFIG).exists() else None
+        if stored is not None:
+            header = stored.header
+            require_same_model(header.record, record["model"], folder=f"run folder {folder}")
+            require_same_dtype(header.record, record["environment"]["dtype"], folder=folder)
+            require_same_problems(stored.problems, problems, config.limit, folder=folder)
+            problems = max(stored.problems, problems, key=len)
+            header = dataclasses.replace(header, config=larger_extent(header.config, config), problems=len(problems))
         else:
-            contents = None
-            header = Header(
-                format=FORMAT, config=config, record=record, key=run_key(config, record), problems=len(problems)
-            )
+            key = run_key(config, record)
+            header = Header(format=FORMAT, config=config, record=record, key=key, problems=len(problems))
             (folder / TOKENS).mkdir(exist_ok=True)
-            for name in (SAMPLES, EFFORT):
+            for name in (SAMPLES, JOURNAL):
                 replace_file(folder / name, b"")
-        writer = RunWriter(folder, header, problems, record["environment"], contents)
+        problem_lines, problems_end = problem_bytes(problems, header.key)
+        config_json = header_bytes(header)
+        contents = Contents(
+            # As a reader will find it.
+            header=header_of(json.loads(config_json), where=str(folder / CONFIG)),
+            problems=problems,
+            samples=stored.samples if stored else {},
+            journal=stored.journal if stored else [],
+            ends={
+                PROBLEMS: problems_end,
+                **{
+                    name: stored.ends[name] if stored else End(checksum=first_checksum(header.key, name), size=0)
+                    for name in (SAMPLES, JOURNAL)
+                },
+            },
+        )
+        writer = RunWriter(folder, contents, record["environment"])
         if writer.count_missing(num_samples=config.num_samples, limit=None):
             (folder / SUMMARY).unlink(missing_ok=True)
         # The configuration comes last: it is what makes this a run folder.
-        replace_file(folder / PROBLEMS, problem_bytes(problems, header.key))
-        replace_file(folder / CONFIG, header_bytes(header))
+        replace_file(folder / PROBLEMS, problem_lines)
+        replace_file(folder / CONFIG, config_json)
         yield writer
 
 
@@ -208,15 +207,71 @@ def reopen_run(folder: Path) -> Iterator[RunWriter]:
     Raises:
         InputError: not a run folder, a folder in use, or damage that no kill of ours leaves behind.
     """
-    require_checked(read_header(folder), folder=folder)
-    with _locked(folder):
-        drop_temporaries(folder)
+    require_checksums(read_header(folder).key, folder=folder)
+    with lock_run(folder):
         contents = _repaired(folder)
-        yield RunWriter(folder, contents.header, contents.problems, contents.header.record["environment"], contents)
+        yield RunWriter(folder, contents, contents.header.record["environment"])
 
 
-def _locked(folder: Path) -> contextlib.AbstractContextManager[None]:
-    return locked(folder / LOCK, busy=f"run folder {folder}")
+@contextlib.contextmanager
+def lock_run(folder: Path) -> Iterator[None]:
+    """Keep other writers out of a run folder, and remove temporary files that a kill left.
+
+    Raises:
+        InputError: another process holds the lock.
+    """
+    with locked(folder / LOCK, busy=f"run folder {folder}"):
+        drop_temporaries(folder)
+        yield
+
+
+def require_checksums(key: str, *, folder: Path) -> None:
+    """Raise InputError for a run of an earlier version, to which nothing may be added; its `key` is empty."""
+    if not key:
+        raise InputError(
+            f"run folder {folder} was made by an earlier version of flexeval, which stored no checksums: it can be "
+            "read, but not continued, graded or added to; use another --out"
+        )
+
+
+# ----- what the files hold -----
+
+
+def header_bytes(header: Header) -> bytes:
+    """config.json, in the present format. Raises InputError for a record that could not be read again."""
+    about = {"format": FORMAT, "id": header.key, "problems": header.problems}
+    values = {**about, "config": config_to_dict(header.config), **header.record}
+    check(ConfigFile, values, where="the record of the run", remedy="correct the model or task that says so")
+    return object_bytes(values)
+
+
+def problem_bytes(problems: Sequence[StoredProblem], key: str) -> tuple[bytes, End]:
+    """problems.jsonl, and its end. Raises InputError for a problem that could not be read again."""
+    rows = [dataclasses.asdict(problem) for problem in problems]
+    checked_rows(StoredProblem, rows, where="the problems of the task", remedy="correct its data")
+    data, checksum = line_bytes(rows, first_checksum(key, PROBLEMS))
+    return data, End(checksum=checksum, size=len(data))
+
+
+def _sample_row(sample: GradedSample) -> dict[str, Any]:
+    """The line of samples.jsonl."""
+    trajectory = sample.trajectory
+    return {
+        "problem_id": trajectory.problem_id,
+        "sample_index": trajectory.sample_index,
+        "text": sample.text,
+        **_grade_fields(sample.grade),
+        "nfe": trajectory.nfe,
+        "length": trajectory.length,
+    }
+
+
+def _grade_fields(grade: Grade) -> dict[str, Any]:
+    """The part of a line that `flexeval grade` replaces."""
+    return {"extracted": grade.extracted, "rule": grade.rule, "correct": grade.correct, "error": grade.error}
+
+
+# ----- opening -----
 
 
 def _claim(folder: Path) -> None:
@@ -226,13 +281,13 @@ def _claim(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(folder / CONFIG):
         return
-    begun = {LOCK, TOKENS, PROBLEMS, SAMPLES, EFFORT, *(path.name for path in folder.glob("*.json*.tmp"))}
+    begun = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL, *(path.name for path in folder.glob("*.json*.tmp"))}
     for path in sorted(folder.iterdir()):
         if path.name not in begun:
             raise InputError(f"{folder} is not a run folder, but holds {path.name!r}; use another or an empty --out")
     # What is begun has neither samples nor token rows.
     tokens = folder / TOKENS
-    stored = [path for path in (folder / SAMPLES, folder / EFFORT) if path.exists() and path.stat().st_size]
+    stored = [path for path in (folder / SAMPLES, folder / JOURNAL) if path.exists() and path.stat().st_size]
     stored += list(tokens.iterdir()) if tokens.is_dir() else [tokens][: tokens.exists()]
     if stored:
         raise InputError(
@@ -251,34 +306,12 @@ def _repaired(folder: Path, wanted: RunConfig | None = None) -> Contents:
     contents = read_contents(folder)
     if wanted is not None:
         require_same_run(contents.header.config, wanted, folder=folder)
-    require_checked(contents.header, folder=folder)
+    require_checksums(contents.header.key, folder=folder)
     counted = contents.shards(folder)
     require_shards(counted, key=contents.header.key)
     for path in (folder / TOKENS).glob("part-*.parquet*"):
         if path not in counted and path.is_file():
             path.unlink()
-    for name in (SAMPLES, EFFORT):
-        keep_checked_lines(folder / name, contents.lines[name])
+    for name in (SAMPLES, JOURNAL):
+        cut_lines(folder / name, contents.ends[name].size)
     return contents
-
-
-def _require_same_dtype(stored: Mapping[str, Any], record: Mapping[str, Any], folder: Path) -> None:
-    theirs, ours = (about.get("environment", {}).get("dtype") for about in (stored, record))
-    if theirs != ours:
-        raise InputError(
-            f"run folder {folder} was made with dtype {theirs}, not {ours}; use another --out, or dtype {theirs}"
-        )
-
-
-def _require_same_problems(
-    stored: Sequence[StoredProblem], problems: Sequence[StoredProblem], limit: int | None, folder: Path
-) -> None:
-    made_from = f"run folder {folder} was made from other data"
-    instead = "use another --out, or the data that it was made from"
-    if len(problems) < min(len(stored), limit or len(stored)):
-        raise InputError(f"{made_from}: {len(stored)} problems then, {len(problems)} now; {instead}")
-    for theirs, ours in zip(stored, problems, strict=False):
-        for field in dataclasses.fields(StoredProblem):
-            if getattr(theirs, field.name) != getattr(ours, field.name):
-                name = field.name.replace("_", " ")
-                raise InputError(f"{made_from}: problem {theirs.id!r} has another {name} now; {instead}")

@@ -9,8 +9,7 @@ from hashlib import blake2b
 
 from flexeval.errors import InputTypeError
 from flexeval.fields import require_whole
-from flexeval.models.context import encode_prompt
-from flexeval.models.predictor import MaskPredictor
+from flexeval.models.predictor import MaskPredictor, encode_prompt
 from flexeval.orders import Order, get_order
 from flexeval.records import MOST, Prompt, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import SampleRequest

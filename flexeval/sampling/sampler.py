@@ -15,8 +15,7 @@ import torch
 
 from flexeval.errors import InputError, InputTypeError
 from flexeval.fields import require_whole
-from flexeval.models.context import check_prompt
-from flexeval.models.predictor import MaskPredictor, check_predictor
+from flexeval.models.predictor import MaskPredictor, check_fits, check_predictor
 from flexeval.orders.order import Order, check_order
 from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import CanvasBatch, SampleRequest
@@ -138,7 +137,7 @@ class Sampler:
         for _, same_prompt in groupby(requests, key=lambda request: request.prompt_ids):
             group: list[SampleRequest] = []
             for request in same_prompt:
-                check_prompt(self.predictor, len(request.prompt_ids), self.config.gen_length, of=request.problem_id)
+                check_fits(self.predictor, len(request.prompt_ids), self.config.gen_length, of=request.problem_id)
                 group.append(request)
                 if len(group) == self._lane_size:
                     yield group

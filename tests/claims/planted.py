@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from flexeval.records import Grade, RunConfig, SamplingConfig, SamplingEffort, Trajectory
-from flexeval.runs.config import canonical_config
+from flexeval.runs.identity import canonical_config
 from flexeval.runs.store import GradedSample, Run, StoredProblem, open_run, read_run
 
 GEN_LENGTH = 32

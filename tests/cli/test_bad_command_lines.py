@@ -436,8 +436,8 @@ ROWS = [
     row([*MODEL.split(), "--question", "word " * 5000], "tokens", "of model", setup=checkpoint(), real=True),
     row([*SAMPLE.split(), "--question", "a", "--problem", "1"], "not allowed"),
     row([*SAMPLE.split(), "--question", "a", "--prompt", "bare"], "leave out --prompt"),
-    row("passk --gen-length 110", "more than the 120", "shorter gen_length"),
-    row("sample --gen-length 110", "more than the 120", "shorter gen_length"),
+    row("passk --gen-length 110", "more than the 120", "gen_length of at most"),
+    row("sample --gen-length 110", "more than the 120", "gen_length of at most"),
     row(SAMPLE + "--problem nope", "unknown problem"),
     # listing, lm-eval
     row("ls nope", "unknown kind of name"),

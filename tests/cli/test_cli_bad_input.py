@@ -13,8 +13,8 @@ import pytest
 from checkpoints import MASK, write_llada
 
 from flexeval.cli.main import main
-from flexeval.runs.contents import read_contents
-from flexeval.runs.layout import header_bytes
+from flexeval.runs.reader import read_header
+from flexeval.runs.writer import header_bytes
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 Refused = Callable[..., str]
@@ -114,7 +114,7 @@ def run_folder(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> Path:
 
 
 def test_run_folder_of_another_configuration(refused: Refused, run_folder: Path) -> None:
-    header = read_contents(run_folder).header
+    header = read_header(run_folder)
     sampling = dataclasses.replace(header.config.sampling, temperature=0.7)
     changed = dataclasses.replace(header, config=dataclasses.replace(header.config, sampling=sampling))
     (run_folder / "config.json").write_bytes(header_bytes(changed))

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from flexeval.cli.main import main
-from flexeval.runs.contents import read_contents
-from flexeval.runs.layout import problem_bytes
+from flexeval.runs.reader import read_contents
 from flexeval.runs.store import Run, read_run
+from flexeval.runs.writer import problem_bytes
 from flexeval.stats.curves import crossing_point
 from flexeval.stats.extrapolation import BetaBinomial
 from flexeval.stats.nfe import pass_at_nfe_table
@@ -193,7 +193,7 @@ def test_refuses_runs_that_cannot_be_compared(
     # As if the data had been others when the run was made.
     contents = read_contents(Path(ar))
     first, *others = contents.problems
-    problems = problem_bytes([dataclasses.replace(first, target=f"1{first.target}"), *others], contents.header.key)
+    problems, _ = problem_bytes([dataclasses.replace(first, target=f"1{first.target}"), *others], contents.header.key)
     Path(ar, "problems.jsonl").write_bytes(problems)
     Path(ar, "summary.json").unlink()
     whole = str(sampled("random", "--limit", "8").folder)

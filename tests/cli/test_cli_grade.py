@@ -23,7 +23,8 @@ def test_wrong_verdicts_are_put_right(bigram: list[str], capsys: pytest.CaptureF
     texts = list(right[["problem_id", "text"]].itertuples(index=False, name=None))
     wrong = dict(zip(texts, verdicts, strict=True))
     with reopen_run(folder) as writer:
-        writer.regrade(lambda problem_id, text: Grade(correct=wrong[problem_id, text]))
+        stored = writer.contents.samples.values()
+        writer.replace_grades([Grade(correct=wrong[row["problem_id"], row["text"]]) for row in stored])
         writer.finish()
     changed = (read_run(folder).samples["correct"] != right["correct"]).sum()
     assert changed >= 3

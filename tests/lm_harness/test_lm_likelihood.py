@@ -180,5 +180,5 @@ def test_nothing_to_score_and_too_much():
     oracle = RandomOracle(WORDS, max_length=8)
     (score,) = Scorer(oracle, SamplingConfig()).score([Continuation(context_ids=(1,), token_ids=(), positions=1)])
     assert (score.log_prob, score.greedy) == (0.0, True)
-    with pytest.raises(InputError, match="do not fit into the 8 positions"):
+    with pytest.raises(InputError, match="more than the 8 of model"):
         Scorer(oracle, SamplingConfig()).score([Continuation(context_ids=(1,) * 6, token_ids=(1, 1, 1), positions=3)])

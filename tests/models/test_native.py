@@ -188,7 +188,7 @@ def test_a_transformers_that_sees_padding_is_caught(tmp_path, monkeypatch):
 def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers(tmp_path):
     model = load_model(str(write_llada(tmp_path, max_sequence_length=100)))
     check_fits(model, 60, 40)
-    with pytest.raises(InputError, match=r"61 tokens and 40 generated positions .* 100 positions .* at most 39"):
+    with pytest.raises(InputError, match=r"61 tokens; .* 101, more than the 100 .* at most 39"):
         check_fits(model, 61, 40)
-    with pytest.raises(InputError, match="shorten the prompt"):
+    with pytest.raises(InputError, match="use a shorter prompt"):
         check_fits(model, 100, 1)

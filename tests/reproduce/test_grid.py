@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flexeval.errors import InputError
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.reproduce.grid import expand, without_duplicates
-from flexeval.runs.config import canonical_config
+from flexeval.runs.identity import canonical_config
 
 
 def test_nothing_given_is_the_default_run_on_the_tasks_canvas():

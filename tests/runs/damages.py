@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from flexeval.runs.layout import CONFIG, EFFORT, PROBLEMS, SAMPLES, SUMMARY, TOKENS
+from flexeval.runs.layout import CONFIG, JOURNAL, PROBLEMS, SAMPLES, SUMMARY, TOKENS
 
 Damage = Callable[[Path, Path], None]
 """(run folder, another run's folder): damages the first. Both hold a finished run with its counterfactual."""
 
-LINES = (PROBLEMS, SAMPLES, EFFORT)
+LINES = (PROBLEMS, SAMPLES, JOURNAL)
 FILES = (CONFIG, SUMMARY, *LINES, f"{TOKENS}/part-00000*.parquet", "counterfactual*.parquet")
 
 
@@ -129,11 +129,11 @@ DAMAGES |= {
         (PROBLEMS, "id", ("p1", "", "\x1b[2J", 3)),
         (PROBLEMS, "target", ("0 ", None)),
         (PROBLEMS, "prompt_length", (-1, 10**30)),
-        (EFFORT, "samples", (-4, 4, 10**30, "16")),
-        (EFFORT, "seconds", (-1.0, float("inf"), None)),
-        (EFFORT, "distinct", (10**9,)),
-        (EFFORT, "shard", ("../config.json", "part-00000-0123456789abcdef.parquet", None)),
-        (EFFORT, "environment", (None, {}, 3)),
+        (JOURNAL, "samples", (-4, 4, 10**30, "16")),
+        (JOURNAL, "seconds", (-1.0, float("inf"), None)),
+        (JOURNAL, "distinct", (10**9,)),
+        (JOURNAL, "shard", ("../config.json", "part-00000-0123456789abcdef.parquet", None)),
+        (JOURNAL, "environment", (None, {}, 3)),
         (CONFIG, "format", (0, 1, 3, True, "2", None)),
         (CONFIG, "problems", (0, 2, 10**9)),
         (CONFIG, "id", ("", "0123456789abcdef", 3)),

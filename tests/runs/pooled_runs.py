@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 
 from flexeval.records import Grade, RunConfig, SamplingConfig, SamplingEffort, Trajectory
-from flexeval.runs.config import canonical_config
+from flexeval.runs.identity import canonical_config
 from flexeval.runs.store import GradedSample, StoredProblem, open_run, read_run
 
 

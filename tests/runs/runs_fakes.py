@@ -113,6 +113,7 @@ class FakeSampler:
 
     def __init__(self, predictor, order, config, *, batch_size=None):
         self.config = config
+        self.batch_size, self.workers = batch_size, 1
         self.counters = SimpleNamespace(evaluations=0, distinct=0)
         self.requested = []
 

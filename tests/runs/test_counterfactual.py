@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from oracles import RandomOracle
@@ -14,7 +15,7 @@ from flexeval.errors import InputError
 from flexeval.runs import counterfactual as module
 from flexeval.runs.counterfactual import add_counterfactual
 from flexeval.runs.counterfactual_table import COUNTERFACTUAL, has_counterfactual, tokens_with_counterfactual
-from flexeval.runs.store import read_run
+from flexeval.runs.store import RunSet, pooled, read_run
 from flexeval.sampling import Sampler
 
 
@@ -33,7 +34,7 @@ def sampled(folder, order="ar", model=None, **settings):
 
 
 def computed(folder, model=None, **options):
-    add_counterfactual(folder, predictor=model or Spoken(), task=FakeTask(), **options)
+    add_counterfactual(read_run(folder), predictor=model or Spoken(), task=FakeTask(), **options)
     return tokens_with_counterfactual(read_run(folder))
 
 
@@ -195,7 +196,7 @@ def test_another_prompt_type_or_task_is_refused(tmp_path):
     with pytest.raises(InputError, match="another prompt of problem 'p0'"):
         computed(tmp_path, Chatty())
     with pytest.raises(InputError, match="of task 'runs-fake', not"):
-        add_counterfactual(tmp_path, predictor=Spoken(), task=FakeTask(size=2))
+        add_counterfactual(read_run(tmp_path), predictor=Spoken(), task=FakeTask(size=2))
     assert not list(tmp_path.glob(f"{COUNTERFACTUAL}*"))
 
 
@@ -207,6 +208,20 @@ def test_of_two_files_that_a_kill_left_the_newer_counts(tmp_path):
     module.write_rows(run, module.read_rows(run).assign(ar_entropy=np.float32(0.5)))
     path.write_bytes(older)
     assert rows["ar_entropy"].max() > 0.5 == tokens_with_counterfactual(run)["ar_entropy"].max()
+
+
+def test_a_pooled_run_has_the_rows_of_all_its_parts(tmp_path):
+    parts = [sampled(tmp_path / f"{seed}", "confidence", seed=seed) for seed in (0, 1)]
+    (pooled_run,) = pooled(RunSet(tuple(parts)))
+    first = computed(tmp_path / "0")
+    assert not has_counterfactual(pooled_run)
+    second = computed(tmp_path / "1")
+    assert has_counterfactual(pooled_run)
+    rows = tokens_with_counterfactual(pooled_run)
+    second["sample_index"] += parts[0].config.num_samples
+    own = pd.concat([frame.astype({"problem_id": str, "piece": str}) for frame in (first, second)])
+    own = own.sort_values(["problem_id", "sample_index", "position"]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows.astype({"problem_id": str, "piece": str}), own, check_dtype=False)
 
 
 def test_a_damaged_file_is_named(tmp_path):

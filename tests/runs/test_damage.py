@@ -17,9 +17,8 @@ from flexeval.report.report import render
 from flexeval.runs import runner
 from flexeval.runs.counterfactual import add_counterfactual
 from flexeval.runs.counterfactual_table import tokens_with_counterfactual
-from flexeval.runs.regrade import regrade
-from flexeval.runs.reuse import reusable_run
-from flexeval.runs.store import read_run, read_runs, reopen_run
+from flexeval.runs.grading import regrade
+from flexeval.runs.store import read_run, read_runs, reopen_run, reusable_run
 from flexeval.sampling import Sampler
 
 FLIPS = 40
@@ -31,7 +30,7 @@ def write(folder, order):
     model = RandomOracle(words=5, sharpness=1.0, eos_bonus=-1.0)
     config = extended(order=order, num_samples=4)
     make(config, folder, predictor=model, make_sampler=Sampler)
-    add_counterfactual(folder, predictor=model, task=FakeTask())
+    add_counterfactual(read_run(folder), predictor=model, task=FakeTask())
     return folder
 
 
@@ -68,7 +67,7 @@ def reused(folder):
 
 
 def graded(folder):
-    return as_csv(regrade(folder, FakeTask()).samples)
+    return as_csv(regrade(folder, FakeTask())[1].samples)
 
 
 def reopened(folder):

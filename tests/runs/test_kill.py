@@ -12,7 +12,7 @@ from itertools import islice
 import pytest
 from runs_fakes import CONFIG, FakeSampler, make
 
-from flexeval.runs import runner
+from flexeval.runs import runner, storage
 from flexeval.runs.store import read_run
 
 CALLS = ("open", "write", "fsync", "replace", "unlink", "truncate", "ftruncate", "mkdir")
@@ -69,7 +69,7 @@ def make_until(out, last_change):
         return counted
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "FLUSH_SAMPLES", 5)
+        patch.setattr(storage, "FLUSH_SAMPLES", 5)
         for name in CALLS:
             patch.setattr(os, name, dying(getattr(os, name), name))
         try:
@@ -98,7 +98,7 @@ def test_stopped_again_and_again_while_continuing(tmp_path, undisturbed):
 
 
 def sample_slowly(out):
-    runner.FLUSH_SAMPLES = 2
+    storage.FLUSH_SAMPLES = 2
     make(CONFIG, out, make_sampler=SlowSampler)
 
 

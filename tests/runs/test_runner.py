@@ -16,8 +16,9 @@ from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, m
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
 from flexeval.records import Grade, Problem
-from flexeval.runs import runner
-from flexeval.runs.contents import read_contents
+from flexeval.runs import storage
+from flexeval.runs.layout import GradedSample
+from flexeval.runs.reader import read_contents
 from flexeval.runs.store import RunSet, open_run, read_run, read_runs
 from flexeval.sampling import Sampler
 
@@ -117,9 +118,9 @@ def test_what_is_finished_is_stored_before_an_error_goes_on(tmp_path, monkeypatc
 
 @pytest.mark.parametrize(("name", "value"), [("FLUSH_SAMPLES", 1), ("FLUSH_SECONDS", 0.0)])
 def test_samples_reach_the_disk_as_they_finish(tmp_path, monkeypatch, name, value):
-    monkeypatch.setattr(runner, name, value)
+    monkeypatch.setattr(storage, name, value)
     if name == "FLUSH_SECONDS":
-        monkeypatch.setattr(runner, "FLUSH_SHARE", 0.0)
+        monkeypatch.setattr(storage, "FLUSH_SHARE", 0.0)
     stored = []
     make(CONFIG, tmp_path, progress=lambda p: stored.append((p.done, len(read_run(tmp_path).samples))))
     assert stored == [(n, n) for n in range(13)]
@@ -146,8 +147,8 @@ def test_samples_to_draw_are_never_listed(tmp_path):
 
 
 def test_a_write_waits_neither_for_a_grader_nor_for_the_next_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(runner, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(storage, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(storage, "FLUSH_SECONDS", 0.05)
     stored = []
 
     class Stuck(FakeSampler):
@@ -170,17 +171,17 @@ def test_however_long_a_run_is_a_write_comes_within_a_minute(monkeypatch):
             written.append(clock.now)
 
     clock, written = SimpleNamespace(now=0.0), []
-    monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    begun = runner.Progress(done=0, total=10**6, correct=0)
+    monkeypatch.setattr(storage, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    begun = storage.Progress(done=0, total=10**6, correct=0)
     sampler = FakeSampler(None, None, CONFIG.sampling)
-    storage = runner._Storage(Writes(), sampler, grade=None, progress=begun, report=lambda _: None)
-    verdict = Future()
-    verdict.set_result(Grade(correct=True))
+    store = storage.Storage(Writes(), sampler, grade=None, progress=begun, report=lambda _: None)
+    graded = Future()
+    graded.set_result(GradedSample(trajectory=trajectory("p0", 0), text="", pieces=[], grade=Grade(correct=True)))
     for clock.now in range(0, 86_400, 20):
-        storage._add(runner._Ungraded(trajectory=trajectory("p0", 0), text="", pieces=[]), verdict)
+        store._add(graded)
     gaps = [later - earlier for earlier, later in itertools.pairwise(written)]
     assert max(gaps) == 60
-    assert min(gaps) >= runner.FLUSH_SECONDS
+    assert min(gaps) >= storage.FLUSH_SECONDS
     assert len(gaps) < 1600, "a day makes no more shards than can be read quickly"
 
 
@@ -206,7 +207,7 @@ def test_interrupts_while_storing_lose_nothing(tmp_path, monkeypatch):
 
 
 def test_no_more_samples_are_begun_than_graders_can_follow(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "WAITING", 2)
+    monkeypatch.setattr(storage, "WAITING", 2)
     asked, graded = [], threading.Semaphore(0)
 
     class Held(FakeTask):

@@ -13,7 +13,8 @@ import pytest
 from runs_fakes import FakePredictor, trajectory
 
 from flexeval.errors import InputError
-from flexeval.records import SamplingConfig
+from flexeval.records import Grade, SamplingConfig
+from flexeval.runs.layout import GradedSample
 from flexeval.runs.tokens import MAY_LACK, RANGES, SCHEMA, read_tokens, require_shards, table_bytes, write_shard
 
 IDS = ["b", "a"]
@@ -26,12 +27,15 @@ def pieces(sample):
     return FakePredictor().pieces(sample.token_ids_G.tolist())
 
 
+def graded(sample, texts=None):
+    return GradedSample(trajectory=sample, text="", pieces=texts or pieces(sample), grade=Grade(correct=False))
+
+
 @pytest.fixture
 def shards(tmp_path):
     paths = []
     for number, part in enumerate((PAIRS[2:], PAIRS[:2])):
-        samples = [trajectory(*pair) for pair in part]
-        paths.append(write_shard(tmp_path, number, samples, [pieces(sample) for sample in samples], key=KEY))
+        paths.append(write_shard(tmp_path, number, [graded(trajectory(*pair)) for pair in part], key=KEY))
     return paths
 
 
@@ -84,7 +88,7 @@ def test_a_table_without_shards_has_its_columns():
 def test_half_a_surrogate_pair_in_a_piece_is_written_as_its_escape(tmp_path):
     sample = trajectory("b", 0)
     assert sample.length > 0
-    path = write_shard(tmp_path, 0, [sample], [["\ud800", *pieces(sample)[1:]]], key=KEY)
+    path = write_shard(tmp_path, 0, [graded(sample, ["\ud800", *pieces(sample)[1:]])], key=KEY)
     assert read([path], [("b", 0)])["piece"][0] == "\\ud800"
 
 
@@ -126,7 +130,7 @@ def test_a_position_without_a_row_is_possible_only_where_the_mask_may_be_drawn(t
     step_G = sample.commit_step_G.copy()
     step_G[0] = -1
     assert sample.length > 1
-    path = write_shard(tmp_path, 0, [dataclasses.replace(sample, commit_step_G=step_G)], [pieces(sample)], key=KEY)
+    path = write_shard(tmp_path, 0, [graded(dataclasses.replace(sample, commit_step_G=step_G))], key=KEY)
     assert len(read([path], [("b", 1)], sampling=dataclasses.replace(SAMPLING, logits_mask_inf=False)))
     with pytest.raises(InputError, match="has lost token rows of 1 samples"):
         read([path], [("b", 1)])

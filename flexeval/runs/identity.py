@@ -1,4 +1,4 @@
-"""RunConfig <-> JSON; which settings make two runs the same run; the name of a run's folder.
+"""What makes two runs the same run: settings, model, dtype and problems. The name and key of its folder follow from it.
 
 `num_samples` and `limit` say how much of a run is wanted. All other settings say which run it is.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from flexeval.hashing import json_hash
 from flexeval.models.files import canonical_name
 from flexeval.orders import get_order
 from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
-from flexeval.runs import schema
-from flexeval.runs.checksums import RESTORE
+from flexeval.runs.files import RESTORE
+from flexeval.runs.layout import Names, StoredProblem, check
 from flexeval.tasks import Task, get_task, task_spec
 from flexeval.tasks.task import prompt_of
 
@@ -26,8 +26,7 @@ EXTENT = ("num_samples", "limit")
 
 
 def canonical_config(config: RunConfig) -> RunConfig:
-    """The same run with aliases resolved, the folder of a model as its absolute path and the block length written out,
-    so that equal runs compare equal.
+    """The same run with aliases resolved, a model's folder as an absolute path and the block length written out.
 
     Raises:
         InputError: an unknown order or task, a parameter that it refuses, or a setting that could not be read again.
@@ -39,7 +38,7 @@ def canonical_config(config: RunConfig) -> RunConfig:
         task=task_spec(get_task(config.task)),
         sampling=dataclasses.replace(config.sampling, block_length=config.sampling.block),
     )
-    schema.check(schema.NAMES, config_to_dict(canonical), where="the configuration", remedy="give another value")
+    check(Names, config_to_dict(canonical), where="the configuration", remedy="give another value")
     return canonical
 
 
@@ -95,7 +94,7 @@ def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> N
 
 
 def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, folder: str) -> None:
-    """Check that a folder was made by the model that is to continue it, whatever both are called.
+    """Check that a folder was made by the model that is to continue it, whatever their names.
 
     Args:
         stored: what the folder records beside its configuration.
@@ -119,8 +118,48 @@ def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, f
             )
 
 
+def require_same_dtype(stored: Mapping[str, Any], dtype: str, *, folder: Path) -> None:
+    """Check the type of the weights. Raises InputError for another than the folder records."""
+    made_with = stored["environment"]["dtype"]
+    if made_with != dtype:
+        raise InputError(
+            f"run folder {folder} was made with dtype {made_with}, not {dtype}; use another --out, or dtype {made_with}"
+        )
+
+
+def require_same_task(config: RunConfig, task: Task, *, folder: Path) -> None:
+    """Check that a task is that of a folder's run. Raises InputError for another."""
+    if task_spec(task) != config.task:
+        raise InputError(f"run folder {folder} is of task {config.task!r}, not {task_spec(task)!r}")
+
+
+def require_same_problems(
+    stored: Sequence[StoredProblem], problems: Sequence[StoredProblem], limit: int | None, *, folder: Path
+) -> None:
+    """Check that the problems of a run that is to be continued are those that it was made from.
+
+    Args:
+        stored: what the folder records.
+        problems: of today, as many as `limit` admits.
+        limit: of the request.
+        folder: what messages call it.
+
+    Raises:
+        InputError: a problem that is gone or changed; names the first, and what changed.
+    """
+    made_from = f"run folder {folder} was made from other data"
+    instead = "use another --out, or the data that it was made from"
+    if len(problems) < min(len(stored), limit or len(stored)):
+        raise InputError(f"{made_from}: {len(stored)} problems then, {len(problems)} now; {instead}")
+    for theirs, ours in zip(stored, problems, strict=False):
+        for field in dataclasses.fields(StoredProblem):
+            if getattr(theirs, field.name) != getattr(ours, field.name):
+                name = field.name.replace("_", " ")
+                raise InputError(f"{made_from}: problem {theirs.id!r} has another {name} now; {instead}")
+
+
 def larger_extent(stored: RunConfig, wanted: RunConfig) -> RunConfig:
-    """The run that contains both."""
+    """The run whose samples include those of both."""
     limit = None if stored.limit is None or wanted.limit is None else max(stored.limit, wanted.limit)
     return dataclasses.replace(stored, num_samples=max(stored.num_samples, wanted.num_samples), limit=limit)
 
@@ -146,9 +185,9 @@ def default_folder_name(config: RunConfig) -> str:
 
 
 def run_key(config: RunConfig, record: Mapping[str, Any]) -> str:
-    """A short text that every run of these settings and this model has, and no other; config canonical.
+    """A short text that all runs of these settings and this model share, and no other run has; config canonical.
 
-    So the files of two runs that ought to be equal are.
+    It is made of them alone, so two runs that should be equal have equal files.
     """
     model = {part: record["model"][part] for part in ("weights", "network", "vocabulary")} if "model" in record else {}
     decides = {**_identity(config), **model, "dtype": record["environment"]["dtype"]}

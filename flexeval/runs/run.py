@@ -1,0 +1,202 @@
+"""A run as frames, and the runs that need no sampling because their folder holds them. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flexeval.models.files import local_source
+from flexeval.models.lineage import Lineage
+from flexeval.records import RunConfig, SamplingEffort
+from flexeval.runs.environment import distinct
+from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
+from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, SampleKey, StoredProblem, data_hash, total_effort
+from flexeval.runs.reader import Contents, read_contents, read_header, read_journal
+from flexeval.runs.tokens import read_tokens
+from flexeval.tasks import Task
+from flexeval.tasks.task import problems_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """What a run folder held when it was read. Everything but the token rows is in memory."""
+
+    folder: Path
+    config: RunConfig
+    """Canonical; `num_samples` and `limit` are those of this view of the folder."""
+    record: Mapping[str, Any]
+    """What else config.json says: model (its fingerprint), environment, task_source, isolation, prompt_template,
+    first_prompt, lineage."""
+    problems: pd.DataFrame
+    """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash."""
+    samples: pd.DataFrame
+    """One row a finished sample, sorted by problem and sample: problem_id, sample_index, text, extracted, rule,
+    correct, error, nfe, length. `length` counts the tokens of the text; a text that is missing is None."""
+    effort: SamplingEffort
+    """Totals of the whole folder; a view of part of it has the same."""
+    environments: Sequence[Mapping[str, Any]] = ()
+    """What its samples were drawn with, distinct ones, oldest first; also of the whole folder."""
+    shards: Sequence[Path] = ()
+    """The files of the token rows."""
+    key: str = ""
+    """Of the folder's checksums; empty where there are none (format 1)."""
+    mark: str = ""
+    """Appended to the model's name where other models have the same name; empty otherwise."""
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """How flexeval trained the model; None when it did not. Raises InputError for an invalid record."""
+        values = self.record.get("lineage")
+        return Lineage.from_dict(values, where=str(self.folder / CONFIG)) if values else None
+
+    @property
+    def model(self) -> str:
+        """The model's name in tables and figures: its lineage's label, or else how it was asked for; then its mark."""
+        return (self.lineage.label if self.lineage else self.config.model) + self.mark
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Checksums of the model; empty in format 1. See `flexeval.models.fingerprint`."""
+        found: Mapping[str, Any] = self.record.get("model", {})
+        return found
+
+    @property
+    def complete(self) -> bool:
+        """Every sample that the configuration asks for is there."""
+        return len(self.samples) == len(self.problems) * self.config.num_samples
+
+    def counts(self) -> pd.DataFrame:
+        """One row a problem, in the task's order: problem_id, n samples, c correct ones (either may be 0)."""
+        by_problem = self.samples.groupby("problem_id")["correct"].agg(n="size", c="sum")
+        counts = by_problem.reindex(self.problems["problem_id"], fill_value=0).astype("int64")
+        return counts.rename_axis("problem_id").reset_index()
+
+    def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row a committed position, sorted by problem, sample and position; read from disk at each call.
+
+        Args:
+            columns: which of the columns of `flexeval.runs.tokens.SCHEMA`; None for all.
+
+        Raises:
+            InputError: an unknown column, or rows that are not as they were written.
+        """
+        problem_ids = list(self.problems["problem_id"])
+        sampling, where = self.config.sampling, self.folder / TOKENS
+        return read_tokens(
+            self.shards, self.samples, problem_ids, columns, sampling=sampling, key=self.key, where=where
+        )
+
+    def part(self, *, num_samples: int, limit: int | None) -> Run:
+        """The view that a smaller run would have given: the first samples of the first problems."""
+        problems = self.problems.iloc[:limit]
+        wanted = self.samples["problem_id"].isin(problems["problem_id"]) & (self.samples["sample_index"] < num_samples)
+        return dataclasses.replace(
+            self,
+            config=dataclasses.replace(self.config, num_samples=num_samples, limit=limit),
+            problems=problems,
+            samples=self.samples[wanted].reset_index(drop=True),
+        )
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder, finished or not.
+
+    Raises:
+        InputError: not a run folder, or one that is damaged: the file, and the line.
+    """
+    return run_of(folder, read_contents(folder))
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The configuration of a run folder. Raises InputError where there is no run, or its config.json is damaged."""
+    return read_header(folder).config
+
+
+def run_of(folder: Path, contents: Contents) -> Run:
+    """What is known of a folder, as a run."""
+    return Run(
+        folder=folder,
+        config=contents.header.config,
+        record=contents.header.record,
+        problems=_problem_frame(contents.problems),
+        samples=_sample_frame(contents.samples, contents.problems),
+        effort=total_effort(contents.journal),
+        environments=distinct([flush.environment for flush in contents.journal]),
+        shards=contents.shards(folder),
+        key=contents.header.key,
+    )
+
+
+def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
+    """The part of a folder that a configuration asks for, when nothing of it is missing; None when sampling is needed.
+
+    Raises:
+        InputError: the folder holds a run of another configuration, or cannot be read.
+    """
+    if not os.path.lexists(folder / CONFIG):
+        return None
+    config = canonical_config(config)
+
+    # config.json and the journal usually tell that samples are missing; then samples.jsonl need not be read for it.
+    header = read_header(folder)
+    stored = header.config
+    require_same_run(stored, config, folder=folder)
+    if stored.limit is not None and (config.limit is None or config.limit > stored.limit):
+        return None
+    if header.problems is not None:
+        problems = min(header.problems, config.limit or header.problems)
+        journal, _ = read_journal(folder, header)
+        if sum(flush.samples for flush in journal) < problems * config.num_samples:
+            return None
+
+    part = read_run(folder).part(num_samples=config.num_samples, limit=config.limit)
+    return part if part.complete else None
+
+
+def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "auto") -> Run | None:
+    """The stored run, if sampling again would give the same: all that is wanted, the same model, type and data.
+
+    Args:
+        folder: where the run would be; it need not exist.
+        config: which run, and how much of it.
+        task: the task of `config.task`, with the data of today.
+        dtype: of the weights, by name; "auto" takes any.
+
+    Raises:
+        InputError: the folder holds a run of another configuration, or cannot be read.
+    """
+    run = read_finished_run(folder, config)
+    if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not _of_model(run, config.model):
+        return None
+    problems = problems_of(task)[: config.limit]
+    now = [(problem.id, data_hash(problem)) for problem in problems]
+    stored = run.problems[["problem_id", "data_hash"]].itertuples(index=False, name=None)
+    same_prompt = dataclasses.asdict(run_prompt(config, task, problems[0])) == run.record.get("first_prompt")
+    return run if same_prompt and list(stored) == now else None
+
+
+def _of_model(run: Run, model: str) -> bool:
+    """Whether the files of a model are still those that the run was made with."""
+    made_with = run.record.get("model", {}).get("files")
+    source = local_source(model) if made_with else None
+    return source is not None and source.files == made_with
+
+
+def _problem_frame(problems: Sequence[StoredProblem]) -> pd.DataFrame:
+    columns = [field.name for field in dataclasses.fields(StoredProblem)]
+    frame = pd.DataFrame([dataclasses.asdict(problem) for problem in problems], columns=columns)
+    return frame.rename(columns={"id": "problem_id"})
+
+
+def _sample_frame(rows: Mapping[SampleKey, Mapping[str, Any]], problems: Sequence[StoredProblem]) -> pd.DataFrame:
+    place = {problem.id: place for place, problem in enumerate(problems)}
+    in_order = sorted(rows, key=lambda key: (place[key[0]], key[1]))
+    # As objects first, so that a missing text is None in every column, also in one that has no text at all.
+    frame = pd.DataFrame([rows[key] for key in in_order], columns=list(SAMPLE_FIELDS), dtype=object)
+    return frame.astype({"sample_index": "int64", "correct": "bool", "nfe": "int64", "length": "int64"})
