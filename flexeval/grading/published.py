@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from flexeval.grading.programs import Benchmark, program_check
+from flexeval.grading.programs import program_check
 from flexeval.grading.sandbox import ProgramCheck, shared_sandbox
 from flexeval.records import Grade, Problem
 
@@ -194,13 +194,13 @@ def countdown_as_published(completion: str, numbers: Sequence[int], goal: int) -
 # ----- HumanEval and MBPP -----
 
 
-def program_as_published(problem: Problem, completion: str, *, benchmark: Benchmark) -> Grade:
+def program_as_published(problem: Problem, completion: str) -> Grade:
     """The verdict on a program: the first block fenced as python, else the whole completion, right after the prompt.
 
     HumanEval's prompt and the code are joined as they are, without a line between; MBPP's code stands alone.
     """
     block = _PYTHON_BLOCK.search(completion)
     code, rule = (block[1].strip(), "first python block") if block else (completion, "whole text")
-    program = problem.metadata["prompt"] + code if benchmark == "humaneval" else code
-    passed = shared_sandbox().check(program_check(problem, program, benchmark=benchmark)).passed
+    program = problem.metadata.get("prompt", "") + code
+    passed = shared_sandbox().check(program_check(problem, program)).passed
     return Grade(correct=passed, extracted=program, rule=rule)

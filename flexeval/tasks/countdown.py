@@ -40,6 +40,7 @@ class Countdown:
     """The task `countdown`."""
 
     name: ClassVar[str] = "countdown"
+    summary: ClassVar[str] = "generated: reach a number with three others and + - * /"
     gen_length: ClassVar[int] = 256
     templates: ClassVar[Mapping[str, PromptTemplate]] = {"default": EXPRESSION, "bare": BARE}
 

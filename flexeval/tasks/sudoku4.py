@@ -58,6 +58,8 @@ class Sudoku4:
     """Fill a 4x4 grid so that every row, column and 2x2 box holds 1, 2, 3 and 4."""
 
     name: ClassVar[str] = "sudoku4"
+    aliases: ClassVar[tuple[str, ...]] = ("sudoku",)
+    summary: ClassVar[str] = "generated 4x4 Sudoku, the bundled model's other task"
     gen_length: ClassVar[int] = 24
 
     givens: int = 4

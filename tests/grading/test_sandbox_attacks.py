@@ -8,7 +8,7 @@ import pytest
 from processes import children, scratch_files, workers
 
 from flexeval.grading.sandbox import Limits, ProgramCheck, Sandbox
-from flexeval.grading.sandbox.attacks import ATTACKS, ENTRY_POINT, RIGHT, TESTS, Attack, Surroundings, surroundings
+from attacks import ATTACKS, ENTRY_POINT, RIGHT, TESTS, Attack, Surroundings, surroundings
 
 pytestmark = pytest.mark.linux
 

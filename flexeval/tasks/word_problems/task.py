@@ -27,6 +27,8 @@ class WordProblems:
     """A start, some gains and losses, one question."""
 
     name: ClassVar[str] = "word-problems"
+    aliases: ClassVar[tuple[str, ...]] = ("word_problems",)
+    summary: ClassVar[str] = "generated grade-school word problems, the bundled model's task"
     gen_length: ClassVar[int] = 48
 
     facts: int = 3
