@@ -33,10 +33,9 @@ from flexeval.lm_harness.arguments import (
 )
 from flexeval.lm_harness.cache import AnswerCache
 from flexeval.lm_harness.generation import Generator, Wanted
-from flexeval.lm_harness.instance import SampleInstance
-from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelihood, Scorer
+from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelihood, Scorer, on_canvas, rolling
 from flexeval.lm_harness.parallel import Processes
-from flexeval.lm_harness.windows import on_canvas, rolling
+from flexeval.lm_harness.task import SampleInstance
 from flexeval.models import load_model
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.predictor import MaskPredictor

@@ -14,9 +14,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from flexeval.models.tiny.problems import FACTS, FACTS_WEIGHTS, GIVENS, SUDOKU, SUDOKU_CANVAS, WORDS, WORDS_CANVAS
-from flexeval.models.tiny.sums import draw_sums
-from flexeval.models.tiny.tokenizer import prompt_text
+from flexeval.models.tiny.recipe.problems import (
+    FACTS,
+    FACTS_WEIGHTS,
+    GIVENS,
+    SUDOKU,
+    SUDOKU_CANVAS,
+    WORDS,
+    WORDS_CANVAS,
+    draw_sums,
+)
+from flexeval.models.tiny.recipe.tokenizer import prompt_text
 from flexeval.records import Problem
 from flexeval.tasks.drawing import Draw, Split
 
