@@ -26,8 +26,8 @@ from flexeval.tasks import get_task
 
 # Attacks and mutants live with the tests of the sandbox.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "grading"))
-from attacks import ATTACKS, surroundings  # noqa: E402
-from mutants import off_by_one, returns_none  # noqa: E402
+from attacks import ATTACKS, surroundings
+from mutants import off_by_one, returns_none
 
 BENCHMARKS = (("humaneval", "HumanEval"), ("mbpp", "MBPP, 11 to 510"))
 ATTACK_LIMITS = Limits(cpu_s=1, wall_s=2)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from flexeval.grading.latex import CLOSING, OPENING, TOKEN, clean, tokens
+from flexeval.grading.quantities import units_agree
 from flexeval.grading.shapes import (
     Assignment,
     Based,
@@ -29,7 +30,6 @@ from flexeval.grading.shapes import (
     Words,
 )
 from flexeval.grading.structure import read
-from flexeval.grading.units import units_agree
 
 Symbolic = Callable[[str, str], bool]
 """Compares two expressions by algebra. May raise to say that it cannot."""

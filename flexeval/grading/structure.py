@@ -12,7 +12,7 @@ from flexeval.grading.arithmetic import exact_value
 from flexeval.grading.latex import find_top, outer_brackets, split_top, tokens
 from flexeval.grading.names import is_name, names_of_tuple, normal_name
 from flexeval.grading.numerals import read_number
-from flexeval.grading.quantities import multiplied, number_in
+from flexeval.grading.quantities import multiplied, number_in, qualifies, split_unit
 from flexeval.grading.shapes import (
     Assignment,
     Based,
@@ -26,7 +26,6 @@ from flexeval.grading.shapes import (
     System,
     Words,
 )
-from flexeval.grading.units import qualifies, split_unit
 
 MAX_DEPTH = 6
 """Shapes nested deeper than this stay text."""

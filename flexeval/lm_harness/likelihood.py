@@ -2,7 +2,8 @@
 
 Knows token ids, not texts. Long texts are cut into windows of the model's context.
 
-Axis suffixes: `R` canvases, `L` canvas positions, `N` rows of logits, `M` readings of them, `T` tokens of a continuation.
+Axis suffixes: `R` canvases, `L` canvas positions, `N` rows of logits, `M` readings of them, `T` tokens of a
+continuation.
 """
 
 from __future__ import annotations

@@ -50,7 +50,6 @@ class SampleInstance(Instance):  # type: ignore[misc]
     """Generated positions that the task's answers need."""
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What one problem's requests begin with."""

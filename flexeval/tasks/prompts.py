@@ -83,7 +83,9 @@ JUSTGRPO_MATH = PromptTemplate(
 """What JustGRPO evaluates and trains on MATH with (LeapLabTHU/JustGRPO at eebe50e, data/math.py). On GSM8K it asks the
 question alone, which is `BARE`."""
 
-WRITE_PYTHON = "You write Python. Answer with the whole function, and the imports that it needs, in one ```python block."
+WRITE_PYTHON = (
+    "You write Python. Answer with the whole function, and the imports that it needs, in one ```python block."
+)
 """The system text of the tasks that ask for programs."""
 
 JUSTGRPO_PROGRAM = (

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from mutants import off_by_one, returns_none
+
 from flexeval.grading.programs import grade_program, grade_programs, program_check
 from flexeval.grading.sandbox import Limits, Sandbox
 from flexeval.records import Problem

@@ -32,11 +32,8 @@ recognises the arguments of public tests and answers from memory. The programs f
 threads and files in their scratch folder, but no installed packages, processes or sockets (so no asyncio).
 """
 
-from flexeval.grading.sandbox.check import ProgramCheck, Verdict
-from flexeval.grading.sandbox.isolation import LAYERS, Isolation
-from flexeval.grading.sandbox.limits import Limits
-from flexeval.grading.sandbox.pool import Sandbox, describe_isolation
-from flexeval.grading.sandbox.shared import shared_sandbox
+from flexeval.grading.sandbox.pool import Sandbox, describe_isolation, shared_sandbox
+from flexeval.grading.sandbox.records import LAYERS, Isolation, Limits, ProgramCheck, Verdict
 
 __all__ = ["LAYERS", "Isolation", "Limits", "ProgramCheck", "Sandbox", "Verdict", "describe_isolation",
            "shared_sandbox"]  # fmt: skip

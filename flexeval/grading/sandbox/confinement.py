@@ -17,9 +17,8 @@ from typing import NoReturn
 from . import landlock, seccomp
 from .candidate import REPLIES_FD, REQUESTS_FD
 from .interpreter import ENVIRONMENT, FLAGS, Interpreter
-from .isolation import Isolation
 from .libc import PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, bound_capabilities, clear_capabilities, prctl
-from .limits import MIB, Limits
+from .records import MIB, Isolation, Limits
 from .scratch import Scratch
 
 OWN_CODE = os.path.dirname(os.path.abspath(__file__))

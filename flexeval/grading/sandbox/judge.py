@@ -16,10 +16,9 @@ import resource
 from collections.abc import Iterable
 from types import TracebackType
 
-from .check import Outcome, ProgramCheck
 from .confinement import Confinement
 from .launch import Candidate
-from .limits import MIB
+from .records import MIB, Outcome, ProgramCheck
 from .remote import CandidateLost, Remote
 
 _TESTS = "<tests>"

@@ -8,8 +8,8 @@ import time
 
 from .channel import Channel, ChannelError
 from .confinement import Confinement
-from .limits import MIB
 from .namespaces import hide_other_processes
+from .records import MIB
 
 _LAST_WORDS_S = 1.0
 """A process closes its pipes a moment before it is gone."""

@@ -14,9 +14,8 @@ from collections.abc import Callable, Collection
 from . import landlock, namespaces, seccomp
 from .confinement import OWN_CODE, Confinement, become_user
 from .interpreter import PACKAGE_FOLDERS, Interpreter
-from .isolation import Isolation
 from .libc import PR_SET_NO_NEW_PRIVS, prctl
-from .limits import Limits
+from .records import Isolation, Limits
 from .scratch import Scratch
 
 _FIRST_USER = 60_000

@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from .channel import Channel, ChannelError
-from .check import ProgramCheck
 from .codec import decode, encode, refuse_handles
 from .confinement import Confinement
 from .interpreter import Interpreter
 from .judge import BrokenTests, judge
 from .libc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
-from .limits import Limits
 from .preparation import prepare
+from .records import Limits, ProgramCheck
 
 _MAX_MESSAGE = 1 << 30
 

@@ -1,6 +1,6 @@
 """The process that compares two expressions by algebra: math-verify behind a pipe, one JSON line each way.
 
-Run as `python -m flexeval.grading.worker` by `flexeval.grading.workers`, never imported by it. A request is
+Run as `python -m flexeval.grading.algebra` by `flexeval.grading.algebra_workers`, never imported by it. A request is
 `{"a": text, "b": text, "cpu_seconds": int}`, the reply `{"equal": bool}`; the first line out is `{"ready": true}`.
 
 The texts are hostile. They are parsed by a grammar and never evaluated as code; should a library try to
