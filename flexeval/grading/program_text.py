@@ -1,7 +1,7 @@
 """The program in a completion: where it begins and ends, and what it must be joined with.
 
 Models wrap programs in prose, fences and tags, repeat the signature that they were given, or write the body
-alone. It is all read here, and nothing is run.
+alone. All of that is read here, and nothing is run.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def _words(text: str) -> Words | None:
 
 
 def _join_thousands(text: str) -> str:
-    """Without separators of thousands, where every other comma has a blank after it and can be told from them."""
+    """The text without thousands separators, if every other comma has a blank after it."""
     joined = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     if any(joined[position + 1 : position + 2] != " " for position, _ in find_top(joined, frozenset([","]))):
         return text

@@ -68,7 +68,7 @@ class _Canvas:
 
 
 class Scorer:
-    """Scores continuations. A score does not depend on what else is scored, but for rounding."""
+    """Scores continuations. Except for rounding, a score does not depend on what else is scored."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Scorer:
         for index, score in scores.items():
             report(index, score)
 
-        # Canvases of one shape stand together; within it, those of one context, whose canvases may be equal.
+        # Canvases of one shape go together, and within it those of one context, since these may be equal.
         missing = set(range(len(continuations))) - scores.keys()
         order = sorted(missing, key=lambda i: _shape(continuations[i]))
         for _, group in groupby(order, key=lambda i: continuations[i].positions):
@@ -180,7 +180,10 @@ class Scorer:
     def _read(
         self, continuations: Sequence[Continuation], canvases: Iterable[_Canvas]
     ) -> Iterator[tuple[int, float, bool]]:
-        """For each owner, whose canvases stand side by side: weighted sum of log-probabilities, and all likeliest?"""
+        """For each owner: the weighted sum of its log-probabilities, and whether all its tokens are the likeliest.
+
+        The canvases of one owner must stand side by side.
+        """
         readings = self._evaluated(continuations, canvases)
         for owner, own in groupby(readings, key=lambda reading: reading[0].owner):
             total, greedy = 0.0, True

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 PATIENCE = timedelta(weeks=52)
-"""How long a process waits for the others, which may have far longer answers to draw. Torch's own 10 minutes (30 on a
-CPU) would end the evaluation."""
+"""How long a process waits for the others, whose answers may take far longer. Torch's own 10 minutes (30 on a CPU)
+would end the evaluation."""
 
 
 class Processes:

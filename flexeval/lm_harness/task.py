@@ -95,7 +95,7 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
         self.dataset = datasets.DatasetDict({SPLIT: datasets.Dataset.from_list(rows)})
 
     def build_all_requests(self, **options: Any) -> None:
-        """The requests of this process, never from `--cache_requests`: those know neither `repeats` nor the data."""
+        """The requests of this process. Never from `--cache_requests`, whose keys lack `repeats` and the data."""
         super().build_all_requests(**{**options, "cache_requests": False})
 
     def fewshot_context(
@@ -164,7 +164,7 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
 
 
 def _refuse_misspelt(metadata: Mapping[str, Any]) -> None:
-    """Refuse names that are nearly ours. lm-eval adds the model's arguments, so that any other may be somebody's."""
+    """Refuse names that are nearly ours. Any other may be one of the model's arguments, which lm-eval adds."""
     for name in metadata:
         if name not in METADATA and difflib.get_close_matches(name.lower(), METADATA, cutoff=0.75):
             raise did_you_mean("metadata", name, METADATA)

@@ -1,9 +1,9 @@
 """MBPP (Austin et al. 2021, arXiv:2108.07732): the 500 problems of its test split, or the 374 of its training split.
 
 The upstream file is `mbpp.jsonl` of google-research/mbpp (974 problems), with the fields `task_id`, `text`,
-`code`, `test_list` and `test_setup_code`; which split a problem belongs to goes by its task id (ids 1 to 10 are for
-prompts, 511 to 600 for validation). Upstream names no function; the one to write is the function of the
-reference solution that the first test calls.
+`code`, `test_list` and `test_setup_code`. The task id decides the split (ids 1 to 10 are for prompts, 511 to 600 for
+validation). Upstream does not name the function to write: it is the function of the reference solution that the first
+test calls.
 
 The test split is what JustGRPO evaluates, too: rows 10 to 509 of the file are the task ids 11 to 510.
 """

@@ -275,6 +275,6 @@ def test_a_schedule_shorter_than_its_warm_up_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_bundled_tokenizer_is_what_the_recipe_makes() -> None:
-    bundled = PreTrainedTokenizerFast.from_pretrained(Path(train.__file__).parent)
+    bundled = PreTrainedTokenizerFast.from_pretrained(Path(train.__file__).parents[1])
     assert bundled.get_vocab() == TOKENIZER.get_vocab()
     assert bundled.chat_template == TOKENIZER.chat_template

@@ -2,8 +2,8 @@
 
 The tests are upstream's, trusted and unchanged. They find the candidate's function under its name, as a
 stand-in that makes each call travel. Any other name that they use and nobody else defines (a class of the
-solution, say) is looked up in the candidate as well. What a name means is settled in this order: the tests'
-own, the problem's preamble, Python's builtins, the candidate; only the entry point is always the candidate's.
+solution, say) is looked up in the candidate as well. Names are resolved in this order: the tests
+themselves, the problem's preamble, Python's builtins, the candidate. Only the entry point is always the candidate's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import resource
 from collections.abc import Iterable
 from types import TracebackType
 
-from .confinement import Confinement
-from .launch import Candidate
+from .launch import Candidate, Confinement
 from .records import MIB, Outcome, ProgramCheck
 from .remote import CandidateLost, Remote
 

@@ -1,6 +1,6 @@
 """Find out which layers of isolation this machine grants, and prepare what all candidates of a worker share.
 
-Each layer is tried out in a child process first: half of the steps cannot be undone.
+Each layer is first tried in a child process, since half of the steps cannot be undone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import secrets
 from collections.abc import Callable, Collection
 
 from . import landlock, namespaces, seccomp
-from .confinement import OWN_CODE, Confinement, become_user
 from .interpreter import PACKAGE_FOLDERS, Interpreter
+from .launch import OWN_CODE, Confinement, become_user
 from .libc import PR_SET_NO_NEW_PRIVS, prctl
 from .records import Isolation, Limits
 from .scratch import Scratch

@@ -45,13 +45,13 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds on one check, the same for every program of a run. Part of what a verdict means."""
+    """Bounds on one check, the same for every program of a run; a verdict depends on them."""
 
     cpu_s: int = 10
-    """Processor seconds of the program. What ends an endless loop, whatever else the machine is doing, so that
-    verdicts do not depend on the load; MBPP's slowest reference solution needs six on a slow core."""
+    """Processor seconds of the program. They end an endless loop however busy the machine is, so verdicts do not
+    depend on the load. MBPP's slowest reference solution needs six on a slow core."""
     wall_s: float = 60.0
-    """Seconds from start to verdict. What ends a program that sleeps, and a test that its answers keep busy."""
+    """Seconds from start to verdict. They end a program that sleeps, and a test that its answers keep busy."""
     memory_mib: int = 1024
     """Address space of the program, and of its judge."""
     file_mib: int = 16

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+
 from flexeval.orders import Order, take_highest
 from flexeval.records import DecodingState
 
