@@ -15,7 +15,7 @@ from flexeval.grading.quantities import number_in
 from flexeval.records import Grade
 
 TOTAL_SECONDS = 20.0
-"""Of one answer, over all its parts."""
+"""For one answer, over all its parts."""
 
 
 def grade_number(completion: str, target: str) -> Grade:

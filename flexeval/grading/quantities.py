@@ -18,13 +18,13 @@ from flexeval.grading.numerals import MAX_DIGITS, NUMERAL, read_number
 
 MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 SUFFIXES = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9}
-"""Written right behind a number."""
+"""Written right after a number."""
 _ORDER = re.compile(
     r"[<>](?=\s*\S)|\\(?:le|ge|ne|pm|mp)(?![A-Za-z])|\bat (?:least|most)\b|\b(?:more|less|fewer|greater) than\s*\$?\d"
     r"|\d\s*(?:\w+\s+)?or (?:more|less|fewer)\b",
     re.IGNORECASE,
 )
-"""What gives a bound and no number."""
+"""What states a bound instead of a number."""
 _EQUALITY = re.compile(r"=|\\(?:approx|sim|equiv)(?![A-Za-z])")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)(?:\}|\Z)")
 _DEGREES = re.compile(r"\^\\circ\s*(?:[CF]\b)?")
@@ -134,7 +134,7 @@ def _value(text: str) -> Fraction | None:
 
 
 def _among_words(text: str) -> Fraction | None:
-    """The value of the only numeral of a text that holds nothing else but words, times a word such as million."""
+    """The value of the only numeral among words, times a word such as million; None if there is anything else."""
     text = re.sub(r"(?<=\d)\\frac", r" \\frac", text)
     text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"\1/\2 ", text)
     numerals = list(NUMERAL.finditer(text))
@@ -209,7 +209,7 @@ def is_unit(word: str) -> bool:
 
 
 def qualifies(words: str) -> bool:
-    """Whether words beside a value change what is said (`or more`, `at least`), so that they are no unit or label."""
+    """Whether words beside a value change its meaning (`or more`, `at least`), so that they are no unit or label."""
     return _QUALIFIER.search(words) is not None
 
 

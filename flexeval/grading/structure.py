@@ -1,6 +1,6 @@
 r"""Read a short answer into its outer shape: a list, a set, a tuple or interval, a union, a matrix, an assignment...
 
-Only the shape is read here; what stands inside stays text until two leaves are compared. So `(1, 2)` and
+Only the shape is read here; its leaves stay text until two of them are compared. So `(1, 2)` and
 `[1, 2)` differ without any algebra, and `2, 1` can be compared with `1, 2` piece by piece.
 """
 
@@ -291,7 +291,7 @@ def _relation(text: str, depth: int) -> Node | None:
 
 
 def _equality(text: str, signs: list[str], sides: list[str], depth: int) -> Node:
-    # What follows a sign of approximation is a rounding of the answer, unless nothing but a name stands before it.
+    # What follows a sign of approximation is the rounded answer, unless only a name stands before the sign.
     if r"\approx" in signs:
         cut = signs.index(r"\approx") + 1
         if cut > 1 or not is_name(sides[0]):

@@ -25,7 +25,7 @@ WRITTEN = OWN + "requests that are stored under other keys"
 
 
 class AnswerCache:
-    """Answers in a mapping that outlives the process; nothing without one."""
+    """Answers in a mapping that outlives the process. Without one it stores nothing."""
 
     def __init__(self, stored: MutableMapping[str, Any] | None, *, model: str = "") -> None:
         """
@@ -34,7 +34,7 @@ class AnswerCache:
             model: fingerprint of the model, on which every answer depends.
 
         Raises:
-            InputError: a cache with answers that another model than flexeval's stored.
+            InputError: the cache holds answers that flexeval did not store.
         """
         self._stored = stored
         self._model = model

@@ -1,6 +1,6 @@
 """Many samples, each with settings of its own; samples with equal settings are drawn in one batch.
 
-Looks every sample up before it is drawn, and stores it as soon as it is. Knows token ids and texts, not lm-eval.
+Each sample is looked up before it is drawn, and stored right afterwards. Knows token ids and texts, not lm-eval.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Generator:
         self, generation: Generation, requests: dict[int, SampleRequest], answer: Callable[[int, str], None]
     ) -> None:
         """Answer requests with equal settings: from the cache, or by sampling."""
-        # The same sample may be wanted twice: lm-eval fills up the shorter of several processes' lists so.
+        # The same sample may be wanted twice: lm-eval pads the lists of several processes to one length.
         numbers: dict[tuple[str, int], list[int]] = defaultdict(list)
         for number, request in requests.items():
             numbers[request.problem_id, request.sample_index].append(number)

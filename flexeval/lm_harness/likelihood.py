@@ -30,7 +30,7 @@ from flexeval.sampling.sampler import AUTO_BATCH, AUTO_FORWARD
 from flexeval.sampling.view import ByRow
 
 SCORING_FIELDS = ("cfg_scale", "logits_mask_inf", "logits_eos_inf", "batch_invariant", "seed")
-"""The fields of `SamplingConfig` that a score depends on; it is of the untempered distribution."""
+"""The fields of `SamplingConfig` that a score depends on. Scores use the untempered distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Continuation:
     context_ids: Sequence[int]
     token_ids: Sequence[int]
     positions: int
-    """Generated positions of its canvas, at least one a token; what is left after the tokens stays masked."""
+    """Generated positions of its canvas, at least one per token; positions after the tokens stay masked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class _Canvas:
     read_T: NDArray[np.int64]
     """Tokens whose probability is read."""
     weight: float = 1.0
-    """Of their sum in the continuation's score."""
+    """The factor of their sum in the continuation's score."""
 
 
 class Scorer:
@@ -167,7 +167,7 @@ class Scorer:
             yield index, Likelihood(log_prob=bound, greedy=flags[index])
 
     def _greedy(self, continuations: Sequence[Continuation], group: list[int]) -> dict[int, bool]:
-        """Which are the greedy AR texts: each is followed until its first token that is not."""
+        """Which texts are the greedy AR texts; each is checked up to its first token that is not greedy."""
         flags = dict.fromkeys(group, True)
         step, alive = 0, group
         while alive:

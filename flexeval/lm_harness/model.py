@@ -4,7 +4,7 @@
     loglikelihood          request -> Continuation -> Scorer -> log-probability and greedy flag
     loglikelihood_rolling  request -> its windows, each a Continuation -> Scorer -> the sum
 
-It knows lm-eval's requests and the tokenizer; how an answer is computed stands in `generation.py` and `likelihood.py`.
+It knows lm-eval's requests and the tokenizer; `generation.py` and `likelihood.py` compute the answers.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 in float32; see `flexeval.sampling.Sampler`.
             max_batch_size: what "auto" stands for, where it is given.
             trust_remote_code: as for `flexeval.load_model`.
-            add_bos_token: begin plain texts with BOS also where the tokenizer by itself does not.
-            mc_num: score texts by LLaDA's Monte Carlo bound with so many draws, from `seed`; None by the exact chain.
+            add_bos_token: begin plain texts with BOS even if the tokenizer does not.
+            mc_num: number of draws of LLaDA's Monte Carlo bound, from `seed`; None computes the exact chain.
             loglikelihood_gen_length: generated positions of the canvas that a text is scored on; None gives it as many
                 as the text has tokens (LLaDA's evaluation does so). With the sampler's `gen_length`, a text's score is
                 what the `ar` order draws it with.
@@ -158,7 +158,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         return [int(bos), *ids]
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """The conversation as text; its last turn is continued when no new one is to be begun.
+        """The conversation as text. Without `add_generation_prompt` it ends in the last turn, to be continued.
 
         Raises:
             InputError: a model without chat template, or one whose template refuses the conversation.
@@ -337,6 +337,6 @@ def _from_checkpoint(predictor: MaskPredictor) -> CheckpointPredictor:
 
 
 def _own_arguments() -> set[str]:
-    """The names of the model's arguments that are no sampling settings."""
+    """The names of the model's arguments that are not sampling settings."""
     parameters = inspect.signature(FlexevalLM.__init__).parameters.values()
     return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self"}

@@ -1,4 +1,4 @@
-"""What generated tasks share: random choices and a train/test split that are the same everywhere, and their checks.
+"""What generated tasks share: random choices and a train/test split that are the same everywhere, and checks.
 
 Python promises a stable sequence for `random.Random(seed).random()` alone; `choice`, `shuffle` and
 `sample` may change between versions. Everything here is built on that one method and on blake2b.

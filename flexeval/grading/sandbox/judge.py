@@ -44,7 +44,7 @@ def judge(check: ProgramCheck, confinement: Confinement) -> tuple[Outcome, str |
     reason: str | None = None
     with contextlib.suppress(CandidateLost):
         outcome, reason = _run(check, remote)
-    # Asked even after the tests have ended well: they may have caught the loss.
+    # Even if the tests passed: they may have caught the loss.
     if remote.hung_up:
         out_of_time, reason = candidate.wait()
         return "timed out" if out_of_time else "crashed", reason

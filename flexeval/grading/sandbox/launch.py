@@ -41,7 +41,7 @@ _LAST_WORDS_S = 1.0
 """A process closes its pipes a moment before it is gone."""
 
 _CPUCLOCK_PROF = 0
-"""Of the three clocks of a process the one in ticks (Linux, posix-timers.h)."""
+"""The clock of a process that counts ticks (Linux, posix-timers.h)."""
 
 
 # ----- the judge's side -----
@@ -187,7 +187,7 @@ class Confinement:
         wanted = [null, null, null, requests_fd, replies_fd, status_fd]
         if self.ruleset is not None:
             wanted.append(self.ruleset.fd)
-        # First out of each other's way: a target number may be the source of another.
+        # First move all of them out of the way: a target number may be the source of another.
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(wanted)) for fd in wanted]
         for target, fd in enumerate(high):
             os.dup2(fd, target, inheritable=target <= REPLIES_FD)

@@ -31,7 +31,7 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _MAX_MESSAGE = 1 << 30
 _START_S = 60.0
 _GRACE_S = 60.0
-"""A worker keeps its deadline by itself; beyond this much it is stuck."""
+"""A worker keeps its deadline by itself. If it is later than this, it is stuck."""
 
 # A package that consists of this folder alone: a worker is forked for every check and must stay small.
 _BOOTSTRAP = f"""
@@ -63,7 +63,7 @@ class Sandbox:
         Args:
             workers: checks at the same time; None stands for one per processor that this process may use.
             limits: on each program.
-            layers: of isolation, those that may be used; see `isolation.LAYERS`.
+            layers: the layers of isolation that may be used; see `LAYERS`.
             allow_unsafe: run although neither Landlock with seccomp nor namespaces protect this machine.
 
         Raises:
@@ -107,7 +107,7 @@ class Sandbox:
         """Run one program against its tests.
 
         Raises:
-            RuntimeError: the check could not be made, for a reason that is not in the program.
+            RuntimeError: the check failed for a reason that is not in the program.
         """
         if os.getpid() != self._owner:
             raise RuntimeError("a sandbox cannot be used by a fork of the process that made it")
@@ -267,7 +267,7 @@ def describe_isolation(layers: Collection[str] = LAYERS) -> Isolation:
 
 _shared_lock = threading.Lock()
 _shared: dict[int, Sandbox] = {}
-"""By process id, since a fork cannot use its parent's."""
+"""By process id, since a fork cannot use the sandbox of its parent."""
 
 
 def shared_sandbox() -> Sandbox:

@@ -23,13 +23,13 @@ _FIRST_USER = 60_000
 
 
 def prepare(folder: str, interpreter: Interpreter, limits: Limits, layers: Collection[str], index: int) -> Confinement:
-    """Try the layers out and put up those that work.
+    """Try the layers and put up those that work.
 
     Args:
         folder: an empty folder of this worker's own.
         interpreter: what runs the candidates.
         limits: on each candidate.
-        layers: those of `isolation.LAYERS` to try.
+        layers: those of `records.LAYERS` to try.
         index: of this worker among its siblings; decides the user id.
     """
     missing: dict[str, str] = {}
@@ -104,7 +104,7 @@ def _problem(step: Callable[[], object]) -> str | None:
 
 
 def _try_user(user: int, root: str, scratch: str, interpreter: Interpreter) -> None:
-    """Become the user that the programs shall run as, and see whether it can read what it must."""
+    """Become the user that will run the programs, and check that it can read what it must."""
     if os.geteuid() != 0:
         raise OSError(errno.EPERM, "only root can change the user")
     if root:

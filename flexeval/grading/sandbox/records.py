@@ -1,4 +1,4 @@
-"""What the sandbox is asked and what it answers, how much one program may use, and what stands around it."""
+"""What the sandbox is asked and answers, what one program may use, and what isolates it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Outcome = Literal["passed", "failed", "crashed", "timed out"]
-"""All tests held; a test did not hold; the program raised, ended or lacks its function; the time was up."""
+"""All tests passed; a test failed; the program raised, ended or lacks its function; time ran out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Verdict:
     reason: str | None = None
     """Why it did not pass; None when it did."""
     seconds: float = 0.0
-    """Wall time from the request to the answer; says as much about the machine as about the program."""
+    """Wall time from request to answer. It depends on the machine as much as on the program."""
 
     @property
     def passed(self) -> bool:
@@ -74,7 +74,7 @@ capabilities and the deadline are always in force."""
 
 @dataclass(frozen=True, kw_only=True)
 class Isolation:
-    """The isolation that is in force, as tried out on this machine."""
+    """The isolation in force, as tested on this machine."""
 
     landlock: int = 0
     """Version of the Landlock interface: only the interpreter can be read, only the scratch folder written;
@@ -92,7 +92,7 @@ class Isolation:
 
     @property
     def confined(self) -> bool:
-        """Whether the files and the processes of the machine are both out of the programs' reach."""
+        """Whether programs can reach neither the files nor the processes of the machine."""
         return self.namespaces or (self.landlock > 0 and self.seccomp)
 
     def summary(self) -> str:

@@ -1,10 +1,8 @@
-"""LLaDA's training objective (arXiv:2502.09992, equation 5), and the same on held-out problems.
+"""LLaDA's training objective (arXiv:2502.09992, equation 5), on training batches and on held-out problems.
 
-The loss is a bound on the negative log-likelihood, in nats.
-
-A ratio t is drawn uniformly from (0, 1], each answer token becomes a mask with probability t independently
-of all others, and the cross-entropy at the masks is weighted by 1/t. Two devices lower the variance and change
-no expectation: the ratios of a batch are spread evenly over (0, 1] (one uniform offset), and each canvas
+The loss is a bound on the negative log-likelihood, in nats. A ratio t is drawn uniformly from (0, 1], each answer token becomes a mask with probability t independently
+of all others, and the cross-entropy at the masks is weighted by 1/t. Two devices lower the variance and leave
+the expectation as it is: the ratios of a batch are spread evenly over (0, 1] (one uniform offset), and each canvas
 appears twice, with a mask pattern and with its complement (whose ratio is 1 - t, also uniform).
 """
 
@@ -86,7 +84,7 @@ class Validation:
 
 
 def _with_masks(batch: Batch, generator: torch.Generator) -> list[tuple[Batch, Masking]]:
-    # The padding after the first end of sequence is no part of the answer.
+    # The padding after the first end of sequence is not part of the answer.
     answer_BG = (batch.weight_BG == 1.0).float()
     answer_only = replace(batch, weight_BG=answer_BG)
     rows, gen_length = answer_BG.shape

@@ -1,8 +1,8 @@
-"""Train the bundled model from nothing: `python -m flexeval.models.tiny.recipe.train --out DIR`.
+"""Train the bundled model from scratch: `python -m flexeval.models.tiny.recipe.train --out DIR`.
 
-Writes `checkpoint.pt` (everything that is needed to go on, replaced as a whole), `log.jsonl` and the tokenizer
-into DIR. Started again, it goes on from the checkpoint. Data and masks depend on the seed and the step alone, so
-an interrupted run ends with the same weights as an undisturbed one on the same machine.
+Writes `checkpoint.pt` (all that is needed to continue, replaced as a whole), `log.jsonl` and the tokenizer
+into DIR. Started again, it continues from the checkpoint. Data and masks depend only on seed and step, so an
+interrupted run ends with the same weights as an undisturbed one on the same machine.
 `python -m flexeval.models.tiny.recipe.export` turns a checkpoint into a model folder.
 
 On glibc, MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 in the environment makes a step a
@@ -47,7 +47,7 @@ class State:
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
     tokens: int = 0
-    """Tokens that went through the network: prompts and both mask patterns included, padding of prompts not."""
+    """Tokens that went through the network, with prompts and both mask patterns, without the padding of prompts."""
     seconds: float = 0.0
     recent: list[float] = field(default_factory=list)
     """Training losses since the last line of the log."""
@@ -208,7 +208,9 @@ def _rewind_log(path: Path, step: int) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Train the bundled model from nothing, or go on where a run stopped.")
+    parser = argparse.ArgumentParser(
+        description="Train the bundled model from scratch, or continue where a run stopped."
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and tokenizer")
     parser.add_argument("--steps", type=int, default=STEPS, help="length of the whole schedule")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data and masks")
