@@ -1,9 +1,10 @@
 """LLaDA's training objective (arXiv:2502.09992, equation 5), on training batches and on held-out problems.
 
-The loss is a bound on the negative log-likelihood, in nats. A ratio t is drawn uniformly from (0, 1], each answer token becomes a mask with probability t independently
-of all others, and the cross-entropy at the masks is weighted by 1/t. Two devices lower the variance and leave
-the expectation as it is: the ratios of a batch are spread evenly over (0, 1] (one uniform offset), and each canvas
-appears twice, with a mask pattern and with its complement (whose ratio is 1 - t, also uniform).
+The loss is a bound on the negative log-likelihood, in nats. A ratio t is drawn uniformly from (0, 1], each answer
+token becomes a mask with probability t independently of all others, and the cross-entropy at the masks is weighted by
+1/t. Two devices lower the variance and leave the expectation as it is: the ratios of a batch are spread evenly over
+(0, 1] (one uniform offset), and each canvas appears twice, with a mask pattern and with its complement (whose ratio is
+1 - t, also uniform).
 """
 
 from __future__ import annotations

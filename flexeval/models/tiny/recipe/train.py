@@ -209,7 +209,7 @@ def _rewind_log(path: Path, step: int) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Train the bundled model from scratch, or continue where a run stopped."
+        description="Train the bundled model from scratch, or continue a run."
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and tokenizer")
     parser.add_argument("--steps", type=int, default=STEPS, help="length of the whole schedule")
