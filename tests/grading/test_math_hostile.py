@@ -176,10 +176,10 @@ def test_code_inside_a_box_is_never_run(tmp_path: Path, workers: MathWorkers) ->
 def test_a_worker_is_cut_off_from_the_outside_world(action: str, tmp_path: Path) -> None:
     program = (
         "import os, sys, subprocess, socket, ctypes\n"
-        "from flexeval.grading import worker\n"
+        "from flexeval.grading import algebra\n"
         f"path = {str(tmp_path / 'file')!r}\n"
-        "sys.addaudithook(worker._refuse)\n"
-        "open(worker.__file__).close()\n"
+        "sys.addaudithook(algebra._refuse)\n"
+        "open(algebra.__file__).close()\n"
         f"try:\n    {action}\nexcept PermissionError as error:\n    print('refused')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -208,9 +208,7 @@ def _rewind_log(path: Path, step: int) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description="Train the bundled model from scratch, or continue a run."
-    )
+    parser = argparse.ArgumentParser(description="Train the bundled model from scratch, or continue a run.")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and tokenizer")
     parser.add_argument("--steps", type=int, default=STEPS, help="length of the whole schedule")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data and masks")
