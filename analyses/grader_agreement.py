@@ -24,9 +24,9 @@ from typing import Any
 from flexeval.grading.answers import before_end_token
 from flexeval.grading.latex import clean
 from flexeval.grading.numerals import read_number
+from flexeval.grading.quantities import split_unit
 from flexeval.grading.shapes import Based, Range
 from flexeval.grading.structure import read
-from flexeval.grading.units import split_unit
 from flexeval.records import Grade, Problem
 from flexeval.tasks import get_task
 from flexeval.tasks.task import HasPublishedGrader

@@ -244,7 +244,7 @@ def test_a_task_that_lacks_something_is_refused(members: dict[str, Any], says: s
 
 def test_what_is_no_task_is_refused() -> None:
     for wrong in (Mine(), 3, object):
-        with pytest.raises(PluginError, match="no class of tasks"):
+        with pytest.raises(PluginError, match="not a task class"):
             check_task_class(wrong)
     with pytest.raises(PluginError, match=r"Mine\(\)"):
         check_task(Mine)
@@ -270,10 +270,10 @@ def test_problems_that_are_none_are_refused(listed: Any, says: str) -> None:
 def test_a_prompt_or_grade_of_another_type_is_refused() -> None:
     problem = Mine().problems()[0]
     for wrong in ("?", None, {"user": "?"}):
-        with pytest.raises(PluginError, match=r"prompt\(\) of task 'mine' must answer a flexeval.Prompt"):
+        with pytest.raises(PluginError, match=r"prompt\(\) of task 'mine' must return a flexeval.Prompt"):
             prompt_of(Mine(asked=wrong), problem)
     for wrong in (True, 1, None, "right"):
-        with pytest.raises(PluginError, match=r"grade\(\) of task 'mine' must answer a flexeval.Grade"):
+        with pytest.raises(PluginError, match=r"grade\(\) of task 'mine' must return a flexeval.Grade"):
             grade_of(Mine(verdict=wrong), problem, "1")
 
 

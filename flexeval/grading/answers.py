@@ -10,7 +10,7 @@ The rules, in the order in which they are tried:
 - `mark`: the number after the first `####`, GSM8K's own mark (only where the task asks for numbers);
 - `last-number`: the last number of the text (likewise).
 
-A model that goes on with a question of its own (`Question: ...`) has given its answer before; what follows is not read.
+If a model continues with a question of its own (`Question: ...`), its answer stands before that; the rest is not read.
 
 Only the completion may be passed in: a prompt can itself hold a box or an answer tag.
 """
@@ -25,9 +25,9 @@ from flexeval.grading.numerals import NUMERAL
 from flexeval.grading.quantities import number_in
 
 MAX_BOXES = 100
-"""Boxes of one text that are looked into, from the last; more are an attempt to waste time."""
+"""Boxes of one text that are read, from the last; more are an attempt to waste time."""
 MAX_QUESTIONS = 20
-"""Questions that a text may go on with, from the first."""
+"""Further questions of one text that are looked at, from the first."""
 BOX_OR_BRACE = re.compile(r"\\(?![A-Za-z]).|\\?(?<![A-Za-z])(?:boxed|fbox)\s*\{|[{}]", re.DOTALL)
 """An escaped character (its brace does not count), the start of a box, or a brace."""
 BARE_BOX = re.compile(
@@ -58,7 +58,7 @@ NEXT_QUESTION = re.compile(
     re.MULTILINE,
 )
 CONCLUDES = re.compile(r"answer|=", re.IGNORECASE)
-"""A text without a marked answer has one all the same before the next question if it speaks of one."""
+"""Says that an unmarked answer stands before the next question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def _extract(text: str, *, numeric: bool) -> Extraction | None:
 
 
 def _marked_number(line: str) -> str:
-    """What GSM8K's mark gives: its line where that states one number, else the number it begins with."""
+    """The answer after GSM8K's mark: its line if that states one number, else the number it begins with."""
     answer = NEXT_QUESTION.split(line, maxsplit=1)[0].strip()
     numeral = NUMERAL.search(answer) if number_in(answer) is None else None
     return answer if numeral is None else numeral[0]
@@ -163,7 +163,7 @@ def _side_by_side(text: str, boxes: list[_Box]) -> list[str]:
 
 
 def _between(text: str, before: _Box, box: _Box) -> str | None:
-    """The text between two boxes of one list; None where they are not that: a line below, an answer is said again."""
+    """The text between two boxes of one list; None if they are not: a box on the next line repeats the answer."""
     between = text[before.end : box.start]
     if before.end > box.start or len(between) > MOST_BETWEEN or not BETWEEN_BOXES.fullmatch(between):
         return None

@@ -2,8 +2,8 @@ r"""Read an expression in numbers: its exact value as a fraction.
 
 A parser of its own, so that no text of a model is ever evaluated as code. `read_expression` knows whole numbers,
 `+ - * /` and parentheses, and says which numbers were used. `exact_value` also knows decimals, powers, roots,
-factorials and binomial coefficients, as long as the value is rational and of bounded size: a short text can name a
-number that is expensive to compute, and such a text has no value here.
+factorials and binomial coefficients, as long as the value is rational and of bounded size. A short text can name a
+number that is expensive to compute; it has no value here.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def exact_value(text: str) -> Fraction | None:
 
 
 def _tokens(text: str, pattern: re.Pattern[str]) -> list[str]:
-    """The tokens of a text; none when any of it is no token."""
+    """The tokens of a text; an empty list if a part of it is not a token."""
     tokens, position = [], 0
     while match := pattern.match(text, position):
         tokens.append(match[1])
@@ -220,7 +220,7 @@ def _to_the(base: Fraction, exponent: Fraction) -> Fraction:
     if base == exponent == 0:
         raise _NotAnExpression
     if exponent.denominator != 1:
-        # The power of a negative number to a fraction is complex, and not what its author means.
+        # A negative number to the power of a fraction is complex, which its author does not mean.
         if base < 0:
             raise _NotAnExpression
         base, exponent = _root(base, Fraction(exponent.denominator)), Fraction(exponent.numerator)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from flexeval.grading.latex import CLOSING, OPENING, TOKEN, clean, tokens
+from flexeval.grading.quantities import units_agree
 from flexeval.grading.shapes import (
     Assignment,
     Based,
@@ -29,7 +30,6 @@ from flexeval.grading.shapes import (
     Words,
 )
 from flexeval.grading.structure import read
-from flexeval.grading.units import units_agree
 
 Symbolic = Callable[[str, str], bool]
 """Compares two expressions by algebra. May raise to say that it cannot."""
@@ -102,7 +102,7 @@ def _same(a: Node, b: Node, symbolic: Symbolic) -> bool:
 
 
 def _same_mixed(a: Node, b: Node, symbolic: Symbolic) -> bool | None:
-    """The verdict where a shape may stand for another one; None where this order of the two says nothing."""
+    """The verdict where one shape may stand for the other; None where none is reached in this order of the two."""
     match a, b:
         case ((Assignment() | Range()), Relation()):
             return _by_algebra(a.text, b.text, symbolic)
@@ -238,5 +238,5 @@ def _exact(text: str) -> str:
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     text = _DECIMAL.sub(lambda match: f"\\frac{{{match[1]}{match[2]}}}{{1{'0' * len(match[2])}}}", text)
     text = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", text)
-    # In braces, or its exponent would be lost on the parser.
+    # In braces, since the parser would drop its exponent.
     return _IMAGINARY.sub("{I}", text)

@@ -56,7 +56,7 @@ DROPPED = frozenset([
 OPENING = frozenset(["(", "[", "{", r"\{", r"\langle", r"\begin"])
 CLOSING = frozenset([")", "]", "}", r"\}", r"\rangle", r"\end"])
 MAX_STYLES = 50
-"""Commands for the look of a text that are undone; more are an attempt to waste time."""
+"""Style commands that are removed; more are an attempt to waste time."""
 
 
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
@@ -189,14 +189,14 @@ def _digits(text: str) -> str:
 
 
 def _undo_separators(text: str) -> str:
-    r"""Take out TeX's separators of thousands, `10,\!080` and `10{,}080`; another `{,}` between digits is decimal."""
+    r"""Remove TeX's thousands separators, `10,\!080` and `10{,}080`; any other `{,}` between digits is decimal."""
     text = re.sub(r"(?<=\d)(?:,\s*\\!\s*|\{,\})(?=\d{3}(?!\d))", "", text)
     text = re.sub(r"(?<=\d)\{,\}(?=\d)", ".", text)
     return re.sub(r",\s*\\!\s*", ",", text).replace("{,}", ",")
 
 
 def _without_styles(text: str) -> str:
-    r"""Without commands for the look of their argument. One bold letter stays bold: it names a vector."""
+    r"""The text without style commands. One bold letter stays bold: it names a vector."""
     # From the right, so that positions to the left of a change stay valid.
     for match in reversed(list(_STYLE.finditer(text))[:MAX_STYLES]):
         end = _closing_brace(text, match.end() - 1)

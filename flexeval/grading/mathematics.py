@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 
+from flexeval.grading.algebra_workers import ComparisonFailed, MathWorkers, shared_workers
 from flexeval.grading.answers import extract_answer
 from flexeval.grading.equivalence import equivalent
 from flexeval.grading.quantities import number_in
-from flexeval.grading.workers import ComparisonFailed, MathWorkers, shared_workers
 from flexeval.records import Grade
 
 TOTAL_SECONDS = 20.0
-"""Of one answer, over all its parts."""
+"""For one answer, over all its parts."""
 
 
 def grade_number(completion: str, target: str) -> Grade:

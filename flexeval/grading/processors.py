@@ -6,7 +6,7 @@ import os
 
 
 def processors() -> int:
-    """At least 1; all of the machine's where the system (macOS) binds no process to some of them."""
+    """At least 1; all processors of the machine if the system (macOS) cannot bind a process to some of them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What Python's parser says about a program that may be cut off, in parts, or mixed with words. Nothing is run."""
+"""What Python's parser says about a program that may be incomplete, in parts, or mixed with prose. Nothing is run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _syntax_error_line(source: str) -> int | None:
 
 
 def defines(code: str, name: str) -> bool:
-    """Whether a global of this name comes into being, as far as an incomplete program shows."""
+    """Whether the program defines a global of this name, as far as an incomplete program shows."""
     try:
         tree = _parse(textwrap.dedent(code))
     except SyntaxError:
@@ -68,7 +68,7 @@ def has_body(program: str, entry_point: str) -> bool:
 
 
 def without_idle_lines(code: str) -> str:
-    """A program without the lines on its top level that do nothing, at best: `[DONE]`, `Output`, `Note: x`."""
+    """A program without the top-level lines that do nothing useful: `[DONE]`, `Output`, `Note: x`."""
     statements = _statements(code)
     idle = [node for node in statements if _is_idle(node)]
     lines = code.split("\n")
@@ -123,7 +123,7 @@ def _statements(source: str) -> list[ast.stmt]:
 
 
 def _names_of(source: str) -> set[str]:
-    """The globals that a program makes, as far as it is valid Python."""
+    """The globals that a program defines, as far as it is valid Python."""
     return {name for node in _statements(valid_prefix(source)) for name in _bound_names(node)}
 
 
@@ -136,7 +136,7 @@ def _global_names(tree: ast.Module) -> Iterator[str]:
 
 
 def _bound_names(node: ast.stmt) -> set[str]:
-    """The globals that a statement makes."""
+    """The globals that a statement defines."""
     match node:
         case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
             return {(alias.asname or alias.name).partition(".")[0] for alias in aliases}
@@ -153,7 +153,7 @@ def _bound_names(node: ast.stmt) -> set[str]:
 
 
 def _free_names(tree: ast.Module) -> set[str]:
-    """The names that a program reads and nowhere makes, builtins aside."""
+    """The names that a program reads but never defines, builtins aside."""
     read, made = set(), set(dir(builtins))
     for node in ast.walk(tree):
         match node:

@@ -1,7 +1,7 @@
 """The program in a completion: where it begins and ends, and what it must be joined with.
 
 Models wrap programs in prose, fences and tags, repeat the signature that they were given, or write the body
-alone. It is all read here, and nothing is run.
+alone. All of that is read here, and nothing is run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CODE_START = re.compile(
 )
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 _MOST_STARTS = 20
-"""Lines that a program may begin at: they keep the search short for any text."""
+"""Lines that a program may begin at. The bound keeps the search short for any text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +50,15 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
     1. *Fenced blocks* marked as Python or not marked; blocks marked as something else count only when there are no
        others. The last block that defines the entry point, with what it uses of the others (imports, helpers); without
        one, the first that continues the prompt; without one, the first. A fence that is never closed ends with the
-       text, or with the last line up to which everything is valid Python, if that still defines the entry point; when
-       the fences are odd in number and the first carries no language, what stands before it counts as a block as
-       well, opened in the prompt.
+       text, or with the last line up to which everything is valid Python, if that still defines the entry point; if
+       the number of fences is odd and the first names no language, the text before it counts as a block that the
+       prompt opened.
     2. *A definition of the entry point*, in prose or alone: from the first line that looks like code to the last
        line up to which everything is valid Python.
     3. *The body alone*, when there is a prompt to continue: as it is, or with its first line or all lines indented;
        to the last line up to which everything is valid Python.
 
-    Lines that are valid Python and do nothing, such as `Output` or `python` beside the code, are no part of it.
+    Lines that are valid Python but do nothing, such as `Output` or `python` beside the code, are left out.
     `[DONE]` and its like end the text.
 
     Args:
@@ -103,7 +103,7 @@ class _Block:
 
 
 def _before_done(text: str, entry_point: str) -> str:
-    """The text up to the first mark that ends a program, with something before it; without marks that begin one."""
+    """The text up to the first mark that ends a program, if anything stands before it; without marks that begin one."""
     text = _BEGIN.sub("", text)
     definition = _definition_of(entry_point).search(text)
     start = definition.end() if definition else len(text) - len(text.lstrip())
@@ -138,7 +138,7 @@ def _blocks(text: str, entry_point: str, prompt: str) -> list[_Block]:
 
 
 def _cut_at_fences(text: str) -> list[str]:
-    """What stands outside and inside fences, by turns. A fence is closed by one of its kind that is no shorter."""
+    """The text outside and inside fences, alternating. A fence of the same kind, at least as long, closes a fence."""
     pieces, start, opening = [], 0, ""
     for match in _FENCE.finditer(text):
         fence = match[0].strip()

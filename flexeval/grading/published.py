@@ -3,7 +3,7 @@ r"""Verdicts by the rules under which numbers were published, right or wrong, so
 Mathematics follows the parser of dllm-reasoning/d1 (`eval/parse_and_get_acc.py`, `parser_helper.py` at 837888f), whose
 prompts and settings the paper takes; programs follow LeapLabTHU/JustGRPO (`utils/code_exec.py` at eebe50e), the paper's
 own code. These rules compare texts and know little: `6,277` is read as 6, 5.5 is not 11/2. The tasks' own graders
-decide better (results/grading/agreement.md), and nothing but the comparison with published numbers uses this module.
+decide better (results/grading/agreement.md), and only the comparison with published numbers uses this module.
 
 What upstream evaluates in its own process (sums of Countdown, programs) runs in the sandbox here, under its limits.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from flexeval.grading.programs import Benchmark, program_check
+from flexeval.grading.programs import program_check
 from flexeval.grading.sandbox import ProgramCheck, shared_sandbox
 from flexeval.records import Grade, Problem
 
@@ -105,7 +105,7 @@ def _last_box(text: str) -> str | None:
 
 
 class _Trips(Exception):
-    """The normalisation has no answer for this text."""
+    """The normalisation fails on this text."""
 
 
 def _normalised(text: str) -> str:
@@ -155,7 +155,7 @@ def _with_braces_after_fractions(text: str) -> str:
 
 
 def _as_fraction(text: str) -> str:
-    """`1/2` as a fraction; a slash between anything but whole numbers is more than upstream's code bears."""
+    """`1/2` as a fraction; upstream's code fails on a slash between anything but whole numbers."""
     sides = text.split("/")
     if len(sides) != 2:
         return text
@@ -194,13 +194,13 @@ def countdown_as_published(completion: str, numbers: Sequence[int], goal: int) -
 # ----- HumanEval and MBPP -----
 
 
-def program_as_published(problem: Problem, completion: str, *, benchmark: Benchmark) -> Grade:
+def program_as_published(problem: Problem, completion: str) -> Grade:
     """The verdict on a program: the first block fenced as python, else the whole completion, right after the prompt.
 
     HumanEval's prompt and the code are joined as they are, without a line between; MBPP's code stands alone.
     """
     block = _PYTHON_BLOCK.search(completion)
     code, rule = (block[1].strip(), "first python block") if block else (completion, "whole text")
-    program = problem.metadata["prompt"] + code if benchmark == "humaneval" else code
-    passed = shared_sandbox().check(program_check(problem, program, benchmark=benchmark)).passed
+    program = problem.metadata.get("prompt", "") + code
+    passed = shared_sandbox().check(program_check(problem, program)).passed
     return Grade(correct=passed, extracted=program, rule=rule)

@@ -1,6 +1,6 @@
 r"""Read a short answer into its outer shape: a list, a set, a tuple or interval, a union, a matrix, an assignment...
 
-Only the shape is read here; what stands inside stays text until two leaves are compared. So `(1, 2)` and
+Only the shape is read here; its leaves stay text until two of them are compared. So `(1, 2)` and
 `[1, 2)` differ without any algebra, and `2, 1` can be compared with `1, 2` piece by piece.
 """
 
@@ -12,7 +12,7 @@ from flexeval.grading.arithmetic import exact_value
 from flexeval.grading.latex import find_top, outer_brackets, split_top, tokens
 from flexeval.grading.names import is_name, names_of_tuple, normal_name
 from flexeval.grading.numerals import read_number
-from flexeval.grading.quantities import multiplied, number_in
+from flexeval.grading.quantities import multiplied, number_in, qualifies, split_unit
 from flexeval.grading.shapes import (
     Assignment,
     Based,
@@ -26,7 +26,6 @@ from flexeval.grading.shapes import (
     System,
     Words,
 )
-from flexeval.grading.units import qualifies, split_unit
 
 MAX_DEPTH = 6
 """Shapes nested deeper than this stay text."""
@@ -140,7 +139,7 @@ def _words(text: str) -> Words | None:
 
 
 def _join_thousands(text: str) -> str:
-    """Without separators of thousands, where every other comma has a blank after it and can be told from them."""
+    """The text without thousands separators, if every other comma has a blank after it."""
     joined = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     if any(joined[position + 1 : position + 2] != " " for position, _ in find_top(joined, frozenset([","]))):
         return text
@@ -292,7 +291,7 @@ def _relation(text: str, depth: int) -> Node | None:
 
 
 def _equality(text: str, signs: list[str], sides: list[str], depth: int) -> Node:
-    # What follows a sign of approximation is a rounding of the answer, unless nothing but a name stands before it.
+    # What follows a sign of approximation is the rounded answer, unless only a name stands before the sign.
     if r"\approx" in signs:
         cut = signs.index(r"\approx") + 1
         if cut > 1 or not is_name(sides[0]):

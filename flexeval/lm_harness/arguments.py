@@ -1,7 +1,7 @@
 """lm-eval's arguments -> flexeval's records: what `--model_args` and a request's generation arguments say.
 
 Both arrive as whatever lm-eval made of the text: 1, 1.0, "1" or None. Field names, types and defaults are those of
-`SamplingConfig`; nothing is declared a second time.
+`SamplingConfig`; nothing is declared twice.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Generation:
 def read_generation(
     asked: Mapping[str, Any], *, order: str, sampling: Mapping[str, Any], gen_length: int | None
 ) -> Generation:
-    """What a request asks for; what it leaves open is the model's, then `SamplingConfig`'s.
+    """What a request asks for. What it leaves open comes from the model, then from `SamplingConfig`.
 
     Args:
         asked: the request's generation arguments: `until`, the length under any of `LENGTH_NAMES`, `do_sample`,
             `order`, and every field of `SamplingConfig`. `do_sample: false` is temperature 0.
         order: the model's.
         sampling: the fields of `SamplingConfig` that the model was given.
-        gen_length: the task's, which the model's precedes; None where the task has none.
+        gen_length: the task's, unless the model has its own; None where the task has none.
 
     Raises:
         InputError: an unknown argument, a value of the wrong type, or two lengths.
@@ -91,13 +91,13 @@ def _read_until(value: Any) -> tuple[str, ...]:
 
 
 def refuse_unknown(names: Collection[str], known: Collection[str], *, what: str, order: str) -> None:
-    """Nothing, if every name is known.
+    """Raise InputError for an unknown name.
 
     Args:
         names: as they were written.
         known: all that there are.
         what: how messages call one of them.
-        order: the decoding order beside them; a parameter of it among the names has lost its order to a comma.
+        order: the decoding order beside them; if one of its parameters is among the names, a comma cut it off.
 
     Raises:
         InputError: a name that is not known.
@@ -156,6 +156,6 @@ def read_count(value: Any, name: str) -> int | None:
 
 
 def read_batch_size(asked: int | str | None, at_most: int | None) -> int | None:
-    """lm-eval's batch size; its "auto" and "auto:N" are `at_most`, or None, the choice of the sampler."""
+    """lm-eval's batch size. "auto" and "auto:N" stand for `at_most`, or for None, which lets the sampler choose."""
     automatic = asked is None or str(asked).startswith("auto")
     return read_count(at_most if automatic else asked, "batch_size")

@@ -1,10 +1,9 @@
-"""Answers in lm-eval's cache (`--use_cache`), each stored under everything that decides it.
+"""Answers in lm-eval's cache (`--use_cache`), each stored under everything that it depends on.
 
-lm-eval looks an answer up by the text of its request, before the model is asked. The samples of one problem have the
-same request, so it would hand out one of them n times; and a score would be taken from another model, or from another
-way to compute it. What lm-eval stored by itself is therefore forgotten when the cache is opened again, and the model
-looks up its own answers. So a cache may be kept when model, order, seed or bound change, and a stopped run continues
-where it was.
+lm-eval looks up an answer by the text of its request, before it asks the model. All samples of one problem have the
+same request, so it would return one of them n times, and it would take scores from another model or another way to
+compute them. So we remove what lm-eval stored when the cache is opened again, and the model looks up its own answers.
+A cache stays valid when model, order, seed or bound change, and a stopped run continues where it was.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ WRITTEN = OWN + "requests that are stored under other keys"
 
 
 class AnswerCache:
-    """Answers in a mapping that outlives the process; nothing without one."""
+    """Answers in a mapping that outlives the process. Without one it stores nothing."""
 
     def __init__(self, stored: MutableMapping[str, Any] | None, *, model: str = "") -> None:
         """
         Args:
             stored: lm-eval's open cache; None when it keeps none.
-            model: fingerprint of the model, which decides every answer.
+            model: fingerprint of the model, on which every answer depends.
 
         Raises:
-            InputError: a cache with answers that another model than flexeval's stored.
+            InputError: the cache holds answers that flexeval did not store.
         """
         self._stored = stored
         self._model = model
@@ -58,7 +57,7 @@ class AnswerCache:
             self._stored[WRITTEN] = sorted(keys.union(self._stored.get(WRITTEN, ())))
 
     def key(self, *what: Any) -> str:
-        """The key of the model's answer that `what` decides (JSON values)."""
+        """The key of the answer that depends on the model and on `what` (JSON values)."""
         return OWN + hashlib.sha256(json.dumps([self._model, *what]).encode()).hexdigest()
 
     def get(self, key: str) -> Any:

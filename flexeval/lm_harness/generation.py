@@ -1,6 +1,6 @@
-"""Many samples, each asked for with settings of its own: those that are drawn alike are drawn together.
+"""Many samples, each with settings of its own; samples with equal settings are drawn in one batch.
 
-Looks every sample up before it is drawn, and stores it as soon as it is. Knows token ids and texts, not lm-eval.
+Each sample is looked up before it is drawn, and stored right afterwards. Knows token ids and texts, not lm-eval.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Wanted:
 
 
 class Generator:
-    """Draws what is wanted. A text does not depend on what else is."""
+    """Draws the texts that are wanted. A text does not depend on what else is drawn."""
 
     def __init__(self, predictor: MaskPredictor, *, batch_size: int | None, workers: int) -> None:
         """
@@ -52,7 +52,7 @@ class Generator:
         Raises:
             InputError: settings that exclude each other, or a prompt that does not fit.
         """
-        # What differs in `until` only is drawn alike.
+        # Requests that differ only in `until` are drawn together.
         alike: dict[tuple[Hashable, Generation], list[int]] = defaultdict(list)
         for number, one in enumerate(wanted):
             alike[one.task, dataclasses.replace(one.generation, until=())].append(number)
@@ -70,8 +70,8 @@ class Generator:
     def _draw(
         self, generation: Generation, requests: dict[int, SampleRequest], answer: Callable[[int, str], None]
     ) -> None:
-        """Answer requests that are drawn alike: from the cache, or by sampling."""
-        # The same sample may be wanted twice: lm-eval fills up the shorter of several processes' lists so.
+        """Answer requests with equal settings: from the cache, or by sampling."""
+        # The same sample may be wanted twice: lm-eval pads the lists of several processes to one length.
         numbers: dict[tuple[str, int], list[int]] = defaultdict(list)
         for number, request in requests.items():
             numbers[request.problem_id, request.sample_index].append(number)

@@ -1,7 +1,8 @@
 """log p(continuation | context) of a mask predictor: the exact chain in AR order, or LLaDA's Monte Carlo bound.
 
-Knows token ids, not texts and not lm-eval. Axis suffixes: `R` canvases, `L` canvas positions, `G` positions
-after the context, `T` tokens of a continuation.
+Knows token ids, not texts and not lm-eval. Long texts are cut into windows of the model's context.
+
+Axis suffixes: `R` canvases, `L` canvas positions, `G` positions after the context, `T` tokens of a continuation.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from numpy.typing import NDArray
 
+from flexeval.errors import InputError
 from flexeval.lm_harness.cache import AnswerCache
 from flexeval.models import check_fits
 from flexeval.models.predictor import MaskPredictor
@@ -24,7 +27,7 @@ from flexeval.sampling.forward import Forward, limits_of
 from flexeval.sampling.randomness import Purpose, sample_key, uniforms
 
 SCORING_FIELDS = ("cfg_scale", "logits_mask_inf", "logits_eos_inf", "batch_invariant", "seed")
-"""The fields of `SamplingConfig` that a score depends on; it is of the untempered distribution."""
+"""The fields of `SamplingConfig` that a score depends on. Scores use the untempered distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class Continuation:
     context_ids: Sequence[int]
     token_ids: Sequence[int]
     positions: int
-    """Generated positions of its canvas, at least one a token; what is left after the tokens stays masked."""
+    """Generated positions of its canvas, at least one per token; positions after the tokens stay masked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,11 @@ class _Canvas:
     read_T: NDArray[np.int64]
     """Tokens whose probability is read."""
     weight: float = 1.0
-    """Of their sum in the continuation's score."""
+    """The factor of their sum in the continuation's score."""
 
 
 class Scorer:
-    """Scores continuations. A score does not depend on what else is scored, but for rounding."""
+    """Scores continuations. Except for rounding, a score does not depend on what else is scored."""
 
     def __init__(
         self,
@@ -128,7 +131,7 @@ class Scorer:
         for index, score in scores.items():
             report(index, score)
 
-        # Canvases of one shape stand together; within it, those of one context, whose canvases may be equal.
+        # Canvases of one shape go together, and within it those of one context, since these may be equal.
         missing = set(range(len(continuations))) - scores.keys()
         order = sorted(missing, key=lambda i: _shape(continuations[i]))
         for _, group in groupby(order, key=lambda i: continuations[i].positions):
@@ -161,7 +164,7 @@ class Scorer:
             yield index, Likelihood(log_prob=bound, greedy=flags[index])
 
     def _greedy(self, continuations: Sequence[Continuation], group: list[int]) -> dict[int, bool]:
-        """Which are the greedy AR texts: each is followed until its first token that is not."""
+        """Which texts are the greedy AR texts; each is checked up to its first token that is not greedy."""
         flags = dict.fromkeys(group, True)
         step, alive = 0, group
         while alive:
@@ -174,7 +177,10 @@ class Scorer:
     def _read(
         self, continuations: Sequence[Continuation], canvases: Iterable[_Canvas]
     ) -> Iterator[tuple[int, float, bool]]:
-        """For each owner, whose canvases stand side by side: weighted sum of log-probabilities, and all likeliest?"""
+        """For each owner: the weighted sum of its log-probabilities, and whether all its tokens are the likeliest.
+
+        The canvases of one owner must stand side by side.
+        """
         readings = self._evaluated(continuations, canvases)
         for owner, own in groupby(readings, key=lambda reading: reading[0].owner):
             total, greedy = 0.0, True
@@ -265,3 +271,44 @@ def _draws(owner: int, continuation: Continuation, mc_num: int, seed: int) -> It
         read_T = np.sort(np.argsort(uniform_T, kind="stable")[:count])
         masked_T = np.isin(np.arange(length), read_T)
         yield _Canvas(owner=owner, masked_T=masked_T, read_T=read_T, weight=length / count / mc_num)
+
+
+def on_canvas(context_ids: Sequence[int], token_ids: Sequence[int], *, gen_length: int | None) -> Continuation:
+    """A text given its context.
+
+    Args:
+        context_ids: what stands before it.
+        token_ids: the text.
+        gen_length: generated positions of its canvas, more where the text is longer; None takes as many as it has
+            tokens.
+    """
+    positions = max(len(token_ids), gen_length or 1)
+    return Continuation(context_ids=tuple(context_ids), token_ids=tuple(token_ids), positions=positions)
+
+
+def rolling(token_ids: Sequence[int], *, prefix_id: int, max_length: int, gen_length: int | None) -> list[Continuation]:
+    """Windows that hold every token of a text once, each after as much context as fits before its canvas.
+
+    Args:
+        token_ids: the text.
+        prefix_id: what its first token is conditioned on.
+        max_length: longest canvas, context included; more than `gen_length`.
+        gen_length: as for `on_canvas`.
+
+    Raises:
+        InputError: a context too short for two tokens.
+    """
+    if max_length < 2:
+        raise InputError(
+            f"the model has a context of {max_length} positions, and a text needs 2: one to begin with, one to score; "
+            "use another model"
+        )
+    # A window holds its context and its tokens; lm-eval counts without the last one.
+    cuts = get_rolling_token_windows(
+        token_list=list(token_ids), prefix_token=prefix_id, max_seq_len=max_length - 1, context_len=1
+    )
+    windows = []
+    for context_ids, own_ids in map(make_disjoint_window, cuts):
+        room = max_length - on_canvas(context_ids, own_ids, gen_length=gen_length).positions
+        windows.append(on_canvas(context_ids[-room:], own_ids, gen_length=gen_length))
+    return windows

@@ -4,7 +4,7 @@
     loglikelihood          request -> Continuation -> Scorer -> log-probability and greedy flag
     loglikelihood_rolling  request -> its windows, each a Continuation -> Scorer -> the sum
 
-It knows lm-eval's requests and the tokenizer; how an answer is computed stands in `generation.py` and `likelihood.py`.
+It knows lm-eval's requests and the tokenizer; `generation.py` and `likelihood.py` compute the answers.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ from flexeval.lm_harness.arguments import (
 )
 from flexeval.lm_harness.cache import AnswerCache
 from flexeval.lm_harness.generation import Generator, Wanted
-from flexeval.lm_harness.instance import SampleInstance
-from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelihood, Scorer
+from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Likelihood, Scorer, on_canvas, rolling
 from flexeval.lm_harness.parallel import Processes
-from flexeval.lm_harness.windows import on_canvas, rolling
+from flexeval.lm_harness.task import SampleInstance
 from flexeval.models import load_model
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.predictor import MaskPredictor
@@ -74,12 +73,12 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 in float32; see `flexeval.sampling.Sampler`.
             max_batch_size: what "auto" stands for, where it is given.
             trust_remote_code: as for `flexeval.load_model`.
-            add_bos_token: begin plain texts with BOS also where the tokenizer by itself does not.
-            mc_num: score texts by LLaDA's Monte Carlo bound with so many draws, from `seed`; None by the exact chain.
+            add_bos_token: begin plain texts with BOS even if the tokenizer does not.
+            mc_num: number of draws of LLaDA's Monte Carlo bound, from `seed`; None computes the exact chain.
             loglikelihood_gen_length: generated positions of the canvas that a text is scored on; None gives it as many
                 as the text has tokens (LLaDA's evaluation does so). With the sampler's `gen_length`, a text's score is
                 what the `ar` order draws it with.
-            sampling: fields of `SamplingConfig`, for requests that do not say otherwise.
+            sampling: fields of `SamplingConfig`, the defaults of all requests.
 
         Raises:
             InputError: an unknown argument or order, a value of the wrong type, a canvas for scores that leaves no room
@@ -127,7 +126,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
     def create_from_arg_obj(
         cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
     ) -> FlexevalLM:
-        """A model from lm-eval's model arguments, which precede its options --device and --batch_size."""
+        """A model from lm-eval's model arguments; they override its options --device and --batch_size."""
         options = {name: value for name, value in (additional_config or {}).items() if value is not None}
         return cls(**{**options, **arg_dict})
 
@@ -145,12 +144,12 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
 
     @property
     def prefix_token_id(self) -> int:
-        """What a text without context is conditioned on."""
+        """The token that a text without context is conditioned on."""
         bos = self.tokenizer.bos_token_id
         return self.eot_token_id if bos is None else int(bos)
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """Tokens of a text as it stands, begun with BOS where the tokenizer does so or `add_bos_token` asks for it."""
+        """Tokens of a text as it stands; BOS comes first if the tokenizer or `add_bos_token` says so."""
         ids: list[int] = self.tokenizer(string, add_special_tokens=False)["input_ids"]
         bos = self.tokenizer.bos_token_id
         wanted = self._add_bos or bos in self.tokenizer("")["input_ids"]
@@ -159,7 +158,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         return [int(bos), *ids]
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """The conversation as text; its last turn is continued when no new one is to be begun.
+        """The conversation as text. Without `add_generation_prompt` it ends in the last turn, to be continued.
 
         Raises:
             InputError: a model without chat template, or one whose template refuses the conversation.
@@ -300,8 +299,8 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
     def all_gather(self, tensor: Tensor) -> Tensor:
         """The length of every process's list of requests, which is all that lm-eval asks for here.
 
-        It would fill up the shorter lists with copies of a request, and tasks that score every repeat would score the
-        copies' answers as well. No forward of ours waits for other processes, so each is told that all lists are as
+        It would pad the shorter lists with copies of a request, and tasks that score every repeat would score the
+        copies as well. Our forwards never wait for other processes, so each process is told that all lists are as
         long as its own.
         """
         return tensor.repeat(self.world_size)
@@ -315,7 +314,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         self._processes.wait()
 
     def get_model_info(self) -> dict[str, Any]:
-        """What lm-eval stores with its results: how the model answers where a request leaves it open."""
+        """What lm-eval stores with its results: the settings of requests that say nothing else."""
         return {
             "flexeval": {
                 "model": self._predictor.name,
@@ -338,6 +337,6 @@ def _from_checkpoint(predictor: MaskPredictor) -> CheckpointPredictor:
 
 
 def _own_arguments() -> set[str]:
-    """The names of the model's arguments that are no sampling settings."""
+    """The names of the model's arguments that are not sampling settings."""
     parameters = inspect.signature(FlexevalLM.__init__).parameters.values()
     return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self"}

@@ -1,6 +1,6 @@
 """The processes that share an evaluation: `accelerate launch` or torchrun, one model each.
 
-lm-eval deals the documents out by rank and gathers the results; this is what it needs for that. A single process
+lm-eval deals the documents out by rank and gathers the results; this is all it needs for that. A single process
 needs neither accelerate nor torch.distributed.
 """
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 PATIENCE = timedelta(weeks=52)
-"""How long a process waits for the others, which may have far longer answers to draw. Torch's own 10 minutes (30 on a
-CPU) would end the evaluation."""
+"""How long a process waits for the others, whose answers may take far longer. Torch's own 10 minutes (30 on a CPU)
+would end the evaluation."""
 
 
 class Processes:
@@ -30,7 +30,7 @@ class Processes:
             from accelerate import PartialState
             from accelerate.utils import parse_flag_from_env
 
-            # Left to itself, accelerate takes processes that share a CPU for so many single ones.
+            # By itself accelerate takes several processes on one CPU for independent ones.
             cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
             self.state = PartialState(cpu=cpu, timeout=PATIENCE)
             if self.state.num_processes != launched:

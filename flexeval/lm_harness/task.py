@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.grading.processors import processors
 from flexeval.lm_harness.arguments import read_value
-from flexeval.lm_harness.instance import SampleInstance
 from flexeval.records import Prompt
 from flexeval.stats.pass_at_k import default_ks, pass_at_k
 from flexeval.tasks import get_task, with_template
@@ -33,6 +33,21 @@ METADATA = ("repeats", "data_dir", "prompt")
 """What the tasks read of `--metadata`."""
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class SampleInstance(Instance):  # type: ignore[misc]
+    """One sample of a problem of flexeval's own tasks.
+
+    For any other model it is a request like every other. flexeval's model takes the prompt from here, with its own chat
+    template around it, and keys its random numbers by problem and sample, as `flexeval passk` does.
+    """
+
+    problem_id: str
+    sample_index: int
+    prompt: Prompt
+    gen_length: int
+    """Generated positions that the task's answers need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +95,7 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
         self.dataset = datasets.DatasetDict({SPLIT: datasets.Dataset.from_list(rows)})
 
     def build_all_requests(self, **options: Any) -> None:
-        """The requests of this process, never from `--cache_requests`: those know neither `repeats` nor the data."""
+        """The requests of this process. Never from `--cache_requests`, whose keys lack `repeats` and the data."""
         super().build_all_requests(**{**options, "cache_requests": False})
 
     def fewshot_context(
@@ -149,7 +164,7 @@ class FlexevalTask(ConfigurableTask):  # type: ignore[misc]
 
 
 def _refuse_misspelt(metadata: Mapping[str, Any]) -> None:
-    """Refuse names that are nearly ours. lm-eval adds the model's arguments, so that any other may be somebody's."""
+    """Refuse names that are nearly ours. Any other may be one of the model's arguments, which lm-eval adds."""
     for name in metadata:
         if name not in METADATA and difflib.get_close_matches(name.lower(), METADATA, cutoff=0.75):
             raise did_you_mean("metadata", name, METADATA)

@@ -1,53 +1,37 @@
-"""name -> problems, prompt, grade; one file per benchmark."""
+"""name -> problems, prompt, grade; one file per benchmark.
+
+A new task is a new file in this folder, and nothing else: all modules here are imported, and each class with a
+`summary` is registered. So these modules may import nothing heavy.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from flexeval.errors import InputError
 from flexeval.registry import Registry, build, format_spec, parse_spec
 from flexeval.tasks.task import Task, check_task, check_task_class
 
+
+def _tasks_here() -> Iterator[Any]:
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        for thing in vars(importlib.import_module(module.name)).values():
+            own = isinstance(thing, type) and f"{thing.__module__}.".startswith(f"{module.name}.")
+            if own and isinstance(vars(thing).get("summary"), str):
+                yield thing
+
+
+OURS: tuple[Any, ...] = tuple(_tasks_here())
+"""The classes of flexeval's own tasks: `name`, `summary` for listings and, where there are some, `aliases`."""
+
 TASKS: Registry[type[Task]] = Registry("task", entry_point_group="flexeval.tasks", check=check_task_class)
-TASKS.register(
-    "word-problems",
-    "flexeval.tasks.word_problems:WordProblems",
-    aliases=("word_problems",),
-    summary="generated grade-school word problems, the bundled model's task",
-)
-TASKS.register(
-    "sudoku4",
-    "flexeval.tasks.sudoku4:Sudoku4",
-    aliases=("sudoku",),
-    summary="generated 4x4 Sudoku, the bundled model's other task",
-)
-TASKS.register(
-    "gsm8k",
-    "flexeval.tasks.gsm8k:GSM8K",
-    summary="GSM8K: grade-school mathematics, numeric answer",
-)
-TASKS.register(
-    "math500",
-    "flexeval.tasks.math500:Math500",
-    aliases=("math-500", "math_500"),
-    summary="MATH-500: competition mathematics, answer in LaTeX",
-)
-TASKS.register(
-    "humaneval",
-    "flexeval.tasks.humaneval:HumanEval",
-    summary="HumanEval: Python functions from signature and docstring, graded in a sandbox",
-)
-TASKS.register(
-    "mbpp",
-    "flexeval.tasks.mbpp:MBPP",
-    summary="MBPP: Python functions from a description and tests, graded in a sandbox",
-)
-TASKS.register(
-    "countdown",
-    "flexeval.tasks.countdown:Countdown",
-    summary="generated: reach a number with three others and + - * /",
-)
+for _task in OURS:
+    TASKS.register(_task.name, _task, aliases=getattr(_task, "aliases", ()), summary=_task.summary)
 
 
 def get_task(spec: str, *, data_dir: Path | None = None) -> Task:

@@ -1,7 +1,7 @@
 """`countdown`: make a number out of three given ones with + - * /, each used exactly once.
 
-Problems are drawn from a seed: three numbers, joined by two operations to a whole number, which is the one to
-reach; so each has a solution. A hash of numbers and goal puts an eighth of all problems on the test side.
+Problems are drawn from a seed: two operations join three numbers to a whole number, which is the goal, so each problem
+has a solution. A hash of numbers and goal puts an eighth of all problems on the test side.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import ClassVar
 
-from flexeval.errors import InputError
 from flexeval.grading.answers import extract_answer
 from flexeval.grading.arithmetic import Expression, read_expression
 from flexeval.grading.published import countdown_as_published
 from flexeval.records import Grade, Problem, Prompt
-from flexeval.tasks.drawing import Draw, Split, split_of
+from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, first_different, split_of
 from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
 
 EXPRESSION = PromptTemplate(
@@ -40,6 +39,7 @@ class Countdown:
     """The task `countdown`."""
 
     name: ClassVar[str] = "countdown"
+    summary: ClassVar[str] = "generated: reach a number with three others and + - * /"
     gen_length: ClassVar[int] = 256
     templates: ClassVar[Mapping[str, PromptTemplate]] = {"default": EXPRESSION, "bare": BARE}
 
@@ -57,11 +57,8 @@ class Countdown:
     """`default` (try step by step, boxed expression), `bare` (the question alone) or the path of a YAML file."""
 
     def __post_init__(self) -> None:
-        for field in ("size", "max_number", "max_goal"):
-            if getattr(self, field) < 1:
-                raise InputError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.split not in ("train", "test"):
-            raise InputError(f"split must be train or test, not {self.split!r}")
+        check_at_least(1, size=self.size, max_number=self.max_number, max_goal=self.max_goal)
+        check_split(self.split)
 
     def problems(self) -> list[Problem]:
         """The first `size` different problems of this split that the seed draws."""
@@ -108,14 +105,11 @@ def _solves(expression: Expression, problem: Problem) -> bool:
 
 @cache
 def _problems(split: Split, size: int, seed: int, max_number: int, max_goal: int) -> tuple[Problem, ...]:
-    found: dict[str, Problem] = {}
-    for attempt in range(200 * size + 2000):
+    def draw(attempt: int) -> Problem | None:
         problem = _draw(Draw(f"countdown/{seed}/{attempt}"), max_number, max_goal)
-        if problem is not None and split_of(problem.id) == split:
-            found.setdefault(problem.id, problem)
-            if len(found) == size:
-                return tuple(found.values())
-    raise InputError(f"these settings allow only {len(found)} different problems; use size={len(found)} or less")
+        return problem if problem is not None and split_of(problem.id) == split else None
+
+    return first_different(draw, size, attempts=200 * size + 2000)
 
 
 def _draw(draw: Draw, max_number: int, max_goal: int) -> Problem | None:

@@ -1,10 +1,10 @@
 """Find and read the rows of a published benchmark: a local file in the upstream format, else the hub.
 
 A local folder comes from the task's `data_dir`, else from the environment variable FLEXEVAL_DATA_DIR.
-With neither, the rows come from the hub through `datasets`, which is imported only then. A folder that
-was named and lacks the file is an error: the hub never stands in for it.
+With neither, the rows come from the hub through `datasets`, which is imported only then. If the folder that
+was named lacks the file, that is an error; the hub never replaces it.
 
-Knows nothing of what the columns mean; each task turns rows into problems.
+What the columns mean is for the tasks, which turn rows into problems.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Benchmark:
     """One split of a published benchmark: where its rows are found and what each must hold."""
 
     title: str
-    """How messages call it ("GSM8K test")."""
+    """Its name in messages ("GSM8K test")."""
     files: tuple[str, ...]
-    """Names of the local file, the first that exists is read; each also with `.gz`."""
+    """Names of the local file, also with `.gz`; the first that exists is read."""
     hub_id: str
     """Dataset id on the hub."""
     hub_config: str | None
@@ -57,7 +57,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row, with the place that an error message names."""
+    """One row, and where it stands, for error messages."""
 
     place: str
     values: Mapping[str, Any]
@@ -114,7 +114,7 @@ def _read_file(benchmark: Benchmark, path: Path) -> Table:
 
 
 def read_json_lines(path: Path, *, title: str) -> tuple[bytes, list[Row]]:
-    """The uncompressed content of a JSONL file, and its rows; blank lines are none.
+    """The uncompressed content of a JSONL file, and its rows; blank lines are skipped.
 
     Args:
         path: with the suffix `.gz` if it is compressed.

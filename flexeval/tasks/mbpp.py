@@ -1,9 +1,9 @@
 """MBPP (Austin et al. 2021, arXiv:2108.07732): the 500 problems of its test split, or the 374 of its training split.
 
 The upstream file is `mbpp.jsonl` of google-research/mbpp (974 problems), with the fields `task_id`, `text`,
-`code`, `test_list` and `test_setup_code`; which split a problem belongs to goes by its task id (ids 1 to 10 are for
-prompts, 511 to 600 for validation). Upstream names no function; the one to write is the function of the
-reference solution that the first test calls.
+`code`, `test_list` and `test_setup_code`. The task id decides the split (ids 1 to 10 are for prompts, 511 to 600 for
+validation). Upstream does not name the function to write: it is the function of the reference solution that the first
+test calls.
 
 The test split is what JustGRPO evaluates, too: rows 10 to 509 of the file are the task ids 11 to 510.
 """
@@ -12,25 +12,20 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar
 
 from flexeval.errors import InputError
-from flexeval.grading.programs import grade_program
-from flexeval.grading.published import program_as_published
-from flexeval.grading.sandbox import Isolation, shared_sandbox
-from flexeval.records import Grade, Problem, Prompt
-from flexeval.tasks.data import Benchmark, Row, read_benchmark
-from flexeval.tasks.prompts import BARE, JUSTGRPO_PROGRAM, PromptTemplate, find_template
+from flexeval.records import Problem
+from flexeval.tasks.benchmark import ProgramBenchmark, Splits
+from flexeval.tasks.data import Benchmark, Row
+from flexeval.tasks.prompts import BARE, JUSTGRPO_PROGRAM, WRITE_PYTHON, PromptTemplate
 
 TASK_IDS = {"test": range(11, 511), "train": range(601, 975)}
 """The task ids of each split, as the authors drew it."""
 
 WRITE_FUNCTION = PromptTemplate(
-    system="You write Python. Answer with the whole function, and the imports that it needs, in one ```python block.",
+    system=WRITE_PYTHON,
     user=(
         "{question}\n\nThe function begins with\n\n```python\n{signature}\n```\n\nand has to pass these tests:\n\n"
         "```python\n{tests}\n```"
@@ -50,68 +45,22 @@ say which prompt its numbers on programs were measured with."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MBPP:
+class MBPP(ProgramBenchmark, Splits):
     """The task `mbpp`."""
 
     name: ClassVar[str] = "mbpp"
-    gen_length: ClassVar[int] = 256
-    templates: ClassVar[Mapping[str, PromptTemplate]] = {
-        "default": WRITE_FUNCTION,
-        "bare": BARE,
-        "justgrpo": JUSTGRPO,
-    }
-
-    split: Literal["test", "train"] = "test"
-    """Which problems."""
-    template: str = "default"
+    summary: ClassVar[str] = "MBPP: Python functions from a description and tests, graded in a sandbox"
+    templates: ClassVar = {"default": WRITE_FUNCTION, "bare": BARE, "justgrpo": JUSTGRPO}
     """`default` (description, signature and tests), `bare` (the description alone), `justgrpo` (that of its released
-    evaluation) or the path of a YAML file, which may use {question}, {signature}, {tests}, {entry_point}, {stub} (the
-    signature with numbered parameters) and {indented_tests}."""
-    data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
-    """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
-
-    def problems(self) -> Sequence[Problem]:
-        """All problems of the split, in file order. Raises InputError when the data cannot be read."""
-        rows = read_benchmark(self._benchmark, self.data_dir).rows
-        return [_problem(row) for row in rows if row["task_id"] in TASK_IDS[self.split]]
-
-    def source(self) -> dict[str, Any]:
-        """Where the problems came from: origin, fingerprint, rows."""
-        return asdict(read_benchmark(self._benchmark, self.data_dir).source)
-
-    @cached_property
-    def prompt_template(self) -> PromptTemplate:
-        """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
-        fields = frozenset({"question", "signature", "tests", "entry_point", "stub", "indented_tests"})
-        return find_template(self.template, self.templates, fields)
-
-    def prompt(self, problem: Problem) -> Prompt:
-        """What the model is given."""
-        return self.prompt_template.fill(
-            {
-                "question": problem.question,
-                "signature": problem.metadata["signature"],
-                "tests": "\n".join(problem.metadata["test_list"]),
-                "entry_point": problem.metadata["entry_point"],
-                "stub": _stub(problem),
-                "indented_tests": "\n".join(f"    {test}" for test in problem.metadata["test_list"]),
-            }
-        )
-
-    def grade(self, problem: Problem, text: str) -> Grade:
-        """Whether the program in the completion passes the upstream tests, in the sandbox."""
-        return grade_program(problem, text, benchmark="mbpp")
-
-    def grade_as_published(self, problem: Problem, text: str) -> Grade:
-        """The verdict by the rules under which numbers were published."""
-        return program_as_published(problem, text, benchmark="mbpp")
-
-    def isolation(self) -> Isolation:
-        """What confines the programs on this machine. Raises InputError where nothing would."""
-        return shared_sandbox().isolation
+    evaluation)."""
+    placeholders: ClassVar[frozenset[str]] = frozenset(
+        {"question", "signature", "tests", "entry_point", "stub", "indented_tests"}
+    )
+    """`stub` is the signature with numbered parameters."""
 
     @property
-    def _benchmark(self) -> Benchmark:
+    def benchmark(self) -> Benchmark:
+        """Where the rows are, and which columns they have."""
         return Benchmark(
             title="MBPP",
             files=("mbpp.jsonl",),
@@ -121,21 +70,35 @@ class MBPP:
             columns={"task_id": int, "text": str, "code": str, "test_list": list, "test_setup_code": str},
         )
 
+    def read(self, index: int, row: Row) -> Problem | None:
+        """The problem in a row; None for a row of another split. Raises InputError where no function is tested."""
+        if row["task_id"] not in TASK_IDS[self.split]:
+            return None
+        function = _function_under_test(row)
+        return Problem(
+            id=f"mbpp/{row['task_id']}",
+            question=row["text"],
+            target=row["code"],
+            metadata={
+                "test_list": row["test_list"],
+                "test_setup_code": row["test_setup_code"],
+                "code": row["code"],
+                "entry_point": function.name,
+                "signature": f"def {function.name}({ast.unparse(function.args)}):",
+            },
+        )
 
-def _problem(row: Row) -> Problem:
-    function = _function_under_test(row)
-    return Problem(
-        id=f"mbpp/{row['task_id']}",
-        question=row["text"],
-        target=row["code"],
-        metadata={
-            "test_list": row["test_list"],
-            "test_setup_code": row["test_setup_code"],
-            "code": row["code"],
-            "entry_point": function.name,
-            "signature": f"def {function.name}({ast.unparse(function.args)}):",
-        },
-    )
+    def fields(self, problem: Problem) -> dict[str, str]:
+        """What the placeholders of a template stand for."""
+        tests = problem.metadata["test_list"]
+        return {
+            "question": problem.question,
+            "signature": problem.metadata["signature"],
+            "tests": "\n".join(tests),
+            "entry_point": problem.metadata["entry_point"],
+            "stub": _stub(problem),
+            "indented_tests": "\n".join(f"    {test}" for test in tests),
+        }
 
 
 def _stub(problem: Problem) -> str:

@@ -2,11 +2,11 @@ r"""The wording around a question, as data: a system text, a user turn and the s
 
 A template is one of the task's own (`default`, `bare`, and those that papers used: `d1`, `justgrpo`) or a YAML file
 with the keys `system`, `user` and `prefill`, for repeating another paper's prompt to the letter. `{name}` stands for a
-field of the problem; `{{name}}` is the text `{name}` itself; every other brace is plain text, so that `\boxed{}` needs
-no care.
+field of the problem, and `{{name}}` for the text `{name}` itself. Every other brace is plain text, so `\boxed{}` can be
+written as it is.
 
 The texts of `d1` and `justgrpo` are what the released evaluation code of these papers sends, character by character,
-slips and blanks included: a number can be repeated only with the prompt that it was measured with.
+slips and blanks included: to repeat a number, one needs the prompt that it was measured with.
 """
 
 from __future__ import annotations
@@ -82,6 +82,11 @@ JUSTGRPO_MATH = PromptTemplate(
 )
 """What JustGRPO evaluates and trains on MATH with (LeapLabTHU/JustGRPO at eebe50e, data/math.py). On GSM8K it asks the
 question alone, which is `BARE`."""
+
+WRITE_PYTHON = (
+    "You write Python. Answer with the whole function, and the imports that it needs, in one ```python block."
+)
+"""The system text of the tasks that ask for programs."""
 
 JUSTGRPO_PROGRAM = (
     "You are an expert Python programmer. Your task is to complete the implementation of a function named "

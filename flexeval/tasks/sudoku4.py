@@ -1,9 +1,9 @@
 """`sudoku4`: 4x4 Sudoku with few givens, question and answer as text; the bundled model's other task.
 
 The answer is the filled grid, row by row: "Rows: 1 2 3 4 / 3 4 1 2 / 2 1 4 3 / 4 3 2 1". It is graded by the
-rules, so any completion of the givens counts. There are only 288 grids, so a test grid is bound to be the
-answer of some training puzzle: what is disjoint is the puzzles. A hash of the givens (the question itself)
-puts an eighth of them on the test side, and the training data never use those.
+rules, so any completion of the givens counts. There are only 288 grids, so every test grid answers
+some training puzzle as well; only the puzzles are disjoint. A hash of the givens (the question itself) puts an eighth
+of them on the test side, and the training data never uses those.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from flexeval.errors import InputError
 from flexeval.records import Grade, Problem, Prompt
-from flexeval.tasks.drawing import Draw, Split, split_of
+from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, first_different, split_of
 
 Grid = tuple[int, ...]
 """16 cells, row by row; 0 for a blank."""
@@ -58,6 +58,8 @@ class Sudoku4:
     """Fill a 4x4 grid so that every row, column and 2x2 box holds 1, 2, 3 and 4."""
 
     name: ClassVar[str] = "sudoku4"
+    aliases: ClassVar[tuple[str, ...]] = ("sudoku",)
+    summary: ClassVar[str] = "generated 4x4 Sudoku, the bundled model's other task"
     gen_length: ClassVar[int] = 24
 
     givens: int = 4
@@ -72,10 +74,8 @@ class Sudoku4:
     def __post_init__(self) -> None:
         if not 1 <= self.givens <= 15:
             raise InputError(f"givens must lie in 1..15, not {self.givens}")
-        if self.size < 1:
-            raise InputError(f"size must be at least 1, not {self.size}")
-        if self.split not in ("train", "test"):
-            raise InputError(f"split must be train or test, not {self.split!r}")
+        check_at_least(1, size=self.size)
+        check_split(self.split)
 
     def problems(self) -> list[Problem]:
         """The first `size` different puzzles of this split that the seed draws."""
@@ -110,21 +110,16 @@ class Sudoku4:
 
 
 def puzzle_split(puzzle: Grid) -> Split:
-    """The side of the train/test split that a puzzle is on; its givens alone decide."""
+    """The side of the train/test split that a puzzle is on. Only its givens count."""
     return split_of(f"sudoku4/{grid_text(puzzle)}")
 
 
 @cache
 def _problems(task: Sudoku4) -> tuple[Problem, ...]:
-    found: dict[str, Problem] = {}
-    attempts = 0
-    while len(found) < task.size:
-        problem, _ = task.draw(f"sudoku4/{task.split}/{task.seed}/{attempts}")
-        found.setdefault(problem.id, problem)
-        attempts += 1
-        if attempts > 20 * task.size + 200:
-            raise InputError(f"these settings allow only {len(found)} puzzles; use size={len(found)} or less")
-    return tuple(found.values())
+    def draw(attempt: int) -> Problem:
+        return task.draw(f"sudoku4/{task.split}/{task.seed}/{attempt}")[0]
+
+    return first_different(draw, task.size, attempts=20 * task.size + 200)
 
 
 def _problem(puzzle: Grid, grid: Grid) -> Problem:

@@ -1,4 +1,4 @@
-"""A task: problems, the prompt of each, and the verdict on a text; and what some tasks can say beyond that."""
+"""A task: problems, a prompt for each, and the verdict on a text. Some tasks can do more; each more is a protocol."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Task(Protocol):
         ...
 
     def grade(self, problem: Problem, text: str) -> Grade:
-        """The verdict on one completion; never raises for any text. May be called from several threads."""
+        """The verdict on one completion. Never raises, whatever the text; may be called from several threads."""
         ...
 
 
 @runtime_checkable
 class GradesAnyTarget(Protocol):
-    """A task that can also grade questions that are not in its data."""
+    """A task that says whether it can grade questions that are not in its data."""
 
     target_suffices: ClassVar[bool]
     """Whether `grade` reads nothing of a problem but its target, which may be any text."""
@@ -51,10 +51,10 @@ class GradesAnyTarget(Protocol):
 
 @runtime_checkable
 class HasPublishedGrader(Protocol):
-    """A task that also knows by which rules published numbers were graded; see `flexeval.grading.published`."""
+    """A task that can also grade by the rules of published numbers; see `flexeval.grading.published`."""
 
     def grade_as_published(self, problem: Problem, text: str) -> Grade:
-        """The verdict by these rules; never raises for any text. May be called from several threads."""
+        """The verdict by those rules. Never raises, whatever the text; may be called from several threads."""
         ...
 
 
@@ -81,9 +81,9 @@ class RunsPrograms(Protocol):
 
 
 def check_task_class(kind: object) -> None:
-    """Raise PluginError, which says what to write, unless something is a class of tasks that can be used."""
+    """Raise PluginError, which says what to write, unless this is a usable task class."""
     if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
-        raise PluginError(f"{kind!r} is no class of tasks; write a frozen dataclass as in flexeval.tasks.Task")
+        raise PluginError(f"{kind!r} is not a task class; write a frozen dataclass as in flexeval.tasks.Task")
     title = f"task {kind.__qualname__}"
     name = getattr(kind, "name", None)
     if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -96,7 +96,7 @@ def check_task_class(kind: object) -> None:
 
 
 def check_task(task: object) -> Task:
-    """The same task. Raises PluginError, which says what to write, unless it can be used."""
+    """The task itself. Raises PluginError, which says what to write, if it cannot be used."""
     if isinstance(task, type):
         raise PluginError(f"{task.__qualname__} is a class; give a task of it, as in {task.__qualname__}()")
     check_task_class(type(task))
@@ -114,13 +114,13 @@ def problems_of(task: Task) -> Sequence[Problem]:
     """All problems of a task, each with an id of its own.
 
     Raises:
-        InputError: data that cannot be read, no problems, or an id that two problems have.
-        PluginError: `problems()` answers something else than a list of problems.
+        InputError: the data cannot be read, there are no problems, or two problems have one id.
+        PluginError: `problems()` returns something other than a list of problems.
     """
     problems: object = task.problems()
     if isinstance(problems, str) or not isinstance(problems, Sequence):
         raise PluginError(
-            f"problems() of task {task.name!r} must answer a list of flexeval.Problem, not a {type(problems).__name__}"
+            f"problems() of task {task.name!r} must return a list of flexeval.Problem, not a {type(problems).__name__}"
         )
     if not problems:
         raise InputError(f"task {task.name!r} has no problems; check its data")
@@ -128,7 +128,7 @@ def problems_of(task: Task) -> Sequence[Problem]:
     for problem in problems:
         if not isinstance(problem, Problem):
             raise PluginError(
-                f"problems() of task {task.name!r} must answer a list of flexeval.Problem; it holds a "
+                f"problems() of task {task.name!r} must return a list of flexeval.Problem; it holds a "
                 f"{type(problem).__name__}"
             )
         if problem.id in seen:
@@ -138,22 +138,22 @@ def problems_of(task: Task) -> Sequence[Problem]:
 
 
 def prompt_of(task: Task, problem: Problem) -> Prompt:
-    """What the model is given. Raises PluginError where a task answers something else than a prompt."""
+    """What the model is given. Raises PluginError if the task returns anything else."""
     prompt = task.prompt(problem)
     if not isinstance(prompt, Prompt):
         raise PluginError(
-            f"prompt() of task {task.name!r} must answer a flexeval.Prompt, not a {type(prompt).__name__}; "
+            f"prompt() of task {task.name!r} must return a flexeval.Prompt, not a {type(prompt).__name__}; "
             "write Prompt(user=...)"
         )
     return prompt
 
 
 def grade_of(task: Task, problem: Problem, text: str) -> Grade:
-    """The verdict on one completion. Raises PluginError where a task answers something else than a grade."""
+    """The verdict on one completion. Raises PluginError if the task returns anything else."""
     grade = task.grade(problem, text)
     if not isinstance(grade, Grade):
         raise PluginError(
-            f"grade() of task {task.name!r} must answer a flexeval.Grade, not a {type(grade).__name__}; "
+            f"grade() of task {task.name!r} must return a flexeval.Grade, not a {type(grade).__name__}; "
             "write Grade(correct=...)"
         )
     return grade

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flexeval.grading.algebra_workers import MathWorkers
 from flexeval.grading.equivalence import equivalent
 from flexeval.grading.mathematics import same_answer
-from flexeval.grading.workers import MathWorkers
 
 SAME = [
     # (one answer, another, why they are the same)

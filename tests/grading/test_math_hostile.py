@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from flexeval.grading.algebra import _unless_it_stumbles
+from flexeval.grading.algebra_workers import ComparisonFailed, MathWorkers
 from flexeval.grading.equivalence import equivalent
 from flexeval.grading.mathematics import grade_expression, grade_number, same_answer
-from flexeval.grading.worker import _unless_it_stumbles
-from flexeval.grading.workers import ComparisonFailed, MathWorkers
 
 TOO_MUCH_ALGEBRA = {
     "tower of powers": r"10^{10^{10}}",
@@ -176,10 +176,10 @@ def test_code_inside_a_box_is_never_run(tmp_path: Path, workers: MathWorkers) ->
 def test_a_worker_is_cut_off_from_the_outside_world(action: str, tmp_path: Path) -> None:
     program = (
         "import os, sys, subprocess, socket, ctypes\n"
-        "from flexeval.grading import worker\n"
+        "from flexeval.grading import algebra\n"
         f"path = {str(tmp_path / 'file')!r}\n"
-        "sys.addaudithook(worker._refuse)\n"
-        "open(worker.__file__).close()\n"
+        "sys.addaudithook(algebra._refuse)\n"
+        "open(algebra.__file__).close()\n"
         f"try:\n    {action}\nexcept PermissionError as error:\n    print('refused')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -211,7 +211,7 @@ def test_verdicts_do_not_depend_on_the_number_of_workers(workers: MathWorkers) -
 def test_workers_do_not_outlive_a_killed_parent() -> None:
     program = (
         "import sys\n"
-        "from flexeval.grading.workers import shared_workers\n"
+        "from flexeval.grading.algebra_workers import shared_workers\n"
         "shared_workers().same('x + 1', '1 + x')\n"
         "print('ready', flush=True)\n"
         "sys.stdin.read()\n"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mutants import off_by_one, returns_none
 
-from flexeval.grading.mutants import off_by_one, returns_none
-from flexeval.grading.programs import Benchmark, grade_program, grade_programs, program_check
+from flexeval.grading.programs import grade_program, grade_programs, program_check
 from flexeval.grading.sandbox import Limits, Sandbox
 from flexeval.records import Problem
 from flexeval.tasks.humaneval import HumanEval
@@ -28,7 +28,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def problems_of(benchmark: Benchmark, shared_dir: Path) -> list[Problem]:
+def problems_of(benchmark: str, shared_dir: Path) -> list[Problem]:
     task = HumanEval if benchmark == "humaneval" else MBPP
     return list(task(data_dir=shared_dir / "data").problems())
 
@@ -40,28 +40,28 @@ def whole(problem: Problem) -> str:
 
 @pytest.mark.parametrize("benchmark", ["humaneval", "mbpp"])
 def test_a_sample_of_solutions_passes_and_their_mutants_fail(
-    shared_dir: Path, sandbox: Sandbox, benchmark: Benchmark
+    shared_dir: Path, sandbox: Sandbox, benchmark: str
 ) -> None:
     problems = [p for p in problems_of(benchmark, shared_dir) if p.id in HUMANEVAL_SAMPLE | MBPP_SAMPLE]
     assert len(problems) == 8
-    grades = grade_programs([(p, p.target) for p in problems], benchmark=benchmark, sandbox=sandbox)
+    grades = grade_programs([(p, p.target) for p in problems], sandbox=sandbox)
     assert [grade.error for grade in grades if not grade.correct] == []
     for mutate in (returns_none, off_by_one):
         mutants = [(p, mutate(whole(p), p.metadata["entry_point"])) for p in problems]
-        assert not any(grade.correct for grade in grade_programs(mutants, benchmark=benchmark, sandbox=sandbox))
+        assert not any(grade.correct for grade in grade_programs(mutants, sandbox=sandbox))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("benchmark", "count"), [("humaneval", 164), ("mbpp", 500)])
 def test_every_solution_passes_and_every_mutant_fails(
-    shared_dir: Path, sandbox: Sandbox, benchmark: Benchmark, count: int
+    shared_dir: Path, sandbox: Sandbox, benchmark: str, count: int
 ) -> None:
     problems = problems_of(benchmark, shared_dir)
     assert len(problems) == count
 
     def passed(programs: list[str]) -> set[str]:
-        checks = [program_check(p, text, benchmark=benchmark) for p, text in zip(problems, programs, strict=True)]
+        checks = [program_check(p, text) for p, text in zip(problems, programs, strict=True)]
         verdicts = sandbox.check_all(checks)
         return {p.id for p, verdict in zip(problems, verdicts, strict=True) if verdict.passed}
 
@@ -91,7 +91,7 @@ ADD = Problem(
 def test_a_grade_says_what_was_read_and_why_it_could_not_be_graded(
     sandbox: Sandbox, completion: str, correct: bool, error: str | None
 ) -> None:
-    grade = grade_program(ADD, completion, benchmark="mbpp", sandbox=sandbox)
+    grade = grade_program(ADD, completion, sandbox=sandbox)
     assert grade.correct is correct
     assert (grade.error or "").startswith(error or "")
     assert (grade.error is None) == (error is None)
@@ -103,9 +103,9 @@ def test_the_helpers_of_a_prompt_are_upstreams_not_the_completions(shared_dir: P
     """HumanEval/38 encodes with a helper of the prompt: a completion that redefines it gains nothing."""
     (problem,) = (p for p in problems_of("humaneval", shared_dir) if p.id == "humaneval/38")
     cheat = "def encode_cyclic(s):\n    return s\n\ndef decode_cyclic(s):\n    return s\n"
-    assert not grade_program(problem, f"```python\n{cheat}```", benchmark="humaneval", sandbox=sandbox).correct
+    assert not grade_program(problem, f"```python\n{cheat}```", sandbox=sandbox).correct
 
 
 def test_what_the_completion_prints_or_asserts_is_not_its_verdict(sandbox: Sandbox) -> None:
     boast = "def add(a, b):\n    return 0\nprint('passed')\nassert True\n"
-    assert not grade_program(ADD, boast, benchmark="mbpp", sandbox=sandbox).correct
+    assert not grade_program(ADD, boast, sandbox=sandbox).correct

@@ -102,7 +102,7 @@ def test_programs_are_the_first_python_block() -> None:
         ("```python\ndef one():\n    return 1\n```\n```python\ndef one():\n    return 2\n```", True),
         ("```\ndef one():\n    return 1\n```", False),
     ):
-        assert program_as_published(problem, completion, benchmark="humaneval").correct == correct
+        assert program_as_published(problem, completion).correct == correct
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from attacks import ATTACKS, ENTRY_POINT, RIGHT, TESTS, Attack, Surroundings, surroundings
 from processes import children, scratch_files, workers
 
 from flexeval.grading.sandbox import Limits, ProgramCheck, Sandbox
-from flexeval.grading.sandbox.attacks import ATTACKS, ENTRY_POINT, RIGHT, TESTS, Attack, Surroundings, surroundings
 
 pytestmark = pytest.mark.linux
 

@@ -11,7 +11,7 @@ from struct import iter_unpack
 import pytest
 
 from flexeval.grading.sandbox import seccomp
-from flexeval.grading.sandbox.syscalls import AARCH64, NUMBERS, X86_64
+from flexeval.grading.sandbox.seccomp import AARCH64, NUMBERS, X86_64
 
 pytestmark = pytest.mark.linux
 

@@ -17,9 +17,9 @@ from sqlitedict import SqliteDict
 import flexeval
 from flexeval.errors import InputError
 from flexeval.lm_harness import FlexevalLM
-from flexeval.lm_harness.instance import SampleInstance
 from flexeval.lm_harness.likelihood import SCORING_FIELDS, Continuation, Scorer
 from flexeval.lm_harness.parallel import Processes
+from flexeval.lm_harness.task import SampleInstance
 from flexeval.records import Prompt, SamplingConfig
 
 LENGTH = 8

@@ -15,6 +15,7 @@ import flexeval
 from flexeval.errors import InputError
 from flexeval.lm_harness import TASKS_FOLDER, FlexevalLM, task_manager
 from flexeval.lm_harness.task import FlexevalTask
+from flexeval.lm_harness.task_files import task_files
 from flexeval.records import Prompt, RunConfig, SamplingConfig
 from flexeval.runs.runner import run
 from flexeval.stats.pass_at_k import pass_at_k_table
@@ -192,6 +193,11 @@ def test_the_group_is_the_mean_of_its_tasks(tiny, shared_dir):
     each = [results["results"][name]["pass@1,none"] for name in tasks]
     assert results["groups"]["flexeval"]["pass@1,none"] == pytest.approx(sum(each) / len(each))
     assert all(len(sample["resps"]) == 2 for name in tasks for sample in results["samples"][name])
+
+
+def test_the_task_files_are_those_that_the_command_writes():
+    """After adding a benchmark: `python -m flexeval.lm_harness.task_files`."""
+    assert {path.name: path.read_text() for path in TASKS_FOLDER.glob("*.yaml")} == task_files()
 
 
 def test_the_group_holds_every_task_file():

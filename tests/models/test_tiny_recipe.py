@@ -19,15 +19,14 @@ from transformers import PreTrainedTokenizerFast
 
 from flexeval.errors import InputError
 from flexeval.models.loading import load_model
-from flexeval.models.tiny import data, train, validation
-from flexeval.models.tiny.data import Batch, Examples
-from flexeval.models.tiny.export import export
-from flexeval.models.tiny.muon import orthogonalise
-from flexeval.models.tiny.network import build_network
-from flexeval.models.tiny.objective import SMALLEST_RATIO, draw_masking, masked_loss
-from flexeval.models.tiny.problems import SUDOKU_CANVAS, WORDS, WORDS_CANVAS
-from flexeval.models.tiny.sums import draw_sums
-from flexeval.models.tiny.tokenizer import prompt_text, train_tokenizer
+from flexeval.models.tiny.recipe import data, objective, train
+from flexeval.models.tiny.recipe.data import Batch, Examples
+from flexeval.models.tiny.recipe.export import export
+from flexeval.models.tiny.recipe.muon import orthogonalise
+from flexeval.models.tiny.recipe.objective import SMALLEST_RATIO, draw_masking, masked_loss
+from flexeval.models.tiny.recipe.problems import SUDOKU_CANVAS, WORDS, WORDS_CANVAS, draw_sums
+from flexeval.models.tiny.recipe.tokenizer import prompt_text, train_tokenizer
+from flexeval.models.tiny.recipe.train import build_network
 from flexeval.tasks.drawing import Draw, split_of
 from flexeval.tasks.sudoku4 import Sudoku4
 from flexeval.tasks.word_problems import WordProblems
@@ -213,7 +212,7 @@ def small_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "SUDOKUS_PER_BATCH", 2)
     monkeypatch.setattr(data, "SUMS_PER_BATCH", 2)
     monkeypatch.setattr(data, "POOL", 2)
-    monkeypatch.setattr(validation, "PROBLEMS", 2)
+    monkeypatch.setattr(objective, "PROBLEMS", 2)
     monkeypatch.setattr(train, "WARMUP_STEPS", 2)
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 2)
     monkeypatch.setattr(train, "LOG_EVERY", 3)
@@ -276,6 +275,6 @@ def test_a_schedule_shorter_than_its_warm_up_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_bundled_tokenizer_is_what_the_recipe_makes() -> None:
-    bundled = PreTrainedTokenizerFast.from_pretrained(Path(train.__file__).parent)
+    bundled = PreTrainedTokenizerFast.from_pretrained(Path(train.__file__).parents[1])
     assert bundled.get_vocab() == TOKENIZER.get_vocab()
     assert bundled.chat_template == TOKENIZER.chat_template

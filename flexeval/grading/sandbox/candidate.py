@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 REQUESTS_FD = 3
 REPLIES_FD = 4
 PROGRAM_NAME = "solution"
-"""The `__name__` of the program: not "__main__", so that its demonstration code stays asleep."""
+"""The `__name__` of the program: not "__main__", so that its demonstration code does not run."""
 
 
 class Objects:
@@ -39,7 +39,7 @@ class Objects:
         self._numbers: dict[int, int] = {}
 
     def number(self, thing: Any) -> int:
-        """The number of an object: the same each time, and never that of another, since none is let go."""
+        """The number of an object: the same each time, and no other object's, since all objects are kept."""
         if id(thing) not in self._numbers:
             self._numbers[id(thing)] = len(self._objects)
             self._objects.append(thing)

@@ -1,7 +1,7 @@
 """Messages on a pair of pipes: a length, then that many bytes.
 
-Both ends of every pipe of the sandbox use it. It knows neither what the bytes mean nor about deadlines:
-whoever waits for a process that may never answer has somebody else kill that process.
+Both ends of every pipe of the sandbox use it. It knows neither what the bytes mean nor any
+deadline: whoever waits for a process that may never answer needs another process to kill it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _CHUNK = 1 << 16
 
 
 class ChannelError(Exception):
-    """The conversation cannot go on: the other end announced more bytes than are taken."""
+    """The conversation cannot go on: the other end announced a message that is too long."""
 
 
 class ChannelClosedError(ChannelError):
-    """The other end closed its pipe, most often by ending."""
+    """The other end closed its pipe, usually because its process ended."""
 
 
 class Channel:
@@ -36,7 +36,7 @@ class Channel:
         self.max_bytes = max_bytes
 
     def send(self, message: bytes) -> None:
-        """Write one message. Raises ChannelClosedError when nobody reads any more."""
+        """Write one message. Raises ChannelClosedError if the other end is closed."""
         rest = memoryview(_LENGTH.pack(len(message)) + message)
         try:
             while rest:

@@ -1,4 +1,4 @@
-"""Plain values <-> bytes: the only language that a candidate and its judge have in common.
+"""Plain values <-> bytes: the only language that a candidate and its judge share.
 
 Plain are None, bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict and range.
 What is decoded is always of exactly one of these types, so nothing that a candidate defines (an `__eq__`
@@ -7,8 +7,8 @@ a Counter as a dict, a named tuple as a tuple, an IntEnum as an int. Everything 
 a number that means something to the other side only. A list, dict, set or bytearray that occurs twice in a
 value is one object on arrival as well.
 
-It is written out by hand because pickle runs code and JSON loses the types; it imports as little as it
-can, since each candidate pays for its imports. It does not know what the values mean.
+It is written by hand because pickle runs code and JSON loses types. It imports as little as it can, since each
+candidate pays for its imports. It does not know what the values mean.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HANDLE = Struct("<q")
 
 
 class CodecError(ValueError):
-    """Bytes that no encoder of ours wrote, or a value that cannot travel."""
+    """Bytes that our encoder did not write, or a value that cannot travel."""
 
 
 def encode(value: Any, to_handle: Callable[[Any], int]) -> bytes:

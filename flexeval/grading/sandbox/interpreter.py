@@ -1,4 +1,4 @@
-"""What the candidate's interpreter is, and the files that it must be able to read.
+"""The candidate's interpreter, and the files that it must be able to read.
 
 The candidate gets the interpreter that runs flexeval, without its virtual environment: the standard library,
 no installed packages (a package of benchmarks would hold the answers). The shared libraries that its
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLAGS = ("-s", "-S", "-P")
-"""No user packages, no installed packages, no current folder. With an environment of our own this is `-I -S`,
-which would also switch off the one variable that fixes the order of sets."""
+"""No user packages, no installed packages, no current folder. Together with our own environment this is `-I -S`, which
+would also ignore PYTHONHASHSEED."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
-"""Makes a program that depends on the order of a set give the same answer each time; and, where this process needed it
-to find its libraries, the loader's path. The program finds the environment empty."""
+"""PYTHONHASHSEED makes a program that depends on the order of a set deterministic. Where this process needs the
+loader's path to find its libraries, so does the candidate. The program itself finds the environment empty."""
 if "LD_LIBRARY_PATH" in os.environ:
     ENVIRONMENT["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")

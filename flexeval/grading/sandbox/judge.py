@@ -2,8 +2,8 @@
 
 The tests are upstream's, trusted and unchanged. They find the candidate's function under its name, as a
 stand-in that makes each call travel. Any other name that they use and nobody else defines (a class of the
-solution, say) is looked up in the candidate as well. What a name means is settled in this order: the tests'
-own, the problem's preamble, Python's builtins, the candidate; only the entry point is always the candidate's.
+solution, say) is looked up in the candidate as well. Names are resolved in this order: the tests
+themselves, the problem's preamble, Python's builtins, the candidate. Only the entry point is always the candidate's.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import resource
 from collections.abc import Iterable
 from types import TracebackType
 
-from .check import Outcome, ProgramCheck
-from .confinement import Confinement
-from .launch import Candidate
-from .limits import MIB
+from .launch import Candidate, Confinement
+from .records import MIB, Outcome, ProgramCheck
 from .remote import CandidateLost, Remote
 
 _TESTS = "<tests>"
@@ -46,7 +44,7 @@ def judge(check: ProgramCheck, confinement: Confinement) -> tuple[Outcome, str |
     reason: str | None = None
     with contextlib.suppress(CandidateLost):
         outcome, reason = _run(check, remote)
-    # Asked even after the tests have ended well: they may have caught the loss.
+    # Even if the tests passed: they may have caught the loss.
     if remote.hung_up:
         out_of_time, reason = candidate.wait()
         return "timed out" if out_of_time else "crashed", reason

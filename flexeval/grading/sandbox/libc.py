@@ -63,7 +63,7 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 
 def bound_capabilities() -> None:
-    """Empty the bounding set: no exec can give a capability back. Does nothing where that is not ours to do."""
+    """Empty the bounding set, so that no exec can give a capability back. Does nothing without the right to do so."""
     capability = 0
     while True:
         try:

@@ -1,9 +1,9 @@
-"""A place of the sandbox's own: no network, no other processes, and a root folder with almost nothing in it.
+"""A world of the sandbox's own: no network, no other processes, and a root folder with almost nothing in it.
 
-What bubblewrap does, without asking for it to be installed. A worker moves into new namespaces once; all its
-candidates live there. Their root folder is a small file system in memory that shows the interpreter read-only and
-one scratch folder. It vanishes with the worker, however the worker ends. Ordinary users get namespaces through a
-user namespace, where the kernel lets them.
+bubblewrap does the same, but must be installed, and would have to run once for each program. Here a worker moves into
+new namespaces once, and all its candidates live there. Their root folder is a small file system in memory that shows
+the interpreter read-only and one scratch folder. It vanishes with the worker, however the worker ends. Ordinary users
+get namespaces through a user namespace, if the kernel lets them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def enter(root: str, interpreter: Interpreter, own_code: str, scratch_mib: int) 
         Whether a user namespace was needed.
 
     Raises:
-        OSError: the kernel does not let us. This process may then be half way in and should end.
+        OSError: the kernel refuses. This process may then be half way in and should end.
     """
     own_user = _leave()
     # What is mounted here stays here.

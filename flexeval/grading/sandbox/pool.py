@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -19,17 +20,18 @@ from typing import Any, Self
 from flexeval.errors import InputError, did_you_mean
 from flexeval.grading.processors import processors
 from flexeval.grading.sandbox.channel import Channel, ChannelError
-from flexeval.grading.sandbox.check import ProgramCheck, Verdict
 from flexeval.grading.sandbox.codec import decode, encode, refuse_handles
 from flexeval.grading.sandbox.interpreter import ENVIRONMENT, FLAGS, interpreter
-from flexeval.grading.sandbox.isolation import LAYERS, Isolation
-from flexeval.grading.sandbox.limits import Limits
+from flexeval.grading.sandbox.records import LAYERS, Isolation, Limits, ProgramCheck, Verdict
+
+ALLOW_UNSAFE = "FLEXEVAL_ALLOW_UNSAFE_PROGRAMS"
+"""Environment variable; 1 lets programs run on a machine that offers no isolation."""
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _MAX_MESSAGE = 1 << 30
 _START_S = 60.0
 _GRACE_S = 60.0
-"""A worker keeps its deadline by itself; beyond this much it is stuck."""
+"""A worker keeps its deadline by itself. If it is later than this, it is stuck."""
 
 # A package that consists of this folder alone: a worker is forked for every check and must stay small.
 _BOOTSTRAP = f"""
@@ -61,7 +63,7 @@ class Sandbox:
         Args:
             workers: checks at the same time; None stands for one per processor that this process may use.
             limits: on each program.
-            layers: of isolation, those that may be used; see `isolation.LAYERS`.
+            layers: the layers of isolation that may be used; see `LAYERS`.
             allow_unsafe: run although neither Landlock with seccomp nor namespaces protect this machine.
 
         Raises:
@@ -95,7 +97,7 @@ class Sandbox:
                 raise InputError(
                     f"generated programs could harm this machine ({self.isolation.summary()}): use a kernel with "
                     f"Landlock and seccomp, or one that lets you create namespaces, or allow it with "
-                    f"FLEXEVAL_ALLOW_UNSAFE_PROGRAMS=1"
+                    f"{ALLOW_UNSAFE}=1"
                 )
         except BaseException:
             self.close()
@@ -105,7 +107,7 @@ class Sandbox:
         """Run one program against its tests.
 
         Raises:
-            RuntimeError: the check could not be made, for a reason that is not in the program.
+            RuntimeError: the check failed for a reason that is not in the program.
         """
         if os.getpid() != self._owner:
             raise RuntimeError("a sandbox cannot be used by a fork of the process that made it")
@@ -261,3 +263,18 @@ def describe_isolation(layers: Collection[str] = LAYERS) -> Isolation:
     """The isolation that a sandbox has on this machine, found by starting one. Raises InputError off Linux."""
     with Sandbox(workers=1, layers=layers, allow_unsafe=True) as sandbox:
         return sandbox.isolation
+
+
+_shared_lock = threading.Lock()
+_shared: dict[int, Sandbox] = {}
+"""By process id, since a fork cannot use the sandbox of its parent."""
+
+
+def shared_sandbox() -> Sandbox:
+    """A sandbox with the default limits, started when first asked for and closed when the process ends."""
+    with _shared_lock:
+        process = os.getpid()
+        if process not in _shared:
+            _shared[process] = Sandbox(allow_unsafe=os.environ.get(ALLOW_UNSAFE) == "1")
+            atexit.register(_shared[process].close)
+        return _shared[process]

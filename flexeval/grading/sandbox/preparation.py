@@ -1,6 +1,6 @@
 """Find out which layers of isolation this machine grants, and prepare what all candidates of a worker share.
 
-Each layer is tried out in a child process first: half of the steps cannot be undone.
+Each layer is first tried in a child process, since half of the steps cannot be undone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import secrets
 from collections.abc import Callable, Collection
 
 from . import landlock, namespaces, seccomp
-from .confinement import OWN_CODE, Confinement, become_user
 from .interpreter import PACKAGE_FOLDERS, Interpreter
-from .isolation import Isolation
+from .launch import OWN_CODE, Confinement, become_user
 from .libc import PR_SET_NO_NEW_PRIVS, prctl
-from .limits import Limits
+from .records import Isolation, Limits
 from .scratch import Scratch
 
 _FIRST_USER = 60_000
@@ -24,13 +23,13 @@ _FIRST_USER = 60_000
 
 
 def prepare(folder: str, interpreter: Interpreter, limits: Limits, layers: Collection[str], index: int) -> Confinement:
-    """Try the layers out and put up those that work.
+    """Try the layers and put up those that work.
 
     Args:
         folder: an empty folder of this worker's own.
         interpreter: what runs the candidates.
         limits: on each candidate.
-        layers: those of `isolation.LAYERS` to try.
+        layers: those of `records.LAYERS` to try.
         index: of this worker among its siblings; decides the user id.
     """
     missing: dict[str, str] = {}
@@ -105,7 +104,7 @@ def _problem(step: Callable[[], object]) -> str | None:
 
 
 def _try_user(user: int, root: str, scratch: str, interpreter: Interpreter) -> None:
-    """Become the user that the programs shall run as, and see whether it can read what it must."""
+    """Become the user that will run the programs, and check that it can read what it must."""
     if os.geteuid() != 0:
         raise OSError(errno.EPERM, "only root can change the user")
     if root:

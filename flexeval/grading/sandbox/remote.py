@@ -20,7 +20,7 @@ from .codec import CodecError, decode, encode
 
 
 class CandidateLost(BaseException):
-    """The candidate will not answer any more. Not an Exception, so that no test catches it by accident."""
+    """The candidate no longer answers. Not an Exception, so that no test catches it by accident."""
 
 
 class Remote:
@@ -30,8 +30,8 @@ class Remote:
         self._channel = channel
         self._objects: dict[int, RemoteObject] = {}
         self.lost: str | None = None
-        """Why the candidate cannot be heard any more; None while it can. It never becomes None again, so a
-        test that swallows `CandidateLost` does not save the candidate."""
+        """Why the candidate no longer answers; None while it does. It never becomes None again, so a test that
+        swallows `CandidateLost` does not save the candidate."""
         self.hung_up = False
         """Whether that is because its pipe is closed."""
         self.raised: Exception | None = None

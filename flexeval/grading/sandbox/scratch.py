@@ -1,4 +1,4 @@
-"""The folder that a program may write to: new and empty for each, gone afterwards whatever it holds."""
+"""The folder that a program may write to: new and empty for each program, and removed afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 
 _NAME = "work"
 _MODE = 0o711
-"""Others may pass through, so that a candidate with a user id of its own gets to its folder."""
+"""Others may pass through, so that a candidate with its own user id can reach its folder."""
 
 
 class Scratch:
@@ -29,8 +29,8 @@ class Scratch:
     def clear(self) -> None:
         """Remove whatever candidates left. None may be alive.
 
-        Every folder is moved up to the top before it is emptied, since a program can nest folders deeper than any
-        recursion or path goes; to a name that no program can have taken.
+        Before a folder is emptied it moves to the top, under a name that no program can have used: programs can nest
+        folders deeper than any recursion or path allows.
         """
         names = (f"{self.parent}/{secrets.token_hex(8)}-{n}" for n in itertools.count())
         os.chmod(self.parent, _MODE)

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from struct import pack
 
 from .libc import PR_SET_SECCOMP, prctl, syscall
-from .syscalls import AARCH64, NUMBERS, X86_64
 
+X86_64, AARCH64 = 0, 1
 _ARCHITECTURES = {"x86_64": (X86_64, 0xC000003E), "aarch64": (AARCH64, 0xC00000B7)}
 """Column of the table, and the kernel's name for the architecture in the filter's input."""
 
@@ -149,3 +149,143 @@ class _Program(ctypes.Structure):
 def _strings(texts: list[str]) -> ctypes.Array[ctypes.c_char_p]:
     """A NULL-terminated array of C strings."""
     return (ctypes.c_char_p * (len(texts) + 1))(*map(os.fsencode, texts), None)
+
+
+# ----- the table -----
+
+NUMBERS: dict[str, tuple[int, int | None]] = {
+    # files
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "pread64": (17, 67),
+    "pwrite64": (18, 68),
+    "open": (2, None),
+    "openat": (257, 56),
+    "close": (3, 57),
+    "close_range": (436, 436),
+    "stat": (4, None),
+    "fstat": (5, 80),
+    "lstat": (6, None),
+    "newfstatat": (262, 79),
+    "statx": (332, 291),
+    "statfs": (137, 43),
+    "fstatfs": (138, 44),
+    "lseek": (8, 62),
+    "access": (21, None),
+    "faccessat": (269, 48),
+    "faccessat2": (439, 439),
+    "readlink": (89, None),
+    "readlinkat": (267, 78),
+    "getdents64": (217, 61),
+    "getcwd": (79, 17),
+    "chdir": (80, 49),
+    "fchdir": (81, 50),
+    "mkdir": (83, None),
+    "mkdirat": (258, 34),
+    "rmdir": (84, None),
+    "unlink": (87, None),
+    "unlinkat": (263, 35),
+    "rename": (82, None),
+    "renameat": (264, 38),
+    "renameat2": (316, 276),
+    "truncate": (76, 45),
+    "ftruncate": (77, 46),
+    "fallocate": (285, 47),
+    "fadvise64": (221, 223),
+    "fsync": (74, 82),
+    "fdatasync": (75, 83),
+    "sendfile": (40, 71),
+    "copy_file_range": (326, 285),
+    "flock": (73, 32),
+    "umask": (95, 166),
+    "dup": (32, 23),
+    "dup2": (33, None),
+    "dup3": (292, 24),
+    "pipe": (22, None),
+    "pipe2": (293, 59),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "select": (23, None),
+    "pselect6": (270, 72),
+    "fcntl": (72, 25),
+    "ioctl": (16, 29),
+    # memory
+    "mmap": (9, 222),
+    "munmap": (11, 215),
+    "mprotect": (10, 226),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "brk": (12, 214),
+    "membarrier": (324, 283),
+    # signals of one's own
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "rt_sigpending": (127, 136),
+    "rt_sigtimedwait": (128, 137),
+    "rt_sigsuspend": (130, 133),
+    "sigaltstack": (131, 132),
+    "restart_syscall": (219, 128),
+    "alarm": (37, None),
+    "pause": (34, None),
+    "setitimer": (38, 103),
+    "getitimer": (36, 102),
+    "tgkill": (234, 131),
+    # clocks
+    "time": (201, None),
+    "times": (100, 153),
+    "gettimeofday": (96, 169),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115),
+    "nanosleep": (35, 101),
+    "getrusage": (98, 165),
+    # who and where am I
+    "getpid": (39, 172),
+    "getppid": (110, 173),
+    "gettid": (186, 178),
+    "getuid": (102, 174),
+    "geteuid": (107, 175),
+    "getgid": (104, 176),
+    "getegid": (108, 177),
+    "getresuid": (118, 148),
+    "getresgid": (120, 150),
+    "getgroups": (115, 158),
+    "getpgrp": (111, None),
+    "getpgid": (121, 155),
+    "getsid": (124, 156),
+    "uname": (63, 160),
+    "sysinfo": (99, 179),
+    "getrlimit": (97, 163),
+    "prlimit64": (302, 261),
+    "getpriority": (140, 141),
+    "getcpu": (309, 168),
+    "getrandom": (318, 278),
+    "prctl": (157, 167),
+    # threads and the end
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "futex": (202, 98),
+    "set_robust_list": (273, 99),
+    "get_robust_list": (274, 100),
+    "set_tid_address": (218, 96),
+    "rseq": (334, 293),
+    "arch_prctl": (158, None),
+    "sched_yield": (24, 124),
+    "sched_getaffinity": (204, 123),
+    "sched_getparam": (143, 121),
+    "sched_getscheduler": (145, 120),
+    "sched_get_priority_max": (146, 125),
+    "sched_get_priority_min": (147, 126),
+    "execve": (59, 221),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+}
+"""Numbers of the system calls that a program may make, per architecture; None marks those that 64-bit Arm lacks.
+
+A Python that computes, allocates, sleeps, starts threads and uses files in one folder needs these and no others. What
+is absent is refused: other processes, sockets, signals to others, tracing, mounting, io_uring, keys, changing owners or
+modes.
+"""

@@ -1,4 +1,4 @@
-"""A worker: one trusted process that has checks made, one after the other, and owns their deadline.
+"""A worker: one trusted process that runs checks one after the other and enforces their deadlines.
 
 It speaks with the harness on its standard input and output. For each check it forks a judge, which starts
 a candidate; when the judge has answered, or the time is up, it ends every process that is left and empties
@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from .channel import Channel, ChannelError
-from .check import ProgramCheck
 from .codec import decode, encode, refuse_handles
-from .confinement import Confinement
 from .interpreter import Interpreter
 from .judge import BrokenTests, judge
+from .launch import Confinement
 from .libc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
-from .limits import Limits
 from .preparation import prepare
+from .records import Limits, ProgramCheck
 
 _MAX_MESSAGE = 1 << 30
 
@@ -66,16 +65,16 @@ def main() -> None:
 
 
 def run(check: ProgramCheck, confinement: Confinement, harness_fd: int, wall_s: float) -> tuple[str, str | None]:
-    """Have one check made.
+    """Run one check.
 
     Args:
         check: what to check.
         confinement: of the candidate.
         harness_fd: becomes readable only when the harness hangs up, which ends the check.
-        wall_s: seconds until it is ended in any case.
+        wall_s: seconds after which the check ends in any case.
 
     Returns:
-        One of `check.Outcome` or "broken", and why it did not pass. "broken" means that the program is not to blame.
+        One of `records.Outcome` or "broken", and why the program did not pass. "broken" means that it is not to blame.
     """
     deadline = time.monotonic() + wall_s
     confinement.scratch.renew(confinement.isolation.user)

@@ -1,1 +1,1 @@
-"""The bundled model: checkpoint, tokenizer, card, and the recipe that made them."""
+"""The bundled model: checkpoint, tokenizer and card; `recipe` made them."""

@@ -1,8 +1,8 @@
 """`word-problems`: grade-school problems in plain English, generated from a seed; the bundled model's task.
 
-Difficulty is set by the fields of `WordProblems`. Test and training problems are disjoint by
-construction: a hash of a problem's numbers (start and changes, in order) puts an eighth of all number
-combinations on the test side, and the training data never use those, in any wording.
+The fields of `WordProblems` set the difficulty. Test and training problems are disjoint by construction: a hash of a
+problem's numbers (start and changes, in order) puts an eighth of all number combinations on the test side, and the
+training data never uses those, in any wording.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from flexeval.errors import InputError
 from flexeval.records import Grade, Problem, Prompt
-from flexeval.tasks.drawing import Draw, Split
+from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, first_different
 from flexeval.tasks.word_problems.skeleton import Limits, Skeleton
 from flexeval.tasks.word_problems.solution import solution_text
 from flexeval.tasks.word_problems.story import Story, draw_story, question_text
@@ -27,6 +27,8 @@ class WordProblems:
     """A start, some gains and losses, one question."""
 
     name: ClassVar[str] = "word-problems"
+    aliases: ClassVar[tuple[str, ...]] = ("word_problems",)
+    summary: ClassVar[str] = "generated grade-school word problems, the bundled model's task"
     gen_length: ClassVar[int] = 48
 
     facts: int = 3
@@ -47,15 +49,14 @@ class WordProblems:
     """Of the problem set."""
 
     def __post_init__(self) -> None:
-        _at_least(1, facts=self.facts, max_change=self.max_change, size=self.size)
-        _at_least(4 if self.products else 2, max_start=self.max_start)
+        check_at_least(1, facts=self.facts, max_change=self.max_change, size=self.size)
+        check_at_least(4 if self.products else 2, max_start=self.max_start)
         if self.products and self.max_change < 4:
             raise InputError(
                 f"max_change must be at least 4 with products, not {self.max_change}; or use products=false"
             )
-        _at_least(self.max_start, max_total=self.max_total)
-        if self.split not in ("train", "test"):
-            raise InputError(f"split must be train or test, not {self.split!r}")
+        check_at_least(self.max_start, max_total=self.max_total)
+        check_split(self.split)
 
     def problems(self) -> list[Problem]:
         """The first `size` different skeletons of this split that the seed draws."""
@@ -86,19 +87,12 @@ class WordProblems:
 
 @cache
 def _problems(task: WordProblems) -> tuple[Problem, ...]:
-    found: dict[Skeleton, Problem] = {}
-    attempts = 0
-    while len(found) < task.size:
-        draw = Draw(f"word-problems/{task.split}/{task.seed}/{attempts}")
+    def make(attempt: int) -> Problem:
+        draw = Draw(f"word-problems/{task.split}/{task.seed}/{attempt}")
         skeleton = task._limits.draw(draw, task.split)
-        if skeleton not in found:
-            found[skeleton] = _problem(draw, skeleton, draw_story(draw, skeleton))
-        attempts += 1
-        if attempts > 20 * task.size + 200:
-            raise InputError(
-                f"these settings allow only {len(found)} different problems; use size={len(found)} or less"
-            )
-    return tuple(found.values())
+        return _problem(draw, skeleton, draw_story(draw, skeleton))
+
+    return first_different(make, task.size, attempts=20 * task.size + 200)
 
 
 def _problem(draw: Draw, skeleton: Skeleton, story: Story) -> Problem:
@@ -112,9 +106,3 @@ def _problem(draw: Draw, skeleton: Skeleton, story: Story) -> Problem:
             "skeleton": str(skeleton),
         },
     )
-
-
-def _at_least(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise InputError(f"{name} must be at least {least}, not {value}")

@@ -14,8 +14,7 @@ from dataclasses import replace
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from flexeval.models.tiny.problems import FACTS, SUDOKU, WORDS
-from flexeval.models.tiny.sums import draw_sums
+from flexeval.models.tiny.recipe.problems import FACTS, SUDOKU, WORDS, draw_sums
 from flexeval.tasks.drawing import Draw
 
 BOS, EOS, MASK = "<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>"

@@ -1,9 +1,9 @@
-"""Train the bundled model from nothing: `python -m flexeval.models.tiny.train --out DIR`.
+"""Train the bundled model from scratch: `python -m flexeval.models.tiny.recipe.train --out DIR`.
 
-Writes `checkpoint.pt` (everything that is needed to go on, replaced as a whole), `log.jsonl` and the tokenizer
-into DIR. Started again, it goes on from the checkpoint. Data and masks depend on the seed and the step alone, so
-an interrupted run ends with the same weights as an undisturbed one on the same machine.
-`python -m flexeval.models.tiny.export` turns a checkpoint into a model folder.
+Writes `checkpoint.pt` (all that is needed to continue, replaced as a whole), `log.jsonl` and the tokenizer
+into DIR. Started again, it continues from the checkpoint. Data and masks depend only on seed and step, so an
+interrupted run ends with the same weights as an undisturbed one on the same machine.
+`python -m flexeval.models.tiny.recipe.export` turns a checkpoint into a model folder.
 
 On glibc, MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 in the environment makes a step a
 tenth faster: freed tensors are used again instead of being returned to the kernel.
@@ -21,16 +21,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flexeval.errors import InputError
-from flexeval.models.tiny.data import Examples
-from flexeval.models.tiny.muon import Muon
-from flexeval.models.tiny.network import build_network
-from flexeval.models.tiny.objective import draw_masking, masked_loss
-from flexeval.models.tiny.tokenizer import train_tokenizer
-from flexeval.models.tiny.validation import Validation
+from flexeval.models.tiny.recipe.data import Examples
+from flexeval.models.tiny.recipe.muon import Muon
+from flexeval.models.tiny.recipe.objective import Validation, draw_masking, masked_loss
+from flexeval.models.tiny.recipe.tokenizer import train_tokenizer
 
+WIDTH, LAYERS, HEADS, MLP_WIDTH, CONTEXT = 128, 4, 4, 384, 2048
+ROPE_THETA, NORM_EPS = 10_000.0, 1e-5
 STEPS = 6600
 MUON_LEARNING_RATE, ADAMW_LEARNING_RATE, WEIGHT_DECAY = 0.01, 3e-3, 0.01
 WARMUP_STEPS, CLIP_NORM, AVERAGE_DECAY = 100, 1.0, 0.999
@@ -47,7 +47,7 @@ class State:
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
     tokens: int = 0
-    """Tokens that went through the network: prompts and both mask patterns included, padding of prompts not."""
+    """Tokens that went through the network, with prompts and both mask patterns, without the padding of prompts."""
     seconds: float = 0.0
     recent: list[float] = field(default_factory=list)
     """Training losses since the last line of the log."""
@@ -86,6 +86,27 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0, device: str = "cpu") 
             state.recent.clear()
         if last or state.step % CHECKPOINT_EVERY == 0:
             _save(state, out / "checkpoint.pt")
+
+
+def build_network(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """The network with freshly drawn weights (from torch's global generator)."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        intermediate_size=MLP_WIDTH,
+        max_position_embeddings=CONTEXT,
+        rms_norm_eps=NORM_EPS,
+        rope_theta=ROPE_THETA,
+        tie_word_embeddings=False,
+        is_causal=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+    )
+    return LlamaForCausalLM(config)
 
 
 def _start(tokenizer: PreTrainedTokenizerFast, seed: int, device: str) -> State:
@@ -187,7 +208,7 @@ def _rewind_log(path: Path, step: int) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Train the bundled model from nothing, or go on where a run stopped.")
+    parser = argparse.ArgumentParser(description="Train the bundled model from scratch, or continue a run.")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and tokenizer")
     parser.add_argument("--steps", type=int, default=STEPS, help="length of the whole schedule")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data and masks")

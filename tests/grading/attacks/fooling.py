@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flexeval.grading.sandbox.attacks.attack import attack, in_call
+from attacks.attack import attack, in_call
 
 FOOLING = [
     attack("exit with success", "calls sys.exit(0) when it is called", in_call("import sys\nsys.exit(0)")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flexeval.grading.sandbox.attacks.attack import attack, in_call
+from attacks.attack import attack, in_call
 
 RUNNING_ON = [
     attack("endless loop", "never answers", in_call("while True:\n    pass")),

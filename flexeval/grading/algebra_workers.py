@@ -1,8 +1,8 @@
 """Processes that compare expressions by algebra, started when first needed and killed when they overrun.
 
 A plain child process with two pipes, not a fork: it is safe beside torch and its threads, it inherits no
-memory and almost no environment, and it can be ended in the middle of a computation in C, which no signal
-handler inside it could do. A comparison that overruns or crashes its process is a `ComparisonFailed`; the
+memory and almost no environment, and it can be killed in the middle of a computation in C, which no signal
+handler inside it could stop. A comparison that overruns or crashes its process is a `ComparisonFailed`; the
 next one gets a fresh process.
 """
 
@@ -49,7 +49,7 @@ class MathWorkers:
             workers: most processes at a time; None stands for one per processor that this process may use. They are
                 started when needed.
             cpu_seconds: processor time that one comparison may use.
-            wall_seconds: time after which a comparison is ended whatever it was doing.
+            wall_seconds: time after which a comparison ends in any case.
         """
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
@@ -109,7 +109,7 @@ class _Worker:
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         environment |= {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "flexeval.grading.worker"],
+            [sys.executable, "-P", "-m", "flexeval.grading.algebra"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexeval.grading.sandbox.check import ProgramCheck
+from flexeval.grading.sandbox import ProgramCheck
 
 ENTRY_POINT = "add"
 TESTS = "assert add(2, 3) == 5\nassert add(-4, 4) == 0\nassert add(10, 20) == 30\n"

@@ -1,17 +1,32 @@
-"""Sums to practise: a few calculations a problem, asked in one order and answered in another.
+"""What the bundled model is trained on: the settings of both tasks, and sums to practise.
+
+The settings are said in full, since the tasks' own defaults may move and these may not.
+
+Sums are a few calculations a problem, asked in one order and answered in another:
 
     What is 8 + 2, 3 * 2, 9 - 4?        Calculate 9 - 4 = 5. Calculate 8 + 2 = 10. Calculate 3 * 2 = 6.
 
-A worked solution spends two tokens in thirty on results, so a table of sums is learned slowly from worked
-solutions alone. These are the same calculations, written in the same way, and nothing else. Several of them in
-an order of their own, since a model that sees one at a time learns to add whatever numbers are in sight.
-They are training data only: no task asks them.
+A worked solution spends two tokens in thirty on results, so from solutions alone a model learns a table of sums slowly.
+Sums are the same calculations, written in the same way, and nothing else. There are several in one problem because a
+model that sees one at a time learns to add whatever numbers are in sight. No task asks for them.
 """
 
 from __future__ import annotations
 
-from flexeval.models.tiny.problems import WORDS
 from flexeval.tasks.drawing import Draw
+from flexeval.tasks.sudoku4 import Sudoku4
+from flexeval.tasks.word_problems import WordProblems
+
+WORDS = WordProblems(split="train", max_start=10, max_change=6, max_total=20, products=True)
+FACTS, FACTS_WEIGHTS = (1, 2, 3), (0.25, 0.4, 0.35)
+"""Changes of a word problem, and how often."""
+
+SUDOKU = Sudoku4(split="train", givens=5)
+GIVENS = tuple(range(3, 11))
+"""Filled cells of a Sudoku, all equally often."""
+
+WORDS_CANVAS, SUDOKU_CANVAS = 48, 24
+"""Answer positions of a canvas, the end of sequence among them."""
 
 FEWEST, MOST = 2, 4
 """Calculations of a problem."""

@@ -9,13 +9,13 @@ With namespaces but without the system call filter, some of them succeed at noth
 namespace that dies with the check, a socket in a network without neighbours.
 """
 
-from flexeval.grading.sandbox.attacks.attack import ENTRY_POINT, RIGHT, TESTS, Attack, Surroundings, surroundings
-from flexeval.grading.sandbox.attacks.files import FILES
-from flexeval.grading.sandbox.attacks.fooling import FOOLING
-from flexeval.grading.sandbox.attacks.machine import MACHINE
-from flexeval.grading.sandbox.attacks.network import NETWORK
-from flexeval.grading.sandbox.attacks.processes import PROCESSES
-from flexeval.grading.sandbox.attacks.running_on import RUNNING_ON
+from attacks.attack import ENTRY_POINT, RIGHT, TESTS, Attack, Surroundings, surroundings
+from attacks.files import FILES
+from attacks.fooling import FOOLING
+from attacks.machine import MACHINE
+from attacks.network import NETWORK
+from attacks.processes import PROCESSES
+from attacks.running_on import RUNNING_ON
 
 ATTACKS: dict[str, list[Attack]] = {
     "fooling the tests": FOOLING,

@@ -1,6 +1,6 @@
 """The process that compares two expressions by algebra: math-verify behind a pipe, one JSON line each way.
 
-Run as `python -m flexeval.grading.worker` by `flexeval.grading.workers`, never imported by it. A request is
+Run as `python -m flexeval.grading.algebra` by `flexeval.grading.algebra_workers`, never imported by it. A request is
 `{"a": text, "b": text, "cpu_seconds": int}`, the reply `{"equal": bool}`; the first line out is `{"ready": true}`.
 
 The texts are hostile. They are parsed by a grammar and never evaluated as code; should a library try to
@@ -23,12 +23,13 @@ from typing import Any
 MEMORY_BYTES = 2**30
 RECURSION = 2000
 DIGITS = 1000
-"""Two numbers made of roots, powers and elementary functions that agree in so many significant digits are equal.
-Significant ones: they count from the first that is not 0, so that two small numbers, or a small one and 0, differ."""
+"""Two numbers made of roots, powers and elementary functions are equal if they agree in this many significant digits.
+These count from the first digit that is not 0, so two small numbers differ, and so do a small one and 0."""
 FEW_DIGITS = 50
-"""Of everything else (sums, integrals, gamma functions, values at a point), where digits are expensive."""
+"""The same for everything else (sums, integrals, gamma functions, values at a point), where digits are expensive."""
 NEAR = 1e-10
-"""Relations whose sides differ by a smaller share of their values, but do differ, were taken for equal wrongly."""
+"""Two relations that differ by less than this share of their values, but do differ, are not equal: math-verify took
+them for equal only because the difference is small."""
 POINTS = ("0.7310585786300048792511592418218362743651446401650565192763659079", "2.3025850929940456840179914546843642")
 RELATION = re.compile(r"[=<>]|\\(?:le|ge|in|ne)(?![A-Za-z])")
 
@@ -68,8 +69,8 @@ def main() -> None:
 def same_expression(a: str, b: str) -> bool:
     """Whether two LaTeX expressions are equal; False where one cannot be parsed. Symmetric.
 
-    Constants are compared here, exactly or by significant digits. The rest is math-verify's, which takes what is small
-    for 0; so its yes counts only where the two do not differ at a point.
+    Constants are compared here, exactly or by significant digits. math-verify compares the rest. It takes small values
+    for 0, so its yes counts only if the two do not differ at a test point.
     """
     from math_verify import verify
 
@@ -89,7 +90,7 @@ def same_expression(a: str, b: str) -> bool:
 
 
 def _unless_it_stumbles(question: Callable[[], bool | None]) -> bool | None:
-    """The answer; None where the library fails on what a hostile text made it build, as math-verify has it."""
+    """The answer; None where the library fails on what a hostile text made it build, as in math-verify itself."""
     try:
         return question()
     except Exception:
@@ -139,7 +140,7 @@ def _is_small(difference: Any, value: Any, values: dict[Any, Any]) -> bool:
 
 
 def _vanishes(difference: Any, values: dict[Any, Any]) -> bool | None:
-    """Whether a difference is 0 to all digits of what was subtracted; None where it has no finite value."""
+    """Whether a difference is 0 in all digits that were computed; None where it has no finite value."""
     from sympy import Function, Integral, Product, Sum, exp, log
     from sympy.functions.elementary.trigonometric import InverseTrigonometricFunction, TrigonometricFunction
 
@@ -149,7 +150,7 @@ def _vanishes(difference: Any, values: dict[Any, Any]) -> bool | None:
     parts = value.as_real_imag()
     if not all(part.is_Rational or (part.is_Float and part.is_finite) for part in parts):
         return None
-    # A part of which no digit could be found, however many were computed, has one bit of precision.
+    # sympy gives a part one bit of precision if it found none of its digits.
     return all(part == 0 or (part.is_Float and part._prec == 1) for part in parts)
 
 

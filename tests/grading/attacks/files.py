@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flexeval.grading.sandbox.attacks.attack import attack, if_it_works
+from attacks.attack import attack, if_it_works
 
 FILES = [
     attack(

@@ -1,6 +1,6 @@
 """A checkpoint of the recipe -> a model folder in the published LLaDA layout.
 
-    python -m flexeval.models.tiny.export DIR/checkpoint.pt FOLDER
+    python -m flexeval.models.tiny.recipe.export DIR/checkpoint.pt FOLDER
 
 Writes the moving average of the weights in half precision with LLaDA's names and configuration, and the
 tokenizer that lies beside the checkpoint. Every file is replaced as a whole.
@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from flexeval.models.families import FAMILIES
-from flexeval.models.tiny.network import CONTEXT, HEADS, LAYERS, MLP_WIDTH, NORM_EPS, ROPE_THETA, WIDTH
+from flexeval.models.tiny.recipe.train import CONTEXT, HEADS, LAYERS, MLP_WIDTH, NORM_EPS, ROPE_THETA, WIDTH
 
 _BLOCK_PARTS = ("attn_norm", "q_proj", "k_proj", "v_proj", "attn_out", "ff_norm", "ff_proj", "up_proj", "ff_out")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flexeval.grading.sandbox.attacks.attack import WRONG, attack, if_it_works, in_call
+from attacks.attack import WRONG, attack, if_it_works, in_call
 
 MACHINE = [
     attack("ten gigabytes of memory", "allocates and touches it", if_it_works("block = bytearray(10 << 30)")),

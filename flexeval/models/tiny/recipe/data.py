@@ -14,17 +14,25 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from flexeval.models.tiny.problems import FACTS, FACTS_WEIGHTS, GIVENS, SUDOKU, SUDOKU_CANVAS, WORDS, WORDS_CANVAS
-from flexeval.models.tiny.sums import draw_sums
-from flexeval.models.tiny.tokenizer import prompt_text
+from flexeval.models.tiny.recipe.problems import (
+    FACTS,
+    FACTS_WEIGHTS,
+    GIVENS,
+    SUDOKU,
+    SUDOKU_CANVAS,
+    WORDS,
+    WORDS_CANVAS,
+    draw_sums,
+)
+from flexeval.models.tiny.recipe.tokenizer import prompt_text
 from flexeval.records import Problem
 from flexeval.tasks.drawing import Draw, Split
 
 WORDS_PER_BATCH, SUDOKUS_PER_BATCH, SUMS_PER_BATCH = 16, 6, 12
 LONG_CANVAS_EVERY = 16
-"""One batch in so many has a canvas of twice the length, so that the model knows that a tail may be longer."""
+"""One batch in this many has a canvas of twice the length, so that the model also sees long tails."""
 LONGEST_TAIL = 12
-"""All other canvases of word problems end 1 to so many tokens after the batch's longest answer."""
+"""All other canvases of word problems end 1 to this many tokens after the longest answer of the batch."""
 POOL = 16
 """Batches of word problems that are sorted by prompt length together."""
 PAD_WEIGHT = 0.1
@@ -94,12 +102,12 @@ class Examples:
         return self._encode(*self._sudokus[Draw(f"{key}/givens").pick(GIVENS)].draw(key))
 
     def sums(self, index: int) -> Example:
-        """The index-th few sums."""
+        """The index-th problem of sums."""
         question, answer = draw_sums(Draw(f"{self._key}/sums/{index}"))
         return Example(self._ids(prompt_text(question)), self._ids(answer))
 
     def batch(self, examples: list[Example], gen_length: int) -> Batch:
-        """Canvases of `gen_length` answer positions; what the answer leaves over is end of sequence."""
+        """Canvases of `gen_length` answer positions; end-of-sequence tokens fill what the answer leaves."""
         longest = max(len(example.prompt) for example in examples)
         eos = self._tokenizer.eos_token_id
         tokens = torch.full((len(examples), longest + gen_length), eos)

@@ -1,0 +1,97 @@
+"""What published benchmarks share: rows from a file or the hub, a choice of prompts, grading by tests in the sandbox.
+
+A new benchmark is one file in this folder: a subclass that says where its rows are (`benchmark`), how a row becomes a
+problem (`read`), which prompts there are (`templates`), and how an answer is graded. flexeval finds it by its
+`summary`, and lm-eval gets it as `flexeval_<name>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from flexeval.grading.programs import grade_program
+from flexeval.grading.published import program_as_published
+from flexeval.grading.sandbox import Isolation, shared_sandbox
+from flexeval.records import Grade, Problem, Prompt
+from flexeval.tasks.data import Benchmark, Row, read_benchmark
+from flexeval.tasks.prompts import PromptTemplate, find_template
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkTask:
+    """A published benchmark. Subclasses say what is their own; see `flexeval.tasks.Task` for the rest."""
+
+    name: ClassVar[str]
+    gen_length: ClassVar[int] = 256
+    templates: ClassVar[Mapping[str, PromptTemplate]]
+    """The prompts to choose from, by name."""
+    placeholders: ClassVar[frozenset[str]] = frozenset({"question"})
+    """What a template may name: the keys of `fields`."""
+
+    template: str = "default"
+    """One of `templates`, or the path of a YAML file."""
+    data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
+    """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """Where the rows are, and which columns they have."""
+        raise NotImplementedError
+
+    def read(self, index: int, row: Row) -> Problem | None:
+        """The problem in row `index`; None for a row of another split. Raises InputError for a malformed row."""
+        raise NotImplementedError
+
+    def fields(self, problem: Problem) -> dict[str, str]:
+        """What the placeholders of a template stand for."""
+        return {"question": problem.question}
+
+    def problems(self) -> Sequence[Problem]:
+        """All problems of the split, in file order. Raises InputError when the data cannot be read."""
+        read = (self.read(i, row) for i, row in enumerate(read_benchmark(self.benchmark, self.data_dir).rows))
+        return [problem for problem in read if problem is not None]
+
+    def source(self) -> dict[str, Any]:
+        """Where the problems came from: origin, fingerprint, rows."""
+        return asdict(read_benchmark(self.benchmark, self.data_dir).source)
+
+    @cached_property
+    def prompt_template(self) -> PromptTemplate:
+        """The wording around each question, read once. Raises InputError for an unknown or malformed template."""
+        return find_template(self.template, self.templates, self.placeholders)
+
+    def prompt(self, problem: Problem) -> Prompt:
+        """What the model is given."""
+        return self.prompt_template.fill(self.fields(problem))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramBenchmark(BenchmarkTask):
+    """A benchmark of Python functions. `flexeval.grading.programs` says which metadata its problems need."""
+
+    def grade(self, problem: Problem, text: str) -> Grade:
+        """Whether the program in the completion passes the upstream tests, in the sandbox."""
+        return grade_program(problem, text)
+
+    def grade_as_published(self, problem: Problem, text: str) -> Grade:
+        """The verdict by the rules under which numbers were published."""
+        return program_as_published(problem, text)
+
+    def isolation(self) -> Isolation:
+        """What confines the programs on this machine. Raises InputError where nothing would."""
+        return shared_sandbox().isolation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """The second base of a benchmark that also has a training split.
+
+    As the last base its field comes first, as in every generated task: specs read `gsm8k:split=train,template=bare`.
+    """
+
+    split: Literal["test", "train"] = "test"
+    """Which problems."""

@@ -1,0 +1,1 @@
+"""An order and a task that another package than flexeval brings along."""
