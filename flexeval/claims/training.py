@@ -7,8 +7,8 @@ training is comparable.
 
 from __future__ import annotations
 
-from flexeval.claims.arbitrary_order import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
+from flexeval.claims.pass_at_k import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.selection import Checkpoint, Group, largest_k
 from flexeval.claims.verdict import NO_EVIDENCE, judge
 from flexeval.claims.wording import coverage_points, percent, points, setting

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from flexeval.figures.figure import Unavailable
+from flexeval.errors import InputError
 from flexeval.orders import get_order
 from flexeval.runs.store import (
     EXTENT,
@@ -27,6 +27,13 @@ from flexeval.runs.store import (
     pooled,
 )
 from flexeval.stats.pass_at_k import default_ks
+
+PAIR = ("ar", "confidence")
+"""The paper's AR order and arbitrary order."""
+
+
+class Unavailable(InputError):
+    """These runs lack what a figure needs; the line says which runs to make."""
 
 
 def largest_groups(
@@ -107,6 +114,11 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
                 taken.add(freedom_R[index])
         groups.append(RunSet(tuple(runs[index] for index in sorted(members)), runs.left_out))
     return groups
+
+
+def of_pair(runs: RunSet) -> RunSet:
+    """The run in AR order and that in arbitrary order; none without both."""
+    return of_order(runs, *PAIR)
 
 
 def of_order(runs: RunSet, *orders: str) -> RunSet:
