@@ -82,7 +82,7 @@ class Temperature(CurveFigure):
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
-        ks = sorted({1(group)})
+        ks = sorted({1, fewest_samples(*group)})
         return [with_settings(_intervals_at(run, ks), run) for run in group]
 
     def data(self, runs: RunSet) -> pd.DataFrame:
