@@ -16,6 +16,7 @@ from published_runs import paper_run
 
 import flexeval
 from flexeval.claims import CLAIMS, examine
+from flexeval.claims.claim import check_claim_class
 from flexeval.cli.main import main
 from flexeval.errors import PluginError
 from flexeval.figures import FIGURES, make_figures
@@ -137,6 +138,17 @@ def test_their_claim_stands_in_the_table_and_is_corrected_with_it(package, runs)
     (finding,) = [finding for finding in examine(runs) if finding.claim == "my-claim"]
     assert finding.measured.startswith("Pass@8, egi minus confidence: ")
     assert finding.verdict != "not measured" and finding.p_holm >= finding.p_value
+
+
+def test_the_readme_claim_compares_its_two_orders():
+    readme = (Path(flexeval.__file__).parents[1] / "README.md").read_text()
+    code = readme[readme.index("from flexeval.claims.pass_at_k import PassAtKGap") :]
+    names = {"__name__": __name__}
+    exec(code[: code.index("```")], names)
+    claim = names["MostUncertainExceedsAr"]
+    check_claim_class(claim)
+    (finding,) = claim().examine(RunSet((paper_run("ar", samples=8, problems=30),)))
+    assert finding.measured.startswith("needs a run of most-uncertain at T = 0.6")
 
 
 def test_their_model_has_a_short_name(package):

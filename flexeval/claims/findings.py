@@ -76,8 +76,8 @@ def findings_markdown(findings: Sequence[Finding]) -> str:
     for finding in findings:
         where = f"{finding.task} ({finding.model})" if len(models) > 1 else finding.task
         p = "" if finding.p_holm is None else f"{finding.p_holm:.2g}"
-        told = (finding.sentence, finding.source, where, finding.measured, finding.paper, p)
-        cells = (*told, f"**{finding.verdict}**")
+        texts = (finding.sentence, finding.source, where, finding.measured, finding.paper, p)
+        cells = (*texts, f"**{finding.verdict}**")
         rows.append(tuple("–" if not cell else cell.replace("|", "\\|") for cell in cells))
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     return table + "".join(f"\n{line}\n" for line in findings_footer(findings))

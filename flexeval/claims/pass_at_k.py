@@ -46,15 +46,15 @@ class PassAtKGap(Claim):
     margin: ClassVar[float] = 0.0
     """A fraction."""
     with_other_k: ClassVar[bool] = False
-    """Tell the difference at the other k (1, or the largest), too."""
+    """Give the difference at the other k (1, or the largest), too."""
     with_published: ClassVar[bool] = False
-    """Papers tell this difference."""
+    """Give the difference of the published numbers, too."""
 
     def measure(self, group: Group) -> Measured:
         """See the class."""
         # The block length of AR order changes nothing, so the setting is that of the other run.
-        told, other = sorted((self.first, self.second), key=lambda order: order == "ar")
-        runs = dict(zip((told, other), alike(group.find(told), group.find(other)), strict=True))
+        orders = sorted((self.first, self.second), key=lambda order: order == "ar")
+        runs = dict(zip(orders, alike(*map(group.find, orders)), strict=True))
         first, second = runs[self.first], runs[self.second]
         largest = largest_k(first, second) if self.at_largest_k or self.with_other_k else 1
         k, other_k = (largest, 1) if self.at_largest_k else (1, largest)
@@ -66,7 +66,7 @@ class PassAtKGap(Claim):
             interval=gap,
             judgement=judge(gap, above=-self.margin),
             words=f"Pass@{k}, {self.first} minus {self.second}: {_in_points(first, second, k)}{margin}{beside}; "
-            f"{setting(runs[told])}",
+            f"{setting(runs[orders[0]])}",
             published=published_pass_at_k_gap(first, second, k) if self.with_published else None,
         )
 

@@ -24,8 +24,8 @@ from flexeval.runs.store import RunSet
 class Figure(ABC):
     """A figure of the paper, one of ours, or somebody else's.
 
-    A class says what the figure is called, which runs it compares (`free`, `usable`), what it takes from them (`rows`)
-    and how that is drawn (`drawing`). One with data of another kind overrides `data`.
+    A subclass gives the texts, which runs the figure compares (`free`, `usable`), what it takes from them (`rows`) and
+    how that is drawn (`drawing`). It may extend `data` and `foot`.
     """
 
     name: ClassVar[str]

@@ -28,7 +28,7 @@ def make_figures(
         runs: finished ones.
         out: a folder; made if it is not there.
         names: which figures; None for all that the runs suffice for.
-        say: told, in one line each, which figures are left out and why.
+        say: called with one line for each figure that is left out, which says why.
 
     Returns:
         The files, figure by figure.

@@ -1,6 +1,6 @@
 """Pass@k with matched entropy: each order at the temperature where its mean commit entropy equals AR's.
 
-Between two sampled temperatures everything is interpolated; beyond them nothing is said.
+Numbers are interpolated between two sampled temperatures, and never extrapolated beyond them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
-"""What every figure says beside its numbers: the settings of their runs, and published numbers of the same settings.
-
-Both stand beside each row of a figure's data, and in words at its foot.
+"""The settings of the runs in a figure, and published numbers of the same settings: as columns of its data, and in
+words at its foot.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from flexeval.runs.store import Run, seeds
 MEASURED = "measured"
 """The `source` of rows that come from the runs; others name the publication that they come from."""
 WHY_NONE = "why_no_published"
-"""The column of measured rows that says in what their run differs from the setting of published numbers; missing where
-some stand beside it, and where the model has none."""
+"""The column that says how the run of a measured row differs from the setting of published numbers. It is empty where
+published numbers are shown, and where the model has none."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 SETTINGS = ("model", "task", "order", "temperature", "gen_length", "block_length", "num_samples", "problems", "seed")
 """The columns that say which run a row is of."""
@@ -74,9 +73,8 @@ def published_coverage(ar: Run, arbitrary: Run) -> pd.DataFrame:
 def foot(data: pd.DataFrame, note: str) -> str:
     """The small print: the settings of the measured rows, then what intervals and marks mean.
 
-    A setting with several values is given as a list, or as a range when it is long. The block length of AR order is
-    left out beside other orders, since it changes nothing there. The last line tells what could have been shown
-    instead.
+    A setting with several values is a list, or a range if the list is long. The block length of AR order counts only
+    without other orders, since it changes nothing there. The last line says which settings are not shown.
     """
     rows = data[data["source"] == MEASURED] if "source" in data else data
     others = rows[rows["order"] != "ar"]
@@ -96,23 +94,23 @@ def foot(data: pd.DataFrame, note: str) -> str:
 
 
 def sources(data: pd.DataFrame) -> str:
-    """The sentences that name the publications among the rows, and say beside which runs none is shown and why.
+    """The sentences that name the publications among the rows, or say why none is shown beside a run.
 
     Args:
         data: with the columns `source` and `WHY_NONE`.
     """
     cited = [source for source in data["source"].unique() if source != MEASURED]
-    said = f" Published: {'; '.join(cited)}." if cited else ""
+    text = f" Published: {'; '.join(cited)}." if cited else ""
     for why, rows in data.dropna(subset=WHY_NONE).groupby(WHY_NONE, sort=False):
         where = f" on {_listed(rows['task'].unique())}" if data["task"].nunique() > 1 else ""
-        said += f" No published number beside {_listed(rows['order'].unique())}{where}: {why}."
-    return said
+        text += f" No published number beside {_listed(rows['order'].unique())}{where}: {why}."
+    return text
 
 
 def _left_out(data: pd.DataFrame) -> str:
     """The line on runs that are not shown; empty where all are."""
-    told = [part for part in data["left_out"].unique() if part] if "left_out" in data else []
-    return f"\nNot shown: {'; '.join(told)}." if told else ""
+    parts = [part for part in data["left_out"].unique() if part] if "left_out" in data else []
+    return f"\nNot shown: {'; '.join(parts)}." if parts else ""
 
 
 def _number(value: Any) -> str:

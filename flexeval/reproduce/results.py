@@ -81,15 +81,15 @@ def pass_at_k_markdown(frame: pd.DataFrame) -> str:
     settings = [name for name in frame.columns[: frame.columns.get_loc("k")] if name not in _TABLES]
     parts = []
     for key, rows in frame.groupby(_TABLES, sort=False):
-        told = ["order", *(name for name in settings if name != "order" and rows[name].nunique(dropna=False) > 1)]
+        columns = ["order", *(name for name in settings if name != "order" and rows[name].nunique(dropna=False) > 1)]
         ks = sorted(rows["k"].unique())
         lines = [
-            _line([*told, "problems", "n", *(f"@{k}" for k in ks), "NFE", "saved"]),
-            _line(["---"] * (len(told) + len(ks) + 4)),
+            _line([*columns, "problems", "n", *(f"@{k}" for k in ks), "NFE", "saved"]),
+            _line(["---"] * (len(columns) + len(ks) + 4)),
         ]
         for _, run in rows.groupby([*settings, "problems", "num_samples"], sort=False, dropna=False):
             first, at_k = run.iloc[0], {row.k: row for row in run.itertuples()}
-            cells = [str(first[name]) for name in (*told, "problems", "num_samples")]
+            cells = [str(first[name]) for name in (*columns, "problems", "num_samples")]
             cells += [_interval(at_k[k]) if k in at_k else "" for k in ks]
             saved = "" if pd.isna(first["saved_percent"]) else f"{first['saved_percent']:.0f}"
             lines.append(_line([*cells, f"{first['nfe']:.1f}", saved]))

@@ -69,7 +69,7 @@ def test_it_makes_what_is_missing_and_draws(script, tmp_path, capsys: pytest.Cap
     for _ in range(2):  # the second time nothing is missing
         assert script["main"](["2", *sizes]) == 0
     assert (tmp_path / "out" / "coverage.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((tmp_path / "runs").iterdir())) == 2
+    assert len(list((tmp_path / "runs").rglob("config.json"))) == 2
     assert "$ flexeval figures" in capsys.readouterr().out
 
 
