@@ -1,8 +1,8 @@
-"""name -> object, for everything that a user may name: orders, tasks, models.
+"""name -> object, for everything that a user may name: orders, tasks, models, figures, claims.
 
 A `Registry` maps a name and its aliases to a target. A target may be the object itself or a string
 "module:attribute" that is imported on first use, so that listing names costs no heavy import. Other
-distributions add their own through an entry-point group. An unknown name answers with the close ones.
+distributions add their own through an entry-point group. An unknown name is an error that lists the close ones.
 
 `parse_spec` and `build` read the notation `name:param=value,param=value` and instantiate the frozen
 dataclass that the name stands for, each value converted to the type of its field.
@@ -34,13 +34,14 @@ class Registry(Generic[T]):
     """Names, aliases and lazily imported targets of one kind of object."""
 
     def __init__(
-        self, kind: str, *, entry_point_group: str | None = None, check: Callable[[Any], None] | None = None
+        self, kind: str, *, entry_point_group: str | None = None, check: Callable[[Any], None] | str | None = None
     ) -> None:
         """
         Args:
             kind: the noun used in messages, singular ("order").
             entry_point_group: where other distributions register theirs ("flexeval.orders").
-            check: raises PluginError for an object of another distribution that cannot be used.
+            check: raises PluginError for an object of another distribution that cannot be used; a function, or its
+                "module:attribute".
         """
         self.kind = kind
         self._group = entry_point_group
@@ -48,6 +49,7 @@ class Registry(Generic[T]):
         self._targets: dict[str, T | str | EntryPoint] = {}
         self._aliases: dict[str, str] = {}
         self._summaries: dict[str, str] = {}
+        self._plugins: set[str] = set()
         self._plugins_read = entry_point_group is None
 
     def register(self, name: str, target: T | str, *, aliases: tuple[str, ...] = (), summary: str = "") -> None:
@@ -80,8 +82,7 @@ class Registry(Generic[T]):
         key = self.canonical(name)
         target = self._targets[key]
         if isinstance(target, str):
-            module, _, attribute = target.partition(":")
-            target = typing.cast(T, getattr(importlib.import_module(module), attribute))
+            target = typing.cast(T, _imported(target))
         elif isinstance(target, EntryPoint):
             target = self._load(target)
         self._targets[key] = target
@@ -94,15 +95,17 @@ class Registry(Generic[T]):
             target = entry.load()
         except (Exception, SystemExit) as error:  # an import runs anything
             raise PluginError(f"{place} does not load ({type(error).__name__}: {one_line(error)})") from error
+        check = _imported(self._check) if isinstance(self._check, str) else self._check
         try:
-            if self._check is not None:
-                self._check(target)
+            if check is not None:
+                check(target)
         except PluginError as error:
             raise PluginError(f"{place}: {error}") from error
-        if self._check is not None and target.name != entry.name:
+        name = getattr(target, "name", entry.name)
+        if name != entry.name:
             raise PluginError(
-                f"{place} calls itself {target.name!r}; give class and entry point one name, or a stored run could not "
-                "be read again"
+                f"{place} calls itself {name!r}; give it and its entry point one name, so that what is stored under "
+                "that name can be found again"
             )
         return typing.cast(T, target)
 
@@ -122,6 +125,19 @@ class Registry(Generic[T]):
         """One line about a registered name, for listings."""
         return self._summaries[name]
 
+    def is_plugin(self, name: str) -> bool:
+        """Whether a registered name comes from another distribution."""
+        return name in self._plugins
+
+    def usable(self) -> Iterator[tuple[str, T]]:
+        """Every name and its object, without those of other distributions that cannot be used."""
+        for name in self:
+            try:
+                target = self.get(name)
+            except PluginError:
+                continue
+            yield name, target
+
     def _read_plugins(self) -> None:
         """Register what other installed distributions offer, once, on first use."""
         if self._plugins_read:
@@ -136,7 +152,25 @@ class Registry(Generic[T]):
                 )
                 continue
             self._targets[entry.name] = entry
+            self._plugins.add(entry.name)
             self._summaries[entry.name] = f"from {_distribution(entry)}"
+
+
+def _imported(path: str) -> Any:
+    """The object at "module:attribute"."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def require_texts(kind: type[Any], noun: str, *attributes: str) -> None:
+    """Raise PluginError unless a class has a `name` that can be registered, and texts in these other attributes."""
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        said = "no name" if name is None else f"the name {name!r}"
+        raise PluginError(f'{noun} {kind.__qualname__} has {said}; write `name = "mine"`')
+    for attribute in attributes:
+        if not isinstance(getattr(kind, attribute, None), str):
+            raise PluginError(f'{noun} {name!r} has no {attribute}; write `{attribute} = "..."`')
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from distributions import install
 from oracles import RandomOracle
 
 import flexeval
@@ -411,16 +412,6 @@ def test_names_of_the_wrong_type_are_refused() -> None:
 # ----- entry points -----
 
 
-def install(folder: Path, name: str, group: str, lines: str, code: str) -> None:
-    """Lay out an installed distribution with one module."""
-    module = name.replace("-", "_")
-    (folder / f"{module}.py").write_text(code)
-    about = folder / f"{module}-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[{group}]\n{lines}\n")
-
-
 GOOD = (
     "from dataclasses import dataclass\nfrom flexeval.orders import Order, take_leftmost\n"
     "@dataclass(frozen=True)\nclass Good(Order):\n    name = 'good'\n"
@@ -453,8 +444,8 @@ def test_an_entry_point_that_cannot_be_used_gets_one_line_and_stops_no_other(
 ) -> None:
     from flexeval import orders
 
-    install(tmp_path, "broken-plugin", "flexeval.orders", line, code)
-    install(tmp_path, "good-plugin", "flexeval.orders", "good = good_plugin:Good", GOOD)
+    install(tmp_path, "broken-plugin", code, {"flexeval.orders": line})
+    install(tmp_path, "good-plugin", GOOD, {"flexeval.orders": "good = good_plugin:Good"})
     monkeypatch.syspath_prepend(tmp_path)
     for module in ("broken_plugin", "good_plugin"):
         monkeypatch.delitem(__import__("sys").modules, module, raising=False)
@@ -476,7 +467,7 @@ def test_an_entry_point_that_cannot_be_used_gets_one_line_and_stops_no_other(
 
 
 def test_a_plugin_cannot_take_a_name_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, "greedy-plugin", "flexeval.orders", "ar = greedy_plugin:Good", GOOD)
+    install(tmp_path, "greedy-plugin", GOOD, {"flexeval.orders": "ar = greedy_plugin:Good"})
     monkeypatch.syspath_prepend(tmp_path)
     fresh: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders", check=check_order_class)
     fresh.register("ar", "flexeval.orders.model_free:LeftToRight")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import pytest
+from distributions import install
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.registry import Registry, build, format_spec, parse_spec
@@ -57,15 +57,6 @@ def test_an_unknown_name_answers_with_the_close_ones():
     assert "Did you mean" not in str(refusal.value)
 
 
-def install(folder: Path, group: str, line: str, code: str) -> None:
-    """Lay out an installed distribution with one module and one entry point."""
-    (folder / "their_package.py").write_text(code)
-    about = folder / "their_package-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[{group}]\n{line}\n")
-
-
 def test_other_distributions_add_their_own(tmp_path, monkeypatch):
     code = (
         "from dataclasses import dataclass\n"
@@ -79,7 +70,7 @@ def test_other_distributions_add_their_own(tmp_path, monkeypatch):
         "        places = np.broadcast_to(np.arange(state.eligible_BG.shape[1]), state.eligible_BG.shape)\n"
         "        return take_highest(places.astype(float), state.eligible_BG, state.budget_B)\n"
     )
-    install(tmp_path, "flexeval.orders", "right_to_left = their_package:RightToLeft", code)
+    install(tmp_path, "their-package", code, {"flexeval.orders": "right_to_left = their_package:RightToLeft"})
     monkeypatch.syspath_prepend(tmp_path)
     from oracles import RandomOracle
 

@@ -1,20 +1,21 @@
 """What a claim is: a sentence of the literature, what to measure, and the rule that decides.
 
-A claim is examined for each model and task that it is about. It reads runs and calls `flexeval.stats`; how an interval
-becomes a verdict stands in `flexeval.claims.verdict`. A claim's own verdict is of the claim by itself; the table's is
-corrected for all claims in it.
+A claim is examined for each model and task that it is about. It reads runs and calls `flexeval.stats`;
+`flexeval.claims.verdict` turns an interval into a verdict. A claim's own verdict is of the claim by itself; the table
+corrects it for all claims in it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from flexeval.claims.findings import Finding
 from flexeval.claims.selection import Group, groups, is_constraint_task
-from flexeval.claims.verdict import LEVEL, Judgement, Verdict
-from flexeval.errors import InputError
+from flexeval.claims.verdict import Judgement
+from flexeval.errors import InputError, PluginError
+from flexeval.registry import require_texts
 from flexeval.runs.store import RunSet
 from flexeval.stats.intervals import Interval
 
@@ -24,47 +25,12 @@ class Measured:
     """What the runs of one model and task say about a claim."""
 
     interval: Interval
-    """Of the quantity that the claim is about, fractions or nats."""
+    """Of the quantity that the claim is about, in the claim's unit."""
     judgement: Judgement
     words: str
     """The quantity, its interval and what else was measured, with units and settings."""
     published: str | None = None
     """What was published in the very setting of these runs, or what differs; None where nothing is of their model."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One line of the claims table."""
-
-    claim: str
-    """The claim's name."""
-    sentence: str
-    source: str
-    model: str
-    """Empty when no run is of a task that the claim is about."""
-    task: str
-    measured: str
-    """In words; which runs are missing when nothing was measured."""
-    estimate: float | None
-    low: float | None
-    high: float | None
-    unit: str
-    """Of the three numbers."""
-    paper: str | None
-    """As `Measured.published`; None when nothing was measured."""
-    p_value: float | None
-    """Of the claim's contrary, or of the claim where the data point that way; by itself."""
-    p_holm: float | None
-    """The same, corrected for the claims that it stands among; equal to `p_value` for a claim by itself."""
-    verdict: Verdict
-    """By `p_holm`."""
-    left_out: str
-    """Which runs of this model and task the claims are not about, in a line; empty when there are none."""
-
-    def among(self, p_holm: float) -> Finding:
-        """The same claim in a table: a verdict that does not survive the correction is unresolved."""
-        verdict = self.verdict if p_holm <= LEVEL else "unresolved"
-        return dataclasses.replace(self, p_holm=p_holm, verdict=verdict)
 
 
 class Claim(ABC):
@@ -75,6 +41,7 @@ class Claim(ABC):
     sentence: ClassVar[str]
     source: ClassVar[str]
     unit: ClassVar[str] = "fraction"
+    """Of what is measured."""
     lacking: ClassVar[str] = "no plain run of a reasoning task"
     """What to say when it concerns none of the runs."""
 
@@ -93,32 +60,53 @@ class Claim(ABC):
     def examine(self, runs: RunSet) -> list[Finding]:
         """A finding for each model and task that the claim is about."""
         concerned = [group for group in groups(runs) if self.concerns(group)]
-        if not concerned:
-            return [self._finding("", "", self.lacking, None, left_out="")]
-        return [self._examined(group) for group in concerned]
+        return [self._examined(group) for group in concerned] or [self._not_measured(self.lacking)]
 
     def _examined(self, group: Group) -> Finding:
         try:
-            measured = self.measure(group)
+            measured: object = self.measure(group)
+            if not isinstance(measured, Measured):
+                raise PluginError(
+                    f"measure() of claim {self.name!r} must answer a flexeval.claims.Measured, not a "
+                    f"{type(measured).__name__}"
+                )
         except InputError as error:
-            return self._finding(group.model, group.task, str(error), None, left_out=group.left_out)
-        return self._finding(group.model, group.task, measured.words, measured, left_out=group.left_out)
-
-    def _finding(self, model: str, task: str, words: str, measured: Measured | None, *, left_out: str) -> Finding:
+            return self._not_measured(str(error), group)
         return Finding(
             claim=self.name,
             sentence=self.sentence,
             source=self.source,
-            model=model,
-            task=task,
-            measured=words,
-            estimate=measured.interval.estimate if measured else None,
-            low=measured.interval.low if measured else None,
-            high=measured.interval.high if measured else None,
+            model=group.model,
+            task=group.task,
+            measured=measured.words,
+            estimate=measured.interval.estimate,
+            low=measured.interval.low,
+            high=measured.interval.high,
             unit=self.unit,
-            paper=measured.published if measured else None,
-            p_value=measured.judgement.p_value if measured else None,
-            p_holm=measured.judgement.p_value if measured else None,
-            verdict=measured.judgement.verdict if measured else "not measured",
-            left_out=left_out,
+            paper=measured.published,
+            p_value=measured.judgement.p_value,
+            p_holm=measured.judgement.p_value,
+            verdict=measured.judgement.verdict,
+            left_out=group.left_out,
         )
+
+    def _not_measured(self, why: str, group: Group | None = None) -> Finding:
+        return Finding(
+            claim=self.name,
+            sentence=self.sentence,
+            source=self.source,
+            model=group.model if group else "",
+            task=group.task if group else "",
+            measured=why,
+            unit=self.unit,
+            left_out=group.left_out if group else "",
+        )
+
+
+def check_claim_class(kind: object) -> None:
+    """Raise PluginError, which says what to write, unless something is a class of claims that can be used."""
+    if not isinstance(kind, type) or not issubclass(kind, Claim):
+        raise PluginError(f"{kind!r} is no class of claims; write a subclass of flexeval.claims.Claim")
+    require_texts(kind, "claim", "sentence", "source", "unit", "lacking")
+    if getattr(kind, "__abstractmethods__", ()):
+        raise PluginError(f"claim {kind.name!r} has no method measure(); see flexeval.claims.Claim")

@@ -1,8 +1,8 @@
 """Which runs a claim is examined on: plain runs of one model and task, at the settings of the paper.
 
-Plain: one token a step, nothing cut off the distribution, no guidance. The paper's settings: T = 0.6, and semi-
-autoregressive blocks of 32, or of the whole canvas where that is shorter. Seeds are pooled. Of several lengths of the
-canvas that one is taken that has runs at the paper's settings, then the one with most runs, then the first.
+Plain: one token a step, no top-p, no top-k, no guidance. The paper's settings: T = 0.6, and semi-autoregressive blocks
+of 32, or of the whole canvas where that is shorter. Seeds are pooled. Of several canvas lengths, one with runs at the
+paper's settings is taken first, then the one with the most runs, then the first.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Group:
     task: str
     runs: RunSet
     trained: tuple[Checkpoint, ...] = ()
-    """What the model became in trainings, at the same canvas."""
+    """The checkpoints of its trainings, at the same canvas length."""
 
     left_out: str = ""
-    """Which runs of the model and task are not among these, in a line; empty when there are none."""
+    """One line on the runs of the model and task that are not among these; empty if there are none."""
 
     @property
     def block(self) -> int:
@@ -163,7 +163,7 @@ def is_constraint_task(task: str) -> bool:
 
 
 def largest_k(*runs: Run) -> int:
-    """The number of samples of runs that have been made alike. Raises InputError when it is below `LEAST_K`."""
+    """The fewest samples of a problem in any of the runs. Raises InputError when it is below `LEAST_K`."""
     k = fewest_samples(*runs)
     if k < LEAST_K:
         raise InputError(f"needs runs with at least {LEAST_K} samples of each problem, not {k}")

@@ -1,14 +1,14 @@
 """The paper's second half: GRPO with rollouts in AR order raises accuracy, and parallel decoding keeps the gain.
 
-Each claim compares a model with the checkpoints that flexeval trained from it (`Group.trained`), sampled alike. What
-the sources report of their own trainings stands in the docstrings; the table leaves it out, since no number of another
-training is comparable.
+Each claim compares a model with the checkpoints that flexeval trained from it (`Group.trained`), with the same sampling
+settings. The docstrings say what the sources report of their own trainings. The table does not, since numbers of
+another training are not comparable.
 """
 
 from __future__ import annotations
 
-from flexeval.claims.arbitrary_order import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.claim import Claim, Measured
+from flexeval.claims.pass_at_k import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.selection import Checkpoint, Group, largest_k
 from flexeval.claims.verdict import NO_EVIDENCE, judge
 from flexeval.claims.wording import coverage_points, percent, points, setting
@@ -51,7 +51,7 @@ def of_kind(group: Group, rollout_order: str, *, fast: bool = False) -> list[Che
 
 
 def paced_runs(group: Group) -> dict[str, Run]:
-    """Order -> run, of the orders that decide themselves how many positions a step commits."""
+    """Order -> run, for the adaptive orders, which decide how many positions a step commits."""
     orders = dict.fromkeys(run.config.order for run in group.runs if get_order(run.config.order).adaptive)
     found = {order: group.lookup(order) for order in orders}
     return {order: run for order, run in found.items() if run is not None}

@@ -1,12 +1,12 @@
-"""What the rule of `flexeval.stats.verdict` makes of a claim: it holds, it does not hold, or it is unresolved.
+"""The verdict on a claim by the rule of `flexeval.stats.verdict`: it holds, it does not hold, or it is unresolved.
 
 A claim says that a quantity lies above a bound or below one. It *holds* when the quantity lies where the claim says, it
-*does not hold* when it lies on the other side, and it is *unresolved* otherwise. "Better" has the bound 0; "not worse"
-has a margin below 0, so that it must be shown and never follows from a wide interval.
+*does not hold* when it lies on the other side, and it is *unresolved* otherwise. "Better" has the bound 0. "Not worse"
+has a margin below 0: it must be shown, and a wide interval does not show it.
 
-Claims stand in a table, and a table of many would hold some by chance alone. So the p-value of each is corrected by
-Holm's step-down over all claims of the table that were measured: the chance that any of them is decided wrongly, one
-way or the other, is at most 5 % (`LEVEL`). An interval may thus exclude its bound, and the claim be unresolved.
+In a table of many claims some would hold by chance alone. So each p-value is corrected by Holm's step-down over all
+measured claims of the table: the chance that any verdict is wrong, one way or the other, is at most 5 % (`LEVEL`). An
+interval may therefore exclude its bound although the claim is unresolved.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def judge(interval: Interval, *, above: float | None = None, below: float | None
 def all_of(*parts: Judgement) -> Judgement:
     """Of a claim with several parts: it holds when all do, and does not hold as soon as one does not.
 
-    For it speaks the weakest part (an intersection-union test, which needs no correction); against it the strongest,
-    corrected for the number of parts by Bonferroni.
+    The largest p-value of the parts counts for it (an intersection-union test, which needs no correction). The smallest
+    p-value against a part counts against it, times the number of parts (Bonferroni).
     """
     return Judgement(
         p_for=max(part.p_for for part in parts),

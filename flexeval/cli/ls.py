@@ -1,9 +1,10 @@
-"""`flexeval ls`: the names of orders, models, tasks and figures."""
+"""`flexeval ls`: the names of orders, tasks, figures, claims, models and families of models."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,24 @@ from flexeval.errors import PluginError, did_you_mean, one_line
 if TYPE_CHECKING:
     from flexeval.registry import Registry
 
-KINDS = ("orders", "models", "tasks", "figures")
+KINDS = {
+    "orders": "flexeval.orders:ORDERS",
+    "models": "flexeval.models:MODELS",
+    "families": "flexeval.models.families:FAMILIES",
+    "tasks": "flexeval.tasks:TASKS",
+    "figures": "flexeval.figures:FIGURES",
+    "claims": "flexeval.claims:CLAIMS",
+}
+"""What can be listed -> where its names are."""
 
 _EPILOG = """\
 examples:
   flexeval ls             everything
   flexeval ls orders      decoding orders, their aliases, parameters and defaults
+  flexeval ls families    the layouts of checkpoints that can be loaded, by the model_type of their config.json
+
+Orders, models, families, tasks, figures and claims of other installed packages are listed, too: they declare them
+under the entry-point groups flexeval.orders, flexeval.models and so on.
 """
 
 
@@ -25,8 +38,8 @@ def add_parser(verbs: Any) -> None:
     """Register the verb."""
     verbs.add_parser(
         "ls",
-        help="list decoding orders, models, tasks and figures",
-        description="List what can be named: decoding orders, models, tasks and figures.",
+        help="list decoding orders, models, tasks, figures and claims",
+        description="List what can be named: decoding orders, models and their families, tasks, figures and claims.",
         epilog=_EPILOG,
         declare=_declare,
     )
@@ -38,29 +51,28 @@ def _declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a name: name, summary, aliases and, of orders and tasks asked for, parameters with
-    defaults and the prompts that a task has.
+    """Print one line a name: name, summary and aliases. Orders and tasks that are asked for come with their parameters
+    and prompts, and what another package registers with the reason why it cannot be used.
     """
-    if args.kind is None:
-        sections = [_section(kind, with_parameters=kind == "orders") for kind in KINDS]
-    elif args.kind in KINDS:
-        sections = [_section(args.kind, with_parameters=args.kind in ("orders", "tasks"))]
-    else:
+    if args.kind is not None and args.kind not in KINDS:
         raise did_you_mean("kind of name", args.kind, KINDS)
-    print("\n\n".join(sections))
+    kinds = KINDS if args.kind is None else [args.kind]
+    # Reading the parameters of tasks takes long.
+    print("\n\n".join(_section(kind, with_notes=kind in ("orders", args.kind)) for kind in kinds))
     return 0
 
 
-def _section(kind: str, *, with_parameters: bool) -> str:
-    """The heading and a line for each registered name. Parameters are left out where reading them takes long."""
-    registry = _registry(kind)
+def _section(kind: str, *, with_notes: bool) -> str:
+    """The heading and a line for each registered name."""
+    module, _, attribute = KINDS[kind].partition(":")
+    registry: Registry[Any] = getattr(importlib.import_module(module), attribute)
     width = max(len(name) for name in registry)
     lines = [kind]
     for name in registry:
         notes = [registry.summary(name)]
         if aliases := registry.aliases(name):
             notes.append(f"also: {', '.join(aliases)}")
-        if with_parameters:
+        if with_notes and (kind in ("orders", "tasks") or registry.is_plugin(name)):
             notes += _notes(registry, name)
         lines.append(f"  {name:<{width}}  {'; '.join(notes)}")
     return "\n".join(lines)
@@ -70,29 +82,12 @@ def _notes(registry: Registry[Any], name: str) -> list[str]:
     """The parameters and prompts, if any; of a plug-in that cannot be used, why."""
     try:
         target = registry.get(name)
-        parameters, templates = list(_parameters(target)), list(getattr(target, "templates", ()))
+        parameters = list(_parameters(target)) if dataclasses.is_dataclass(target) and isinstance(target, type) else []
+        templates = list(getattr(target, "templates", ()))
     except PluginError as error:
         return [one_line(error)]
     listed = {"parameters": parameters, "prompts": templates}
     return [f"{what}: {', '.join(names)}" for what, names in listed.items() if names]
-
-
-def _registry(kind: str) -> Registry[Any]:
-    if kind == "orders":
-        from flexeval.orders import ORDERS
-
-        return ORDERS
-    if kind == "models":
-        from flexeval.models import MODELS
-
-        return MODELS
-    if kind == "figures":
-        from flexeval.figures import FIGURES
-
-        return FIGURES
-    from flexeval.tasks import TASKS
-
-    return TASKS
 
 
 def _parameters(cls: Any) -> Iterator[str]:

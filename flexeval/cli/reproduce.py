@@ -97,18 +97,20 @@ def run(args: argparse.Namespace) -> int:
         return max(trainings.report_failures(trained), cells.report_failures(outcomes))
 
     from flexeval.claims import examine
+    from flexeval.figures import make_figures
+    from flexeval.report import write_report
     from flexeval.reproduce import results
     from flexeval.runs.store import RunSet
 
     runs, out = RunSet(tuple(made)), args.out or Path("results") / plan.name
     findings = examine(runs)
     results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
-    figures = results.write_figures(runs, out)
-    report = results.write_report(runs, out)
+    figures = make_figures(runs, out / results.FIGURES)
+    write_report(runs, out / results.REPORT)
 
     _show_claims(console, findings)
     console.print(f"{len(figures)} figure files, {results.PASS_AT_K}.md and {results.CLAIMS}.md are in {out}")
-    console.print(f"report: {report}")
+    console.print(f"report: {out / results.REPORT}")
     return max(trainings.report_failures(trained), cells.report_failures(outcomes))
 
 

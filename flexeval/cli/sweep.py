@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the runs, print the table, say what failed."""
     from flexeval.cli import cells, output
     from flexeval.reproduce.grid import expand
-    from flexeval.reproduce.tables import pass_at_k_frame
+    from flexeval.reproduce.results import pass_at_k_frame
     from flexeval.runs.store import RunSet
 
     configs = expand({"limit": [str(DEFAULT_LIMIT)], **_settings(args)})

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from flexeval.errors import InputError
 from flexeval.figures import FIGURES
-from flexeval.figures.figure import Figure, Unavailable
+from flexeval.figures.figure import Figure
+from flexeval.figures.selection import Unavailable
 from flexeval.plots.render import rendered
 from flexeval.runs.store import RunSet
 from flexeval.runs.target import write_target
@@ -27,7 +28,7 @@ def make_figures(
         runs: finished ones.
         out: a folder; made if it is not there.
         names: which figures; None for all that the runs suffice for.
-        say: told, in one line each, which figures are left out and why.
+        say: called with one line for each figure that is left out, which says why.
 
     Returns:
         The files, figure by figure.
@@ -38,7 +39,7 @@ def make_figures(
         Unavailable: the runs do not suffice for any figure.
         OSError: a file cannot be written; those before it are whole.
     """
-    wanted = [FIGURES.get(name)() for name in (FIGURES if names is None else dict.fromkeys(names))]
+    wanted = list(FIGURES) if names is None else [FIGURES.canonical(name) for name in dict.fromkeys(names)]
     for run in runs:
         if not run.complete:
             raise InputError(
@@ -47,9 +48,9 @@ def make_figures(
             )
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for figure in wanted:
+    for name in wanted:
         try:
-            written += _write(figure, runs, out)
+            written += _write(FIGURES.get(name)(), runs, out)
         except InputError as reason:
             if names is not None:
                 raise

@@ -1,56 +1,131 @@
-"""Pass@k of AR order against arbitrary order, and where the curves cross: figures 1 and 3 of the paper."""
+"""Pass@k over k: of AR order against arbitrary order (figures 1 and 3 of the paper), of every order (figure 11a), and
+the difference to AR order.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 
 from flexeval import published
-from flexeval.figures.curve_panels import Panel, curve_panels, sources
-from flexeval.figures.figure import Figure
-from flexeval.figures.published import WHY_NONE, published_pass_at_k
-from flexeval.figures.selection import common_ks, framed, largest_groups, of_order
-from flexeval.figures.settings import MEASURED, foot, stated
-from flexeval.plots.curves import percent, powers_of_two
-from flexeval.plots.layout import finish
-from flexeval.plots.style import FAINT
-from flexeval.runs.store import Run, RunSet
-from flexeval.stats.curves import crossing_point, pass_at_k_band
+from flexeval.figures.curves import CurveFigure
+from flexeval.figures.selection import against_ar, at_fixed_pace, at_least, common_ks, of_pair
+from flexeval.figures.settings import MEASURED, WHY_NONE, foot, published_pass_at_k, sources, with_settings
+from flexeval.plots.curves import powers_of_two
+from flexeval.plots.style import FAINT, INK
+from flexeval.runs.store import Run, RunSet, alike
+from flexeval.stats.curves import crossing_point, difference_band, pass_at_k_band
 
-PAIR = ("ar", "confidence")
-"""The paper's AR order and arbitrary order."""
 BAND_NOTE = "Bands hold the whole curve with 95 % confidence (bootstrap over problems)."
 
 
-class PassAtK(Figure):
+class PassAtKFigure(CurveFigure):
+    """Curves over k in powers of two."""
+
+    note = BAND_NOTE
+    x = "k"
+    labels = ("k", "Pass@k, %")
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """See `CurveFigure.finish_panel`."""
+        powers_of_two(panel, rows["k"].dropna().astype(int))
+
+
+class PassAtK(PassAtKFigure):
     """Rows of quantity `pass@k` at each k, and a row of quantity `crossing` whose estimate is k*."""
 
     name = "pass-at-k"
     title = "Pass@k: AR order against arbitrary order"
     source = "paper, Figures 1 and 3"
+    needs = "a run of order ar and one of order confidence, alike in all else"
 
-    def data(self, runs: RunSet) -> pd.DataFrame:
-        """See `Figure.data`."""
-        pairs = largest_groups(
-            runs,
-            free={"order"},
-            usable=lambda group: of_order(group, *PAIR),
-            missing="figure 'pass-at-k' needs a run of order ar and one of order confidence, alike in all else",
-        )
-        return framed(pairs, lambda pair: [_pair(*pair)])
+    def usable(self, group: RunSet) -> RunSet:
+        """See `Figure.usable`."""
+        return of_pair(group)
 
-    def drawing(self, data: pd.DataFrame) -> Drawing:
-        """See `Figure.drawing`."""
-        curves = data[data["quantity"] == "pass@k"]
-        figure, drawn = curve_panels(curves, x="k")
-        pass_at_k_axes(drawn)
-        for panel, rows in drawn:
-            here = (data["model"] == rows["model"].iloc[0]) & (data["task"] == rows["task"].iloc[0])
-            _mark_crossing(panel, data[here & (data["quantity"] == "crossing")])
-        return finish(figure, title=self.title, foot=foot(data, BAND_NOTE + sources(data)))
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        ar, arbitrary = group
+        ks = common_ks(group)
+        curves = pd.concat([pass_at_k_rows(run, ks) for run in (ar, arbitrary)], ignore_index=True)
+        curves["quantity"] = "pass@k"
+        crossing = crossing_point(ar.counts(), arbitrary.counts(), ks) if len(ks) > 1 else None
+        if crossing is None or crossing.k_star is None:
+            return [curves]
+        at = {"source": [MEASURED], "estimate": crossing.k_star, "low": crossing.low, "high": crossing.high}
+        rows = with_settings(pd.DataFrame(at), ar).assign(quantity="crossing")
+        return [pd.concat([curves, rows], ignore_index=True)]
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """Mark where the curves cross."""
+        super().finish_panel(panel, rows)
+        for row in rows[rows["quantity"] == "crossing"].to_dict("records"):
+            panel.axvline(row["estimate"], color=FAINT, linestyle=":", linewidth=0.8)
+            high = f"{row['high']:.1f}]" if math.isfinite(row["high"]) else "∞)"
+            panel.text(
+                0.98, 0.04, f"cross at k = {row['estimate']:.1f} [{row['low']:.1f}, {high}", transform=panel.transAxes,
+                ha="right", va="bottom", fontsize=6.2, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+            )  # fmt: skip
+
+    def foot(self, data: pd.DataFrame) -> str:
+        """See `Figure.foot`."""
+        return foot(data, self.note + sources(data))
+
+
+class Samplers(PassAtKFigure):
+    """One row an order and k: every order that sets no pace of its own."""
+
+    name = "samplers"
+    title = "Pass@k by decoding order"
+    source = "paper, Figure 11a"
+    needs = "runs of two orders or more, alike in all else"
+    height = 2.4
+
+    def usable(self, group: RunSet) -> RunSet:
+        """See `Figure.usable`."""
+        return at_least(at_fixed_pace(group), 2)
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        ks = common_ks(group)
+        return [pass_at_k_rows(run, ks) for run in group]
+
+    def foot(self, data: pd.DataFrame) -> str:
+        """See `Figure.foot`."""
+        return foot(data, self.note + sources(data))
+
+
+class DifferenceToAR(PassAtKFigure):
+    """One row an order and k; positive where the order is better than AR."""
+
+    name = "difference"
+    title = "Pass@k minus that of AR order"
+    source = "ours"
+    needs = "a run of order ar and one of another order, alike in all else"
+    note = f"Paired by problem. {BAND_NOTE}"
+    same_problems = False
+    height = 2.2
+    labels = ("k", "difference, points")
+
+    def usable(self, group: RunSet) -> RunSet:
+        """See `Figure.usable`."""
+        return against_ar(group)
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        first, *others = group
+        for other in others:
+            ar, run = alike(first, other)
+            band = difference_band(run.counts(), ar.counts(), common_ks(RunSet((ar, run))))
+            yield with_settings(band, run)
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """Mark where there is no difference."""
+        super().finish_panel(panel, rows)
+        panel.axhline(0, color=INK, linewidth=0.7, zorder=1)
 
 
 def pass_at_k_rows(run: Run, ks: list[int]) -> pd.DataFrame:
@@ -59,34 +134,8 @@ def pass_at_k_rows(run: Run, ks: list[int]) -> pd.DataFrame:
     measured.insert(0, "source", MEASURED)
     measured[WHY_NONE] = published.pass_at_k(run).why_none or float("nan")
     known = published_pass_at_k(run)
-    return pd.concat([stated(measured, run), known], ignore_index=True) if len(known) else stated(measured, run)
-
-
-def pass_at_k_axes(drawn: list[Panel], *, label: str = "Pass@k, %") -> None:
-    """Name the axes: k in powers of two, percent."""
-    for panel, rows in drawn:
-        powers_of_two(panel, rows["k"].astype(int))
-        percent(panel)
-        panel.set_xlabel("k")
-        panel.set_ylabel(label)
-
-
-def _pair(ar: Run, arbitrary: Run) -> pd.DataFrame:
-    ks = common_ks(RunSet((ar, arbitrary)))
-    curves = pd.concat([pass_at_k_rows(run, ks) for run in (ar, arbitrary)], ignore_index=True)
-    curves["quantity"] = "pass@k"
-    crossing = crossing_point(ar.counts(), arbitrary.counts(), ks) if len(ks) > 1 else None
-    if crossing is None or crossing.k_star is None:
-        return curves
-    at = {"source": [MEASURED], "estimate": crossing.k_star, "low": crossing.low, "high": crossing.high}
-    return pd.concat([curves, stated(pd.DataFrame(at), ar).assign(quantity="crossing")], ignore_index=True)
-
-
-def _mark_crossing(panel: Axes, rows: pd.DataFrame) -> None:
-    for row in rows.to_dict("records"):
-        panel.axvline(row["estimate"], color=FAINT, linestyle=":", linewidth=0.8)
-        high = f"{row['high']:.1f}]" if math.isfinite(row["high"]) else "∞)"
-        panel.text(
-            0.98, 0.04, f"cross at k = {row['estimate']:.1f} [{row['low']:.1f}, {high}", transform=panel.transAxes,
-            ha="right", va="bottom", fontsize=6.2, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        )  # fmt: skip
+    return (
+        pd.concat([with_settings(measured, run), known], ignore_index=True)
+        if len(known)
+        else with_settings(measured, run)
+    )

@@ -1,8 +1,8 @@
 """Which of many runs belong into one panel: those that differ in nothing but what the panel compares.
 
-Seeds are pooled. Where several groups of runs could be shown, the one at the paper's settings is (T = 0.6 and block 32,
-or the whole canvas where that is shorter), then the one with most usable runs; the number of runs never moves a figure
-away from the paper's settings. What is not shown for that reason is told at the figure's foot.
+Seeds are pooled. If several groups of runs could be shown, a group at the paper's settings comes first (T = 0.6 and
+block 32, or the whole canvas where that is shorter), however few runs it has; then the group with the most usable runs
+is shown. The foot of the figure says what is not shown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from flexeval.figures.figure import Unavailable
+from flexeval.errors import InputError
 from flexeval.orders import get_order
 from flexeval.runs.store import (
     EXTENT,
@@ -28,6 +28,13 @@ from flexeval.runs.store import (
 )
 from flexeval.stats.pass_at_k import default_ks
 
+PAIR = ("ar", "confidence")
+"""The paper's AR order and arbitrary order."""
+
+
+class Unavailable(InputError):
+    """These runs lack what a figure needs; the line says which runs to make."""
+
 
 def largest_groups(
     runs: RunSet,
@@ -40,7 +47,7 @@ def largest_groups(
 ) -> list[RunSet]:
     """For each model and task, the runs to compare: one group that agrees on every setting but the free ones.
 
-    Where models stand apart from each other, checkpoints of a training do not stand beside the model before it.
+    With one group for each model, checkpoints of a training are left out if the model before it has runs.
 
     Args:
         runs: all there are.
@@ -52,9 +59,9 @@ def largest_groups(
             where the figure takes the runs pair by pair.
 
     Returns:
-        What `usable` made of each chosen group, in the order in which models and tasks appear; its `left_out` tells
-        what else could have been shown. Chosen is a group at the paper's settings, as far as these are not free; then
-        the one with most usable runs; of equal ones the one with most runs, then the first.
+        What `usable` made of each chosen group, in the order in which models and tasks appear; its `left_out` says what
+        else could have been shown. A group at the paper's settings (those that are not free) is chosen first, then the
+        one with the most usable runs, then the one with the most runs, then the first.
 
     Raises:
         Unavailable: nothing suffices for any model and task.
@@ -69,7 +76,7 @@ def largest_groups(
         best, around = max(groups, key=lambda one: (_at_paper_settings(one[0], free), *map(len, one)))
         others = [shown for shown, _ in groups if shown is not best]
         cut = on_same_problems(best) if same_problems else best
-        chosen.append(RunSet(tuple(cut), (*around.left_out, *_told(others, beside=best, free=free))))
+        chosen.append(RunSet(tuple(cut), (*around.left_out, *_not_shown(others, beside=best, free=free))))
     if not chosen:
         raise Unavailable(missing)
     return chosen
@@ -88,8 +95,8 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
     """The groups of runs that agree on every setting but the free ones, each in the order given.
 
     A run in AR order is also in the groups that agree with it on all but the block length, which changes nothing for
-    it, unless they have their own. Runs that differ in their seed only are one; what `pooled` leaves out, each group
-    tells.
+    it, unless they have a run in AR order of their own. Runs that differ only in their seed are pooled; each group's
+    `left_out` says what `pooled` left out.
     """
     runs = pooled(runs)
     settings = runs.settings()
@@ -107,6 +114,11 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
                 taken.add(freedom_R[index])
         groups.append(RunSet(tuple(runs[index] for index in sorted(members)), runs.left_out))
     return groups
+
+
+def of_pair(runs: RunSet) -> RunSet:
+    """The run in AR order and that in arbitrary order; none without both."""
+    return of_order(runs, *PAIR)
 
 
 def of_order(runs: RunSet, *orders: str) -> RunSet:
@@ -160,33 +172,33 @@ def _apart(runs: RunSet, per: Collection[str]) -> list[RunSet]:
 def _at_paper_settings(group: RunSet, free: Collection[str]) -> bool:
     """Whether a group has the paper's temperature and block length, as far as they do not vary within it."""
     # The block length of AR order says nothing: such a run is in groups of every block length.
-    told = [run for run in group if run.config.order != "ar"] or list(group)
+    counted = [run for run in group if run.config.order != "ar"] or list(group)
     wanted = {
         "temperature": lambda run: run.config.sampling.temperature == TEMPERATURE,
         "block_length": lambda run: run.config.sampling.block == paper_block(run.config.sampling),
     }
-    return all(any(map(holds, told)) for name, holds in wanted.items() if name not in free)
+    return all(any(map(holds, counted)) for name, holds in wanted.items() if name not in free)
 
 
 _CALLED = {"temperature": "T", "block_length": "block", "gen_length": "length"}
 
 
-def _told(others: Sequence[RunSet], *, beside: RunSet, free: Collection[str]) -> list[str]:
-    """The settings of groups that are not shown, where they differ from those of the one that is: one part a setting.
+def _not_shown(others: Sequence[RunSet], *, beside: RunSet, free: Collection[str]) -> list[str]:
+    """How the groups that are not shown differ from the one that is: one text for each setting.
 
-    As for `_at_paper_settings`, runs in AR order tell of a block length only where there are no others.
+    As in `_at_paper_settings`, the block length of runs in AR order counts only where there are no others.
     """
     if not others:
         return []
     names = [name for name in beside.settings().columns if name not in {*free, *EXTENT, "order", "model", "task"}]
     shown, *rest = (_of_group(group, names) for group in (beside, *others))
-    told = []
+    texts = []
     for name in names:
         values = {repr(values[name]): values[name] for values in rest if values[name] != shown[name]}
         if values:
             listed = sorted(values.values(), key=lambda value: (isinstance(value, str), value is None, value))
-            told.append(f"{_CALLED.get(name, name)} = {', '.join(map(_number, listed))}")
-    return told
+            texts.append(f"{_CALLED.get(name, name)} = {', '.join(map(_number, listed))}")
+    return texts
 
 
 def _of_group(group: RunSet, names: Sequence[str]) -> dict[str, Any]:

@@ -1,22 +1,31 @@
-"""The settings that every figure states: beside each number in its data, and in words at its foot."""
+"""The settings of the runs in a figure, and published numbers of the same settings: as columns of its data, and in
+words at its foot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
 
+from flexeval import published
 from flexeval.runs.store import Run, seeds
 
 MEASURED = "measured"
 """The `source` of rows that come from the runs; others name the publication that they come from."""
+WHY_NONE = "why_no_published"
+"""The column that says how the run of a measured row differs from the setting of published numbers. It is empty where
+published numbers are shown, and where the model has none."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
-STATED = ("model", "task", "order", "temperature", "gen_length", "block_length", "num_samples", "problems", "seed")
+SETTINGS = ("model", "task", "order", "temperature", "gen_length", "block_length", "num_samples", "problems", "seed")
 """The columns that say which run a row is of."""
 
 
-def stated(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
+# ----- beside the numbers -----
+
+
+def with_settings(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
     """The rows with the settings of their run before them."""
     sampling = run.config.sampling
     values = {
@@ -31,14 +40,41 @@ def stated(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
         "seed": seeds(run),
     }
     rows = rows.reset_index(drop=True)
-    return pd.concat([pd.DataFrame(values, index=rows.index, columns=list(STATED)), rows], axis=1)
+    return pd.concat([pd.DataFrame(values, index=rows.index, columns=list(SETTINGS)), rows], axis=1)
+
+
+def published_pass_at_k(run: Run) -> pd.DataFrame:
+    """The published Pass@k of a run's setting, with the run's settings before it.
+
+    Returns:
+        The settings, source, k, estimate (a fraction), low and high (NaN: no paper gives them). No rows where nothing
+        is published in this setting.
+    """
+    rows = published.pass_at_k(run).rows
+    estimates = rows[["source", "k"]].assign(estimate=rows["pass_at_k_percent"] / 100, low=float("nan"))
+    return with_settings(estimates.assign(high=float("nan")), run)
+
+
+def published_coverage(ar: Run, arbitrary: Run) -> pd.DataFrame:
+    """The published shares of problems that only AR order, and only the `confidence` order, solved.
+
+    Returns:
+        source, k (samples of each problem), ar_only, confidence_only (fractions). No rows where nothing is published in
+        the setting of these runs, as they are compared.
+    """
+    rows = published.coverage(ar, arbitrary).rows
+    shares = {part: rows[f"{part}_percent"] / 100 for part in ("ar_only", "confidence_only")}
+    return rows[["source", "k"]].assign(**shares).reset_index(drop=True)
+
+
+# ----- at the foot -----
 
 
 def foot(data: pd.DataFrame, note: str) -> str:
     """The small print: the settings of the measured rows, then what intervals and marks mean.
 
-    A setting with several values is given as a list, or as a range when it is long. The block length of AR order is
-    left out beside other orders, since it changes nothing there. What could have been shown instead is told last.
+    A setting with several values is a list, or a range if the list is long. The block length of AR order counts only
+    without other orders, since it changes nothing there. The last line says which settings are not shown.
     """
     rows = data[data["source"] == MEASURED] if "source" in data else data
     others = rows[rows["order"] != "ar"]
@@ -57,10 +93,24 @@ def foot(data: pd.DataFrame, note: str) -> str:
     return f"{names}, {held}.\n{note.replace(' %', NO_BREAK + '%')}{_left_out(data)}"
 
 
+def sources(data: pd.DataFrame) -> str:
+    """The sentences that name the publications among the rows, or say why none is shown beside a run.
+
+    Args:
+        data: with the columns `source` and `WHY_NONE`.
+    """
+    cited = [source for source in data["source"].unique() if source != MEASURED]
+    text = f" Published: {'; '.join(cited)}." if cited else ""
+    for why, rows in data.dropna(subset=WHY_NONE).groupby(WHY_NONE, sort=False):
+        where = f" on {_listed(rows['task'].unique())}" if data["task"].nunique() > 1 else ""
+        text += f" No published number beside {_listed(rows['order'].unique())}{where}: {why}."
+    return text
+
+
 def _left_out(data: pd.DataFrame) -> str:
     """The line on runs that are not shown; empty where all are."""
-    told = [part for part in data["left_out"].unique() if part] if "left_out" in data else []
-    return f"\nNot shown: {'; '.join(told)}." if told else ""
+    parts = [part for part in data["left_out"].unique() if part] if "left_out" in data else []
+    return f"\nNot shown: {'; '.join(parts)}." if parts else ""
 
 
 def _number(value: Any) -> str:
@@ -71,5 +121,9 @@ def _values(column: pd.Series[Any], write: Callable[[Any], str] = _number) -> st
     values = list(dict.fromkeys(write(value) for value in sorted(column.unique())))
     if len(values) > 6 and write is _number:
         return f"{values[0]} to {values[-1]}"
+    return _listed(values)
+
+
+def _listed(values: Iterable[str]) -> str:
     *before, last = values
-    return f"{', '.join(before)} and {last}" if before else last
+    return f"{', '.join(before)} and {last}" if before else str(last)

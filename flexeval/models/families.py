@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flexeval.errors import InputError, shortened
+from flexeval.errors import InputError, PluginError, shortened
+from flexeval.registry import Registry
 
 Config = Mapping[str, Any]
 
@@ -61,7 +62,24 @@ def family_of(config: Config) -> Family | None:
     # LLaDA-MoE checkpoints carry LLaDA's model_type, and none of its layout.
     if "num_experts" in config:
         return None
-    return FAMILIES.get(str(config.get("model_type")))
+    kind = str(config.get("model_type"))
+    return FAMILIES.get(kind) if kind in FAMILIES else None
+
+
+def blueprint_of(family: Family, config: Config) -> Blueprint:
+    """What to build for a checkpoint.
+
+    Raises:
+        InputError: transformers' layers cannot represent the model.
+        PluginError: `translate` answers something else than a blueprint.
+    """
+    blueprint: object = family.translate(config)
+    if not isinstance(blueprint, Blueprint):
+        raise PluginError(
+            f"translate() of model family {config.get('model_type')!r} must answer a Blueprint, not a "
+            f"{type(blueprint).__name__}"
+        )
+    return blueprint
 
 
 def field(config: Config, name: str, *, default: float | None = None, whole: bool = True) -> Any:
@@ -226,8 +244,28 @@ def _same(name: str) -> str:
 
 _A2D_MASKS = ("<|mask|>", "<|MASK|>")
 
-FAMILIES: dict[str, Family] = {
-    "llada": Family(
+
+def check_family(family: object) -> None:
+    """Raise PluginError, which says what to write, unless something is a family that can be used."""
+    if not isinstance(family, Family):
+        raise PluginError(f"{family!r} is no Family; write flexeval.models.families.Family(translate=..., ...)")
+    for name in ("translate", "rename"):
+        if not callable(getattr(family, name)):
+            raise PluginError(f"its {name} must be a function, not {getattr(family, name)!r}")
+    for name in ("shifted", "slot_positions", "fills_with_pad"):
+        if not isinstance(getattr(family, name), bool):
+            raise PluginError(f"its {name} must be True or False, not {getattr(family, name)!r}")
+    if not isinstance(family.mask_tokens, tuple) or not all(isinstance(token, str) for token in family.mask_tokens):
+        raise PluginError(f'its mask_tokens must be a tuple of texts, as in ("<|mask|>",), not {family.mask_tokens!r}')
+    if not isinstance(family.end_of_turn, str):
+        raise PluginError(f"its end_of_turn must be a text, not {family.end_of_turn!r}")
+
+
+FAMILIES: Registry[Family] = Registry("model family", entry_point_group="flexeval.families", check=check_family)
+"""By config.json's model_type."""
+FAMILIES.register(
+    "llada",
+    Family(
         translate=_llada,
         rename=_rename_llada,
         shifted=False,
@@ -235,16 +273,24 @@ FAMILIES: dict[str, Family] = {
         end_of_turn="<|eot_id|>",
         slot_positions=True,
     ),
-    "Dream": Family(
+    summary="LLaDA, LLaDA 1.5",
+)
+FAMILIES.register(
+    "Dream",
+    Family(
         translate=_standard("Qwen2"),
         rename=_same,
         shifted=True,
         mask_tokens=("<|mask|>",),
         end_of_turn="<|im_end|>",
     ),
-    # dLLM trains and samples its A2D models unshifted (right_shift_logits is False there), on canvases that are
-    # filled with the padding token.
-    "a2d-llama": Family(
+    summary="Dream, Dream-Coder, DiffuCoder",
+)
+# dLLM trains and samples its A2D models unshifted (right_shift_logits is False there), on canvases that are
+# filled with the padding token.
+FAMILIES.register(
+    "a2d-llama",
+    Family(
         translate=_standard("Llama", extra=("head_dim", "attention_bias", "mlp_bias")),
         rename=_same,
         shifted=False,
@@ -252,7 +298,11 @@ FAMILIES: dict[str, Family] = {
         end_of_turn="<|eot_id|>",
         fills_with_pad=True,
     ),
-    "a2d-qwen2": Family(
+    summary="Llama turned into a mask predictor by dLLM",
+)
+FAMILIES.register(
+    "a2d-qwen2",
+    Family(
         translate=_standard("Qwen2"),
         rename=_same,
         shifted=False,
@@ -260,7 +310,11 @@ FAMILIES: dict[str, Family] = {
         end_of_turn="<|im_end|>",
         fills_with_pad=True,
     ),
-    "a2d-qwen3": Family(
+    summary="Qwen2 turned into a mask predictor by dLLM",
+)
+FAMILIES.register(
+    "a2d-qwen3",
+    Family(
         translate=_standard("Qwen3", extra=("head_dim", "attention_bias")),
         rename=_same,
         shifted=False,
@@ -268,5 +322,5 @@ FAMILIES: dict[str, Family] = {
         end_of_turn="<|im_end|>",
         fills_with_pad=True,
     ),
-}
-"""config.json's model_type -> family."""
+    summary="Qwen3 turned into a mask predictor by dLLM",
+)

@@ -83,7 +83,7 @@ def canonical_name(spec: str) -> str:
         return MODELS.canonical(name)
     if (folder := _folder_on_disk(name)) is not None:
         return str(folder.resolve())
-    return next((short for short in MODELS if MODELS.get(short).repo == name), name)
+    return next((short for short, model in MODELS.usable() if model.repo == name), name)
 
 
 def read_source(folder: Path) -> Source:
@@ -159,7 +159,7 @@ def _known(name: str) -> KnownModel | None:
     """The registered model of this name or with this hub id."""
     if name in MODELS:
         return MODELS.get(name)
-    return next((model for model in map(MODELS.get, MODELS) if model.repo == name), None)
+    return next((model for _, model in MODELS.usable() if model.repo == name), None)
 
 
 def check_name(spec: str) -> None:

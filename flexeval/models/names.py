@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from flexeval.errors import PluginError
 from flexeval.registry import Registry
 
 
@@ -20,7 +22,18 @@ class KnownModel:
 DTYPES = ("float32", "bfloat16", "float16")
 """What weights may be loaded in."""
 
-MODELS: Registry[KnownModel] = Registry("model")
+
+def check_known_model(model: object) -> None:
+    """Raise PluginError, which says what to write, unless something says where a checkpoint is."""
+    if not isinstance(model, KnownModel):
+        raise PluginError(f'{model!r} is no KnownModel; write flexeval.models.KnownModel(repo="owner/name")')
+    if not isinstance(model.repo, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", model.repo):
+        raise PluginError(f"its repo {model.repo!r} is no hub id; write 'owner/name'")
+    if not isinstance(model.chat, bool):
+        raise PluginError(f"its chat must be True or False, not {model.chat!r}")
+
+
+MODELS: Registry[KnownModel] = Registry("model", entry_point_group="flexeval.models", check=check_known_model)
 MODELS.register("tiny", KnownModel(repo=None), summary="bundled: about a million parameters, word problems")
 for _name, _repo, _chat, _summary in [
     ("llada-8b-instruct", "GSAI-ML/LLaDA-8B-Instruct", True, "LLaDA 8B, instruction-tuned (arXiv:2502.09992)"),

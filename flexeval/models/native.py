@@ -17,7 +17,7 @@ from torch import Tensor
 from flexeval.errors import InputError, one_line
 from flexeval.models import last_mlp
 from flexeval.models.checkpoint_predictor import CheckpointPredictor, self_test
-from flexeval.models.families import Blueprint, Family
+from flexeval.models.families import Blueprint, Family, blueprint_of
 from flexeval.models.files import Checkpoint, read_source, weight_files
 from flexeval.models.head import float32_logits
 from flexeval.models.lineage import read_lineage
@@ -95,7 +95,7 @@ def load_native(
         InputError: a configuration that cannot be represented, weights that do not match it, unreadable files, no mask
             token, or a version of transformers whose attention is not bidirectional.
     """
-    blueprint = family.translate(checkpoint.config)
+    blueprint = blueprint_of(family, checkpoint.config)
     source = read_source(checkpoint.folder)
     tokenizer = load_tokenizer(checkpoint.folder)
     vocab_size = int(blueprint.options["vocab_size"])

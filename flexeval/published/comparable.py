@@ -1,7 +1,7 @@
 """Whether a run was made in the setting that a published number was measured in: every setting that can change it.
 
-A setting that the source neither states nor implies is an empty cell of its file and agrees with nothing. What a file
-has no column for (top-p, guidance, suppressed tokens, ...) is at its default: nothing cut off, nothing added.
+A setting that the source neither states nor implies is an empty cell in its file and agrees with no run. A setting
+without a column (top-p, guidance, suppressed tokens, ...) has its default value.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from flexeval.tasks.prompts import PromptTemplate
 from flexeval.tasks.task import HasTemplate
 
 IRRELEVANT = frozenset({"seed", "stop_at_eos", "batch_invariant", "num_samples", "limit", "prompt_date"})
-"""Settings that change no number but by chance or rounding: which random numbers, whether a settled text is computed to
-its end, what is evaluated side by side, how many samples, the date for chat templates that ask for one, as those of the
-models with published numbers do not. How many problems there are is compared itself."""
+"""Settings that change a number only by chance or rounding. `prompt_date` is among them because no model with published
+numbers has a chat template that asks for the date; the number of problems is compared instead of `limit`."""
 _ALWAYS_STATED = frozenset({"gen_length", "block_length", "tokens_per_step", "temperature"})
 """Settings whose default says nothing about a paper's."""
 _NOT_STATED = "not stated"
@@ -44,7 +43,7 @@ def differing(run: Run, published: Mapping[str, Any], *, free: Collection[str] =
     Returns:
         As "gen_length 128 (published 256)", in the order of the settings.
     """
-    ours, theirs = _settings(run), {**_plain(), **_stated(published)}
+    ours, theirs = _settings(run), {**_plain(), **_known(published)}
     found = []
     for name, value in ours.items():
         if name in free or _without_effect(name, run):
@@ -100,7 +99,7 @@ def _plain() -> dict[str, Any]:
     return {field.name: field.default for field in fields if field.name not in named}
 
 
-def _stated(published: Mapping[str, Any]) -> dict[str, Any]:
+def _known(published: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if pd.isna(value) else value for name, value in published.items()}
 
 

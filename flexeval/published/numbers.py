@@ -21,10 +21,9 @@ class Published:
     """What is published in the setting of some runs."""
 
     rows: pd.DataFrame
-    """Rows of the file whose every setting agrees; none where there are none."""
+    """The rows of the file that agree in every setting."""
     why_none: str = ""
-    """What differs from the nearest published setting, where none agrees and the model is one that has published
-    numbers; else empty."""
+    """How the nearest published setting differs; empty if a row agrees, or if the model has no published numbers."""
 
 
 def pass_at_k(run: Run) -> Published:

@@ -30,8 +30,8 @@ class Illustrations:
         self._drawn: dict[str, Markup] = {}
         self._missing: dict[str, str] = {}
         for name in FIGURES:
-            figure = FIGURES.get(name)()
             try:
+                figure = FIGURES.get(name)()
                 drawing = figure.draw(figure.data(runs))
             except InputError as error:
                 self._missing[name] = str(error)

@@ -2,8 +2,8 @@
 
 The model of cost: one evaluation is 2 x parameters x canvas tokens operations (a multiplication and an addition per
 weight and token; attention's own share is left out, small at these lengths), computed at a share of the machine's peak.
-It is an upper bound in three ways: samples that reach the end of their text leave early, equal canvases are evaluated
-once, and orders that decide themselves how much to commit are counted at one token a step.
+It is an upper bound: samples stop at the end of their text, equal canvases are evaluated once, and adaptive orders
+commit more than the one token a step that is counted.
 """
 
 from __future__ import annotations

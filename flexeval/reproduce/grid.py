@@ -1,7 +1,7 @@
 """Settings with several values each -> one `RunConfig` for every combination.
 
 Settings are named as the fields of `RunConfig` and `SamplingConfig`; `order.gamma` and `task.facts` name a parameter
-of an order or a task. Values are text, as on the command line. It does not know where they were written.
+of an order or a task. Values are text, as on the command line.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ SETTINGS = sorted(_RUN | _SAMPLING)
 def expand(settings: Mapping[str, Sequence[str]]) -> list[RunConfig]:
     """One canonical configuration for each combination of values.
 
-    The first setting changes slowest and `order` fastest, so that a list of runs that is stopped early has compared
-    its orders at the settings that it came to. A parameter goes to the orders or tasks that have it. A canvas is as
-    long as the task's answers need unless `gen_length` says otherwise.
+    The first setting changes slowest and `order` fastest, so that runs that are stopped early have compared all orders
+    at the settings that they reached. A parameter is given to the orders or tasks that have it. `gen_length` is the
+    task's own unless it is given.
 
     Args:
         settings: name -> values; what is left out has its default.

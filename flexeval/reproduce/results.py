@@ -1,22 +1,44 @@
-"""Finished runs -> a folder of small files: tables of Pass@k and of claims, figures, report."""
+"""Finished runs -> a folder of small files: tables of Pass@k and of claims, as CSV, JSON and Markdown."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from flexeval.claims import Finding, findings_frame, findings_markdown
-from flexeval.reproduce.tables import pass_at_k_frame, pass_at_k_markdown
+from flexeval.records import SamplingConfig
 from flexeval.runs.files import to_json
-from flexeval.runs.store import RunSet
+from flexeval.runs.store import Run, RunSet
 from flexeval.runs.target import write_target
+from flexeval.stats.intervals import interval_text
+from flexeval.stats.pass_at_k import default_ks
+from flexeval.stats.summary import summarize, summary_frame
 
 PASS_AT_K = "pass_at_k"
 CLAIMS = "claims"
 FIGURES = "figures"
 REPORT = "report.html"
+"""The names in a folder of results; tables come with several endings."""
+
+_UNITS = """\
+Pass@k in percent with its 95 % interval (bootstrap over problems). NFE: evaluations of the model a sample. "saved": the
+share of them that equal canvases of other samples made unnecessary, in percent.
+"""
+_RULE = """\
+A claim holds when the whole interval lies where the claim says, does not hold when all of it lies on the other side,
+and is unresolved otherwise. The intervals printed are of 95 %; verdicts are at a level corrected for the number of
+claims. "Not worse" has a stated margin. Intervals are over problems, paired where two orders are compared, and a
+difference from 0 must also pass the exact test of the problems that differ. The docstrings of `flexeval.claims` state
+what each claim measures and where its bounds are.
+"""
+_EVERY_RUN = ("gen_length", "block_length", "temperature", "seed")
+"""Settings that the table has always; others only where they differ from their default."""
+_TABLES = ["model", "task", "temperature"]
+"""One table for each combination of these."""
 
 
 def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title: str, ks: Sequence[int]) -> None:
@@ -31,33 +53,77 @@ def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title:
     _write(out / f"{CLAIMS}.md", f"# Claims: {title}\n\n{findings_markdown(findings)}\n{_RULE}")
 
 
-def write_figures(runs: RunSet, out: Path) -> list[Path]:
-    """Make every figure that these runs allow; the files."""
-    from flexeval.figures import make_figures
+def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
+    """One row a run and k: its settings, Pass@k with its interval in percent, NFE, canvases saved.
 
-    return make_figures(runs, out / FIGURES)
+    Args:
+        runs: complete.
+        ks: where, as far as a run has samples; empty for the powers of two up to n, and n.
+    """
+    changed = _changed(runs)
+    frames = []
+    for run in runs:
+        n = run.config.num_samples
+        of_run = [k for k in ks if k <= n] or default_ks(n)
+        summary = summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=of_run)
+        frame = summary_frame([summary]).drop(columns="order")
+        for place, (name, value) in enumerate(_settings(run, changed).items()):
+            frame.insert(place, name, value)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
 
 
-def write_report(runs: RunSet, out: Path) -> Path:
-    """Write the page that holds everything; its path."""
-    from flexeval.report import write_report as write_page
+def pass_at_k_markdown(frame: pd.DataFrame) -> str:
+    """What `pass_at_k_frame` gives, a table for each model, task and temperature with one line a run.
 
-    path = out / REPORT
-    write_page(runs, path)
-    return path
+    A setting that is the same in all runs of a table is left out; k are columns.
+    """
+    settings = [name for name in frame.columns[: frame.columns.get_loc("k")] if name not in _TABLES]
+    parts = []
+    for key, rows in frame.groupby(_TABLES, sort=False):
+        columns = ["order", *(name for name in settings if name != "order" and rows[name].nunique(dropna=False) > 1)]
+        ks = sorted(rows["k"].unique())
+        lines = [
+            _line([*columns, "problems", "n", *(f"@{k}" for k in ks), "NFE", "saved"]),
+            _line(["---"] * (len(columns) + len(ks) + 4)),
+        ]
+        for _, run in rows.groupby([*settings, "problems", "num_samples"], sort=False, dropna=False):
+            first, at_k = run.iloc[0], {row.k: row for row in run.itertuples()}
+            cells = [str(first[name]) for name in (*columns, "problems", "num_samples")]
+            cells += [_interval(at_k[k]) if k in at_k else "" for k in ks]
+            saved = "" if pd.isna(first["saved_percent"]) else f"{first['saved_percent']:.0f}"
+            lines.append(_line([*cells, f"{first['nfe']:.1f}", saved]))
+        model, task, temperature = key
+        parts.append(f"## {model}, {task}, T = {temperature:g}\n\n" + "".join(lines))
+    return "\n".join(parts)
 
 
-_UNITS = """\
-Pass@k in percent with its 95 % interval (bootstrap over problems); NFE are evaluations of the model a sample, "saved"
-is the share of them that equal canvases of other samples made unnecessary, in percent.
-"""
-_RULE = """\
-A claim holds when the whole interval lies where the claim says, does not hold when all of it lies on the other side,
-and is unresolved otherwise; the intervals printed are of 95 %, verdicts are at a level corrected for the number of
-claims. "Not worse" has a stated margin. Intervals are over problems, paired where two orders are compared, and a
-difference from 0 must also pass the exact test of the problems that differ. What each claim measures and where its
-bounds are stands in the docstrings of `flexeval.claims`.
-"""
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _interval(row: Any) -> str:
+    return interval_text(row.pass_percent, row.low_percent, row.high_percent)
+
+
+def _changed(runs: RunSet) -> list[str]:
+    """Settings that are not at their default in some run, beside those that are always there."""
+    defaults = SamplingConfig()
+    named = [field.name for field in dataclasses.fields(SamplingConfig) if field.name not in _EVERY_RUN]
+    return [
+        name for name in named if any(getattr(run.config.sampling, name) != getattr(defaults, name) for run in runs)
+    ]
+
+
+def _settings(run: Run, changed: Sequence[str]) -> dict[str, Any]:
+    sampling = run.config.sampling
+    return {
+        "model": run.model,
+        "task": run.config.task,
+        "order": run.config.order,
+        **{name: sampling.block if name == "block_length" else getattr(sampling, name) for name in _EVERY_RUN},
+        **{name: getattr(sampling, name) for name in changed},
+    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flexeval.errors import InputError
 from flexeval.records import RunConfig
@@ -18,20 +18,17 @@ from flexeval.tasks import Task
 if TYPE_CHECKING:
     from flexeval.runs.storage import Progress
 
+    SampleRun = Callable[[RunConfig, Path, Task, Callable[[Progress], None]], Run]
+    """Samples what a folder lacks, with a model that it keeps between calls; the run, complete."""
 
-class SampleRun(Protocol):
-    """Samples what a folder lacks, with a model that it keeps between calls."""
-
-    def __call__(self, config: RunConfig, folder: Path, task: Task, progress: Callable[[Progress], None]) -> Run:
-        """The run, complete. Raises whatever stops it."""
-        ...
+T = TypeVar("T")
 
 
 class Watch(Protocol):
-    """Who wants to know how far a sweep is."""
+    """Hears how far a sweep is."""
 
     def begin(self, cell: Cell) -> Callable[[Progress], None]:
-        """A run is about to be sampled; what is returned hears of every sample."""
+        """A run is about to be sampled; the function that is returned hears of every sample."""
         ...
 
     def end(self, outcome: Outcome) -> None:
@@ -97,16 +94,25 @@ def run_cells(cells: Sequence[Cell], *, sample: SampleRun, watch: Watch) -> Iter
         OSError: nothing can be written; then the next run could not be written either.
     """
     for cell in cells:
-        outcome = _made(cell, sample, watch) if cell.stored is None else Outcome(cell=cell, run=cell.stored, error=None)
+        run, error = (cell.stored, None) if cell.stored is not None else attempt(_sampled, cell, sample, watch)
+        outcome = Outcome(cell=cell, run=run, error=error)
         watch.end(outcome)
         yield outcome
 
 
-def _made(cell: Cell, sample: SampleRun, watch: Watch) -> Outcome:
+def attempt(make: Callable[..., T], *args: Any) -> tuple[T | None, Exception | None]:
+    """(what was made, None), or (None, the error that stopped it).
+
+    Raises:
+        OSError: nothing can be written; then what comes next could not be written either.
+    """
     try:
-        run = sample(cell.config, cell.folder, cell.task, watch.begin(cell))
+        return make(*args), None
     except OSError:
         raise
     except Exception as error:
-        return Outcome(cell=cell, run=None, error=error)
-    return Outcome(cell=cell, run=run, error=None)
+        return None, error
+
+
+def _sampled(cell: Cell, sample: SampleRun, watch: Watch) -> Run:
+    return sample(cell.config, cell.folder, cell.task, watch.begin(cell))

@@ -1,22 +1,21 @@
 """The trainings of a plan: what its runs call their checkpoints, where these lie, and making the missing ones.
 
-It knows the order of things and what to do about errors, as `flexeval.reproduce.sweep` does for runs. It does not
-print, and imports no torch.
+As in `flexeval.reproduce.sweep`, one that fails does not stop the rest, and nothing is printed. Imports no torch.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.grpo.config import GRPOConfig, require_same_training
 from flexeval.grpo.layout import CONFIG, checkpoint_folder
 from flexeval.records import RunConfig
+from flexeval.reproduce.sweep import attempt
 from flexeval.runs.files import read_object
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -47,12 +46,8 @@ class TrainingOutcome:
     """Why it failed; None when all its checkpoints are there."""
 
 
-class MakeTraining(Protocol):
-    """Trains, or goes on training."""
-
-    def __call__(self, training: Training, folder: Path) -> None:
-        """Write every checkpoint that the folder lacks. Raises whatever stops it."""
-        ...
+MakeTraining = Callable[[Training, Path], None]
+"""Writes every checkpoint that a folder lacks; trains, or goes on training."""
 
 
 def find_training(model: str, trainings: Sequence[Training]) -> tuple[Training, int] | None:
@@ -117,16 +112,15 @@ def make_trainings(trainings: Sequence[Training], *, runs: Path, make: MakeTrain
         OSError: nothing can be written; then the next training could not be written either.
     """
     for training in trainings:
-        try:
-            if missing_checkpoints(training, runs):
-                make(training, training.folder(runs))
-                _require_all(training, runs)
-        except OSError:
-            raise
-        except Exception as error:
-            yield TrainingOutcome(training=training, error=error)
-        else:
-            yield TrainingOutcome(training=training, error=None)
+        _, error = attempt(_complete, training, runs, make)
+        yield TrainingOutcome(training=training, error=error)
+
+
+def _complete(training: Training, runs: Path, make: MakeTraining) -> None:
+    if missing_checkpoints(training, runs):
+        make(training, training.folder(runs))
+    if missing := missing_checkpoints(training, runs):
+        raise InputError(f"{missing[0]} is gone and the training is past it; to train again, delete its folder")
 
 
 def without_failed(configs: Sequence[RunConfig], outcomes: Sequence[TrainingOutcome]) -> list[RunConfig]:
@@ -135,9 +129,3 @@ def without_failed(configs: Sequence[RunConfig], outcomes: Sequence[TrainingOutc
     failed = {outcome.training.name for outcome in outcomes if outcome.error is not None}
     found = [(config, find_training(config.model, trainings)) for config in configs]
     return [config for config, checkpoint in found if checkpoint is None or checkpoint[0].name not in failed]
-
-
-def _require_all(training: Training, runs: Path) -> None:
-    missing = missing_checkpoints(training, runs)
-    if missing:
-        raise InputError(f"{missing[0]} is gone and the training is past it; to train again, delete its folder")

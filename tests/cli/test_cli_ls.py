@@ -7,17 +7,26 @@ from typing import Any
 
 import pytest
 
+from flexeval.claims import CLAIMS
 from flexeval.cli.main import main
 from flexeval.figures import FIGURES
 from flexeval.models import MODELS
+from flexeval.models.families import FAMILIES
 from flexeval.orders import ORDERS
 from flexeval.registry import Registry
 from flexeval.tasks import TASKS
 
+REGISTRIES: dict[str, Registry[Any]] = {
+    "orders": ORDERS,
+    "models": MODELS,
+    "families": FAMILIES,
+    "tasks": TASKS,
+    "figures": FIGURES,
+    "claims": CLAIMS,
+}
 
-@pytest.mark.parametrize(
-    ("kind", "registry"), [("orders", ORDERS), ("models", MODELS), ("tasks", TASKS), ("figures", FIGURES)]
-)
+
+@pytest.mark.parametrize(("kind", "registry"), REGISTRIES.items())
 def test_every_name_has_a_line_with_its_aliases_and_summary(
     capsys: pytest.CaptureFixture[str], kind: str, registry: Registry[Any]
 ) -> None:
@@ -50,7 +59,7 @@ def test_tasks_come_with_the_prompts_that_they_have(capsys: pytest.CaptureFixtur
 def test_without_a_kind_all_names_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls"]) == 0
     first_words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
-    assert first_words == ["orders", *ORDERS, "models", *MODELS, "tasks", *TASKS, "figures", *FIGURES]
+    assert first_words == [word for kind, registry in REGISTRIES.items() for word in (kind, *registry)]
 
 
 def test_unknown_kind(refused: Callable[..., str]) -> None:

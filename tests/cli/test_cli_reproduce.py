@@ -14,7 +14,6 @@ from flexeval.claims import CLAIMS
 from flexeval.cli import options
 from flexeval.cli.main import main
 from flexeval.errors import InputError
-from flexeval.reproduce import results
 from flexeval.runs import runner
 from flexeval.runs.store import RunSet, read_runs
 
@@ -50,14 +49,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def figures(runs: RunSet, out: Path) -> list[Path]:
         shown.append(len(runs))
-        return [out / "figures" / "one.png"]
+        return [out / "one.png"]
 
-    def report(runs: RunSet, out: Path) -> Path:
-        shown.append(len(runs))
-        return out / "report.html"
-
-    monkeypatch.setattr(results, "write_figures", figures)
-    monkeypatch.setattr(results, "write_report", report)
+    monkeypatch.setattr("flexeval.figures.make.make_figures", figures)
+    monkeypatch.setattr("flexeval.report.write_report", lambda runs, path: shown.append(len(runs)))
     return shown
 
 

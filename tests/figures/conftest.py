@@ -74,7 +74,7 @@ def _sample_tokens(config: RunConfig, problem: str, sample: int, rng: np.random.
     """Commits from left to right, or in random order, of one position a step, or of as many as gamma says."""
     at_once = 1
     if config.order.startswith("eb"):
-        at_once += int(float(config.order.partition("=")[2]))
+        at_once += int(float(config.order.partition("=")[2] or 0.1))
     elif config.order.startswith("parallel-"):
         at_once = int(config.order.partition("-")[2])
     turn = np.arange(LENGTH) if config.order == "ar" else rng.permutation(LENGTH)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Rectangle
 
 from flexeval.figures import FIGURES, Unavailable
-from flexeval.figures.settings import STATED
+from flexeval.figures.settings import SETTINGS
 from flexeval.plots.style import COLUMN_WIDTH, PAGE_WIDTH
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.curves import difference_band, pass_at_k_band, pass_at_k_differences
@@ -70,7 +70,7 @@ def test_every_figure_is_tested_here():
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_a_figure_says_what_it_is_about_and_keeps_to_its_width(name, made):
     data, drawing = made(name)
-    assert list(data.columns[: len(STATED)]) == list(STATED)
+    assert list(data.columns[: len(SETTINGS)]) == list(SETTINGS)
     title, foot = (text.get_text() for text in drawing.texts)
     assert title.replace("\n", " ") == FIGURES.get(name).title
     words = foot.replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 from published_runs import paper_run
 
 from flexeval.figures import FIGURES
-from flexeval.figures.published import published_coverage, published_pass_at_k
+from flexeval.figures.settings import published_coverage, published_pass_at_k
 from flexeval.runs.store import RunSet
 
 FIGURES_WITH_NUMBERS = {"pass-at-k": 8, "samplers": 8, "coverage": 1024}

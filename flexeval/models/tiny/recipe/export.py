@@ -50,7 +50,7 @@ def to_published(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of transformers' Llama -> the same in half precision under LLaDA's names."""
     published = [f"model.transformer.{name}.weight" for name in ("wte", "ln_f", "ff_out")]
     published += [f"model.transformer.blocks.{n}.{part}.weight" for n in range(LAYERS) for part in _BLOCK_PARTS]
-    rename = FAMILIES["llada"].rename
+    rename = FAMILIES.get("llada").rename
     return {name: weights[rename(name)].to(torch.float16).contiguous() for name in published}
 
 

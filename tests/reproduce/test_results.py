@@ -1,10 +1,10 @@
-"""The Markdown table says what the frame says."""
+"""The Markdown table of Pass@k says what its frame says."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from flexeval.reproduce.tables import pass_at_k_markdown
+from flexeval.reproduce.results import pass_at_k_markdown
 
 
 def frame() -> pd.DataFrame:

@@ -1,0 +1,121 @@
+"""What accuracy costs: orders at an equal number of evaluations, and accuracy over tokens per step (figure 8 of the
+paper, which has the entropy-bounded order).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from flexeval.figures.curves import CurveFigure
+from flexeval.figures.selection import at_least, token_rows
+from flexeval.figures.settings import foot, with_settings
+from flexeval.orders import get_order
+from flexeval.plots.curves import powers_of_two
+from flexeval.plots.style import Look, crossed_looks
+from flexeval.runs.store import Run, RunSet
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.nfe import default_budgets, pass_at_nfe, tokens_per_step
+from flexeval.stats.pass_at_k import pass_at_k_table
+
+
+class PassAtNFE(CurveFigure):
+    """One row a run and budget; `series` is the order, and the pace where it differs.
+
+    Each curve goes from what one sample costs to what all of them did: runs of few samples end early.
+    """
+
+    name = "pass-at-nfe"
+    title = "Pass@NFE: solved within a budget of evaluations"
+    source = "ours, after arXiv:2609.39859"
+    needs = "runs of two orders or more, alike in all else"
+    note = "Curves end where the samples do. Bands are 95 % intervals at each budget (bootstrap over problems)."
+    free = frozenset({"order", "steps", "tokens_per_step"})
+    x, series, height = "nfe", "series", 2.4
+    labels = ("evaluations spent on a problem (NFE)", "Pass@NFE, %")
+
+    def usable(self, group: RunSet) -> RunSet:
+        """See `Figure.usable`."""
+        return at_least(group, 2)
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        paced = {"steps", "tokens_per_step"} & set(group.varying())
+        names = group.labels() if paced else [run.config.order for run in group]
+        for run, name in zip(group, names, strict=True):
+            curve = pass_at_nfe(run.samples, default_budgets(run.samples))
+            yield with_settings(curve, run).assign(series=name)
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """See `CurveFigure.finish_panel`."""
+        powers_of_two(panel, rows["nfe"])
+
+
+class TokensPerStep(CurveFigure):
+    """One row a model and order: accuracy (Pass@1) and tokens per step, both with intervals; `family` is the order
+    without its parameters. `confidence` is `parallel-1`.
+    """
+
+    name = "tokens-per-step"
+    title = "Accuracy over tokens per step"
+    source = "paper, Figure 8"
+    needs = (
+        "runs of order eb with two values of gamma or more (eb:gamma=0.1, eb:gamma=1), or of parallel-2 and "
+        "parallel-4, of one model or of two, alike in all else"
+    )
+    free = frozenset({"order", "model"})
+    per = ("task",)
+    x, by, series, height = "tokens_per_step", ("task",), "series", 2.3
+    labels = ("tokens per step", "accuracy, %")
+
+    def usable(self, group: RunSet) -> RunSet:
+        """The runs of the models and families that have two or more."""
+        paced = [run for run in group if _family(run) is not None]
+        runs_of = Counter((run.model, _family(run)) for run in paced)
+        return RunSet(tuple(run for run in paced if runs_of[run.model, _family(run)] > 1))
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        for run in group:
+            accuracy = interval(pass_at_k_table(run.counts(), [1]))[1]
+            pace = tokens_per_step(token_rows(run), run.samples)
+            row = {
+                "family": _family(run),
+                "tokens_per_step": pace.estimate,
+                "tokens_per_step_low": pace.low,
+                "tokens_per_step_high": pace.high,
+                "estimate": accuracy.estimate,
+                "low": accuracy.low,
+                "high": accuracy.high,
+            }
+            yield with_settings(pd.DataFrame([row]), run)
+
+    def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
+        """See `CurveFigure.labelled`."""
+        return data.assign(series=data["model"] + ", " + data["family"])
+
+    def looks(self, data: pd.DataFrame) -> Mapping[str, Look]:
+        """See `CurveFigure.looks`."""
+        return {", ".join(pair): own for pair, own in crossed_looks(data["model"], data["family"]).items()}
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """Draw the intervals of the pace, too."""
+        panel.hlines(
+            rows["estimate"], rows["tokens_per_step_low"], rows["tokens_per_step_high"], color="#555555", linewidth=0.7
+        )
+
+    def foot(self, data: pd.DataFrame) -> str:
+        """See `Figure.foot`."""
+        orders = ", ".join(data["order"].unique())
+        return foot(data, f"Orders {orders}. Bands and bars are 95 % intervals (bootstrap over problems).")
+
+
+def _family(run: Run) -> str | None:
+    """The order without its parameters; None for one that commits as many a step as the schedule says."""
+    order = get_order(run.config.order)
+    if order.name == "confidence":
+        return "parallel-k"
+    return order.name if order.adaptive else None

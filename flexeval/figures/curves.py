@@ -1,0 +1,88 @@
+"""Curves in panels: what most figures are. Knows columns, not which figure they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from flexeval.figures.figure import Figure
+from flexeval.figures.settings import MEASURED
+from flexeval.plots.curves import curve, percent, published
+from flexeval.plots.layout import panels
+from flexeval.plots.style import Look, looks
+
+
+class CurveFigure(Figure):
+    """Estimates over a number, with their bands: one panel for each combination of `by`, one curve for each `series`.
+
+    Its rows have the columns `x`, estimate, low and high (fractions), and those of `by` and `series`; a row without `x`
+    is no point. With a column `source`, rows of other sources than the runs are drawn as published numbers.
+    """
+
+    x: ClassVar[str]
+    """The horizontal column."""
+    by: ClassVar[tuple[str, ...]] = ("model", "task")
+    series: ClassVar[str] = "order"
+    height: ClassVar[float] = 2.0
+    """Of a panel, inches."""
+    labels: ClassVar[tuple[str, str]]
+    """Of the horizontal and of the vertical axis, which is in percent."""
+
+    def drawing(self, data: pd.DataFrame) -> Drawing:
+        """See `Figure.drawing`."""
+        data = self.labelled(data)
+        look = self.looks(data)
+        titles, groups = by_panel(data, self.by)
+        figure, axes = panels(titles, height=self.height)
+        for panel, rows in zip(axes, groups, strict=True):
+            for label, measured, points in _series(rows.dropna(subset=[self.x]), self.series):
+                if measured:
+                    curve(panel, points, self.x, look[label], label=label, crowd=len(look))
+                else:
+                    published(panel, points, self.x, look[label], label=f"{label}, published")
+            percent(panel)
+            panel.set_xlabel(self.labels[0])
+            panel.set_ylabel(self.labels[1])
+            self.finish_panel(panel, rows)
+        return figure
+
+    def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
+        """The data with its column `series`, for a figure that makes it of others."""
+        return data
+
+    def looks(self, data: pd.DataFrame) -> Mapping[str, Look]:
+        """The look of each series, by its label."""
+        return looks(data[self.series].astype(str))
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """Set ticks and limits, and add marks, once the curves of `rows` are drawn."""
+
+
+def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> tuple[list[str], list[pd.DataFrame]]:
+    """(the titles, the rows) of the panels: one for each combination of these columns, in order of appearance.
+
+    A title names what differs between panels; the task where nothing does. Numbers come with their column's name.
+    """
+    groups = list(data.groupby(list(columns), sort=False, observed=True))
+    named = [name for name in columns if data[name].nunique() > 1] or ["task"]
+    titles = [
+        " · ".join(
+            value if isinstance(value, str) else f"{name} = {value:g}"
+            for name, value in zip(columns, key, strict=True)
+            if name in named
+        )
+        for key, _ in groups
+    ]
+    return titles, [rows for _, rows in groups]
+
+
+def _series(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, bool, pd.DataFrame]]:
+    """(label, whether it was measured, points) of each curve."""
+    for label, own in rows.groupby(rows[column].astype(str), sort=False):
+        measured = own["source"] == MEASURED if "source" in own else pd.Series(True, index=own.index)
+        for of_runs, points in own.groupby(measured, sort=False):
+            yield str(label), bool(of_runs), points

@@ -1,0 +1,137 @@
+"""Curves over a setting of the sampler: Pass@k over the block length and the temperature (figures 5 and 10 of the
+paper), and how often a committed token is not the likeliest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from flexeval.figures.curves import CurveFigure
+from flexeval.figures.selection import at_fixed_pace, several_temperatures, token_rows
+from flexeval.figures.settings import foot, with_settings
+from flexeval.plots.curves import powers_of_two, ring
+from flexeval.runs.store import Run, RunSet, fewest_samples
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.pass_at_k import pass_at_k_table
+from flexeval.stats.ranks import non_top_rate
+
+
+class BlockLength(CurveFigure):
+    """One row a block length (`block`) and k. A run in AR order stands for block 1, where every order is AR order."""
+
+    name = "block-length"
+    title = "Pass@k over the block length"
+    source = "paper, Figure 5"
+    needs = "runs of order confidence at two block lengths or more, alike in all else"
+    note = "Order confidence. Bands are 95 % intervals at each block length (bootstrap over problems)."
+    free = frozenset({"order", "block_length"})
+    x, series = "block", "series"
+    labels = ("block length", "Pass@k, %")
+    ks = (1, 8, 32, 128)
+    """The paper's values, and 1."""
+
+    def usable(self, group: RunSet) -> RunSet:
+        """See `Figure.usable`."""
+        own = group.where(order="confidence")
+        blocks = {run.config.sampling.block for run in own}
+        if len(blocks) < 2:
+            return RunSet(())
+        ar = group.where(order="ar")[:1] if 1 not in blocks else ()
+        return RunSet((*ar, *own))
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        ks = [k for k in self.ks if k <= fewest_samples(*group)]
+        for run in group:
+            rows = _intervals_at(run, ks)
+            rows.insert(0, "block", 1 if run.config.order == "ar" else run.config.sampling.block)
+            yield with_settings(rows, run)
+
+    def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
+        """See `CurveFigure.labelled`."""
+        return data.assign(series=[f"k = {k}" for k in data["k"]])
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """See `CurveFigure.finish_panel`."""
+        powers_of_two(panel, rows["block"])
+
+    def foot(self, data: pd.DataFrame) -> str:
+        """See `Figure.foot`."""
+        has_ar = (data["order"] == "ar").any()
+        return foot(data, self.note + (" Block 1 is the run in AR order." if has_ar else ""))
+
+
+class Temperature(CurveFigure):
+    """One row an order, temperature and k (1, and the largest that all runs have); `best` marks each order's best."""
+
+    name = "temperature"
+    title = "Pass@k over the temperature"
+    source = "paper, Figure 10"
+    needs = "runs of one order at two temperatures above 0 or more, alike in all else"
+    note = "Bands are 95 % intervals at each temperature (bootstrap over problems). Rings mark the best of each order."
+    free = frozenset({"order", "temperature"})
+    x, by = "temperature", ("model", "task", "k")
+    labels = ("temperature", "Pass@k, %")
+
+    def usable(self, group: RunSet) -> RunSet:
+        """See `Figure.usable`."""
+        return several_temperatures(at_fixed_pace(group))
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        ks = sorted({1, fewest_samples(*group)})
+        return [with_settings(_intervals_at(run, ks), run) for run in group]
+
+    def data(self, runs: RunSet) -> pd.DataFrame:
+        """See `Figure.data`."""
+        data = super().data(runs)
+        best = data.groupby(["model", "task", "order", "k"])["estimate"].idxmax()
+        return data.assign(best=data.index.isin(best))
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """Ring the best of each order."""
+        ring(panel, rows[rows["best"]], "temperature")
+        panel.set_xticks(sorted(rows["temperature"].unique()))
+        panel.set_ylabel(f"Pass@{rows['k'].iloc[0]}, %")
+
+
+class NonTopRate(CurveFigure):
+    """One row an order and temperature: the share of tokens that were not the likeliest when they were committed."""
+
+    name = "non-top-rate"
+    title = "Commits of tokens that are not the likeliest"
+    source = "ours, after arXiv:2609.34509"
+    needs = "runs of orders confidence and top_prob above temperature 0, alike in all else"
+    note = (
+        "Share of text tokens; bands are 95 % intervals at each temperature (bootstrap over problems). confidence "
+        "draws, then selects the likeliest draw; the others select a position, then draw."
+    )
+    free = frozenset({"order", "temperature"})
+    x = "temperature"
+    labels = ("temperature", "not the likeliest, %")
+
+    def usable(self, group: RunSet) -> RunSet:
+        """See `Figure.usable`."""
+        runs = RunSet(tuple(run for run in at_fixed_pace(group) if run.config.sampling.temperature > 0))
+        return runs if {run.config.order for run in runs} >= {"confidence", "top_prob"} else RunSet(())
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        for run in group:
+            rate = non_top_rate(token_rows(run, "in_text", "rank"))
+            yield with_settings(pd.DataFrame({"estimate": [rate.estimate], "low": rate.low, "high": rate.high}), run)
+
+    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
+        """Leave room for the markers at 0."""
+        panel.set_ylim(bottom=-0.04 * panel.get_ylim()[1])
+        panel.set_xticks(sorted(rows["temperature"].unique()))
+
+
+def _intervals_at(run: Run, ks: Sequence[int]) -> pd.DataFrame:
+    """Pass@k of a run with its interval at each k: k, estimate, low, high."""
+    intervals = interval(pass_at_k_table(run.counts(), ks))
+    rows = [(k, intervals[k].estimate, intervals[k].low, intervals[k].high) for k in ks]
+    return pd.DataFrame(rows, columns=["k", "estimate", "low", "high"])

@@ -1,0 +1,144 @@
+"""What training does: held-out accuracy by time and by rollouts (figure 9 of the paper, for all rollout orders), and
+Pass@k before and after training in AR order: does the whole curve rise, or its start?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from flexeval.figures.curves import by_panel
+from flexeval.figures.figure import Figure
+from flexeval.figures.pass_at_k import PassAtKFigure, pass_at_k_rows
+from flexeval.figures.selection import PAIR, common_ks
+from flexeval.figures.settings import foot, sources, with_settings
+from flexeval.models.lineage import Lineage
+from flexeval.plots.curves import curve, percent
+from flexeval.plots.layout import panels
+from flexeval.plots.style import Look, crossed_looks, looks
+from flexeval.runs.store import Run, RunSet
+from flexeval.stats.curves import pass_at_k_differences
+from flexeval.stats.pass_at_k import pass_at_k_table
+
+_AXES = {"minutes": "minutes of training", "rollouts": "rollouts drawn"}
+
+
+class TrainingTime(Figure):
+    """One row a checkpoint, and one of the model before it for each training: `minutes` of training and `rollouts`
+    drawn until then, Pass@1 of order `ar`, and what was gained since the model before, paired by problem: its interval
+    is that of `gain`, and moved up by the Pass@1 before it that of the estimate.
+    """
+
+    name = "training-time"
+    title = "Accuracy over the training"
+    source = "paper, Figure 9"
+    needs = "a run of order ar of a model, and one of a checkpoint that `flexeval grpo` made of it, alike in all else"
+    note = (
+        "Pass@1 on held-out problems. Curves begin at the model before training; their names are those of the "
+        "trainings. Bands are 95 % intervals of the difference to that model, paired by problem (bootstrap)."
+    )
+    free = frozenset({"model"})
+    per = ("task",)
+
+    def usable(self, group: RunSet) -> RunSet:
+        """The runs in AR order of the untrained models that have checkpoints, and of these."""
+        runs = group.where(order="ar")
+        models = {run.model for run in runs if not run.lineage}
+        bases = {run.lineage.base for run in runs if run.lineage} & models
+        return RunSet(tuple(run for run in runs if (run.lineage.base if run.lineage else run.model) in bases))
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        before = {run.model: run for run in group if not run.lineage}
+        trainings: dict[tuple[str, str], list[tuple[Lineage, Run]]] = {}
+        for run in group:
+            if run.lineage:
+                trainings.setdefault((run.lineage.base, run.lineage.training), []).append((run.lineage, run))
+        for (base, training), checkpoints in trainings.items():
+            points = [(before[base], 0.0, 0)]
+            points += [(run, lineage.seconds / 60, lineage.samples) for lineage, run in checkpoints]
+            for run, minutes, rollouts in points:
+                row = {"minutes": minutes, "rollouts": rollouts, **_gained(run, before[base])}
+                yield with_settings(pd.DataFrame([row]), run).assign(base=base, training=training)
+
+    def drawing(self, data: pd.DataFrame) -> Drawing:
+        """See `Figure.drawing`."""
+        look = looks(data["training"])
+        names, groups = by_panel(data, ("base", "task"))
+        titles = [f"{name}, at equal {over}" for name in names for over in ("time", "rollouts")]
+        figure, axes = panels(titles, height=2.3, columns=2)
+        of_panel = [(rows, x) for rows in groups for x in _AXES]
+        for panel, (rows, x) in zip(axes, of_panel, strict=True):
+            for training, own in rows.groupby("training", sort=False):
+                curve(panel, own, x, look[str(training)], label=str(training), crowd=len(look))
+            percent(panel)
+            panel.set_xlabel(_AXES[x])
+            panel.set_ylabel("accuracy, %")
+        return figure
+
+    def foot(self, data: pd.DataFrame) -> str:
+        """See `Figure.foot`. It names the models before training, not each checkpoint."""
+        return foot(data.assign(model=data["base"]), self.note)
+
+
+class TrainedPassAtK(PassAtKFigure):
+    """One row a model, order and k; the models are `base` and its last checkpoint of exact training in AR order."""
+
+    name = "trained-pass-at-k"
+    title = "Pass@k before and after training in AR order"
+    source = "ours, after arXiv:2504.13837"
+    needs = (
+        "a run of order ar or confidence of a model, and one of what `flexeval grpo` made of it with rollouts in AR "
+        "order, alike in all else"
+    )
+    free = frozenset({"model", "order"})
+    per = ("task",)
+    by, series = ("base", "task", "order"), "model"
+
+    def usable(self, group: RunSet) -> RunSet:
+        """Pairs of runs, one before and one after training each."""
+        return RunSet(tuple(run for order in PAIR for run in _pairs(group.where(order=order))))
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        for start in range(0, len(group), 2):
+            pair = group[start : start + 2]
+            ks = common_ks(pair)
+            both = pd.concat([pass_at_k_rows(run, ks) for run in pair], ignore_index=True)
+            yield both.assign(base=pair[0].model)
+
+    def looks(self, data: pd.DataFrame) -> Mapping[str, Look]:
+        """See `CurveFigure.looks`."""
+        return {model: own for (model, _), own in crossed_looks(data["model"], [""]).items()}
+
+    def foot(self, data: pd.DataFrame) -> str:
+        """See `Figure.foot`."""
+        return foot(data, self.note + sources(data))
+
+
+def _gained(run: Run, before: Run) -> dict[str, float]:
+    """Pass@1 of a checkpoint, and what it gained on the model before it, each with the interval of the gain."""
+    start = float(pass_at_k_table(before.counts(), [1])[1].mean())
+    gain = pass_at_k_differences(run.counts(), before.counts(), ks=[1])[1]
+    return {
+        "estimate": start + gain.estimate,
+        "low": start + gain.low,
+        "high": start + gain.high,
+        "gain": gain.estimate,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
+    }
+
+
+def _pairs(runs: RunSet) -> list[Run]:
+    """Of each model the run before training and that of its last checkpoint, one after the other."""
+    drawn = [(run.lineage, run) for run in runs if run.lineage]
+    exact = [(lineage, run) for lineage, run in drawn if lineage.rollout_order == "ar" and not lineage.fast]
+    found = []
+    for before in runs:
+        after = {lineage.samples: run for lineage, run in exact if lineage.base == before.model}
+        if after:
+            found += [before, after[max(after)]]
+    return found
