@@ -14,32 +14,21 @@ if TYPE_CHECKING:
 
 KINDS = ("orders", "models", "tasks", "figures")
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval ls             everything
   flexeval ls orders      decoding orders, their aliases, parameters and defaults
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "ls",
-        help="list decoding orders, models, tasks and figures",
-        description="List what can be named: decoding orders, models, tasks and figures.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("kind", nargs="?", metavar="|".join(KINDS), help="What to list. [default: all]")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a name: name, summary, aliases and, of orders and tasks asked for, parameters with
-    defaults and the prompts that a task has.
+    """Print one line for each name: summary and aliases, the parameters of orders and, where only tasks are asked for,
+    their parameters and prompts.
     """
     if args.kind is None:
         sections = [_section(kind, with_parameters=kind == "orders") for kind in KINDS]
@@ -52,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _section(kind: str, *, with_parameters: bool) -> str:
-    """The heading and a line for each registered name. Parameters are left out where reading them takes long."""
+    """The heading and a line for each registered name, without parameters where reading them takes long."""
     registry = _registry(kind)
     width = max(len(name) for name in registry)
     lines = [kind]
@@ -67,7 +56,7 @@ def _section(kind: str, *, with_parameters: bool) -> str:
 
 
 def _notes(registry: Registry[Any], name: str) -> list[str]:
-    """The parameters and prompts, if any; of a plug-in that cannot be used, why."""
+    """Parameters and prompts, if any; for a plug-in that cannot be used, the reason."""
     try:
         target = registry.get(name)
         parameters, templates = list(_parameters(target)), list(getattr(target, "templates", ()))

@@ -1,4 +1,6 @@
-"""Runs -> the data of the decode viewer: some samples of some problems, column by column, in whole numbers.
+"""The section that plays decodes, and its data: some samples of some problems, column by column, in whole numbers.
+
+`viewer.js` reads the data:
 
     {nat, certain, tasks: [{name, problems: [{id, question, target}],
                             runs: [{label, gen_length, block_length, pieces, samples: [...]}]}]}
@@ -7,7 +9,7 @@ A sample has `problem` (a place in problems), `sample`, length, nfe, correct, ex
 0 to the last one that was committed: `piece` (a place in pieces), `step`, `entropy` and `eligible_entropy` (in
 1/`nat` nats), `prob` (in 1/`certain`), with step -1 where a position was left a mask. `rank`, `passes`,
 `frontier_step` and `frontier_entropy` are mostly empty and are written as [position, value, position, value, ...],
-without the ranks and passes that are 0. It does not know the page.
+without the ranks and passes that are 0.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from numpy.typing import NDArray
 
-from flexeval.report.markup import Markup, island
+from flexeval.report.page import Section, asset, island
 from flexeval.runs.store import Run, RunSet
 
 NAT = 1000
@@ -64,6 +67,21 @@ def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
         if len(element) <= budget:
             return Decodes(island=element, scope=tuple(task.scope(problems, samples) for task in wanted))
     return None
+
+
+_ABOUT = (
+    "How an answer came about: each token where it was committed, step by step, under one order or two on the same "
+    "problem. Equal sample numbers drew from the same random numbers. Bypassed tokens have a dotted underline: at some "
+    "step they were the frontier, and another position was committed."
+)
+
+
+def decodes_section(played: Decodes | None) -> Section:
+    """The viewer, and what part of the runs it carries."""
+    if played is None:
+        nothing = "There is no decode to show: no run has a sample that fits on the page."
+        return Section(name="decodes", title="Decode viewer", parts=[nothing])
+    return Section(name="decodes", title="Decode viewer", about=_ABOUT, parts=[*played.scope, asset("viewer.html")])
 
 
 @dataclass(frozen=True, kw_only=True)
