@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         metavar="NAME",
-        help="Task of a file's questions; for a run, a check. [default: the run's]",
+        help="Task of a file's questions. A run's own must match it. [default: the run's]",
     )
     parser.add_argument(
         "--out",

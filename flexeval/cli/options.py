@@ -1,8 +1,8 @@
 """Records -> command-line options, and back.
 
 The fields of `RunConfig` and `SamplingConfig` are the declaration: each becomes an option with the field's name,
-type, default and docstring. An option that is not given leaves no trace in the parsed arguments, so that defaults
-have one source. Values stay text until `given` converts them, since argparse would hide why a value was refused.
+type, default and docstring. An option that is not given is absent from the parsed arguments, so that defaults have one
+source. Values stay text until `given` converts them, since argparse would hide why a value was refused.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def add_fields(
     Args:
         options: the parser or group to add to.
         record: a dataclass with a docstring under each field.
-        skip: fields that the verb takes in another way.
-        repeatable: fields whose option may be given several times; its values are then a list of texts.
-        defaults: field -> what the help text is to say of its default, where the verb has its own.
+        skip: fields without an option.
+        repeatable: fields whose option may be given several times; its value is a list of texts.
+        defaults: field -> its default in the help text, where the verb has its own.
     """
     hints, docs = typing.get_type_hints(record), field_docs(record)
     for field in dataclasses.fields(record):
@@ -77,7 +77,7 @@ def add_fields(
 
 
 def given(args: argparse.Namespace, record: type, *, skip: Container[str] = ()) -> dict[str, Any]:
-    """The fields of a record that the user gave, each converted to the field's type; `skip` leaves some out.
+    """The fields of a record that the user gave, each converted to its type, without those in `skip`.
 
     Raises:
         InputError: a value of the wrong type.
@@ -210,7 +210,7 @@ def add_files(options: Declares, *, rows: str, json: bool = True) -> None:
     """--json, where there is one, and --csv; `rows` says what a line of the CSV file is."""
     if json:
         options.add_argument("--json", metavar="FILE", help="Also write settings and numbers as JSON; - for stdout.")
-    options.add_argument("--csv", metavar="FILE", help=f"Also write {rows} as CSV.")
+    options.add_argument("--csv", metavar="FILE", help=f"Also write a CSV file: {rows}.")
 
 
 # ----- what they mean -----
@@ -220,20 +220,20 @@ def load_task(args: argparse.Namespace, spec: str) -> Task:
     """The task, with the data folder and the wording that the user gave.
 
     Raises:
-        InputError: an unknown task or parameter, or a wording that it cannot have or that cannot be read.
+        InputError: an unknown task or parameter, or a wording that cannot be read or that the task does not allow.
     """
     from flexeval.tasks import get_task, with_template
     from flexeval.tasks.task import HasTemplate
 
     task = get_task(spec if args.prompt is None else with_template(spec, args.prompt), data_dir=args.data_dir)
     if isinstance(task, HasTemplate):
-        # Read here, so that a mistake in it is found before the model is loaded.
+        # Read here, so that an error in it is found before the model is loaded.
         _ = task.prompt_template
     return task
 
 
 def batch_size(args: argparse.Namespace) -> int | None:
-    """The value of --batch-size; None stands for auto. Raises InputError when it is no whole number in its range."""
+    """The value of --batch-size; None for auto. Raises InputError as `whole_number`."""
     if args.batch_size == "auto":
         return None
     from flexeval.records import LARGEST_BATCH
@@ -242,7 +242,7 @@ def batch_size(args: argparse.Namespace) -> int | None:
 
 
 def whole_number(text: str, *, least: int, what: str, most: int | None = None) -> int:
-    """The number that a text stands for. Raises InputError, calling it `what`, when it is none or out of range."""
+    """A text as a whole number. Raises InputError, with `what` as its name, for anything else and outside the range."""
     from flexeval.fields import require_whole
     from flexeval.records import MOST
     from flexeval.registry import convert
@@ -272,7 +272,7 @@ def ks(text: str | None, n: int, *, limit: str) -> list[int]:
 
 
 def check_machine(args: argparse.Namespace) -> None:
-    """Raise InputError for options of the machine that no machine can have; costs nothing."""
+    """Raise InputError for machine options that are wrong on any machine. Imports nothing of weight."""
     from flexeval.models.names import DTYPES
 
     if args.dtype not in ("auto", *DTYPES):
@@ -286,7 +286,7 @@ def check_machine(args: argparse.Namespace) -> None:
 
 
 def check_device(args: argparse.Namespace) -> None:
-    """Raise InputError for a device that this machine lacks. Imports torch where one was named."""
+    """Raise InputError for a device that this machine lacks. Imports torch if --device names one."""
     if args.device not in ("auto", "cpu"):
         from flexeval.models.loading import check_device
 
@@ -294,7 +294,7 @@ def check_device(args: argparse.Namespace) -> None:
 
 
 def sampling_config(args: argparse.Namespace, task: Task) -> SamplingConfig:
-    """What the user gave; a canvas as long as the task's answers need unless they said otherwise.
+    """The sampling settings that the user gave. The default of `gen_length` is the task's.
 
     Raises:
         InputError: a setting that is refused.
@@ -305,7 +305,7 @@ def sampling_config(args: argparse.Namespace, task: Task) -> SamplingConfig:
 
 
 def load_model(args: argparse.Namespace, spec: str) -> MaskPredictor:
-    """The model, on the device and in the type that the user gave. Raises InputError as `flexeval.load_model`."""
+    """The model, on the user's device and in the user's type. Raises InputError as `flexeval.load_model`."""
     import flexeval
 
     return flexeval.load_model(spec, device=args.device, dtype=args.dtype, trust_remote_code=args.trust_remote_code)

@@ -1,4 +1,4 @@
-"""Stored runs that a verb looks at: reading two that can be compared, and what each run is."""
+"""Stored runs as input: reading two that can be compared, and describing each run."""
 
 from __future__ import annotations
 

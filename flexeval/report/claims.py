@@ -17,7 +17,7 @@ _ABOUT = (
 
 def claims_section(findings: Sequence[Finding]) -> Section:
     """One row for each finding; those that were not measured are folded away."""
-    count = Counter(finding.verdict for finding in findings)
+    count: Counter[str] = Counter(finding.verdict for finding in findings)
     body = html(
         "claims",
         counts=", ".join(f"{count[verdict]} {verdict}" for verdict in _MARKS if count[verdict]),

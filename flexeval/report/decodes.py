@@ -31,7 +31,7 @@ NAT = 1000
 CERTAIN = 10_000
 
 _PLANS = ((24, 4), (24, 2), (12, 2), (12, 1), (6, 1), (3, 1), (1, 1))
-"""Problems a task and samples a problem, from what is wanted to the least that is of use."""
+"""Problems per task and samples per problem, from the most to the least."""
 _READ = ["problem_id", "sample_index", "position", "piece", "commit_step", "entropy", "eligible_entropy", "prob"]
 _READ += ["rank", "passes", "frontier_step", "frontier_entropy"]
 
@@ -47,10 +47,10 @@ class Decodes:
 
 
 def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
-    """The most of the runs that fits, by the same rule for every run of a task, so that runs can be set side by side.
+    """As much of the runs as fits, with the same problems and samples of every run of a task.
 
-    Problems are taken evenly spaced from the task's order, among those that every run has a sample of; samples are
-    the first ones. The token tables are read once, for the most that could be carried.
+    Problems are evenly spaced in the task's order, among those that every run has a sample of; samples are the first
+    ones. The token tables are read once, for the largest part that could fit.
 
     Args:
         runs: of any tasks.
@@ -86,7 +86,7 @@ def decodes_section(played: Decodes | None) -> Section:
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
-    """What the most generous plan carries of a task."""
+    """The part of a task that the first plan carries."""
 
     name: str
     runs: Sequence[Run]
