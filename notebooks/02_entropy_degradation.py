@@ -3,8 +3,8 @@
 #
 # The paper explains the difference as follows: confidence ordering passes over the uncertain words that decide how a
 # solution goes on ("Therefore", "Since", ...), fills in what comes after them, and returns when little is left to
-# decide. Each token's entropy is recorded three times: when it was committed, when it became eligible, and when it was the
-# leftmost mask (the frontier).
+# decide. Each token's entropy is recorded three times: when it was committed, when it became eligible, and when it
+# was the leftmost mask (the frontier).
 
 # %%
 from pathlib import Path
