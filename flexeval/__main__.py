@@ -1,4 +1,4 @@
-"""The command `flexeval`, also as `python -m flexeval`: `main` in a process that ends with it."""
+"""The command `flexeval`, also as `python -m flexeval`."""
 
 
 def command() -> int:
@@ -9,8 +9,8 @@ def command() -> int:
     endings.leave_at_once()
     endings.open_streams()
 
-    # torch and transformers bring millions of objects that stay. Searching them for garbage, again and again while they
-    # come and once more at the exit, takes a sixth of a short command's time.
+    # torch and transformers create millions of objects that stay. Searching them for garbage, again and again during
+    # import and once more at the exit, takes a sixth of a short command's time.
     import gc
 
     from flexeval.cli.main import main

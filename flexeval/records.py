@@ -83,7 +83,7 @@ class SamplingConfig:
     """`even`: LLaDA's, n // S per step and one more in the first n % S. `dream`: Dream's, linear in time over the
     whole canvas, from 1 to 1e-3, everything that remains at the last step."""
     temperature: float = 0.6
-    """Of the distribution that a token is drawn from; 0 takes the likeliest token."""
+    """Temperature of the distribution that tokens are drawn from; 0 takes the likeliest token."""
     top_p: float = 1.0
     """Nucleus: the smallest set of tokens with at least this tempered probability; 1 keeps all."""
     top_k: int = 0
@@ -101,13 +101,13 @@ class SamplingConfig:
     confidence_eos_eot_inf: bool = False
     """Score as if end-of-sequence and end-of-turn had probability zero; which tokens are drawn does not change."""
     seed: int = 0
-    """Of every random number; see `flexeval.sampling.randomness`."""
+    """Seed of all random numbers; see `flexeval.sampling.randomness`."""
     stop_at_eos: bool = True
-    """Let a sample go as soon as its text is settled. Changes no text, but for what `batch_invariant` is about."""
+    """End a sample as soon as its text is settled. This changes no text, except as `batch_invariant` explains."""
     batch_invariant: bool = False
-    """Evaluate each canvas alone and whole. In half precision a canvas's numbers change with what is evaluated beside
-    it, so that samples depend on the batch size; with this they do not. Slower. Float32 has no need of it: there they
-    depend on the batch only where two numbers are within rounding of each other."""
+    """Evaluate each canvas alone and whole, which is slower. In half precision the numbers of a canvas change with the
+    rest of its batch, so that samples depend on the batch size; this option prevents it. Float32 does not need it:
+    there, samples depend on the batch only where two numbers are within rounding of each other."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -319,10 +319,10 @@ class RunConfig:
     num_samples: int = 16
     """Samples per problem: the n of Pass@k."""
     limit: int | None = None
-    """Only the first so many problems; None takes all."""
+    """Use only this many problems, the first ones; None takes all."""
     prompt_date: str = PROMPT_DATE
     """The date (2026-01-31) or time (2026-01-31T09:30) that a chat template gets when it asks for the present one. It
-    is a setting, so that equal settings give equal prompts on every day."""
+    is a setting so that equal settings give equal prompts on any day."""
 
     def __post_init__(self) -> None:
         require_types(self)

@@ -3,7 +3,7 @@
 #
 # The bundled model answers the same problems twice: strictly left to right (`ar`), and wherever it is most confident
 # (`confidence`, LLaDA's low-confidence remasking). Pass@k is the chance that at least one of k samples is correct.
-# It asks what an order can reach, where accuracy (k = 1) asks what it usually says.
+# It measures what an order can reach; accuracy (k = 1) measures what it usually says.
 #
 # The sets are small, so that this takes half a minute on a laptop. Look at the intervals before the curves.
 
@@ -28,7 +28,7 @@ sampling = SamplingConfig(gen_length=task.gen_length, block_length=task.gen_leng
 folder = Path("runs")
 
 # %% [markdown]
-# A run is a folder. Calling `run` again continues a stopped one, and samples nothing twice.
+# A run is a folder. Calling `run` again continues a stopped run and samples nothing twice.
 
 # %%
 for order in ("ar", "confidence"):
@@ -50,8 +50,8 @@ pass_at_k_band(ar.counts(), ks).round(3)
 pass_at_k_band(confidence.counts(), ks).round(3)
 
 # %% [markdown]
-# Both orders saw the same problems and the same random numbers, so their difference, paired by problem, is known
-# better than either curve.
+# Both orders saw the same problems and the same random numbers, so their difference, paired by problem, is
+# estimated more precisely than either curve.
 
 # %%
 difference_band(confidence.counts(), ar.counts(), ks).round(3)

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Where did the uncertainty go?
 #
-# The paper's account of the difference: confidence ordering passes over the uncertain words that decide how a solution
-# goes on ("Therefore", "Since", ...), fills in what comes after them, and comes back when little is left to decide.
-# Each token's entropy is on record three times: when it was committed, when it became eligible, and when it was the
-# leftmost mask (the frontier).
+# The paper explains the difference as follows: confidence ordering passes over the uncertain words that decide how a
+# solution goes on ("Therefore", "Since", ...), fills in what comes after them, and returns when little is left to
+# decide. Each token's entropy is recorded three times: when it was committed, when it became eligible, and when it
+# was the leftmost mask (the frontier).
 
 # %%
 from pathlib import Path
@@ -29,7 +29,7 @@ sampling = SamplingConfig(gen_length=task.gen_length, block_length=task.gen_leng
 folder = Path("runs")
 
 # %% [markdown]
-# The runs of the first notebook, if they are there; else they are made now.
+# The runs of the first notebook. They are made now if they do not exist.
 
 # %%
 for order in ("ar", "confidence"):
@@ -40,7 +40,7 @@ runs = read_runs([folder / "ar", folder / "confidence"])
 ar, confidence = runs
 
 # %% [markdown]
-# The words with the most entropy at commit, left to right. `ratio` is against the average token.
+# The words with the most entropy at commit, left to right. `ratio` is relative to the average token.
 
 # %%
 ar_tokens, confidence_tokens = ar.tokens(), confidence.tokens()
@@ -67,8 +67,8 @@ most_bypassed(confidence_words, top=10)
 enrichment(confidence_words, sampling.block)
 
 # %% [markdown]
-# Different orders write different texts. The counterfactual keeps the text and changes the question: how uncertain
-# would each token of this text have been, had everything before it been written, and nothing after it?
+# Different orders write different texts. The counterfactual keeps the text and asks another question: how
+# uncertain would each token have been, given all tokens before it and none after it?
 
 # %%
 add_counterfactual(confidence, predictor=model, task=task)

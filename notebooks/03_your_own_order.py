@@ -1,8 +1,8 @@
 # %% [markdown]
 # # An order of your own
 #
-# An order is a frozen dataclass: its fields are its parameters, and its call says which positions to commit. It sees
-# entropies and probabilities, and touches neither the canvas nor the random numbers, so it cannot get those wrong.
+# An order is a frozen dataclass: its fields are its parameters, and its call returns the positions to commit. It sees
+# entropies and probabilities, but cannot touch the canvas or the random numbers.
 #
 # Here: commit where the model is most certain, but only within a window that starts at the leftmost mask. A width of
 # one is AR order, a window as wide as the block is `entropy`.
@@ -37,8 +37,8 @@ class Window(Order):
 ORDERS.register("window", Window, summary="the lowest entropy among the next few positions")
 
 # %% [markdown]
-# Registered, it has a name like any other, parameters included. (A package of yours declares it under the entry-point
-# group `flexeval.orders`; then the command line knows it too.)
+# Once registered, it has a name and parameters like any other order. (If your package declares it in the entry-point
+# group `flexeval.orders`, the command line knows it too.)
 
 # %%
 model = flexeval.load_model("tiny")
@@ -54,7 +54,7 @@ for sample in samples:
     print(sample.trajectory.commit_step_G[: sample.trajectory.length])
 
 # %% [markdown]
-# Two laws to hold a new order to. With a window of one it must be AR order, sample for sample: the random numbers
+# Two tests for a new order. With a window of one it must be AR order, sample for sample: the random numbers
 # belong to positions, not to orders. With a window as wide as the block it must be `entropy`.
 
 # %%

@@ -2,7 +2,7 @@
 # # Real checkpoints
 #
 # Everything that runs on the bundled model runs on LLaDA and Dream. `FLEXEVAL_MODEL` names one: a short name, a folder
-# or a hub id. Without it this notebook stays with the bundled model, and shows the calls.
+# or a hub id. Without it this notebook uses the bundled model and shows the calls.
 #
 # In a shell:
 #
@@ -28,7 +28,7 @@ list(MODELS)
 
 # %% [markdown]
 # Loading looks at the checkpoint's layout, not at its name, takes weights from safetensors only, and runs two short
-# forwards to see that attention goes both ways and that padding changes nothing. Code that a checkpoint brings along
+# forwards to check that attention is bidirectional and that padding changes nothing. Code that comes with a checkpoint
 # runs only with `trust_remote_code=True`.
 
 # %%
@@ -45,8 +45,8 @@ prompt_ids = model.encode(task.prompt(problem))
 print(len(prompt_ids), "tokens:", problem.question)
 
 # %% [markdown]
-# A few samples with LLaDA's settings for short answers. On a GPU give `num_samples=128` and no limit; the run folder
-# resumes, so it may as well be stopped.
+# A few samples with LLaDA's settings for short answers. On a GPU give `num_samples=128` and no limit. You may stop it
+# at any time, since the run folder resumes.
 
 # %%
 sampling = SamplingConfig(gen_length=task.gen_length, temperature=0.6)
@@ -58,9 +58,9 @@ pass_at_k_band(result.counts(), [1, 2, 4]).round(3)
 print(result.samples["text"].iloc[0])
 
 # %% [markdown]
-# Before the long run: what would the paper's whole grid cost? These are upper bounds: samples leave at their end of
-# text, and equal canvases are evaluated once. The same table comes from `flexeval reproduce --preset llada --dry-run`,
-# and without `--dry-run` the runs, the figures, the claims and the report.
+# Before the long run: what would the paper's whole grid cost? These are upper bounds: samples stop at their end of
+# text, and equal canvases are evaluated once. `flexeval reproduce --preset llada --dry-run` prints the same table, and
+# without `--dry-run` it makes the runs, the figures, the claims and the report.
 
 # %%
 plan = read_preset("llada", quick=False)
@@ -72,8 +72,8 @@ for cell in plan.configs:
 {name: round(value) for name, value in hours.items()}
 
 # %% [markdown]
-# The same model inside lm-eval, which may be where your other numbers come from. Pass@k is that of `run` above to the
-# last sample, for equal settings and seed.
+# The same model inside lm-eval, which may be where your other numbers come from. With equal settings and seed,
+# Pass@k equals that of `run` above, sample by sample.
 
 # %%
 import lm_eval

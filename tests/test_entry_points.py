@@ -25,7 +25,7 @@ from flexeval.models import MODELS
 from flexeval.models.families import FAMILIES, family_of
 from flexeval.models.files import canonical_name, check_name
 from flexeval.registry import Registry
-from flexeval.report.illustrations import Illustrations
+from flexeval.report.figures import Figures
 from flexeval.runs.store import RunSet
 
 THEIRS = """
@@ -232,7 +232,7 @@ def test_a_broken_figure_is_left_out_and_a_broken_claim_is_not_measured(package,
         make_figures(runs, tmp_path / "figures", ["broken"])
     (finding,) = [finding for finding in examine(runs) if finding.claim == "broken"]
     assert finding.verdict == "not measured" and "does not load" in finding.measured
-    assert "does not load" in str(Illustrations(runs).others())
+    assert "does not load" in str(Figures(runs).others())
 
 
 def test_a_broken_model_does_not_stop_others(package):

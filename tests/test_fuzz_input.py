@@ -143,7 +143,7 @@ IDS = ["mask_token_id", "eos_token_id", "pad_token_id"]
 
 @settings(FUZZ, max_examples=40)
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUE, max_size=5), st.dictionaries(st.sampled_from(IDS), VALUE))
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", list(FAMILIES))
 def test_configurations_of_checkpoints(kind: str, config: dict[str, Any], ids: dict[str, Any]) -> None:
     sizes = {"d_model": 8, "n_layers": 1, "n_heads": 2, "vocab_size": 9, "max_sequence_length": 9, "hidden_size": 8}
     sizes |= {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "max_position_embeddings": 9}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from flexeval.cli import options, stored
+from flexeval.cli import formatting, options, stored_runs
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,47 +16,29 @@ if TYPE_CHECKING:
 
     from flexeval.runs.store import Run
     from flexeval.stats.bypass import Enrichment
-    from flexeval.stats.intervals import Interval
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval bypass runs/tiny/word-problems/confidence-*
   flexeval bypass runs/tiny/word-problems --top 30 --min-count 50 --csv bypass.csv
 
-A word is bypassed when its first token was the leftmost position that could be committed and something else
-was committed instead. Its delay counts the steps from when it became the leftmost to its commit. Connectors
-are compared with the other words of the same problem at the same position in the block; the p-value is of a
-permutation test that shuffles the labels among these.
+A word is bypassed when its first token was the leftmost position that could be committed and another position was
+committed instead. Its delay is the number of steps from when it became the leftmost position to its commit.
+Connectors are compared with other words of the same problem at the same position in the block. The p-value is from a
+permutation test that shuffles the labels among these words.
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "bypass",
-        help="words that were passed over, and connectors against other words",
-        description="Bypass rate and delay of words, and of connectors against other words at the same place.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
-    stored.add_runs(parser)
-    parser.add_argument("--top", metavar="N", default="15", help="Most bypassed words to list. [default: 15]")
-    parser.add_argument(
-        "--min-count", metavar="N", default="20", help="Occurrences that a listed word needs. [default: 20]"
-    )
-    stored.add_output(parser, rows="one row a run and word")
-    parser.set_defaults(run=run)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    options.add_stored_runs(parser)
+    options.add_words(parser, top="15", listed="of the most bypassed words")
+    options.add_files(parser.add_argument_group("output"), rows="one row for each run and word")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, count, print and write."""
-    import pandas as pd
-
     from flexeval.cli import output
-    from flexeval.cli.units import with_units
     from flexeval.runs.store import read_runs
     from flexeval.stats.bypass import bypass_table, most_bypassed
     from flexeval.stats.words import find_words
@@ -71,39 +54,29 @@ def run(args: argparse.Namespace) -> int:
     for label, run in zip(labels, runs, strict=True):
         words = find_words(run.tokens(_COLUMNS))
         enrichments[label] = _enrichment(words, run)
-        tables.append(stored.named(label, bypass_table(words)))
-        most.append(stored.named(label, most_bypassed(words, top=top, min_count=min_count)))
-    every_word, highest = (pd.concat(parts, ignore_index=True) for parts in (tables, most))
+        tables.append(bypass_table(words))
+        most.append(most_bypassed(words, top=top, min_count=min_count))
+    every_word, most_often = formatting.by_run(labels, tables), formatting.by_run(labels, most)
 
-    console = output.console(stdout_taken=args.json == "-")
-    console.print("Bypass rate of connectors and of other words at the same place, percent", soft_wrap=True)
-    console.print(_enrichment_table(enrichments))
-    for label, found in enrichments.items():
-        if isinstance(found, InputError):
-            console.print(f"{label}: {found}", soft_wrap=True)
-    console.print("Most bypassed words: rate in percent with Wilson intervals, delay in steps", soft_wrap=True)
-    console.print(_word_table(highest))
-    for line in stored.introduction(labels, runs):
-        console.print(line, soft_wrap=True)
-    by_word = {"percent": ["rate", "low", "high"], "steps": ["delay"]}
+    shown = [*_shown(enrichments, most_often), *stored_runs.introduction(runs)]
     content = {
-        "runs": stored.about(labels, runs),
+        "runs": stored_runs.about(runs),
         "enrichment": [_enrichment_row(label, found) for label, found in enrichments.items()],
-        "most_bypassed": stored.records(with_units(highest, **by_word)),
-        "words": stored.records(with_units(every_word, **by_word)),
+        "most_bypassed": formatting.json_rows(most_often, **_UNITS),
+        "words": formatting.json_rows(every_word, **_UNITS),
     }
-    output.write_json(args.json, content)
-    output.write_csv(args.csv, with_units(every_word, **by_word))
+    output.deliver(args, shown, content, formatting.with_units(every_word, **_UNITS))
     return 0
 
 
 _COLUMNS = (
     "problem_id", "sample_index", "position", "piece", "in_text", "commit_step", "frontier_step", "passes"
 )  # fmt: skip
+_UNITS = {"percent": ["rate", "low", "high"], "steps": ["delay"]}
 
 
 def _enrichment(words: pd.DataFrame, run: Run) -> Enrichment | InputError:
-    """Or why there is none."""
+    """The comparison of connectors with other words, or the reason why there is none."""
     from flexeval.stats.bypass import enrichment
 
     try:
@@ -116,58 +89,52 @@ def _enrichment_row(label: str, found: Enrichment | InputError) -> dict[str, Any
     """As JSON values: the numbers, or the reason why there are none."""
     import pandas as pd
 
-    from flexeval.cli.units import with_units
-
     if isinstance(found, InputError):
         return {"run": label, "missing": str(found)}
     content = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     content |= {name: content[name].numbers() for name in ("difference", "ratio")}
     row = pd.json_normalize({"run": label, **content}, sep="_")
     differences = ["difference_estimate", "difference_low", "difference_high"]
-    return stored.records(with_units(row, percent=["rate", "matched_rate"], points=differences))[0]
+    return formatting.json_rows(row, percent=["rate", "matched_rate"], points=differences)[0]
 
 
-# ----- tables -----
+# ----- the terminal -----
 
 
-def _enrichment_table(enrichments: dict[str, Enrichment | InputError]) -> Table:
-    from rich.table import Table
-
-    table = Table("", "connectors", "rate", "others, matched", "difference", "ratio", "p")
+def _shown(enrichments: Mapping[str, Enrichment | InputError], most: pd.DataFrame) -> Iterator[str | Table]:
+    columns = ["", "connectors", "rate", "others, matched", "difference", "ratio", "p"]
+    yield "Bypass rate of connectors and of other words at the same place, percent"
+    yield formatting.table(columns, [_enrichment_cells(label, found) for label, found in enrichments.items()])
     for label, found in enrichments.items():
         if isinstance(found, InputError):
-            table.add_row(label, *["-"] * 6)
-            continue
-        table.add_row(
-            label,
-            str(found.connectors),
-            f"{100 * found.rate:.1f}",
-            f"{100 * found.matched_rate:.1f}",
-            _interval(found.difference, scale=100, form="+.1f"),
-            _interval(found.ratio, scale=1, form=".2f"),
-            f"{found.p_value:.4f}",
-        )
-    return table
+            yield f"{label}: {found}"
+    columns = ["run", "rank", "word", "connector", "rate", "occurrences", "delay"]
+    yield "Most bypassed words: rate in percent with Wilson intervals, delay in steps"
+    yield formatting.table(columns, [_word_cells(row) for row in most.to_dict("records")])
 
 
-def _word_table(words: pd.DataFrame) -> Table:
-    from rich.table import Table
-
-    from flexeval.stats.intervals import interval_text
-
-    table = Table("run", "rank", "word", "connector", "rate", "occurrences", "delay")
-    for row in words.to_dict("records"):
-        table.add_row(
-            row["run"],
-            str(row["rank"]),
-            row["word"],
-            "yes" if row["connector"] else "",
-            interval_text(row["rate"], row["low"], row["high"], scale=100),
-            str(row["occurrences"]),
-            "-" if row["delay"] != row["delay"] else f"{row['delay']:.1f}",
-        )
-    return table
+def _enrichment_cells(label: str, found: Enrichment | InputError) -> list[str]:
+    if isinstance(found, InputError):
+        return [label, *["-"] * 6]
+    difference, ratio = found.difference, found.ratio
+    return [
+        label,
+        str(found.connectors),
+        f"{100 * found.rate:.1f}",
+        f"{100 * found.matched_rate:.1f}",
+        formatting.estimate(difference.estimate, difference.low, difference.high, "+.1f"),
+        formatting.estimate(ratio.estimate, ratio.low, ratio.high, ".2f", scale=1),
+        f"{found.p_value:.4f}",
+    ]
 
 
-def _interval(interval: Interval, *, scale: float, form: str) -> str:
-    return "-" if interval.estimate != interval.estimate else interval.text(form, scale=scale)
+def _word_cells(row: Mapping[Any, Any]) -> list[str]:
+    return [
+        row["run"],
+        str(row["rank"]),
+        row["word"],
+        "yes" if row["connector"] else "",
+        formatting.estimate(row["rate"], row["low"], row["high"]),
+        str(row["occurrences"]),
+        "-" if row["delay"] != row["delay"] else f"{row['delay']:.1f}",
+    ]

@@ -1,6 +1,6 @@
 """One decode in the terminal: the text coloured by commit step and by entropy, or a table without colour.
 
-Generated text is shown, never obeyed: control characters appear as escapes, and markup is not read.
+Generated text cannot control the terminal: control characters appear as escapes, and rich's markup is not read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Decode:
     question: str
     text: str
     pieces: Sequence[str]
-    """What each token of the text adds."""
+    """The text of each token."""
     trajectory: Trajectory
     order: str
     target: str | None
@@ -37,13 +37,7 @@ class Decode:
 
 
 def show(console: Console, decode: Decode, *, as_table: bool) -> None:
-    """Print a decode.
-
-    Args:
-        console: where to.
-        decode: what.
-        as_table: one line a token, also where there is colour.
-    """
+    """Print a decode: coloured where the console has colour, unless `as_table`, and else one line for each token."""
     console.print(Text(printable(decode.question)), soft_wrap=True)
     console.print()
     has_colour = console.is_terminal and console.color_system is not None and not console.no_color

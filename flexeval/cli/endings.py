@@ -3,8 +3,8 @@
 Ctrl-C, SIGTERM (clusters preempt with it) and SIGHUP (the terminal is gone) raise `Stopped` in the main thread, so that
 whoever handles Ctrl-C handles all three. On the way out of a first signal, while finished samples are being stored,
 further ones change nothing. A signal that was ignored when the process began (nohup) stays ignored.
-Only `flexeval.__main__` calls this: a library leaves signals and streams alone. It imports nothing of weight, since a
-signal that comes before it is there is answered by Python, with a traceback.
+Only `flexeval.__main__` calls this: a library leaves signals and streams alone. It imports nothing of weight: until it
+is loaded, Python answers a signal with a traceback.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.5
-"""Seconds until a signal comes again."""
+"""Seconds between two repetitions of a signal."""
 TOLD_AFTER = 4
-"""Times that it does before a line says why the process is still there."""
+"""Repetitions before a line explains why the process is still running."""
 GONE = 141
-"""Exit status when the reader of our output went away, as the shell says it of SIGPIPE."""
+"""Exit status when the reader of our output went away: the shell's for SIGPIPE."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -46,15 +46,15 @@ def status_of(stop: KeyboardInterrupt) -> int:
 
 
 def leave_at_once() -> None:
-    """From now on signals end the process silently: for the time before there is anything to store."""
+    """From now on signals end the process silently, since there is nothing to store yet."""
     _answer(lambda number, _: os._exit(128 + number))
 
 
 def open_streams() -> None:
     """Make all three standard streams usable.
 
-    One that is closed becomes the null device: else the next file to be opened would take its place and receive what
-    is printed. What a stream's encoding cannot hold is printed as escapes.
+    A closed one becomes the null device; otherwise the next file that is opened would take its number and receive what
+    is printed. Characters that a stream cannot encode are printed as escapes.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -90,7 +90,7 @@ def run(main: Callable[[], int]) -> int:
     except Exception as error:
         if listener.stop is None:
             raise
-        # What a library made of the interrupt, or an error on the way out.
+        # A library turned the interrupt into another error, or there was one on the way out.
         last_words(f"flexeval: stopped by {listener.stop} ({type(error).__name__}: {' '.join(str(error).split())})")
         status = status_of(listener.stop)
     finally:
@@ -99,7 +99,7 @@ def run(main: Callable[[], int]) -> int:
 
 
 def last_words(line: str) -> None:
-    """Print a line on stderr, if anybody is still there to read it."""
+    """Print a line on stderr, if it is still open."""
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
@@ -121,7 +121,7 @@ class _Listener:
         raise Stopped(self.stop.number)
 
     def _insist(self) -> None:
-        """Send the signal again and again until the process ends: a library may swallow the exception of the first."""
+        """Repeat the signal until the process ends, since a library may swallow the first exception."""
         assert self.stop is not None
         for repeated in itertools.count():
             time.sleep(AGAIN)
@@ -131,7 +131,7 @@ class _Listener:
             os.kill(os.getpid(), self.stop.number)
 
     def swallowed(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Be silent about a signal in a destructor, out of which Python lets no exception; it comes again."""
+        """Print nothing for a signal in a destructor, where Python drops exceptions: the signal is repeated."""
         if not isinstance(unraisable.exc_value, Stopped):
             sys.__unraisablehook__(unraisable)
 
@@ -151,7 +151,7 @@ def _answer(handler: Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 def _flushed(status: int) -> int:
-    """The exit status after everything that was printed is out; the interpreter finds nothing left to flush."""
+    """Flush the standard streams, so that the interpreter has nothing left to flush; the exit status."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -3,62 +3,50 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flexeval.cli import options, stored
+from flexeval.cli import formatting, options, stored_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
-    from flexeval.models import MaskPredictor
     from flexeval.runs.store import Run, RunSet
+    from flexeval.stats.intervals import Difference
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval entropy runs/tiny/word-problems/ar-* runs/tiny/word-problems/confidence-*
   flexeval entropy runs/tiny/word-problems --top 30 --csv entropy.csv
   flexeval entropy runs/tiny/word-problems/confidence-* --counterfactual
 
-Entropies are in nats, of the untempered softmax, at the first token of a word. Connectors are the paper's
-list, whole words at the start of a clause. A position is the frontier while it is the leftmost that may be
-committed; closure is the entropy then minus the entropy at commit. Intervals are 95 % bootstrap intervals
-over problems. The AR counterfactual of a token is its entropy given only the tokens before it.
+Entropies are in nats, of the untempered softmax, at the first token of a word. Connectors are the words of the paper's
+list, at the start of a clause. A position is the frontier while it is the leftmost one that may be committed; closure
+is the entropy at that time minus the entropy at commit. Intervals are 95 % bootstrap intervals over problems. The AR
+counterfactual of a token is its entropy given only the tokens before it.
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "entropy",
-        help="entropy of connectors and all tokens when they were committed, by order",
-        description="Entropy at commit, at the frontier and when eligible: connectors against all tokens, and by word.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
-    stored.add_runs(parser)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    options.add_stored_runs(parser)
     parser.add_argument(
         "--counterfactual",
         action="store_true",
-        help="Compute the AR counterfactual where it is not stored with the run. Needs the model; continues.",
+        help="Compute the AR counterfactual of runs that do not have it yet. Needs the model; continues after a stop.",
     )
-    parser.add_argument("--top", metavar="N", default="10", help="Words of highest entropy to list. [default: 10]")
-    parser.add_argument(
-        "--min-count", metavar="N", default="20", help="Occurrences that a listed word needs. [default: 20]"
-    )
+    options.add_words(parser, top="10", listed="of the words with the highest entropy")
     options.add_machine(parser, batch=True)
-    stored.add_output(parser, rows="one row a run, group of words and quantity")
-    parser.set_defaults(run=run)
+    options.add_files(parser.add_argument_group("output"), rows="one row for each run, group of words and quantity")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, compute what is asked for, print and write."""
-    from flexeval.cli import entropy_report, output
+    from flexeval.cli import output
     from flexeval.runs.store import read_runs
+    from flexeval.stats.entropy import connector_entropy, highest_entropy_words
+    from flexeval.stats.words import find_words
 
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
@@ -68,10 +56,25 @@ def run(args: argparse.Namespace) -> int:
     if args.counterfactual:
         _add_counterfactuals(runs, args)
 
-    report = entropy_report.make(runs, [_tokens(run) for run in runs], top=top, min_count=min_count)
-    entropy_report.show(output.console(stdout_taken=args.json == "-"), runs, report)
-    output.write_json(args.json, entropy_report.as_json(runs, report))
-    output.write_csv(args.csv, entropy_report.entropy_rows(report))
+    labels = runs.labels()
+    tokens = [_tokens(run) for run in runs]
+    words = [find_words(rows) for rows in tokens]
+    both = list(zip(tokens, words, strict=True))
+    entropy = formatting.by_run(labels, [connector_entropy(rows, found) for rows, found in both])
+    highest = formatting.by_run(
+        labels, [highest_entropy_words(found, rows, top=top, min_count=min_count) for rows, found in both]
+    )
+    differences = _differences(labels, tokens, words)
+
+    estimate = ["estimate", "low", "high"]
+    content = {
+        "runs": stored_runs.about(runs),
+        "entropy": formatting.json_rows(entropy, nats=estimate),
+        "differences": formatting.json_rows(differences, nats=["difference", "low", "high"]),
+        "highest_entropy_words": formatting.json_rows(highest, nats=estimate),
+    }
+    shown = [*_shown(labels, entropy, differences, highest), *stored_runs.introduction(runs)]
+    output.deliver(args, shown, content, formatting.with_units(entropy, nats=estimate))
     return 0
 
 
@@ -85,39 +88,112 @@ def _tokens(run: Run) -> pd.DataFrame:
 
 
 def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
-    """Compute what is missing; each model is loaded once, if runs of a model stand together."""
+    """Compute what is missing. Each model is loaded once if its runs are next to each other."""
+    from flexeval.cli.execute import RunSampler
+    from flexeval.cli.progress import counterfactual_bar
     from flexeval.runs.counterfactual_table import has_counterfactual
-    from flexeval.tasks import get_task
 
-    loaded: dict[str, MaskPredictor] = {}
+    sampler = RunSampler(args)
     for label, run in zip(runs.labels(), runs, strict=True):
-        if has_counterfactual(run):
-            continue
-        # Only now: it imports torch.
-        from flexeval.runs.counterfactual import add_counterfactual
-
-        if run.config.model not in loaded:
-            loaded = {run.config.model: options.load_model(args, run.config.model)}
-        predictor = loaded[run.config.model]
-        with _bar(label) as report:
-            add_counterfactual(
-                run,
-                predictor=predictor,
-                task=get_task(run.config.task, data_dir=args.data_dir),
-                batch_size=options.batch_size(args),
-                workers=options.side_by_side(predictor),
-                progress=report,
-            )
+        if not has_counterfactual(run):
+            sampler.model(run.config.model)
+            with counterfactual_bar(label) as progress:
+                sampler.add_counterfactual(run, progress)
 
 
-@contextmanager
-def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress over the samples of a run, where there is a terminal."""
-    from rich.progress import Progress
+def _differences(labels: Sequence[str], tokens: Sequence[pd.DataFrame], words: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """first, second, group, difference, low, high, p_value, verdict: entropy at commit, each run minus the first.
 
-    from flexeval.cli import output
+    p-values are corrected by Holm's step-down over all rows, and verdicts follow them. Empty where the runs are not on
+    the same problems.
+    """
+    import pandas as pd
 
-    console = output.messages()
-    with Progress(console=console, disable=not console.is_terminal) as bars:
-        bar = bars.add_task(f"{label}: AR counterfactual", total=None)
-        yield lambda done, total: bars.update(bar, completed=done, total=total)
+    from flexeval.stats.entropy import ALL_CONNECTORS, ALL_TOKENS, entropy_difference
+    from flexeval.stats.pooled import problem_ids
+    from flexeval.stats.verdict import holm, side
+
+    columns = ["first", "second", "group", "difference", "low", "high", "p_value", "verdict"]
+    problems = problem_ids(tokens[0]["problem_id"])
+    if any(len(problems.symmetric_difference(problem_ids(rows["problem_id"]))) for rows in tokens[1:]):
+        return pd.DataFrame(columns=columns)
+    found: list[tuple[str, str, Difference]] = []
+    for label, mine, my_words in list(zip(labels, tokens, words, strict=True))[1:]:
+        pairs = {
+            ALL_TOKENS: (mine, tokens[0]),
+            ALL_CONNECTORS: tuple(each[each["connector"]] for each in (my_words, words[0])),
+        }
+        for group, (first, second) in pairs.items():
+            if len(first) and len(second):
+                at_commit = entropy_difference(first, second, quantities=["entropy"])["entropy"]
+                found.append((label, group, at_commit))
+    p_values = holm([at.p_value(0) for *_, at in found])
+    rows = [
+        (label, labels[0], group, at.estimate, at.low, at.high, p, side(at.low, at.high, p, level=at.level))
+        for (label, group, at), p in zip(found, p_values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+# ----- the terminal -----
+
+_QUANTITIES = {
+    "entropy": "at commit",
+    "eligible_entropy": "when eligible",
+    "frontier_entropy": "at the frontier",
+    "closure": "closure",
+    "ar_entropy": "AR counterfactual",
+    "ar_gap": "AR counterfactual − at commit",
+}
+
+
+def _shown(
+    labels: Sequence[str], entropy: pd.DataFrame, differences: pd.DataFrame, words: pd.DataFrame
+) -> Iterator[str | Table]:
+    from flexeval.stats.entropy import ALL_CONNECTORS, ALL_TOKENS, QUANTITIES
+
+    yield "Entropy at commit in nats: mean over occurrences, with 95 % intervals over problems"
+    yield _side_by_side(entropy[entropy["quantity"] == "entropy"], "group", labels)
+    for group in (ALL_TOKENS, ALL_CONNECTORS):
+        of_group = entropy[entropy["group"] == group]
+        known = [quantity for quantity in QUANTITIES if of_group.loc[of_group["quantity"] == quantity, "count"].any()]
+        yield f"{group.capitalize()}: entropy in nats"
+        rows = of_group[of_group["quantity"].isin(known)].replace({"quantity": _QUANTITIES})
+        yield _side_by_side(rows, "quantity", labels)
+    if len(differences):
+        yield f"Entropy at commit, difference to {labels[0]}, paired by problem"
+        columns = ["", "", "difference, nats", "p", "verdict"]
+        yield formatting.table(columns, [_difference_cells(row) for row in differences.to_dict("records")])
+        yield "p is corrected by Holm's step-down over these rows; where it is above 0.05, the row is unresolved"
+    elif len(labels) > 1:
+        yield "The runs are not on the same problems, so differences are left out"
+    yield "Words of the highest entropy at commit, and the ratio to the average token"
+    columns = ["run", "rank", "word", "connector", "entropy, nats", "count", "ratio"]
+    yield formatting.table(columns, [_word_cells(row) for row in words.to_dict("records")])
+
+
+def _side_by_side(rows: pd.DataFrame, by: str, labels: Sequence[str]) -> Table:
+    """One row for each value of `by`, one column for each run."""
+    cells = {(row["run"], row[by]): _estimate(row) for row in rows.to_dict("records")}
+    lines = [[name, *(cells.get((label, name), "-") for label in labels)] for name in dict.fromkeys(rows[by])]
+    return formatting.table(["", *labels], lines, right=labels)
+
+
+def _difference_cells(row: Mapping[Any, Any]) -> list[str]:
+    return [
+        f"{row['first']} − {row['second']}",
+        row["group"],
+        formatting.estimate(row["difference"], row["low"], row["high"], "+.3f", scale=1),
+        formatting.p_value(row["p_value"]),
+        row["verdict"],
+    ]
+
+
+def _word_cells(row: Mapping[Any, Any]) -> list[str]:
+    connector = "yes" if row["connector"] else ""
+    ratio = f"{row['ratio']:.2f}"
+    return [row["run"], str(row["rank"]), row["word"], connector, _estimate(row), str(row["count"]), ratio]
+
+
+def _estimate(row: Mapping[Any, Any]) -> str:
+    return formatting.estimate(row["estimate"], row["low"], row["high"], ".3f", scale=1) if row["count"] else "-"

@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flexeval.cli import options
 from flexeval.errors import InputError, did_you_mean, printable
@@ -19,60 +19,51 @@ if TYPE_CHECKING:
 ERRORS_SHOWN = 5
 GRADERS = ("exact", "paper")
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval grade runs/tiny/word-problems/*
   flexeval grade runs/llada-8b-instruct/gsm8k/* --data-dir data
   flexeval grade completions.jsonl --task gsm8k --data-dir data --out graded.jsonl
   flexeval grade completions.jsonl --task gsm8k --data-dir data --grader paper
 
-A file of completions holds one JSON object a line: completion (or generation), and question or problem_id.
-A question that the task does not have is graded with the line's own target, where the task can.
+A file of completions holds one JSON object per line: completion (or generation), and question or problem_id. A
+question that the task does not have is graded against the target on its line, if the task allows that.
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "grade",
-        help="grade stored texts: runs again, or completions of another program",
-        description="Grade every stored text of runs again and replace the verdicts, or grade files of completions.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument(
         "paths", metavar="PATH", nargs="+", type=Path, help="A run folder, or a JSONL file of completions (.gz too)."
     )
     parser.add_argument(
-        "--task", metavar="NAME", help="Of a file's questions; of a run, only to check. [default: the run's]"
+        "--task",
+        metavar="NAME",
+        help="Task of a file's questions. A run's own must match it. [default: the run's]",
     )
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="For one file: a line a completion with question, target, extracted, rule, correct, error.",
+        help="For one file: a line for each completion with question, target, extracted, rule, correct, error.",
     )
     parser.add_argument(
         "--grader",
         metavar="NAME",
         default="exact",
-        help="exact, or paper: also say what the rules of published numbers find, next to ours; run folders stay as "
-        "they are. [default: exact]",
+        help="exact, or paper: also apply the rules behind published numbers, beside ours; this changes no run folder. "
+        "[default: exact]",
     )
     options.add_data_dir(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Grade each run folder again and each file of completions, and print what came of it."""
+    """Grade each run folder again and each file of completions, and print the result."""
     from flexeval.cli import output
 
     if args.grader not in GRADERS:
         raise did_you_mean("grader", args.grader, GRADERS)
     if args.out is not None and (len(args.paths) > 1 or not _is_file(args.paths[0])):
-        raise InputError("--out takes the verdicts on one file of completions; those on runs go into their folders")
+        raise InputError("--out takes the grades of one file of completions; those of runs go into their folders")
     output.check_targets({"--out": args.out}, reads=args.paths)
     for path in args.paths:
         if _is_file(path):
@@ -118,7 +109,7 @@ def _compare_with_paper(folder: Path, args: argparse.Namespace) -> None:
     problems = {problem.id: problem for problem in problems_of(task)}
     unknown = set(run.samples["problem_id"]) - set(problems)
     if unknown:
-        raise InputError(f"run folder {folder} was made from other data: problem {min(unknown)!r} is not in the task")
+        raise InputError(f"run folder {folder} was made from other data: the task has no problem {min(unknown)!r}")
     texts = zip(run.samples["problem_id"], run.samples["text"], strict=True)
     published = grade_as_published([Completion(problem=problems[i], text=text) for i, text in texts], task)
     print(printable(f"{folder}: {_correct(run)} correct as stored, and unchanged"))
@@ -148,7 +139,7 @@ def _grade_file(path: Path, args: argparse.Namespace) -> None:
     from flexeval.tasks import get_task, task_spec
 
     if args.task is None:
-        raise InputError(f"{path} is a file of completions; say which task they answer, as in --task gsm8k")
+        raise InputError(f"{path} is a file of completions; say which task it answers, as in --task gsm8k")
     task = get_task(args.task, data_dir=args.data_dir)
     completions = read_completions(path, task)
     output.announce_isolation(task)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from flexeval.cli import options
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval grpo --config tiny                                    settings that fit the bundled model
   flexeval grpo --config tiny --rollout-order top_prob
@@ -17,68 +16,55 @@ examples:
   flexeval grpo --model llada-8b-instruct --task gsm8k --lora-rank 128 --bf16 --gradient-checkpointing
   flexeval passk --model runs/grpo/NAME/checkpoints/step-000060 --order ar --order confidence
 
-A run is stored as it goes: the same command continues after a stop, and a larger --steps goes on training.
+A training is stored as it goes: after a stop, the same command continues, and a larger --steps trains further.
 Several processes: `accelerate launch -m flexeval grpo ...`. Weights sharded over the GPUs of a machine (FSDP):
   accelerate launch --config_file "$(python -m flexeval.grpo.fsdp)" --num_processes 8 -m flexeval grpo --bf16 ...
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "grpo",
-        help="train a model with GRPO in AR order, or another order",
-        description="Train a model with GRPO: sample groups of answers in a decoding order, grade them, and make the "
-        "likelihood of the better ones larger.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     from flexeval.grpo.config import GRPOConfig, shipped_configs
 
     training = parser.add_argument_group("training")
     training.add_argument(
         "--config",
         metavar="NAME|FILE",
-        help="Settings from a YAML file, which the options below override; or one that comes with flexeval: "
+        help="A YAML file of settings, which the options below override, or the name of one that comes with flexeval: "
         f"{', '.join(shipped_configs())}.",
     )
     options.add_fields(training, GRPOConfig)
     options.add_prompt(training)
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--cpu", action="store_true", help="Train on the CPU even where there is an accelerator.")
+    machine.add_argument("--cpu", action="store_true", help="Train on the CPU, also where there is an accelerator.")
     options.add_data_dir(machine)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
-        help="Where metrics and checkpoints go. [default: runs/grpo/ and a name made from the settings]",
+        help="Folder of metrics and checkpoints. [default: runs/grpo/ and a name made from the settings]",
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and say where the checkpoints are."""
+    """Train, and print where the last checkpoint is."""
     from flexeval.cli import output
-    from flexeval.cli.trainings import make_training
+    from flexeval.cli.execute import make_training
     from flexeval.grpo.config import GRPOConfig, default_folder_name, read_settings
     from flexeval.grpo.problems import canonical_training
 
-    # Everything that can be refused without the model, before the model is loaded.
+    # Refuse what can be refused without the model, before the model is loaded.
     settings = read_settings(args.config) if args.config is not None else {}
     config = GRPOConfig(**{**settings, **options.given(args, GRPOConfig)})
     config, task = canonical_training(config, options.load_task(args, config.task))
     out = args.out or Path("runs", "grpo", default_folder_name(config))
-    options.check_folder(out, what="--out")
+    output.check_folder(out, what="--out")
     checkpoint = make_training(config, task=task, out=out, device="cpu" if args.cpu else "auto")
 
     from accelerate import PartialState
 
     if PartialState().is_main_process:
-        console = output.console()
-        console.print(f"checkpoint: {checkpoint}", soft_wrap=True)
-        console.print(f"evaluate it: flexeval passk --model {checkpoint} --task {task.name} --order ar", soft_wrap=True)
+        evaluate = f"flexeval passk --model {checkpoint} --task {task.name} --order ar"
+        output.show([f"checkpoint: {checkpoint}", f"evaluate it: {evaluate}"])
     return 0

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import io
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from flexeval.errors import InputError
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval lm-eval run --model flexeval --model_args pretrained=tiny,order=ar --tasks flexeval_word_problems
   flexeval lm-eval run --model flexeval --model_args pretrained=llada-8b-instruct,order=confidence,gen_length=256 \\
@@ -23,42 +21,28 @@ examples:
   flexeval lm-eval ls tasks
   flexeval lm-eval run --help                            lm-eval's own options
 
---model_args of the model `flexeval`: pretrained, order (write `;` between several parameters of an order), device,
-dtype, batch_size, trust_remote_code, add_bos_token, mc_num (draws of LLaDA's likelihood bound; without it, the exact
-chain), loglikelihood_gen_length, and every setting that `flexeval passk --help` lists under "sampling", with `_` for
-`-`. A request's own arguments, and --gen_kwargs, precede them.
+--model_args of the model `flexeval`: pretrained, order (with `;` between the parameters of an order), device, dtype,
+batch_size, trust_remote_code, add_bos_token, mc_num (draws of LLaDA's likelihood bound; without it, the exact chain
+rule), loglikelihood_gen_length, and every setting that `flexeval passk --help` lists under "sampling", with `_` for
+`-`. The arguments of a request and --gen_kwargs override them.
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "lm-eval",
-        help="lm-eval's command line with the model `flexeval` and the tasks `flexeval_*`",
-        description="Hand everything over to lm-eval's command line, which then knows the model `flexeval` and the "
-        "tasks `flexeval_*` (group `flexeval`).",
-        usage="flexeval lm-eval {run,ls,validate} ...",
-        epilog=_EPILOG,
-        declare=_declare,
-        # Nothing begins an option here, so that lm-eval gets every word as it stands.
-        prefix_chars="\0",
-        add_help=False,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.usage = "flexeval lm-eval {run,ls,validate} ..."
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="as in lm-eval")
+    parser.set_defaults(print_help=parser.print_help)
 
 
-def _declare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="as lm-eval takes them")
-    parser.set_defaults(run=functools.partial(run, parser))
-
-
-def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
-    """Hand over to lm-eval, with flexeval's tasks and its choice of device and batch size where none is made.
+def run(args: argparse.Namespace) -> int:
+    """Hand over to lm-eval with flexeval's tasks, and with "auto" as the default device and batch size.
 
     Raises:
         InputError: bad input, also where lm-eval itself finds it.
     """
     if args.arguments in ([], ["-h"], ["--help"]):
-        parser.print_help()
+        args.print_help()
         return 0
 
     from lm_eval._cli import HarnessCLI
@@ -79,7 +63,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         theirs = asked.include_path or in_file.get("include_path") or []
         asked.include_path = [str(TASKS_FOLDER), *([theirs] if isinstance(theirs, str) else theirs)]
     if asked.command == "run":
-        # lm-eval itself would ask for batches of 1 on cuda:0.
+        # lm-eval's own defaults are batches of 1 on cuda:0.
         for option in ("batch_size", "device"):
             if getattr(asked, option, None) is None and option not in in_file:
                 setattr(asked, option, "auto")
@@ -89,12 +73,12 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 
 
 _CHECKS = ("lm_eval.config.evaluate_config", "lm_eval.api.registry", "lm_eval.evaluator")
-"""Modules of lm-eval that look at what the user asks for, before anything is evaluated."""
+"""Modules of lm-eval that check the user's input before anything is evaluated."""
 
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Turn the usage and the error that lm-eval's parser prints into an InputError; its help comes through."""
+    """Turn what lm-eval's parser prints before it exits into an InputError; its help is printed as it is."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -102,16 +86,16 @@ def _refusing() -> Iterator[None]:
     except SystemExit as end:
         if not end.code:
             raise
-        last = (said.getvalue().splitlines() or ["lm-eval refuses the command"])[-1]
+        last = (said.getvalue().splitlines() or ["lm-eval refused the command"])[-1]
         raise InputError(f"{last}; see `flexeval lm-eval run --help`") from None
 
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Turn lm-eval's own complaints about its input, which it leaves as tracebacks, into an InputError.
+    """Turn lm-eval's own errors about its input into an InputError.
 
-    A complaint is a `raise` in one of the modules that check the input; what fails anywhere else, or by itself, is a
-    bug and keeps its traceback.
+    Such an error is a `raise` in one of the modules that check the input. Any other exception is a bug and keeps its
+    traceback.
     """
     try:
         yield

@@ -23,7 +23,7 @@ KINDS = {
 }
 """What can be listed -> where its names are."""
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval ls             everything
   flexeval ls orders      decoding orders, their aliases, parameters and defaults
@@ -34,20 +34,9 @@ under the entry-point groups flexeval.orders, flexeval.models and so on.
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "ls",
-        help="list decoding orders, models, tasks, figures and claims",
-        description="List what can be named: decoding orders, models and their families, tasks, figures and claims.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument("kind", nargs="?", metavar="|".join(KINDS), help="What to list. [default: all]")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,7 +68,7 @@ def _section(kind: str, *, with_notes: bool) -> str:
 
 
 def _notes(registry: Registry[Any], name: str) -> list[str]:
-    """The parameters and prompts, if any; of a plug-in that cannot be used, why."""
+    """Parameters and prompts, if any; for a plug-in that cannot be used, the reason."""
     try:
         target = registry.get(name)
         parameters = list(_parameters(target)) if dataclasses.is_dataclass(target) and isinstance(target, type) else []

@@ -1,57 +1,49 @@
 """The command `flexeval`: which verb, and what an error looks like.
 
 Bad input is one line on stderr and exit status 2. An exception that is not listed here is a bug and keeps its
-traceback. Importing this module and listing the verbs imports nothing of weight.
+traceback. A verb is the module of its name, with an `EPILOG`, `add_options` and `run`. It is imported when it is
+called, and none of them imports anything of weight before `run`.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
+import importlib
 import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import flexeval
-from flexeval.cli import (
-    bypass,
-    compare,
-    coverage,
-    endings,
-    entropy,
-    figures,
-    grade,
-    grpo,
-    lm_eval,
-    ls,
-    passk,
-    report,
-    reproduce,
-    sample,
-    sweep,
-)
+from flexeval.cli import endings
 from flexeval.errors import InputError, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 VERBS = {
-    "passk": passk,
-    "sample": sample,
-    "sweep": sweep,
-    "reproduce": reproduce,
-    "compare": compare,
-    "coverage": coverage,
-    "entropy": entropy,
-    "bypass": bypass,
-    "figures": figures,
-    "report": report,
-    "grade": grade,
-    "grpo": grpo,
-    "ls": ls,
-    "lm-eval": lm_eval,
+    "passk": "sample a model under decoding orders, grade the answers, and print Pass@k with intervals",
+    "sample": "show one decode: its text, the order in which tokens were committed, and their entropy",
+    "sweep": "sample every combination of settings, and print Pass@k of each",
+    "reproduce": "make every run of a plan, its figures and report, and the table of claims",
+    "compare": "compare two runs: Pass@k, where they cross, CoverageAUC, Potential@k, pass@NFE, diversity",
+    "coverage": "count the problems that one of two runs solves and the other does not",
+    "entropy": "show the entropy of connectors and of all tokens when they were committed, by order",
+    "bypass": "list the words that were passed over, and compare connectors with other words",
+    "figures": "draw the paper's figures from stored runs, as PNG, PDF and CSV",
+    "report": "write one HTML page: settings, claims, Pass@k, coverage, entropy, bypass, decodes to play",
+    "grade": "grade stored runs again and replace their verdicts, or grade completions of another program",
+    "grpo": "train a model with GRPO in AR order or another: sample groups of answers and reinforce the better ones",
+    "ls": "list decoding orders, models and their families, tasks, figures and claims",
+    "lm-eval": "run lm-eval with the model `flexeval` and the tasks `flexeval_*` (group `flexeval`)",
 }
+"""Verb -> what it does."""
+
+_PARSERS: dict[str, dict[str, Any]] = {
+    # Nothing begins an option here, so that lm-eval gets every word as it stands.
+    "lm-eval": {"prefix_chars": "\0", "add_help": False},
+}
+"""What a verb's parser has beyond the others."""
 
 _EPILOG = """\
 examples:
@@ -68,35 +60,37 @@ _PATH = {
     errno.EROFS: "give one that can be written",
     errno.ENAMETOOLONG: "give a shorter one",
     errno.EISDIR: "give a file",
-    errno.ENOTDIR: "a part of it that should be a folder is a file; give another",
-    errno.EEXIST: "it is there already, and not what is needed; give another",
-    errno.ENOENT: "it is not there",
-    errno.ELOOP: "its symbolic links lead in a circle; give another",
-    errno.EINVAL: "no file can be called so; give another",
-    errno.ENXIO: "it is no file that can be read or written; give another",
-    errno.ETXTBSY: "it is being run; give another",
+    errno.ENOTDIR: "a part of the path that should be a folder is a file; give another",
+    errno.EEXIST: "something else already has this name; give another",
+    errno.ENOENT: "it does not exist",
+    errno.ELOOP: "its symbolic links form a circle; give another",
+    errno.EINVAL: "no file can have this name; give another",
+    errno.ENXIO: "it cannot be read or written as a file; give another",
+    errno.ETXTBSY: "it is a program that is running; give another",
 }
-"""What is wrong with a path that the user gave -> what to do about it."""
+"""Error number -> what the user can do about the path."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers bad input with an InputError, and declares its options only when it is used."""
+    """Raises InputError for bad input. The module of its verb is imported, and declares its options, on first use."""
 
-    def __init__(self, *, declare: Callable[[argparse.ArgumentParser], None] | None = None, **options: Any) -> None:
+    def __init__(self, *, verb: str | None = None, **options: Any) -> None:
         """
         Args:
-            declare: adds the parser's options; called before the first parse, so that the verbs that are not asked
-                for cost nothing.
+            verb: whose options to parse; None for the command itself.
             options: as `argparse.ArgumentParser`.
         """
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
-        self._declare = declare
+        self._verb = verb
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As `argparse.ArgumentParser`, but nothing may be left over."""
-        if self._declare is not None:
-            self._declare(self)
-            self._declare = None
+        if self._verb is not None:
+            module = importlib.import_module(f"flexeval.cli.{self._verb.replace('-', '_')}")
+            self.epilog = module.EPILOG
+            self.set_defaults(run=module.run)
+            module.add_options(self)
+            self._verb = None
         parsed, rest = super().parse_known_args(args, namespace)
         if rest:
             option, _, _ = rest[0].partition("=")
@@ -107,7 +101,7 @@ class Parser(argparse.ArgumentParser):
         return parsed, rest
 
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:
-        """As `argparse.ArgumentParser`, which keeps to itself that nobody reads it."""
+        """As `argparse.ArgumentParser`, which would ignore that nobody reads the output."""
         (sys.stdout if file is None else file).write(self.format_help())
 
     def error(self, message: str) -> NoReturn:
@@ -124,16 +118,17 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"flexeval {flexeval.__version__}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for module in VERBS.values():
-        module.add_parser(verbs)
+    for verb, text in VERBS.items():
+        sentence = f"{text[0].upper()}{text[1:]}."
+        verbs.add_parser(verb, verb=verb, help=text, description=sentence, **_PARSERS.get(verb, {}))
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit status.
 
-    0; 1 when some of many runs failed; 2 for bad input; 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP; 141 for a
-    reader that went away.
+    0; 1 when some of many runs failed; 2 for bad input; 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP; 141 when
+    the reader of the output went away.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
@@ -152,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno in _FULL:
             place = f" ({error.filename})" if error.filename else ""
             return _fail(
-                f"no space left on the device{place}; make room and give the same command again: "
+                f"no space left on the device{place}; make room and run the same command again: "
                 f"it continues {_stored(arguments)}"
             )
         if error.errno in _PATH and error.filename is not None:
@@ -166,23 +161,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _stored(arguments: list[str]) -> str:
-    """From where a command that was stopped goes on."""
+    """Where a command continues after a stop."""
     if arguments[:1] == ["grpo"]:
         return "from the last checkpoint, less than --save-every steps back"
     if arguments[:1] == ["lm-eval"]:
-        return "with the answers in --use_cache, and from the beginning without it"
+        return "with the answers in --use_cache, or from the beginning without it"
     return "with the samples that are stored"
 
 
 def _require_text(arguments: list[str]) -> None:
-    """Refuse what no file in UTF-8 can hold, which run folders, tables and pages are, and no path in any system."""
+    """Refuse arguments that are not UTF-8, as all files that we write are, or that no path can contain."""
     for argument in arguments:
         try:
             argument.encode()
         except UnicodeEncodeError:
             raise InputError(f"the argument {argument!r} is not UTF-8; write it in UTF-8, or rename the file") from None
         if "\0" in argument:
-            raise InputError(f"the argument {argument!r} holds a zero byte; leave it out")
+            raise InputError(f"the argument {argument!r} contains a zero byte; leave it out")
 
 
 def _fail(message: str) -> int:

@@ -1,8 +1,8 @@
 """Records -> command-line options, and back.
 
 The fields of `RunConfig` and `SamplingConfig` are the declaration: each becomes an option with the field's name,
-type, default and docstring. An option that is not given leaves no trace in the parsed arguments, so that defaults
-have one source. Values stay text until `given` converts them, since argparse would hide why a value was refused.
+type, default and docstring. An option that is not given is absent from the parsed arguments, so that defaults have one
+source. Values stay text until `given` converts them, since argparse would hide why a value was refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import argparse
 import ast
 import dataclasses
 import inspect
-import os
 import re
 import textwrap
 import typing
@@ -52,9 +51,9 @@ def add_fields(
     Args:
         options: the parser or group to add to.
         record: a dataclass with a docstring under each field.
-        skip: fields that the verb takes in another way.
-        repeatable: fields whose option may be given several times; its values are then a list of texts.
-        defaults: field -> what the help text is to say of its default, where the verb has its own.
+        skip: fields without an option.
+        repeatable: fields whose option may be given several times; its value is a list of texts.
+        defaults: field -> its default in the help text, where the verb has its own.
     """
     hints, docs = typing.get_type_hints(record), field_docs(record)
     for field in dataclasses.fields(record):
@@ -78,7 +77,7 @@ def add_fields(
 
 
 def given(args: argparse.Namespace, record: type, *, skip: Container[str] = ()) -> dict[str, Any]:
-    """The fields of a record that the user gave, each converted to the field's type; `skip` leaves some out.
+    """The fields of a record that the user gave, each converted to its type, without those in `skip`.
 
     Raises:
         InputError: a value of the wrong type.
@@ -121,6 +120,16 @@ def _metavar(hint: Any) -> str:
 
 # ----- options that several verbs share -----
 
+DEFAULT_LIMIT = 50
+"""Problems of a run of `passk` and `sweep`."""
+
+
+def add_run(options: Declares) -> None:
+    """The fields of `RunConfig`, with --order as often as one likes."""
+    from flexeval.records import RunConfig
+
+    add_fields(options, RunConfig, skip=("sampling",), repeatable=("order",), defaults={"limit": str(DEFAULT_LIMIT)})
+
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Every field of `SamplingConfig`."""
@@ -130,22 +139,22 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 
 
 def add_machine(parser: argparse.ArgumentParser, *, batch: bool = False) -> None:
-    """Where the model runs, where the data lies and, for verbs that draw many samples, how many at a time."""
+    """--device, --dtype, --trust-remote-code and --data-dir, and --batch-size for verbs that draw many samples."""
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--device", default="auto", help="As torch names it: cpu, cuda, cuda:1. [default: auto]")
+    machine.add_argument("--device", default="auto", help="As in torch: cpu, cuda, cuda:1. [default: auto]")
     machine.add_argument("--dtype", default="auto", help="Of the weights: float32, bfloat16. [default: auto]")
     if batch:
         machine.add_argument(
             "--batch-size",
             metavar="N",
             default="auto",
-            help="Samples in flight. Changes no sample in float32, but for rounding; in half precision it does unless "
+            help="Samples in flight. In float32 it changes no sample, up to rounding; in half precision it does unless "
             "--batch-invariant is given. [default: auto]",
         )
     machine.add_argument(
         "--trust-remote-code",
         action="store_true",
-        help="Run the code that a checkpoint brings along, for models that flexeval has no layers for.",
+        help="Run the code that comes with a checkpoint, for models that flexeval has no layers for.",
     )
     add_data_dir(machine)
 
@@ -165,29 +174,66 @@ def add_prompt(options: Declares) -> None:
     options.add_argument(
         "--prompt",
         metavar="NAME|FILE",
-        help="The wording around each question: a template of the task (`flexeval ls tasks` lists them) or a YAML file "
-        "with user, and system and prefill if any. [default: default]",
+        help="The wording around each question: a template of the task (see `flexeval ls tasks`), or a YAML file with "
+        "`user` and optionally `system` and `prefill`. [default: default]",
     )
+
+
+def add_stored_runs(options: Declares) -> None:
+    """RUN..."""
+    options.add_argument(
+        "runs", metavar="RUN", nargs="+", type=Path, help="A run folder, or a folder that holds run folders."
+    )
+
+
+def add_runs_folder(options: Declares, *names: str) -> None:
+    """Where run folders are made and looked for."""
+    options.add_argument(
+        *names, metavar="DIR", type=Path, default=Path("runs"), help="Folder of run folders. [default: runs]"
+    )
+
+
+def add_ks(options: Declares) -> None:
+    """--k, which `ks` reads."""
+    options.add_argument("--k", metavar="K,K,...", help="The k of Pass@k. [default: powers of two up to n, and n]")
+
+
+def add_words(options: Declares, *, top: str, listed: str) -> None:
+    """--top and --min-count of a list of words."""
+    options.add_argument("--top", metavar="N", default=top, help=f"How many {listed} to list. [default: {top}]")
+    options.add_argument(
+        "--min-count", metavar="N", default="20", help="Least number of occurrences of a listed word. [default: 20]"
+    )
+
+
+def add_files(options: Declares, *, rows: str, json: bool = True) -> None:
+    """--json, where there is one, and --csv; `rows` says what a line of the CSV file is."""
+    if json:
+        options.add_argument("--json", metavar="FILE", help="Also write settings and numbers as JSON; - for stdout.")
+    options.add_argument("--csv", metavar="FILE", help=f"Also write a CSV file: {rows}.")
+
+
+# ----- what they mean -----
 
 
 def load_task(args: argparse.Namespace, spec: str) -> Task:
     """The task, with the data folder and the wording that the user gave.
 
     Raises:
-        InputError: an unknown task or parameter, or a wording that it cannot have or that cannot be read.
+        InputError: an unknown task or parameter, or a wording that cannot be read or that the task does not allow.
     """
     from flexeval.tasks import get_task, with_template
     from flexeval.tasks.task import HasTemplate
 
     task = get_task(spec if args.prompt is None else with_template(spec, args.prompt), data_dir=args.data_dir)
     if isinstance(task, HasTemplate):
-        # Read here, so that a mistake in it is found before the model is loaded.
+        # Read here, so that an error in it is found before the model is loaded.
         _ = task.prompt_template
     return task
 
 
 def batch_size(args: argparse.Namespace) -> int | None:
-    """The value of --batch-size; None stands for auto. Raises InputError when it is no whole number in its range."""
+    """The value of --batch-size; None for auto. Raises InputError as `whole_number`."""
     if args.batch_size == "auto":
         return None
     from flexeval.records import LARGEST_BATCH
@@ -196,7 +242,7 @@ def batch_size(args: argparse.Namespace) -> int | None:
 
 
 def whole_number(text: str, *, least: int, what: str, most: int | None = None) -> int:
-    """The number that a text stands for. Raises InputError, calling it `what`, when it is none or out of range."""
+    """A text as a whole number. Raises InputError, with `what` as its name, for anything else and outside the range."""
     from flexeval.fields import require_whole
     from flexeval.records import MOST
     from flexeval.registry import convert
@@ -204,8 +250,29 @@ def whole_number(text: str, *, least: int, what: str, most: int | None = None) -
     return require_whole(convert(text, int, what=what), what=what, least=least, most=most or MOST)
 
 
+def ascending(text: str, *, what: str) -> list[int]:
+    """The whole numbers of a list with commas, ascending, each once. Raises InputError as `whole_number`."""
+    return sorted({whole_number(part.strip(), least=1, what=what) for part in text.split(",")})
+
+
+def ks(text: str | None, n: int, *, limit: str) -> list[int]:
+    """The values of --k, or the default grid up to n where it is not given.
+
+    Raises:
+        InputError: not a list of whole numbers from 1 to n; the message says `limit`, which is where n comes from.
+    """
+    from flexeval.stats.pass_at_k import default_ks
+
+    if text is None:
+        return default_ks(n)
+    values = ascending(text, what="every k of --k")
+    if values[-1] > n:
+        raise InputError(f"pass@{values[-1]} needs {values[-1]} samples of every problem, but {limit}; use k <= {n}")
+    return values
+
+
 def check_machine(args: argparse.Namespace) -> None:
-    """Raise InputError for options of the machine that no machine can have; costs nothing."""
+    """Raise InputError for machine options that are wrong on any machine. Imports nothing of weight."""
     from flexeval.models.names import DTYPES
 
     if args.dtype not in ("auto", *DTYPES):
@@ -219,37 +286,15 @@ def check_machine(args: argparse.Namespace) -> None:
 
 
 def check_device(args: argparse.Namespace) -> None:
-    """Raise InputError for a device that this machine lacks. Imports torch where one was named."""
+    """Raise InputError for a device that this machine lacks. Imports torch if --device names one."""
     if args.device not in ("auto", "cpu"):
         from flexeval.models.loading import check_device
 
         check_device(args.device)
 
 
-def check_folder(folder: Path, *, what: str) -> None:
-    """Raise InputError where no folder can be made, or none can be written to; makes nothing.
-
-    Args:
-        folder: where results are to go; it need not exist.
-        what: how messages call it.
-    """
-    there = folder
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        kind = "a file" if there.exists() else "a symbolic link to nothing"
-        raise InputError(f"cannot use {str(folder)!r} as {what}: {str(there)!r} is {kind}; give a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"cannot use {str(folder)!r} as {what}: {str(there)!r} cannot be written; give another folder")
-    # What is not there yet must not be too long for the file system.
-    longest = os.pathconf(there, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
-    for part in folder.parts:
-        if len(os.fsencode(part)) > longest:
-            raise InputError(f"cannot use {str(folder)!r} as {what}: a name has {longest} bytes at most; shorten it")
-
-
 def sampling_config(args: argparse.Namespace, task: Task) -> SamplingConfig:
-    """What the user gave; a canvas as long as the task's answers need unless they said otherwise.
+    """The sampling settings that the user gave. The default of `gen_length` is the task's.
 
     Raises:
         InputError: a setting that is refused.
@@ -260,14 +305,7 @@ def sampling_config(args: argparse.Namespace, task: Task) -> SamplingConfig:
 
 
 def load_model(args: argparse.Namespace, spec: str) -> MaskPredictor:
-    """The model, on the device and in the type that the user gave. Raises InputError as `flexeval.load_model`."""
+    """The model, on the user's device and in the user's type. Raises InputError as `flexeval.load_model`."""
     import flexeval
 
     return flexeval.load_model(spec, device=args.device, dtype=args.dtype, trust_remote_code=args.trust_remote_code)
-
-
-def side_by_side(model: MaskPredictor) -> int:
-    """How many forwards to run side by side; see `flexeval.sampling.forward`."""
-    from flexeval.sampling import forward
-
-    return forward.side_by_side(model)

@@ -1,7 +1,8 @@
-"""Where results go: the terminal, or what the user named (`flexeval.runs.target`)."""
+"""Where results go: the terminal, and the files and folders that the user named (`flexeval.runs.target`)."""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import stat
@@ -17,11 +18,12 @@ from flexeval.errors import InputError, printable
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
     from flexeval.tasks import Task
 
 WIDE = 200
-"""Columns to use where no terminal says how many it has."""
+"""Columns of output that goes to no terminal."""
 
 
 class _Console(Console):
@@ -31,20 +33,27 @@ class _Console(Console):
         super().__init__(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """As rich, with control characters as escapes: stored names may hold some."""
+        """As rich, with control characters as escapes: stored names may contain some."""
         return super().render_str(printable(text), **options)
 
     def on_broken_pipe(self) -> None:
-        """Raise BrokenPipeError, of which `main` makes the exit status; rich would end the process with status 1."""
+        """Raise BrokenPipeError, which `main` turns into the exit status; rich would exit with status 1."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def console(*, stdout_taken: bool = False) -> Console:
-    """The console for results: stdout, or stderr when stdout carries machine-readable output."""
+    """The console for results: stdout, or stderr where the JSON goes to stdout."""
     made = _Console(stderr=stdout_taken)
     if not made.is_terminal:
         made.width = WIDE
     return made
+
+
+def show(parts: Iterable[str | Table], *, stdout_taken: bool = False) -> None:
+    """Print lines and tables to `console`. Lines are left to the terminal to wrap."""
+    to = console(stdout_taken=stdout_taken)
+    for part in parts:
+        to.print(part, soft_wrap=isinstance(part, str))
 
 
 def messages(*, quiet: bool = False) -> Console:
@@ -53,32 +62,32 @@ def messages(*, quiet: bool = False) -> Console:
 
 
 def check_targets(targets: Mapping[str, str | None], *, reads: Iterable[Path] = ()) -> None:
-    """Raise InputError when a result could not be written; before hours of sampling, not after.
+    """Raise InputError when a result could not be written: before hours of sampling, not after.
 
     Args:
-        targets: option -> the file that it names, if it is given; of `--json`, "-" is stdout.
-        reads: files that the command reads, and that no result may replace.
+        targets: option -> the file that the user named, or None; "-" is stdout for `--json`.
+        reads: files that the command reads; no result may replace them.
     """
     from flexeval.runs.target import check_target, identity
 
-    taken = {identity(str(path)): f"{str(path)!r} is read" for path in reads}
+    taken = {identity(str(path)): f"the command reads {str(path)!r}" for path in reads}
     if _is_file(sys.stdout):
-        taken[identity(sys.stdout.fileno())] = "standard output goes there, too"
+        taken[identity(sys.stdout.fileno())] = "standard output goes there as well"
     for option, target in targets.items():
         if target is None:
             continue
         if target == "-":
             if option != "--json":
-                raise InputError(f"{option} - is a file's name; for standard output, write {option} /dev/stdout")
+                raise InputError(f"{option} takes a file, not '-'; for standard output, write {option} /dev/stdout")
             if getattr(sys.stdout, "name", None) == os.devnull:
-                raise InputError("--json - writes to standard output, which is closed; open it, or name a file")
+                raise InputError("--json - writes to standard output, which is closed; open it, or give a file")
             continue
         check_target(target)
         place = identity(target)
         if place in taken:
-            raise InputError(f"cannot write {option} to {target!r}: {taken[place]}; give another name")
+            raise InputError(f"cannot write {option} to {target!r}: {taken[place]}; give another file")
         if place is not None:
-            taken[place] = f"{option} goes there, too"
+            taken[place] = f"{option} goes there as well"
 
 
 def _is_file(stream: TextIO) -> bool:
@@ -87,6 +96,47 @@ def _is_file(stream: TextIO) -> bool:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except OSError:
         return False
+
+
+def check_folder(folder: Path, *, what: str) -> None:
+    """Raise InputError where the folder cannot be made or written to. Makes nothing.
+
+    Args:
+        folder: where results are to go; it need not exist.
+        what: its name in messages.
+    """
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        kind = "a file" if there.exists() else "a symbolic link to nothing"
+        raise InputError(f"cannot use {str(folder)!r} as {what}: {str(there)!r} is {kind}; give a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot use {str(folder)!r} as {what}: {str(there)!r} cannot be written; give another folder")
+    # What is not there yet must not be too long for the file system.
+    longest = os.pathconf(there, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    for part in folder.parts:
+        if len(os.fsencode(part)) > longest:
+            raise InputError(f"cannot use {str(folder)!r} as {what}: a name has {longest} bytes at most; shorten it")
+
+
+def deliver(
+    args: argparse.Namespace, shown: Iterable[str | Table], content: Mapping[str, Any], rows: pd.DataFrame
+) -> None:
+    """Print what a command found, and write it where --json and --csv say.
+
+    Args:
+        args: with `json` and `csv`.
+        shown: the lines and tables for the terminal.
+        content: everything, for the JSON file.
+        rows: for the CSV file.
+
+    Raises:
+        OSError: a file cannot be written; an old one is untouched.
+    """
+    show(shown, stdout_taken=args.json == "-")
+    write_json(args.json, content)
+    write_csv(args.csv, rows)
 
 
 def write_json(target: str | None, content: Mapping[str, Any]) -> None:
@@ -115,10 +165,10 @@ def _write(target: str | None, text: str) -> None:
 
 
 def announce_isolation(task: Task) -> None:
-    """Say on stderr what confines the programs that a task runs; nothing for a task that runs none.
+    """Say on stderr what isolates the programs that a task runs, if it runs any.
 
     Raises:
-        InputError: nothing would confine them.
+        InputError: nothing would isolate them.
     """
     from flexeval.tasks.task import RunsPrograms
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexeval.cli import options
+from flexeval.cli import formatting, options
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
-    from flexeval.records import RunConfig
+    import pandas as pd
+    from rich.table import Table
+
+    from flexeval.records import RunConfig, SamplingConfig
     from flexeval.runs.store import Run
+    from flexeval.stats.summary import RunSummary
     from flexeval.tasks import Task
 
-DEFAULT_LIMIT = 50
-
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval passk --order ar
   flexeval passk --order ar --order confidence --order top_prob --num-samples 64 --limit none
@@ -26,90 +28,64 @@ examples:
   flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --order ar --order confidence
   flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --prompt wording.yaml
 
-`flexeval ls` lists the names of orders, models and tasks. Samples are stored as they finish: the same
-command continues after a stop, and a larger --num-samples or --limit draws only what is missing.
-Intervals are 95 % bootstrap intervals over problems. The brackets of differences are bands that hold all of them,
-over every k and every order, with 95 %. A verdict says above or below where the band does and the exact test of the
-problems that differ agrees (p at most 0.05; at k = n it is McNemar's).
+`flexeval ls` lists orders, models and tasks. Samples are stored as they finish: after a stop, the same command
+continues, and with a larger --num-samples or --limit it draws only what is missing.
+Intervals are 95 % bootstrap intervals over problems. The note below a table of differences explains its bands and
+verdicts.
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "passk",
-        help="sample a model under decoding orders, grade, and print Pass@k with intervals",
-        description="Sample what is missing, grade it, and print Pass@k, with paired differences between orders.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
-    from flexeval.records import RunConfig
-
-    of_run = parser.add_argument_group("run")
-    options.add_fields(
-        of_run, RunConfig, skip=("sampling",), repeatable=("order",), defaults={"limit": str(DEFAULT_LIMIT)}
-    )
-    options.add_prompt(of_run)
-    of_run.add_argument("--k", metavar="K,K,...", help="Where to take Pass@k. [default: powers of two up to n, and n]")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    run_options = parser.add_argument_group("run")
+    options.add_run(run_options)
+    options.add_prompt(run_options)
+    options.add_ks(run_options)
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path("runs"), help="Folder of run folders. [default: runs]"
-    )
-    output.add_argument("--json", metavar="FILE", help="Also write settings and numbers as JSON; - for stdout.")
-    output.add_argument("--csv", metavar="FILE", help="Also write one row an order and k.")
-    parser.set_defaults(run=run)
+    options.add_runs_folder(output, "--out")
+    options.add_files(output, rows="one row for each order and k")
 
 
 def run(args: argparse.Namespace) -> int:
     """Sample, grade, summarise, print and write."""
-    from flexeval.cli import output, passk_report
+    from flexeval.cli import output
     from flexeval.records import RunConfig
     from flexeval.stats.curves import comparison
     from flexeval.stats.pass_at_k import pass_at_k_table
-    from flexeval.stats.summary import summarize, summary_frame
+    from flexeval.stats.summary import difference_frame, summarize, summary_frame
     from flexeval.tasks import task_spec
 
-    # Everything that can be refused without the model, before the model is loaded.
-    wanted = RunConfig(**{"limit": DEFAULT_LIMIT, **options.given(args, RunConfig, skip=("order",))})
-    ks = _ks(args.k, wanted.num_samples)
+    # Refuse what can be refused without the model, before the model is loaded.
+    wanted = RunConfig(**{"limit": options.DEFAULT_LIMIT, **options.given(args, RunConfig, skip=("order",))})
+    ks = options.ks(args.k, wanted.num_samples, limit=f"--num-samples is {wanted.num_samples}")
     task = options.load_task(args, wanted.task)
     wanted = dataclasses.replace(wanted, task=task_spec(task), sampling=options.sampling_config(args, task))
     configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
     options.check_machine(args)
-    options.check_folder(args.out, what="--out")
+    output.check_folder(args.out, what="--out")
     output.check_targets({"--json": args.json, "--csv": args.csv})
 
     runs = _sampled(configs, task, args)
 
-    # Summarise; every order is compared with the first.
+    # Summarise, and compare every order with the first.
     summaries = [summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=ks) for run in runs]
     first, *others = (pass_at_k_table(run.counts(), ks) for run in runs)
     differences = [comparison(other, first, largest=1.0, family=len(others)) for other in others]
 
-    passk_report.show(output.console(stdout_taken=args.json == "-"), runs, summaries, differences)
-    output.write_json(args.json, passk_report.as_json(runs, summaries, differences))
-    output.write_csv(args.csv, summary_frame(summaries))
+    summary = summary_frame(summaries)
+    compared = [
+        formatting.json_rows(difference_frame(other.order, summaries[0].order, at))
+        for other, at in zip(summaries[1:], differences, strict=True)
+    ]
+    content = {
+        **_settings(runs, summaries[0]),
+        "pass_at_k": formatting.json_rows(summary),
+        "differences": [row for rows in compared for row in rows],
+    }
+    output.deliver(args, _shown(runs, summaries, differences), content, summary)
     return 0
-
-
-def _ks(text: str | None, num_samples: int) -> list[int]:
-    """The values of --k, ascending. Raises InputError unless they are whole numbers in 1..num_samples."""
-    from flexeval.stats.pass_at_k import default_ks
-
-    if text is None:
-        return default_ks(num_samples)
-    ks = sorted({options.whole_number(part.strip(), least=1, what="every k of --k") for part in text.split(",")})
-    if ks[-1] > num_samples:
-        raise InputError(
-            f"pass@{ks[-1]} needs {ks[-1]} samples of every problem, but --num-samples is {num_samples}; "
-            f"raise it, or keep k <= {num_samples}"
-        )
-    return ks
 
 
 def _one_per_order(wanted: RunConfig, orders: list[str]) -> list[RunConfig]:
@@ -126,14 +102,15 @@ def _one_per_order(wanted: RunConfig, orders: list[str]) -> list[RunConfig]:
 
 
 def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> list[Run]:
-    """The run of each configuration, complete; the model is loaded once, and only if something is missing."""
+    """The complete run of each configuration. The model is loaded once, and only if something is missing."""
     from flexeval.cli import output
+    from flexeval.cli.execute import RunSampler
     from flexeval.cli.progress import sampling_bars
     from flexeval.runs.store import default_folder_name, reusable_run
     from flexeval.tasks.task import problems_of
 
-    batch_size = options.batch_size(args)
-    folders = [args.out / default_folder_name(config) for config in configs]
+    sample = RunSampler(args)
+    folders: list[Path] = [args.out / default_folder_name(config) for config in configs]
     stored = [
         reusable_run(folder, config, task, dtype=args.dtype) for folder, config in zip(folders, configs, strict=True)
     ]
@@ -141,25 +118,117 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     if len(finished) == len(stored):
         return finished
 
-    # Only now: it imports torch, which runs that are complete do not need.
-    from flexeval.runs.runner import run as sample_run
-    from flexeval.sampling import Sampler
-
-    problems_of(task)  # which says what is wrong with its data before the model is loaded
+    problems_of(task)  # raises for damaged data, before the model is loaded
     output.announce_isolation(task)
-    predictor = options.load_model(args, configs[0].model)
-    make_sampler = functools.partial(Sampler, workers=options.side_by_side(predictor))
+    sample.model(configs[0].model)
     with sampling_bars() as bar:
         return [
-            run
-            or sample_run(
-                config,
-                out=folder,
-                predictor=predictor,
-                task=task,
-                batch_size=batch_size,
-                progress=bar(config.order),
-                make_sampler=make_sampler,
-            )
+            run or sample(config, folder, task, bar(config.order))
             for run, config, folder in zip(stored, configs, folders, strict=True)
         ]
+
+
+def _settings(runs: Sequence[Run], summary: RunSummary) -> dict[str, Any]:
+    """Settings and run folders as JSON values."""
+    config = runs[0].config
+    return {
+        "model": config.model,
+        "task": config.task,
+        "problems": summary.problems,
+        "num_samples": config.num_samples,
+        "sampling": dataclasses.asdict(config.sampling),
+        "runs": [
+            {
+                "order": run.config.order,
+                "folder": str(run.folder),
+                "device": run.record["environment"]["device"],
+                "dtype": run.record["environment"]["dtype"],
+            }
+            for run in runs
+        ],
+    }
+
+
+# ----- the terminal -----
+
+
+def _shown(
+    runs: Sequence[Run], summaries: Sequence[RunSummary], differences: Sequence[pd.DataFrame]
+) -> Iterator[str | Table]:
+    """The tables and, below them, the settings."""
+    first = summaries[0]
+    level = next(iter(first.pass_at_k.values())).level
+    yield f"Pass@k in percent, with {100 * level:g} % intervals over problems"
+    yield _pass_table(summaries)
+    if differences:
+        yield f"Difference to {first.order} in percentage points, paired by problem, with a band"
+        yield _difference_table(summaries, differences)
+        yield formatting.VERDICTS
+    yield _setting_line(runs[0], first)
+    for run in runs:
+        made = run.record["environment"]
+        yield f"{run.config.order}: {made['dtype']} on {made['device']}, {run.folder}"
+
+
+def _pass_table(summaries: Sequence[RunSummary]) -> Table:
+    orders = [summary.order for summary in summaries]
+    rows: list[list[str] | None] = []
+    for k in summaries[0].pass_at_k:
+        rows.append([f"pass@{k}", *(summary.pass_at_k[k].text(scale=100) for summary in summaries)])
+    rows += [
+        None,
+        ["NFE per sample", *(f"{summary.nfe:.1f}" for summary in summaries)],
+        ["canvases saved, %", *(_or_dash(summary.saved, scale=100) for summary in summaries)],
+        ["samples per second", *(_or_dash(summary.samples_per_second) for summary in summaries)],
+    ]
+    return formatting.table(["", *orders], rows, right=orders)
+
+
+def _difference_table(summaries: Sequence[RunSummary], differences: Sequence[pd.DataFrame]) -> Table:
+    first, *others = summaries
+    names = [f"{other.order} − {first.order}" for other in others]
+    rows = []
+    for k in first.pass_at_k:
+        cells = [f"pass@{k}"]
+        for compared in differences:
+            at = compared.set_index("k").to_dict("index")[k]
+            band = formatting.estimate(at["difference"], at["band_low"], at["band_high"], "+.1f")
+            cells += [band, formatting.p_value(at["p_value"]), at["verdict"]]
+        rows.append(cells)
+    columns = ["", *(column for name in names for column in (name, "p", "verdict"))]
+    return formatting.table(columns, rows, right=[*names, "p"])
+
+
+def _or_dash(value: float | None, scale: float = 1) -> str:
+    return "-" if value is None else f"{scale * value:.1f}"
+
+
+def _setting_line(run: Run, summary: RunSummary) -> str:
+    sampling = run.config.sampling
+    named = ("temperature", "gen_length", "block_length", "steps", "tokens_per_step", "seed")
+    changed = [
+        f"{field.name} {getattr(sampling, field.name)}"
+        for field in dataclasses.fields(sampling)
+        if field.name not in named and getattr(sampling, field.name) != field.default
+    ]
+    return ", ".join(
+        [
+            f"model {run.model}",
+            f"task {run.config.task}",
+            f"{summary.problems} problems",
+            f"n = {run.config.num_samples}",
+            f"T = {sampling.temperature:g}",
+            f"gen_length {sampling.gen_length}",
+            f"block_length {sampling.block}",
+            _pace(sampling),
+            f"seed {sampling.seed}",
+            *changed,
+        ]
+    )
+
+
+def _pace(sampling: SamplingConfig) -> str:
+    if sampling.steps is not None:
+        return f"{sampling.steps} steps"
+    per_step = sampling.tokens_per_step or 1
+    return f"{per_step} token{'s' if per_step > 1 else ''} per step unless the order decides"

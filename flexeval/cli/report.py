@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-_EPILOG = """\
+from flexeval.cli import options
+
+EPILOG = """\
 examples:
   flexeval report runs/tiny/word-problems -o report.html
   flexeval report runs/tiny/word-problems/ar-* runs/tiny/word-problems/confidence-* -o two-orders.html
 
-The page needs no network and no other file. Runs may be unfinished, of several tasks and of any settings; the first
-run of a task is what its others are compared with.
+The page needs no network and no other file. Runs may be unfinished and may differ in task and settings. The runs of a
+task are compared with its first run.
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "report",
-        help="write a page: settings, Pass@k, coverage, entropy, bypass, claims, decodes to play",
-        description="Write one self-contained HTML page of stored runs, with a viewer that plays decodes step by step.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "runs", metavar="RUN", nargs="+", type=Path, help="A run folder, or a folder of run folders at any depth."
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    options.add_stored_runs(parser)
     parser.add_argument("-o", "--out", metavar="FILE", default="report.html", help="The page. [default: report.html]")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

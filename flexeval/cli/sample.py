@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flexeval.cli import options
 from flexeval.errors import InputError, did_you_mean
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PROBLEM = "0"
 
-_EPILOG = """\
+EPILOG = """\
 examples:
   flexeval sample
   flexeval sample --order confidence --problem 3 --temperature 0
@@ -23,22 +23,12 @@ examples:
   flexeval sample --task gsm8k --data-dir data --model llada-8b-instruct --prompt bare
   flexeval sample --order top_prob --table | less
 
-The sample is the one that `flexeval passk` draws for this problem, sample index and settings.
+`flexeval passk` draws the same sample for the same problem, sample index and settings.
 """
 
 
-def add_parser(verbs: Any) -> None:
-    """Register the verb."""
-    verbs.add_parser(
-        "sample",
-        help="show one decode: the text, in which order it was committed, and how sure the model was",
-        description="Draw one sample and show its text, the order in which tokens were committed, and their entropy.",
-        epilog=_EPILOG,
-        declare=_declare,
-    )
-
-
-def _declare(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     from flexeval.records import RunConfig
 
     what = parser.add_argument_group("sample")
@@ -47,18 +37,17 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     question.add_argument(
         "--problem",
         metavar="ID",
-        help=f"A problem of the task: its id, or its place, from 0. [default: {DEFAULT_PROBLEM}]",
+        help=f"A problem of the task: its id, or its index, counted from 0. [default: {DEFAULT_PROBLEM}]",
     )
     question.add_argument(
-        "--question", metavar="TEXT", help="Ask this instead of a problem of the task, as it stands; not graded."
+        "--question", metavar="TEXT", help="Ask this text, word for word, instead of a problem of the task. Not graded."
     )
     options.add_prompt(what)
     what.add_argument("--sample-index", metavar="N", default="0", help="Which sample of the problem. [default: 0]")
     options.add_sampling(parser)
     options.add_machine(parser)
     output = parser.add_argument_group("output")
-    output.add_argument("--table", action="store_true", help="One line a token, as is done where there is no colour.")
-    parser.set_defaults(run=run)
+    output.add_argument("--table", action="store_true", help="Print a line for each token, as without colour.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.prompt is None:
         problem, prompt = None, Prompt(user=args.question)
     else:
-        raise InputError("--question is asked as it stands; leave out --prompt")
+        raise InputError("--question is asked word for word; leave out --prompt")
     model = options.load_model(args, wanted.model)
 
     from flexeval.models.predictor import encode_prompt
@@ -113,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _find(task: Task, name: str) -> Problem:
-    """The problem with this id or, for a number, at this place. Raises InputError when there is none."""
+    """The problem with this id or, for a number, at this index. Raises InputError when there is none."""
     from flexeval.tasks.task import problems_of
 
     problems = problems_of(task)
@@ -124,6 +113,6 @@ def _find(task: Task, name: str) -> Problem:
         if int(name) < len(problems):
             return problems[int(name)]
         raise InputError(
-            f"--problem {name}: task {task.name!r} has {len(problems)} problems; use 0 to {len(problems) - 1}"
+            f"--problem {name}: task {task.name!r} has {len(problems)} problems; give 0 to {len(problems) - 1}"
         )
-    raise did_you_mean("problem", name, by_id, listed=f"{len(by_id)} ids such as {problems[0].id!r}, or a place from 0")
+    raise did_you_mean("problem", name, by_id, listed=f"{len(by_id)} ids such as {problems[0].id!r}, or 0, 1, ...")

@@ -1,4 +1,6 @@
-"""Runs -> the data of the decode viewer: some samples of some problems, column by column, in whole numbers.
+"""The section that plays decodes, and its data: some samples of some problems, column by column, in whole numbers.
+
+`viewer.js` reads the data:
 
     {nat, certain, tasks: [{name, problems: [{id, question, target}],
                             runs: [{label, gen_length, block_length, pieces, samples: [...]}]}]}
@@ -7,7 +9,7 @@ A sample has `problem` (a place in problems), `sample`, length, nfe, correct, ex
 0 to the last one that was committed: `piece` (a place in pieces), `step`, `entropy` and `eligible_entropy` (in
 1/`nat` nats), `prob` (in 1/`certain`), with step -1 where a position was left a mask. `rank`, `passes`,
 `frontier_step` and `frontier_entropy` are mostly empty and are written as [position, value, position, value, ...],
-without the ranks and passes that are 0. It does not know the page.
+without the ranks and passes that are 0.
 """
 
 from __future__ import annotations
@@ -19,16 +21,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from numpy.typing import NDArray
 
-from flexeval.report.markup import Markup, island
+from flexeval.report.page import Section, asset, island
 from flexeval.runs.store import Run, RunSet
 
 NAT = 1000
 CERTAIN = 10_000
 
 _PLANS = ((24, 4), (24, 2), (12, 2), (12, 1), (6, 1), (3, 1), (1, 1))
-"""Problems a task and samples a problem, from what is wanted to the least that is of use."""
+"""Problems per task and samples per problem, from the most to the least."""
 _READ = ["problem_id", "sample_index", "position", "piece", "commit_step", "entropy", "eligible_entropy", "prob"]
 _READ += ["rank", "passes", "frontier_step", "frontier_entropy"]
 
@@ -44,10 +47,10 @@ class Decodes:
 
 
 def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
-    """The most of the runs that fits, by the same rule for every run of a task, so that runs can be set side by side.
+    """As much of the runs as fits, with the same problems and samples of every run of a task.
 
-    Problems are taken evenly spaced from the task's order, among those that every run has a sample of; samples are
-    the first ones. The token tables are read once, for the most that could be carried.
+    Problems are evenly spaced in the task's order, among those that every run has a sample of; samples are the first
+    ones. The token tables are read once, for the largest part that could fit.
 
     Args:
         runs: of any tasks.
@@ -66,9 +69,24 @@ def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
     return None
 
 
+_ABOUT = (
+    "How an answer came about: each token where it was committed, step by step, under one order or two on the same "
+    "problem. Equal sample numbers drew from the same random numbers. Bypassed tokens have a dotted underline: at some "
+    "step they were the frontier, and another position was committed."
+)
+
+
+def decodes_section(played: Decodes | None) -> Section:
+    """The viewer, and what part of the runs it carries."""
+    if played is None:
+        nothing = "There is no decode to show: no run has a sample that fits on the page."
+        return Section(name="decodes", title="Decode viewer", parts=[nothing])
+    return Section(name="decodes", title="Decode viewer", about=_ABOUT, parts=[*played.scope, asset("viewer.html")])
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Task:
-    """What the most generous plan carries of a task."""
+    """The part of a task that the first plan carries."""
 
     name: str
     runs: Sequence[Run]

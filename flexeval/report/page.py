@@ -1,33 +1,60 @@
-"""Sections -> one HTML file that needs nothing else and may fetch nothing.
+"""Sections -> one HTML file that needs no other file and may fetch nothing. Knows no runs.
 
-The policy in its head allows the page's own style and script by their hashes and nothing more; it also forbids every
-way of turning text into elements by script. Knows no runs.
+Templates escape every text. The policy in the page's head allows its own style and script by their hashes and nothing
+else; it also forbids every way in which a script could turn text into elements.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
-from flexeval.report.markup import Markup, element, join
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from flexeval.stats.intervals import Interval, interval_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of texts."""
+
+    caption: str
+    """What it shows, with units."""
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: Collection[int] = ()
+    """Columns that hold words; the others hold numbers and are flush right."""
+    labels: int = 1
+    """How many columns at the left name their row."""
+
+    def is_number(self, column: int) -> bool:
+        """Whether a column holds numbers."""
+        return column >= self.labels and column not in self.words
+
+
+Part = Markup | Table | str
+"""Of a section: HTML, a table, or text, which is shown as a note."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of the page with a heading of its own and an entry in the menu."""
+    """A part of the page with a heading and an entry in the menu."""
 
     name: str
     """Its id in the page."""
     title: str
-    body: Markup
-
-
-def asset(name: str) -> Markup:
-    """A file that belongs to the page: its style, its script, or a piece of it."""
-    return Markup(files("flexeval.report").joinpath(name).read_text("utf-8"))
+    about: str = ""
+    """What it shows, in a paragraph below the heading."""
+    parts: Sequence[Part] = ()
+    tasks: Sequence[tuple[str, Sequence[Part]]] = ()
+    """Task -> its parts, which stand below its name when there are several tasks."""
 
 
 def make_page(title: str, lead: str, sections: Sequence[Section], data: Markup) -> str:
@@ -37,42 +64,87 @@ def make_page(title: str, lead: str, sections: Sequence[Section], data: Markup) 
         title: its heading.
         lead: a sentence below the heading.
         sections: in order.
-        data: what the viewer's script reads; empty when there is no viewer, and then no script either.
+        data: what the viewer's script reads; where it is empty there is no viewer, and no script.
     """
-    style, script = asset("report.css"), asset("viewer.js") if data else Markup("")
-    head = join(
-        [
-            Markup('<meta charset="utf-8">'),
-            Markup(f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">'),
-            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            Markup('<link rel="icon" href="data:,">'),
-            element("title", title),
-            element("style", style),
-        ]
-    )
-    menu = element("ul", *(element("li", element("a", one.title, href=f"#{one.name}")) for one in sections))
-    body = join(
-        [
-            element("header", element("h1", title), element("p", lead, class_="lead")),
-            element("nav", menu, aria_label="Sections"),
-            element("main", *map(_section, sections)),
-            data,
-            element("script", script) if script else Markup(""),
-        ]
-    )
-    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>{body}</body>\n</html>\n'
-
-
-def _section(section: Section) -> Markup:
-    heading = element("h2", section.title, id=f"{section.name}-title")
-    return element("section", heading, section.body, id=section.name, aria_labelledby=f"{section.name}-title")
-
-
-def _policy(style: str, script: str) -> str:
+    style, script = asset("report.css"), asset("viewer.js") if data else Markup()
     rules = ["default-src 'none'", "img-src data:", f"style-src {_hash(style)}"]
     rules += [f"script-src {_hash(script)}"] if script else []
-    return "; ".join([*rules, "base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'"])
+    rules += ["base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'"]
+    return _TEMPLATES.get_template("page.html").render(
+        title=title,
+        lead=lead,
+        sections=sections,
+        policy="; ".join(rules),
+        style=style,
+        script=script,
+        data=data,
+    )
+
+
+def html(macro: str, **values: Any) -> Markup:
+    """A macro of `parts.html` as HTML. It escapes every text that is not `Markup`."""
+    made: Markup = getattr(_TEMPLATES.get_template("parts.html").module, macro)(**values)
+    return made
+
+
+def asset(name: str) -> Markup:
+    """A file of this folder, as it is: the style, the script, the viewer's HTML."""
+    return Markup(files("flexeval.report").joinpath(name).read_text("utf-8"))
+
+
+def island(name: str, value: Any) -> Markup:
+    """Data for a script, as JSON that cannot end its element whatever its texts contain.
+
+    Everything but printable ASCII is escaped, and so are the three characters that HTML reads.
+    """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\x7f":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup('<script type="application/json" id="{}">').format(name) + Markup(text) + Markup("</script>")
+
+
+def visible(text: str) -> str:
+    """The text with every character that is not printable as its escape; line ends stay."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii") for char in text
+    )
 
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+# ----- numbers -----
+
+
+def percent(interval: Interval, sign: str = "") -> str:
+    """Estimate and interval of a fraction, in percent."""
+    return bounds(100 * interval.estimate, 100 * interval.low, 100 * interval.high, f"{sign}.1f")
+
+
+def bounds(estimate: float, low: float, high: float, form: str) -> str:
+    """`estimate [low, high]`, or a dash where the estimate is NaN."""
+    if math.isnan(estimate):
+        return "–"
+    return interval_text(estimate, low, high, form).replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """A p-value to three digits."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+# ----- templates -----
+
+
+def _visible_unless_html(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("flexeval.report", "."),
+    autoescape=True,
+    finalize=_visible_unless_html,
+    undefined=StrictUndefined,
+    keep_trailing_newline=True,
+)

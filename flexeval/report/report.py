@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from flexeval import claims
 from flexeval.errors import InputError
-from flexeval.report.certainty import bypass_section, entropy_section, measure
-from flexeval.report.decodes import decodes
-from flexeval.report.groups import TaskRuns, by_task
-from flexeval.report.illustrations import Illustrations
-from flexeval.report.markup import Markup
-from flexeval.report.ordering import order_section
+from flexeval.report.answers import coverage_section, pass_at_k_section
+from flexeval.report.claims import claims_section
+from flexeval.report.decodes import decodes, decodes_section
+from flexeval.report.figures import Figures
 from flexeval.report.page import Section, make_page
-from flexeval.report.reach import coverage_section, pass_at_k_section
 from flexeval.report.settings import settings_section
-from flexeval.report.verdicts import claims_section
-from flexeval.report.viewer import viewer_section
+from flexeval.report.task_runs import TaskRuns, by_task
+from flexeval.report.tokens import bypass_section, entropy_section, measure_words, order_section
 from flexeval.runs.store import RunSet, pooled
 from flexeval.runs.target import write_target
 
 LARGEST_PAGE = 5_000_000
-"""Bytes of a page: it is to open at once, also on a phone."""
+"""Bytes of a page, so that it opens at once, also on a phone."""
 LARGEST_DECODES = 2_500_000
 """Bytes of the viewer's data; less where the rest of the page leaves less."""
 _VIEWER = 50_000
@@ -40,7 +39,7 @@ def write_report(runs: RunSet, path: Path) -> None:
 
 
 def render(runs: RunSet) -> bytes:
-    """The page of some runs, at most `LARGEST_PAGE`: decodes and the heaviest figures are left out where it must be.
+    """The page of some runs, at most `LARGEST_PAGE` bytes; where it would be larger, decodes and figures are left out.
 
     Raises:
         InputError: no runs, or so many that their tables alone are too large.
@@ -49,27 +48,24 @@ def render(runs: RunSet) -> bytes:
         raise InputError("there are no runs to report on; give folders that `flexeval passk` wrote")
     given, runs = runs, pooled(runs)
     groups = by_task(runs)
-    measured = [measure(group) for group in groups]
-    figures = Illustrations(given)
+    words = [measure_words(group) for group in groups]
+    figures = Figures(given)
+    title, lead = _title(runs), _lead(runs, groups)
     sections = [
         settings_section(runs, groups),
         claims_section(claims.examine(given)),
         pass_at_k_section(groups, figures.of("pass-at-k")),
         coverage_section(groups, figures.of("coverage")),
-        entropy_section(measured, figures.of("entropy")),
-        bypass_section(measured, figures.of("bypass")),
+        entropy_section(words, figures.of("entropy")),
+        bypass_section(words, figures.of("bypass")),
         order_section(groups),
-        Section(name="figures", title="More figures", body=figures.others()),
     ]
-    taken = _VIEWER + sum(len(section.body.encode()) for section in sections)
+    if others := figures.others():
+        sections.append(Section(name="figures", title="More figures", parts=others))
+    taken = _VIEWER + len(make_page(title, lead, sections, Markup()).encode())
     played = decodes(runs, budget=min(LARGEST_DECODES, LARGEST_PAGE - taken))
-    sections.insert(-1, viewer_section(played))
-    page = make_page(
-        _title(runs),
-        _lead(runs, groups),
-        [section for section in sections if section.body],
-        played.island if played else Markup(""),
-    ).encode()
+    sections.insert(7, decodes_section(played))
+    page = make_page(title, lead, sections, played.island if played else Markup()).encode()
     if len(page) > LARGEST_PAGE:
         raise InputError(f"a page of {len(runs)} runs has {len(page)} bytes, more than {LARGEST_PAGE}; give fewer runs")
     return page

@@ -1,4 +1,4 @@
-"""The section that says what was run, on what, and what came of it sample by sample."""
+"""The section on settings: what was run, on which machine, and the outcome of the samples."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from flexeval.records import SamplingConfig
-from flexeval.report.groups import TaskRuns
-from flexeval.report.markup import Markup, element, join, note, table
-from flexeval.report.page import Section
+from flexeval.report.page import Part, Section, Table, html
+from flexeval.report.task_runs import TaskRuns
 from flexeval.runs.environment import PACKAGES
 from flexeval.runs.store import Run, RunSet, machine_differences
 
@@ -26,34 +25,30 @@ _QUIET = {
     for field in dataclasses.fields(SamplingConfig)
     if field.name not in _ALWAYS_SHOWN
 }
-"""Settings that are told in passing where they have their defaults."""
+"""Settings that share one line where they have their defaults."""
 
 
 def settings_section(runs: RunSet, groups: Sequence[TaskRuns]) -> Section:
-    """Settings, provenance and the state of every run."""
+    """Settings, provenance and state of every run."""
     facts = [_facts(run) for run in runs]
     same = {name: value for name, value in facts[0].items() if all(other.get(name) == value for other in facts)}
     differing = [name for name in dict.fromkeys(name for fact in facts for name in fact) if name not in same]
     at_default = {name for name in same if name in _QUIET and same[name] == _QUIET[name]}
-    parts = [
-        element("p", "The same in all runs:" if len(runs) > 1 else "The run:"),
-        element("dl", *(_fact(name, same[name]) for name in same if name not in at_default), class_="settings"),
-        note(f"At their defaults: {', '.join(f'{name} {same[name]}' for name in same if name in at_default)}."),
+    shown = {name: value for name, value in same.items() if name not in at_default}
+    parts: list[Part] = [
+        html("settings", several=len(runs) > 1, same=shown),
+        f"At their defaults: {', '.join(f'{name} {same[name]}' for name in same if name in at_default)}.",
     ]
     if differing:
         rows = [[fact.get(name, "–") for name in differing] for fact in facts]
-        parts.append(table(differing, rows, caption="Where the runs differ", texts=range(len(differing)), labels=0))
+        words = range(len(differing))
+        parts.append(Table(columns=differing, rows=rows, caption="Where the runs differ", words=words, labels=0))
     if runs.left_out:
-        parts.append(note(f"Left out beside a larger run of the same setting: {'; '.join(runs.left_out)}."))
+        parts.append(f"Left out beside a larger run of the same setting: {'; '.join(runs.left_out)}.")
     if difference := machine_differences([environment for run in runs for environment in run.environments]):
-        parts.append(note(f"{difference}."))
-    parts += [_samples_table(groups), _unfinished(groups), _errors(groups)]
-    return Section(name="settings", title="Settings", body=join(parts))
-
-
-def _fact(name: str, value: str) -> Markup:
-    wide = {"class_": "long"} if len(value) > 48 else {}
-    return element("div", element("dt", name), element("dd", value), **wide)
+        parts.append(f"{difference}.")
+    parts += [_samples_table(groups), *_unfinished(groups), *_errors(groups)]
+    return Section(name="settings", title="Settings", parts=parts)
 
 
 def _facts(run: Run) -> dict[str, str]:
@@ -110,7 +105,7 @@ def _isolation(record: dict[str, Any] | None) -> str:
     return f"Python {record['python']} under " + ", ".join(layer for layer in layers if layer) + without
 
 
-def _samples_table(groups: Sequence[TaskRuns]) -> Markup:
+def _samples_table(groups: Sequence[TaskRuns]) -> Table:
     rows = []
     for group in groups:
         for label, run in group.named:
@@ -128,21 +123,21 @@ def _samples_table(groups: Sequence[TaskRuns]) -> Markup:
                 ]
             )
     columns = ["run", "samples", "correct", "no answer found", "errors", "tokens a text", "NFE a sample"]
-    return table(columns, rows, caption="What came of the samples")
+    return Table(columns=columns, rows=rows, caption="Outcome of the samples")
 
 
-def _unfinished(groups: Sequence[TaskRuns]) -> Markup:
+def _unfinished(groups: Sequence[TaskRuns]) -> list[Part]:
     names = [f"{group.task}, {label}" for group in groups for label, run in group.named if not run.complete]
     if not names:
-        return Markup("")
-    return note(
-        f"Not finished: {'; '.join(names)}. All numbers are about the samples that are there; the command that began "
-        "a run goes on with it."
-    )
+        return []
+    return [
+        f"Not finished: {'; '.join(names)}. All numbers are about the samples drawn so far. The command that began a "
+        "run continues it."
+    ]
 
 
-def _errors(groups: Sequence[TaskRuns]) -> Markup:
-    """The commonest errors of each run that has any."""
+def _errors(groups: Sequence[TaskRuns]) -> list[Part]:
+    """The most frequent errors of each run that has any."""
     rows = []
     for group in groups:
         for label, run in group.named:
@@ -150,11 +145,7 @@ def _errors(groups: Sequence[TaskRuns]) -> Markup:
             name = f"{group.task}, {label}" if len(groups) > 1 else label
             rows += [[name, error, str(count)] for error, count in found.most_common(ERRORS_SHOWN)]
             if len(found) > ERRORS_SHOWN:
-                rows.append([name, f"({len(found) - ERRORS_SHOWN} other kinds)", str(found.total() - _shown(found))])
-    if not rows:
-        return Markup("")
-    return table(["run", "error", "samples"], rows, caption="Why answers could not be graded", texts=(1,))
-
-
-def _shown(found: Counter[str]) -> int:
-    return sum(count for _, count in found.most_common(ERRORS_SHOWN))
+                shown = sum(count for _, count in found.most_common(ERRORS_SHOWN))
+                rows.append([name, f"({len(found) - ERRORS_SHOWN} other kinds)", str(found.total() - shown)])
+    caption = "Why answers could not be graded"
+    return [Table(columns=["run", "error", "samples"], rows=rows, caption=caption, words=(1,))] if rows else []

@@ -118,7 +118,7 @@ def test_compare_extrapolates_on_request_and_says_that_it_is_a_fit(
     )
     assert "EXTRAPOLATED" in result["tables"] and "fitted pass@20" in result["tables"]
     message = refused("compare", str(a.folder), str(b.folder), "--extrapolate", "4")
-    assert "--extrapolate is for k past n = 4, not 4" in message
+    assert "--extrapolate must be above n = 4, not 4" in message
 
 
 def test_compare_says_what_it_is_about(sampled: Callable[..., Run], printed: Callable[..., Any]) -> None:
@@ -141,7 +141,7 @@ def test_coverage_counts_the_problems_of_the_runs(sampled: Callable[..., Run], p
     rows = list(csv.DictReader(Path("parts.csv").read_text().splitlines()))
     assert {row["part"]: int(row["problems"]) for row in rows} == expected
     assert sum(float(row["share_percent"]) for row in rows) == pytest.approx(100)
-    for words in ("n = 4", "ar only", "random only", "McNemar", "Of what ar solves"):
+    for words in ("n = 4", "ar only", "random only", "McNemar", "Of the problems that ar solves"):
         assert words in result["tables"]
 
 
@@ -151,7 +151,7 @@ def test_coverage_at_fewer_samples(
     folders = [str(sampled("ar").folder), str(sampled("random", "--num-samples", "6").folder)]
     assert "problems have 4 to 6 samples" in refused("coverage", *folders)
     assert printed("coverage", *folders, "--num-samples", "3")["n"] == 3
-    assert "a problem has 4 samples; keep it <= 4" in refused("coverage", *folders, "--num-samples", "5")
+    assert "a problem has 4 samples; use at most 4" in refused("coverage", *folders, "--num-samples", "5")
 
 
 @pytest.mark.parametrize("verb", ["compare", "coverage"])
@@ -170,10 +170,10 @@ def test_runs_of_unequal_extent_are_cut(
 ) -> None:
     a, b = sampled("ar"), sampled("random", "--limit", "5", "--num-samples", "6")
     folders = (str(a.folder), str(b.folder))
-    assert "compare the first of both with --limit" in refused(verb, *folders)
+    assert "compare the first problems of both with --limit" in refused(verb, *folders)
     result = printed(verb, *folders, "--limit", "5", "--num-samples", "4")
     assert [(run["problems"], run["samples"]) for run in result["runs"]] == [(5, 20), (5, 20)]
-    assert "--limit is 6, but a run has 5 problems; keep it <= 5" in refused(verb, *folders, "--limit", "6")
+    assert "--limit is 6, but a run has 5 problems; use at most 5" in refused(verb, *folders, "--limit", "6")
 
 
 @pytest.mark.parametrize("verb", ["compare", "coverage"])
@@ -183,10 +183,10 @@ def test_refuses_runs_that_cannot_be_compared(
     ar = str(sampled("ar").folder)
     fewer = str(sampled("random", "--limit", "5").folder)
     other = str(sampled("ar", "--task", "word-problems:size=9").folder)
-    assert "8 in one, 5 in the other" in refused(verb, ar, fewer)
+    assert "one has 8, the other 5" in refused(verb, ar, fewer)
     assert "different tasks, 'word-problems' and 'word-problems:size=9'" in refused(verb, ar, other)
     assert "is given twice" in refused(verb, ar, f"{ar}/../{Path(ar).name}")
-    assert "there are 3 in the folders given" in refused(verb, ar, "runs")
+    assert "these folders hold 3 runs" in refused(verb, ar, "runs")
     assert "no run in 'nowhere'" in refused(verb, ar, "nowhere")
     assert "arguments are required: RUN" in refused(verb, ar)
 
@@ -197,13 +197,13 @@ def test_refuses_runs_that_cannot_be_compared(
     Path(ar, "problems.jsonl").write_bytes(problems)
     Path(ar, "summary.json").unlink()
     whole = str(sampled("random", "--limit", "8").folder)
-    assert "call different problems" in refused(verb, ar, whole)
+    assert "is not the same problem in both runs" in refused(verb, ar, whole)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--k", "8"), "pass@8 needs 8 samples of every problem, but one has 4; keep k <= 4"),
+        (("--k", "8"), "pass@8 needs 8 samples of every problem, but a problem has 4; use k <= 4"),
         (("--k", "1,x"), "every k of --k"),
         (("--nfe", "0"), "every --nfe must be at least 1"),
         (("--nfe", "1000000"), "outlasts the samples of"),

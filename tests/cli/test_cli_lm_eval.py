@@ -67,7 +67,7 @@ def test_a_stopped_evaluation_promises_its_cache_only(
 
     monkeypatch.setattr("lm_eval.simple_evaluate", evaluate)
     assert ask(*TASK) == 130
-    assert "continues with the answers in --use_cache, and from the beginning without" in capsys.readouterr().err
+    assert "continues with the answers in --use_cache, or from the beginning without" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["yaml", "json"])

@@ -91,4 +91,4 @@ def test_refused_before_the_model(
 @pytest.mark.usefixtures("in_tmp")
 def test_a_question_of_ones_own_takes_no_wording(refused: Callable[..., str], bigram: list[str], wording: str) -> None:
     line = refused("sample", *TASK, "--question", "Why?", "--prompt", wording)
-    assert "--question is asked as it stands; leave out --prompt" in line
+    assert "--question is asked word for word; leave out --prompt" in line

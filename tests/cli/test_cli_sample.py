@@ -131,7 +131,7 @@ def test_a_problem_by_its_place_and_a_question(bigram: list[str], capsys: pytest
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--problem", "200"], "has 200 problems; use 0 to 199"),
+        (["--problem", "200"], "has 200 problems; give 0 to 199"),
         (["--problem", "nonesuch"], "unknown problem: 'nonesuch'"),
         (["--problem", "0", "--question", "x"], "not allowed with"),
         (["--sample-index", "first"], "--sample-index must be a whole number"),

@@ -11,9 +11,8 @@ import pytest
 from chromium import Browser, find_chromium
 from report_runs import HOSTILE, PIECES, run_set, write_run
 
-from flexeval.report.decodes import decodes
+from flexeval.report.decodes import decodes, decodes_section
 from flexeval.report.page import make_page
-from flexeval.report.viewer import viewer_section
 
 TOKENS = "[...document.querySelectorAll('.pane')[{pane}].querySelectorAll('.answer .token')]"
 
@@ -31,7 +30,7 @@ def browser(tmp_path_factory):
 def viewer_page(folder, runs):
     played = decodes(runs, budget=10**7)
     path = folder / "page.html"
-    path.write_text(make_page("Decodes", "", [viewer_section(played)], played.island), "utf-8")
+    path.write_text(make_page("Decodes", "", [decodes_section(played)], played.island), "utf-8")
     return path
 
 

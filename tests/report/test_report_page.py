@@ -5,19 +5,20 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import itertools
 import re
 from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
+from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 from report_runs import ENVIRONMENT, HOSTILE, run_set, with_verdicts, write_run
 
 from flexeval.errors import InputError
-from flexeval.report import illustrations, render, report, write_report
-from flexeval.report.drawing import inline_svg
-from flexeval.report.markup import Markup, note
-from flexeval.report.page import Section, make_page
+from flexeval.report import figures, render, report, write_report
+from flexeval.report.figures import inline_svg
+from flexeval.report.page import Section, html, make_page
 from flexeval.report.report import LARGEST_PAGE
 from flexeval.runs.store import RunSet
 
@@ -142,26 +143,27 @@ def test_texts_that_no_file_holds_survive(tmp_path):
 
 def test_the_heaviest_figures_are_left_out_with_a_line_where_all_would_be_too_large(two_orders):
     runs = two_orders[0]
-    everything = illustrations.Illustrations(runs)
+    everything = figures.Figures(runs)
     size = {
         name: len(markup.encode())
         for name, markup in re.findall(r'(?s)(?=<figure id="figure-([^"]+)">)(.*?</figure>)', _illustrated(everything))
     }
     assert len(size) > 3
     heaviest = max(size, key=size.__getitem__)
-    fewer = _illustrated(illustrations.Illustrations(runs, budget=sum(size.values()) - 1))
+    fewer = _illustrated(figures.Figures(runs, budget=sum(size.values()) - 1))
     assert {name for name in size if f'id="figure-{name}"' not in fewer} == {heaviest}
     assert "too large for this page" in fewer and "too large for this page" not in _illustrated(everything)
 
 
-def _illustrated(figures):
-    return figures.others() + "".join(map(figures.of, ("pass-at-k", "coverage", "entropy", "bypass")))
+def _illustrated(drawn):
+    sections = map(drawn.of, ("pass-at-k", "coverage", "entropy", "bypass"))
+    return html("show", parts=[*drawn.others(), *itertools.chain(*sections)])
 
 
 def test_bytes_are_counted_and_decodes_make_room(two_orders, monkeypatch):
     """Without figures, which take long to draw."""
     runs = with_verdicts(two_orders[0], error="é" * 3000)
-    monkeypatch.setattr(illustrations, "FIGURES", {})
+    monkeypatch.setattr(figures, "FIGURES", {})
     whole = len(render(runs))
     monkeypatch.setattr(report, "LARGEST_PAGE", whole - 1)
     assert len(render(runs)) < whole
@@ -176,7 +178,7 @@ def test_no_runs_are_refused():
 
 
 def test_a_page_without_data_has_no_script_and_allows_none():
-    page = Page(make_page("T", "L", [Section(name="a", title="A", body=note("nothing"))], Markup("")))
+    page = Page(make_page("T", "L", [Section(name="a", title="A", parts=["nothing"])], Markup()))
     assert not any(tag == "script" for tag, _ in page.tags)
     (policy,) = [one["content"] for _, one in page.tags if one.get("http-equiv")]
     assert "script-src" not in policy and "default-src 'none'" in policy

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from report_runs import PIECES, run_set, write_run
 
-from flexeval.report.groups import by_task
-from flexeval.report.ordering import order_section
+from flexeval.report.task_runs import by_task
+from flexeval.report.tokens import order_section
 from flexeval.stats.ranks import non_top_rate, proposal_against_commit
 
 
@@ -18,10 +18,8 @@ def runs(tmp_path_factory):
 
 def cells(runs, *, table):
     """Run -> its cells in a table of the section."""
-    body = order_section(by_task(runs)).body
-    rows = body.split("<tbody>")[1 + table].split("</tbody>")[0].split("<tr>")[1:]
-    listed = [[cell.rpartition(">")[2] for cell in row.replace("</td>", "</th>").split("</th>")[:-1]] for row in rows]
-    return {label: row for label, *row in listed}
+    ((_, parts),) = order_section(by_task(runs)).tasks
+    return {label: row for label, *row in parts[table].rows}
 
 
 def test_ar_is_all_from_left_to_right_and_alike(runs):
@@ -45,4 +43,5 @@ def test_what_was_likeliest_is_that_of_the_token_table(runs):
 
 def test_a_run_without_text_is_named(tmp_path):
     empty = run_set(write_run(tmp_path / "run", finished=0))
-    assert "no text to measure yet" in order_section(by_task(empty)).body
+    ((_, (note,)),) = order_section(by_task(empty)).tasks
+    assert "no text to measure yet" in note

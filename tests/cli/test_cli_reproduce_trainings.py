@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flexeval.cli import trainings
+from flexeval.cli import execute
 from flexeval.cli.main import main
 from flexeval.grpo.metrics import read_metrics
 from flexeval.reproduce import results
@@ -67,7 +67,7 @@ def test_checkpoints_are_made_once_and_sampled(
     assert after.lineage is not None and after.lineage.samples == 8
 
     # Again: nothing is trained or sampled.
-    monkeypatch.setattr(trainings, "make_training", None)
+    monkeypatch.setattr(execute, "make_training", None)
     assert reproduce(plan) == 0
     assert "samples to draw" not in capsys.readouterr().err
     assert reproduce(plan, "--dry-run") == 0

@@ -1,0 +1,233 @@
+"""Sampling runs and making trainings on this machine: one model at a time, and a list of what failed."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import gc
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flexeval.cli import options, output
+from flexeval.cli.formatting import run_name
+from flexeval.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from flexeval.grpo.config import GRPOConfig
+    from flexeval.models import MaskPredictor
+    from flexeval.records import RunConfig
+    from flexeval.reproduce.sweep import Outcome
+    from flexeval.reproduce.trainings import Training, TrainingOutcome
+    from flexeval.runs.storage import Progress
+    from flexeval.runs.store import Run
+    from flexeval.tasks import Task
+
+
+class RunSampler:
+    """Samples runs with the machine options of a command. It keeps the last model that it loaded."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+        self._batch_size = options.batch_size(args)
+        self._loaded: dict[str, MaskPredictor] = {}
+
+    def model(self, name: str) -> MaskPredictor:
+        """The model. Raises InputError as `flexeval.load_model`."""
+        if name not in self._loaded:
+            self._loaded.clear()
+            self._loaded[name] = options.load_model(self._args, name)
+        return self._loaded[name]
+
+    def __call__(self, config: RunConfig, folder: Path, task: Task, progress: Callable[[Progress], None]) -> Run:
+        """As `flexeval.reproduce.sweep.SampleRun`."""
+        # Only now: it imports torch, which complete runs do not need.
+        from flexeval.runs.runner import run
+        from flexeval.sampling import Sampler
+
+        predictor = self.model(config.model)
+        return run(
+            config,
+            out=folder,
+            predictor=predictor,
+            task=task,
+            batch_size=self._batch_size,
+            progress=progress,
+            make_sampler=functools.partial(Sampler, workers=_threads(predictor)),
+        )
+
+    def add_counterfactual(self, run: Run, progress: Callable[[int, int], None]) -> None:
+        """Compute the AR counterfactual of a stored run and store it beside the run."""
+        from flexeval.runs.counterfactual import add_counterfactual
+        from flexeval.tasks import get_task
+
+        predictor = self.model(run.config.model)
+        add_counterfactual(
+            run,
+            predictor=predictor,
+            task=get_task(run.config.task, data_dir=self._args.data_dir),
+            batch_size=self._batch_size,
+            workers=_threads(predictor),
+            progress=progress,
+        )
+
+
+def _threads(model: MaskPredictor) -> int:
+    from flexeval.sampling.forward import side_by_side
+
+    return side_by_side(model)
+
+
+# ----- runs -----
+
+
+def make_runs(
+    configs: Sequence[RunConfig], args: argparse.Namespace, out: Path, parameters: Mapping[str, float]
+) -> list[Outcome]:
+    """Sample every run that is not stored. A failure is printed when it happens, and the other runs go on.
+
+    Args:
+        configs: canonical, each run once.
+        args: the machine options.
+        out: the folder of run folders.
+        parameters: model -> size, where it is known; it weighs runs of different models for the time left.
+
+    Raises:
+        InputError: before any run: a task, model name, folder or machine option that cannot be used.
+    """
+    from flexeval.cli.progress import runs_watch
+    from flexeval.models.files import check_name
+    from flexeval.reproduce.sweep import cells, run_cells
+    from flexeval.tasks import get_task
+    from flexeval.tasks.task import problems_of
+
+    output.check_folder(out, what="the folder of runs")
+    sample = RunSampler(args)
+    found = cells(configs, out=out, load_task=functools.partial(get_task, data_dir=args.data_dir), dtype=args.dtype)
+    missing = [cell for cell in found if cell.stored is None]
+    if missing:
+        options.check_device(args)
+    for model in dict.fromkeys(cell.config.model for cell in missing):
+        check_name(model)
+    for task in {cell.config.task: cell.task for cell in missing}.values():
+        problems_of(task)  # raises for damaged data
+        output.announce_isolation(task)
+    with runs_watch(found, parameters) as watch:
+        return list(run_cells(found, sample=sample, watch=watch))
+
+
+def report_failures(outcomes: Sequence[Outcome], trainings: Sequence[TrainingOutcome] = ()) -> int:
+    """Print on stderr which trainings and runs failed, and why; the exit status, 0 or 1."""
+    failed = [
+        (f"training {one.training.name} failed, and its runs were left out", one.error)
+        for one in trainings
+        if one.error is not None
+    ]
+    runs = [(f"run {run_name(one.cell.config)} failed", one.error) for one in outcomes if one.error is not None]
+    for what, error in (*failed, *runs):
+        if not isinstance(error, InputError):
+            traceback.print_exception(error)
+        print(f"flexeval: error: {one_line(f'{what}: {one_line(error)}')}", file=sys.stderr)
+    if runs:
+        print(
+            f"flexeval: {len(runs)} of {len(outcomes)} runs failed; the same command tries them again", file=sys.stderr
+        )
+    return 1 if failed or runs else 0
+
+
+# ----- trainings -----
+
+
+def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> Path:
+    """Train, or continue a training, and show its progress.
+
+    Args:
+        config: canonical.
+        task: of `config.task`, in its training split.
+        out: the training folder.
+        device: cpu, another kind as torch names it, or auto.
+
+    Returns:
+        The checkpoint after the last step.
+
+    Raises:
+        InputError: a model that cannot be trained or is missing, a folder of another training, another device.
+        OSError: the folder cannot be written.
+    """
+    import torch
+    from accelerate import Accelerator
+
+    from flexeval.cli.progress import training_report
+    from flexeval.grpo.checkpoint import check_trainable
+    from flexeval.grpo.training import train
+    from flexeval.models.files import find_checkpoint
+
+    # By itself, accelerate takes MPS, where no model loads.
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if config.bf16 else "no")
+    if device not in ("auto", accelerator.device.type):
+        raise InputError(
+            f"trainings run on {accelerator.device.type} here, not on {device!r}; give auto or cpu, and choose a GPU "
+            "with CUDA_VISIBLE_DEVICES"
+        )
+    source = find_checkpoint(config.model)
+    check_trainable(source)
+    if accelerator.is_main_process:
+        output.announce_isolation(task)
+    predictor = _load(config, accelerator.device)
+    try:
+        with training_report(config, out, accelerator) as report:
+            return train(
+                config,
+                out=out,
+                predictor=predictor,
+                source=source,
+                task=task,
+                accelerator=accelerator,
+                report=report,
+                workers=1 if config.bf16 else _threads(predictor),
+            )
+    finally:
+        # Trainer and accelerator refer to each other: without this, their memory would stay for what comes next.
+        del predictor, accelerator
+        gc.collect()
+
+
+def _load(config: GRPOConfig, device: Any) -> Any:
+    """The model. What is trained is float32; weights that adapters leave alone may keep the checkpoint's type."""
+    import flexeval
+
+    # accelerate numbers the CPU, too.
+    device = "cpu" if device.type == "cpu" else device
+    return flexeval.load_model(config.model, device=device, dtype="auto" if config.lora_rank else "float32")
+
+
+def make_trainings(trainings: Sequence[Training], args: argparse.Namespace, runs: Path) -> list[TrainingOutcome]:
+    """Make every training of a plan that lacks a checkpoint. A failure is printed when it happens; the others go on.
+
+    Args:
+        trainings: of a plan.
+        args: the machine options.
+        runs: the folder of runs.
+
+    Raises:
+        OSError: nothing can be written.
+    """
+    from flexeval.grpo.problems import training_task
+    from flexeval.reproduce import trainings as plan
+    from flexeval.tasks import get_task
+
+    def make(training: Training, folder: Path) -> None:
+        config = training.config
+        print(f"training {training.name}", file=sys.stderr)
+        task = training_task(get_task(config.task, data_dir=args.data_dir), config.task)
+        make_training(config, task=task, out=folder, device=args.device)
+
+    outcomes = []
+    for outcome in plan.make_trainings(trainings, runs=runs, make=make):
+        outcomes.append(outcome)
+        if outcome.error is not None:
+            print(f"training {outcome.training.name} failed; the others go on", file=sys.stderr)
+    return outcomes

@@ -1,0 +1,104 @@
+"""How numbers are written: tables for the terminal, units for JSON and CSV files, runs in a few words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Container, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from flexeval.records import RunConfig
+
+
+# ----- the terminal -----
+
+VERDICTS = (
+    "The band covers all differences of its table at once with 95 % confidence (of a single row it is the interval), "
+    "and verdicts follow the band. p is from the exact test of the problems that differ, for each row by itself; at "
+    "k = n that is McNemar's test. Where p is above 0.05, the row is unresolved."
+)
+"""The note below a table of differences."""
+
+
+def estimate(value: float, low: float, high: float, form: str = ".1f", *, scale: float = 100) -> str:
+    """`value [low, high]`, fractions in percent unless `scale` says otherwise; a dash where the value is NaN."""
+    from flexeval.stats.intervals import interval_text
+
+    return "-" if math.isnan(value) else interval_text(value, low, high, form, scale=scale)
+
+
+def p_value(p: float) -> str:
+    """A p-value to three digits."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str] | None], *, right: Container[str] = ()) -> Table:
+    """A table for the terminal.
+
+    Args:
+        columns: the headings.
+        rows: one cell a column each; None draws a line.
+        right: the headings of columns that are flush right.
+    """
+    from rich.table import Table
+
+    made = Table()
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left")
+    for row in rows:
+        if row is None:
+            made.add_section()
+        else:
+            made.add_row(*row)
+    return made
+
+
+def run_name(config: RunConfig) -> str:
+    """A run in a few words."""
+    from flexeval.grpo.layout import checkpoint_name
+
+    sampling, model = config.sampling, checkpoint_name(config.model)
+    return f"{model} {config.task} {config.order} T={sampling.temperature:g} block={sampling.block}"
+
+
+# ----- files -----
+
+_SCALE = {"percent": 100, "points": 100, "nats": 1, "steps": 1}
+
+
+def with_units(frame: pd.DataFrame, **columns: Sequence[str]) -> pd.DataFrame:
+    """The frame with units in the names of its columns, and fractions scaled to them.
+
+    Every number in a JSON or CSV file that has a unit ends in it: `_percent` (a share times 100), `_points` (a
+    difference of two of these), `_nats`, `_steps`. Counts, k, NFE, ratios, p-values and `level` have none.
+
+    Args:
+        frame: fractions, nats and steps, as `flexeval.stats` gives them.
+        columns: unit (percent, points, nats, steps) -> the columns that get it.
+    """
+    scaled = frame.copy()
+    names = {name: f"{name}_{unit}" for unit, wanted in columns.items() for name in wanted}
+    for unit, wanted in columns.items():
+        scaled[list(wanted)] = _SCALE[unit] * frame[list(wanted)]
+    return scaled.rename(columns=names)
+
+
+def json_rows(frame: pd.DataFrame, **columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a frame as JSON objects, with units as in `with_units`; a missing number is null."""
+    rows: list[dict[str, Any]] = json.loads(with_units(frame, **columns).to_json(orient="records", double_precision=15))
+    return rows
+
+
+def by_run(labels: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of several runs below each other, with the run in the first column."""
+    import pandas as pd
+
+    named = []
+    for label, of_run in zip(labels, tables, strict=True):
+        named.append(of_run.copy())
+        named[-1].insert(0, "run", label)
+    return pd.concat(named, ignore_index=True)

@@ -1,0 +1,119 @@
+"""Stored runs as input: reading two that can be compared, and describing each run."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flexeval.cli import options
+from flexeval.errors import InputError
+
+if TYPE_CHECKING:
+    from flexeval.runs.store import Run, RunSet
+
+
+# ----- two runs -----
+
+
+def add_pair(parser: argparse.ArgumentParser) -> None:
+    """RUN RUN, and how much of them to use."""
+    parser.add_argument("runs", metavar="RUN", nargs=2, type=Path, help="Two run folders.")
+    parser.add_argument(
+        "--limit", metavar="N", help="Use the first N problems of both. [default: all, which must be the same]"
+    )
+    parser.add_argument("--num-samples", metavar="N", help="Use the first N samples of every problem. [default: all]")
+
+
+def read_pair(args: argparse.Namespace) -> RunSet:
+    """Read two runs on the same problems, cut to what was asked for.
+
+    Raises:
+        InputError: not two run folders, the same run twice, runs on different tasks or problems, or runs with fewer
+            problems or samples than were asked for.
+    """
+    from flexeval.runs.store import fewest_samples, read_runs
+
+    folders: list[Path] = args.runs
+    if folders[0].resolve() == folders[1].resolve():
+        raise InputError(f"{str(folders[0])!r} is given twice; give two runs")
+    pair = read_runs(folders)
+    if len(pair) != 2:
+        raise InputError(f"these folders hold {len(pair)} runs, but two are compared; name two of them")
+    a, b = pair
+    if a.config.task != b.config.task:
+        raise InputError(
+            f"the runs are on different tasks, {a.config.task!r} and {b.config.task!r}; compare runs of one task"
+        )
+    if args.limit is not None:
+        wanted = options.whole_number(args.limit, least=1, what="--limit")
+        fewest = min(len(run.problems) for run in pair)
+        if fewest < wanted:
+            raise InputError(f"--limit is {wanted}, but a run has {fewest} problems; use at most {fewest}")
+        pair = _parts(pair, limit=wanted)
+    if args.num_samples is not None:
+        wanted = options.whole_number(args.num_samples, least=1, what="--num-samples")
+        fewest = fewest_samples(*pair)
+        if fewest < wanted:
+            raise InputError(f"--num-samples is {wanted}, but a problem has {fewest} samples; use at most {fewest}")
+        pair = _parts(pair, num_samples=wanted)
+    _require_same_problems(*pair)
+    return pair
+
+
+def _parts(runs: RunSet, *, num_samples: int | None = None, limit: int | None = None) -> RunSet:
+    """The first samples or the first problems of each run."""
+    parts = (
+        run.part(num_samples=num_samples or run.config.num_samples, limit=limit or run.config.limit) for run in runs
+    )
+    return dataclasses.replace(runs, runs=tuple(parts))
+
+
+def _require_same_problems(a: Run, b: Run) -> None:
+    ours, theirs = (run.problems.set_index("problem_id")[["question", "target"]] for run in (a, b))
+    unpaired = ours.index.symmetric_difference(theirs.index)
+    if len(unpaired):
+        raise InputError(
+            f"the runs are not on the same problems: one has {len(ours)}, the other {len(theirs)}, and only one has "
+            f"{unpaired[0]!r}; compare the first problems of both with --limit, or sample both with the same --limit"
+        )
+    changed = ours.index[(ours != theirs.loc[ours.index]).any(axis=1)]
+    if len(changed):
+        raise InputError(
+            f"{changed[0]!r} is not the same problem in both runs: the data changed between them; sample one run again"
+        )
+
+
+# ----- what a run is -----
+
+
+def about(runs: RunSet) -> list[dict[str, Any]]:
+    """The settings of each run as JSON values."""
+    return [
+        {
+            "run": label,
+            "folder": str(run.folder),
+            "model": run.model,
+            "task": run.config.task,
+            "order": run.config.order,
+            "temperature": run.config.sampling.temperature,
+            "block_length": run.config.sampling.block,
+            "gen_length": run.config.sampling.gen_length,
+            "seed": run.config.sampling.seed,
+            "problems": len(run.problems),
+            "samples": len(run.samples),
+        }
+        for label, run in zip(runs.labels(), runs, strict=True)
+    ]
+
+
+def introduction(runs: RunSet) -> Sequence[str]:
+    """The settings of each run on one line."""
+    return [
+        f"{row['run']}: model {row['model']}, task {row['task']}, {row['problems']} problems, "
+        f"{row['samples']} samples, T = {row['temperature']:g}, gen_length {row['gen_length']}, "
+        f"block_length {row['block_length']}, seed {row['seed']}, {row['folder']}"
+        for row in about(runs)
+    ]
