@@ -15,7 +15,6 @@ from flexeval.errors import InputError, did_you_mean
 from flexeval.grpo.config import GRPOConfig, require_same_training
 from flexeval.grpo.layout import CONFIG, checkpoint_folder
 from flexeval.records import RunConfig
-from flexeval.reproduce.sweep import attempt
 from flexeval.runs.files import read_object
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -111,6 +110,8 @@ def make_trainings(trainings: Sequence[Training], *, runs: Path, make: MakeTrain
     Raises:
         OSError: nothing can be written; then the next training could not be written either.
     """
+    from flexeval.reproduce.sweep import attempt  # only now: it imports pandas, which `--help` does without
+
     for training in trainings:
         _, error = attempt(_complete, training, runs, make)
         yield TrainingOutcome(training=training, error=error)

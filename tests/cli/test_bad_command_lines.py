@@ -364,7 +364,7 @@ ROWS = [
     row([*SAMPLE.split(), "--model", LONG], "unknown model", real=True),
     row([*SAMPLE.split(), "--model", ""], "unknown model", real=True),
     row(SAMPLE + "--model f", "file", setup=file("f", "x"), real=True),
-    row(SAMPLE + "--model d", "no checkpoint", setup=folder("d"), real=True),
+    row(SAMPLE + "--model d", "is not a checkpoint", setup=folder("d"), real=True),
     row(PASSK + "--model nope", "unknown model", real=True),
     *(
         row(MODEL, *words, setup=config_says(**changes), real=True)

@@ -148,7 +148,7 @@ def test_no_run_folder(refused: Refused) -> None:
 def test_prompt_that_is_too_long(refused: Refused, bigram: list[str]) -> None:
     line = refused("passk", *SMALL, "--gen-length", "100")
     assert "more than the 120 of model 'tiny'" in line
-    assert "shorter gen_length" in line
+    assert "use a gen_length of at most 79" in line
 
 
 # ----- the model -----

@@ -37,11 +37,16 @@ sys.exit(command())
 """
 
 
+def default_handlers() -> None:
+    """In a child: what runs the tests may itself ignore some signals, as nohup does."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(body: str, **options: Any) -> subprocess.Popen[str]:
     """`flexeval ls` that does something else; it has said that it is ready."""
     script = COMMAND.format(body="\n".join("    " + line for line in body.splitlines()))
-    # What runs the tests may ignore some of them itself, as nohup does.
-    options = {"preexec_fn": lambda: [signal.signal(number, signal.SIG_DFL) for number in SIGNALS], **options}
+    options = {"preexec_fn": default_handlers, **options}
     process = subprocess.Popen(
         [sys.executable, "-c", script, "ls"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
@@ -135,7 +140,9 @@ runpy.run_module("flexeval", run_name="__main__")
 """
     if module == "flexeval.cli":
         script = script.replace("{module!r}", "").replace("== 'flexeval.cli'", "== 'gc' or name == 'flexeval.errors'")
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, preexec_fn=default_handlers
+    )
     assert done.returncode == 130, done.stderr
     assert len(done.stderr.splitlines()) <= 1
 

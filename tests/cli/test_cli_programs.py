@@ -11,7 +11,7 @@ import pytest
 from flexeval.cli import output
 from flexeval.cli.main import main
 from flexeval.grading.sandbox import Sandbox, describe_isolation
-from flexeval.tasks import humaneval
+from flexeval.tasks import benchmark, humaneval
 
 pytestmark = pytest.mark.linux
 
@@ -49,13 +49,13 @@ def test_isolation_is_said_and_stored(bigram: list[str], capsys: pytest.CaptureF
 def test_without_isolation_nothing_starts(
     refused: Callable[..., str], bigram: list[str], monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    monkeypatch.setattr(humaneval, "shared_sandbox", lambda: Sandbox(workers=1, layers=()))
+    monkeypatch.setattr(benchmark, "shared_sandbox", lambda: Sandbox(workers=1, layers=()))
     assert "FLEXEVAL_ALLOW_UNSAFE_PROGRAMS=1" in refused(verb, *SMALL)
     assert bigram == []
 
 
 def test_what_was_allowed_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with Sandbox(workers=1, layers=(), allow_unsafe=True) as sandbox:
-        monkeypatch.setattr(humaneval, "shared_sandbox", lambda: sandbox)
+        monkeypatch.setattr(benchmark, "shared_sandbox", lambda: sandbox)
         output.announce_isolation(humaneval.HumanEval())
     assert "NOT CONFINED" in capsys.readouterr().err

@@ -185,7 +185,7 @@ REFUSED = [
     (make_far, "there is no folder"),
     (make_below_a_file, "there is no folder"),
     (make_dangling, "there is no folder"),
-    (make_loop, "no end"),
+    (make_loop, "links never end"),
     (make_long, "too long"),
     (make_link_to_folder, "which is a folder"),
 ]
