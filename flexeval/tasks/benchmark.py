@@ -16,8 +16,9 @@ from typing import Any, ClassVar, Literal
 from flexeval.grading.programs import grade_program
 from flexeval.grading.published import program_as_published
 from flexeval.grading.sandbox import Isolation, shared_sandbox
+from flexeval.reading import Row
 from flexeval.records import Grade, Problem, Prompt
-from flexeval.tasks.data import Benchmark, Row, read_benchmark
+from flexeval.tasks.data import Benchmark, read_benchmark
 from flexeval.tasks.prompts import PromptTemplate, find_template
 
 

@@ -9,20 +9,20 @@ What the columns mean is for the tasks, which turn rows into problems.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError
-from flexeval.reading import decode, parse_object, read_bytes, require_text
+from flexeval.errors import InputError, one_line
+from flexeval.reading import COMPRESSED, Row, read_rows, require_text
 
 DATA_DIR_VARIABLE = "FLEXEVAL_DATA_DIR"
+HUB_SECONDS = 5
+"""How long the hub may take to answer at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class Benchmark:
     """Split on the hub."""
     columns: Mapping[str, type]
     """Column -> type of its values; other columns are kept as they are."""
+    adapt: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    """Other published layouts of the same rows -> these columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +55,6 @@ class Source:
     """SHA-256 of the uncompressed file, or of the rows as canonical JSON."""
     rows: int
     """Rows read, before a task selects among them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row, and where it stands, for error messages."""
-
-    place: str
-    values: Mapping[str, Any]
-
-    def __getitem__(self, column: str) -> Any:
-        return self.values[column]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,74 +76,66 @@ def read_benchmark(benchmark: Benchmark, data_dir: Path | None) -> Table:
         InputError: no such folder or file, an empty or unreadable file, a malformed line, a row without one
             of the columns, or a hub that cannot be reached.
     """
-    folder = data_dir if data_dir is not None else _folder_of_environment()
+    folder = local_folder(data_dir)
     if folder is None:
         return _read_hub(benchmark)
     return _read_file(benchmark, _find_file(benchmark, folder))
 
 
-def _folder_of_environment() -> Path | None:
-    value = os.environ.get(DATA_DIR_VARIABLE, "")
-    return Path(value) if value else None
+def local_folder(data_dir: Path | None) -> Path | None:
+    """The folder of local files that a task's `data_dir` or the environment names; None stands for the hub."""
+    return data_dir or (Path(value) if (value := os.environ.get(DATA_DIR_VARIABLE, "")) else None)
 
 
 def _find_file(benchmark: Benchmark, folder: Path) -> Path:
     if not folder.is_dir():
         raise InputError(f"no data folder {str(folder)!r}; give the folder that holds the benchmark files")
-    for name in benchmark.files:
-        for candidate in (folder / name, folder / f"{name}.gz"):
-            if candidate.is_file():
-                return candidate
+    for path in _candidates(benchmark, folder):
+        if path.is_file():
+            return path
     names = " or ".join(benchmark.files)
-    raise InputError(f"no {benchmark.title} in {str(folder)!r}; put {names} (or the same with .gz) there")
+    raise InputError(
+        f"no {benchmark.title} in {str(folder)!r}; put {names} there (.json, .parquet and {', '.join(COMPRESSED)} are "
+        f"read as well), or the hub's own folder {benchmark.hub_id}"
+    )
+
+
+def _candidates(benchmark: Benchmark, folder: Path) -> Iterator[Path]:
+    """Where the file may lie: under its upstream name, or as a copy of the hub's repository has it."""
+    for name in benchmark.files:
+        for suffix in (".jsonl", ".json", ".parquet"):
+            plain = folder / f"{name.removesuffix('.jsonl')}{suffix}"
+            yield plain
+            yield from (plain.with_name(plain.name + packed) for packed in COMPRESSED)
+    owner, _, repository = benchmark.hub_id.partition("/")
+    for copy in (folder / owner / repository, folder / repository, folder):
+        for inner in (benchmark.hub_config or "data", "data"):
+            # One shard: splits of many are no benchmark's of ours.
+            yield copy / inner / f"{benchmark.hub_split}-00000-of-00001.parquet"
 
 
 def _read_file(benchmark: Benchmark, path: Path) -> Table:
-    content, rows = read_json_lines(path, title=benchmark.title)
-    source = Source(origin=str(path), fingerprint=hashlib.sha256(content).hexdigest(), rows=len(rows))
-    return Table(source=source, rows=tuple(_checked(row, benchmark) for row in rows))
-
-
-def read_json_lines(path: Path, *, title: str) -> tuple[bytes, list[Row]]:
-    """The uncompressed content of a JSONL file, and its rows; blank lines are skipped.
-
-    Args:
-        path: with the suffix `.gz` if it is compressed.
-        title: what it should hold, for messages ("GSM8K test").
-
-    Raises:
-        InputError: an empty or unreadable file, or a line that is not a JSON object, with its number.
-    """
-    content = read_bytes(path, what=f"{title}, one JSON object a line")
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"cannot read {str(path)!r}: no gzip file ({error}); it should hold {title}") from error
-    text = decode(content, where=repr(str(path)))
-
-    rows = []
-    # Not splitlines(): a JSON string may hold U+2028 and other characters that it takes for line ends.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            place = f"{path.name} line {number}"
-            rows.append(Row(place=place, values=parse_object(line, where=place)))
-    if not rows:
-        raise InputError(f"{str(path)!r} is empty; it should hold {title}, one JSON object a line")
-    return content, rows
+    found = read_rows(path, what=benchmark.title)
+    source = Source(origin=str(path), fingerprint=found.fingerprint, rows=len(found.rows))
+    return Table(source=source, rows=tuple(_checked(row, benchmark) for row in found.rows))
 
 
 def _read_hub(benchmark: Benchmark) -> Table:
     import datasets
 
+    # Without a network the client would try five times, and print each. What is cached can be had all the same.
+    unreachable, offline = _unreachable(), datasets.config.HF_HUB_OFFLINE
     try:
+        datasets.config.HF_HUB_OFFLINE = offline or unreachable is not None
         dataset = datasets.load_dataset(benchmark.hub_id, benchmark.hub_config, split=benchmark.hub_split)
     except (OSError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = unreachable or one_line(str(error).strip().partition("\n")[0] or type(error).__name__)
         raise InputError(
             f"cannot get {benchmark.title} from the hub ({reason}); put {benchmark.files[0]} in a folder and name it "
             f"with --data-dir or {DATA_DIR_VARIABLE}"
         ) from error
+    finally:
+        datasets.config.HF_HUB_OFFLINE = offline
 
     values = [dict(row) for row in dataset]
     place = f"{benchmark.hub_id} row"
@@ -166,6 +149,18 @@ def _read_hub(benchmark: Benchmark) -> Table:
     return Table(source=source, rows=rows)
 
 
+def _unreachable() -> str | None:
+    """Why the hub cannot be reached; None where it can."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    try:
+        huggingface_hub.get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
+    except Exception as error:  # of whichever HTTP library the client was built on
+        return one_line(error)
+    return None
+
+
 def _revision(checksums: Mapping[str, Any] | None) -> str:
     """`@revision` out of the addresses that `datasets` recorded, or nothing where it recorded none."""
     for address in checksums or ():
@@ -176,6 +171,7 @@ def _revision(checksums: Mapping[str, Any] | None) -> str:
 
 
 def _checked(row: Row, benchmark: Benchmark) -> Row:
+    row = Row(place=row.place, values=benchmark.adapt(row.values))
     # JSON can hold half a surrogate pair, which no tokenizer takes and no file in UTF-8 can hold.
     require_text(json.dumps(row.values, ensure_ascii=False, default=str), what=row.place)
     for column, kind in benchmark.columns.items():

@@ -13,9 +13,10 @@ from flexeval.errors import InputError
 from flexeval.grading.mathematics import grade_number
 from flexeval.grading.numerals import read_number
 from flexeval.grading.published import number_as_published
+from flexeval.reading import Row
 from flexeval.records import Grade, Problem
 from flexeval.tasks.benchmark import BenchmarkTask, Splits
-from flexeval.tasks.data import Benchmark, Row
+from flexeval.tasks.data import Benchmark
 from flexeval.tasks.prompts import BARE, D1_GSM8K, STEP_BY_STEP
 
 MARK = "####"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from flexeval.reading import Row
 from flexeval.records import Problem
 from flexeval.tasks.benchmark import ProgramBenchmark
-from flexeval.tasks.data import Benchmark, Row
+from flexeval.tasks.data import Benchmark
 from flexeval.tasks.prompts import BARE, JUSTGRPO_PROGRAM, WRITE_PYTHON, PromptTemplate
 
 COMPLETE_FUNCTION = PromptTemplate(

@@ -1,20 +1,42 @@
 """MATH-500: the 500 problems that Lightman et al. 2023 (arXiv:2305.20050) held out of MATH.
 
 The upstream file is `prm800k/math_splits/test.jsonl` of openai/prm800k, with the fields `problem`, `solution`,
-`answer` (LaTeX), `subject`, `level` (1 to 5) and `unique_id`.
+`answer` (LaTeX), `subject`, `level` (1 to 5) and `unique_id`. Files in MATH's own layout are read as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from flexeval.grading.answers import extract_answer
 from flexeval.grading.mathematics import grade_expression
 from flexeval.grading.published import expression_as_published
+from flexeval.reading import Row
 from flexeval.records import Grade, Problem
 from flexeval.tasks.benchmark import BenchmarkTask
-from flexeval.tasks.data import Benchmark, Row
+from flexeval.tasks.data import Benchmark
 from flexeval.tasks.prompts import BARE, D1_MATH, JUSTGRPO_MATH, STEP_BY_STEP
+
+
+def _adapt(row: Mapping[str, Any]) -> dict[str, Any]:
+    """MATH's own files write "Level 5", call the subject `type` and state the answer in the solution's last box."""
+    row = dict(row)
+    level = str(row.get("level", "")).removeprefix("Level ")
+    row["level"] = int(level) if level.isdecimal() else None
+    row.setdefault("subject", row.get("type"))
+    if "answer" not in row and isinstance(row.get("solution"), str):
+        found = extract_answer(row["solution"])
+        if found is not None and found.rule == "boxed":
+            row["answer"] = found.text
+    return row
+
+
+def _name(row: Row, number: int) -> str:
+    """The published name of a problem; its place in the file where it has none."""
+    name = row.values.get("unique_id")
+    return name.removesuffix(".json") if isinstance(name, str) else str(number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +56,14 @@ class Math500(BenchmarkTask):
         hub_id="HuggingFaceH4/MATH-500",
         hub_config=None,
         hub_split="test",
-        columns={"problem": str, "answer": str, "subject": str, "level": int, "unique_id": str},
+        columns={"problem": str, "answer": str},
+        adapt=_adapt,
     )
 
     def read(self, index: int, row: Row) -> Problem:
         """The problem in a row."""
         return Problem(
-            id=f"math500/{row['unique_id'].removesuffix('.json')}",
+            id=f"math500/{_name(row, index)}",
             question=row["problem"],
             target=row["answer"],
             metadata={"subject": row["subject"], "level": row["level"]},

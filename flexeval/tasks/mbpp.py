@@ -1,9 +1,9 @@
 """MBPP (Austin et al. 2021, arXiv:2108.07732): the 500 problems of its test split, or the 374 of its training split.
 
 The upstream file is `mbpp.jsonl` of google-research/mbpp (974 problems), with the fields `task_id`, `text`,
-`code`, `test_list` and `test_setup_code`. The task id decides the split (ids 1 to 10 are for prompts, 511 to 600 for
-validation). Upstream does not name the function to write: it is the function of the reference solution that the first
-test calls.
+`code`, `test_list` and `test_setup_code`, or `sanitized-mbpp.json`, the 427 problems that were checked by hand. The
+task id decides the split (ids 1 to 10 are for prompts, 511 to 600 for validation). Upstream does not name the function
+to write: it is the function of the reference solution that the first test calls.
 
 The test split is what JustGRPO evaluates, too: rows 10 to 509 of the file are the task ids 11 to 510.
 """
@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flexeval.errors import InputError
+from flexeval.reading import Row
 from flexeval.records import Problem
 from flexeval.tasks.benchmark import ProgramBenchmark, Splits
-from flexeval.tasks.data import Benchmark, Row
+from flexeval.tasks.data import Benchmark
 from flexeval.tasks.prompts import BARE, JUSTGRPO_PROGRAM, WRITE_PYTHON, PromptTemplate
 
 TASK_IDS = {"test": range(11, 511), "train": range(601, 975)}
@@ -63,11 +65,12 @@ class MBPP(ProgramBenchmark, Splits):
         """Where the rows are, and which columns they have."""
         return Benchmark(
             title="MBPP",
-            files=("mbpp.jsonl",),
+            files=("mbpp.jsonl", "sanitized-mbpp.jsonl"),
             hub_id="google-research-datasets/mbpp",
             hub_config="full",
             hub_split=self.split,
             columns={"task_id": int, "text": str, "code": str, "test_list": list, "test_setup_code": str},
+            adapt=_adapt,
         )
 
     def read(self, index: int, row: Row) -> Problem | None:
@@ -99,6 +102,16 @@ class MBPP(ProgramBenchmark, Splits):
             "stub": _stub(problem),
             "indented_tests": "\n".join(f"    {test}" for test in tests),
         }
+
+
+def _adapt(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The sanitized subset calls the description `prompt`, and lists imports for the tests instead of setup code."""
+    row = dict(row)
+    if "text" not in row and "prompt" in row:
+        row["text"] = row["prompt"]
+    if "test_setup_code" not in row and isinstance(row.get("test_imports"), list):
+        row["test_setup_code"] = "\n".join(map(str, row["test_imports"]))
+    return row
 
 
 def _stub(problem: Problem) -> str:

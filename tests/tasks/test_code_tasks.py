@@ -88,3 +88,17 @@ def test_completions_are_graded_in_the_sandbox(shared_dir: Path, task_class: typ
     assert task.grade(problem, f"Here it is:\n```python\n{whole}\n```").correct
     nothing = f"def {problem.metadata['entry_point']}(*arguments):\n    return None\n"
     assert not task.grade(problem, f"```python\n{nothing}```").correct
+
+
+def test_the_sanitized_subset_of_mbpp_is_the_same_problems_in_other_fields(tmp_path: Path) -> None:
+    tests = ["assert root(9) == 3.0", "assert math.isclose(root(2), 1.414, abs_tol=1e-3)"]
+    row = {"source_file": "x.ipynb", "task_id": 12, "prompt": "Write a function for the square root.",
+           "code": "def root(x): return x**0.5", "test_imports": ["import math"], "test_list": tests}  # fmt: skip
+    (tmp_path / "sanitized-mbpp.json").write_text(json.dumps([row, {**row, "task_id": 602}]))
+    [problem] = MBPP(data_dir=tmp_path).problems()
+    assert (problem.id, problem.question, problem.metadata["test_setup_code"]) == (
+        "mbpp/12",
+        row["prompt"],
+        "import math",
+    )
+    assert [problem.id for problem in MBPP(split="train", data_dir=tmp_path).problems()] == ["mbpp/602"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from flexeval.records import Problem
@@ -30,3 +31,22 @@ def test_no_last_number_and_nothing_from_the_question() -> None:
     problem = Problem(id="p", question=r"Write the answer as \boxed{5}.", target="5")
     grade = Math500().grade(problem, "The answer is 5.")
     assert (grade.correct, grade.extracted, grade.rule) == (False, None, None)
+
+
+def test_files_in_the_layout_of_math_are_read(tmp_path: Path) -> None:
+    """Level and subject are written differently there, and the answer stands in the solution."""
+    row = {"problem": "1 + 1?", "level": "Level 5", "type": "Algebra", "solution": "We add: $\\boxed{2}$."}
+    rows = [
+        row,
+        {**row, "level": "Level ?", "answer": "2"},
+        {"problem": "1 + 1?", "answer": "2", "unique_id": "a/7.json"},
+    ]
+    (tmp_path / "math500.json").write_text(json.dumps(rows))
+    problems = Math500(data_dir=tmp_path).problems()
+    assert [problem.id for problem in problems] == ["math500/0", "math500/1", "math500/a/7"]
+    assert {problem.target for problem in problems} == {"2"}
+    assert [tuple(problem.metadata.values()) for problem in problems] == [
+        ("Algebra", 5),
+        ("Algebra", None),
+        (None, None),
+    ]
