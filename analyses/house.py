@@ -4,9 +4,9 @@
     python analyses/house.py --write    # and put it into docs/design.md, section 1
 
 Files and functions are read from the source. The way of a sample is traced: `flexeval passk` with `ar` on the bundled
-model, once for one problem and once for three, one sample each, one at a time. What is called more often for three is
-on the way of a sample, from its prompt to its line on the disk; what is called as often as for one (options, loading,
-figures of the whole run) is not.
+model, once for one problem and once for three, one sample each, one at a time. What is called once more for each more
+sample is on the way of a sample, from its prompt to its line on the disk. Options, loading and what is done once for
+the whole run are not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "design.md"
@@ -128,12 +130,16 @@ class Way:
         return frozenset(module for module, _ in self.functions)
 
     @classmethod
-    def between(cls, fewer: Calls, more: Calls) -> Way:
-        """What was called more often in the second recording."""
+    def between(cls, fewer: Calls, more: Calls, *, samples: int) -> Way:
+        """What was called more often in the second recording, at least once for each of its additional samples."""
+
+        def grown(before: Counter[T], after: Counter[T]) -> frozenset[T]:
+            return frozenset(what for what, count in after.items() if count - before[what] >= samples)
+
         return cls(
-            functions=frozenset(more.functions - fewer.functions),
-            hops=frozenset(more.hops - fewer.hops),
-            records=frozenset(more.records - fewer.records),
+            functions=grown(fewer.functions, more.functions),
+            hops=grown(fewer.hops, more.hops),
+            records=grown(fewer.records, more.records),
         )
 
 
@@ -151,7 +157,7 @@ def trace_sample() -> Way:
         return calls
 
     calls(1)  # what is made once and kept
-    return Way.between(calls(1), calls(3))
+    return Way.between(calls(1), calls(3), samples=2)
 
 
 def table(source: Source, way: Way) -> str:

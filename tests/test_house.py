@@ -85,7 +85,7 @@ def package(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_the_way_of_a_sample_is_what_more_samples_call_more_often_in_any_thread(package):
+def test_the_way_of_a_sample_is_what_each_more_sample_calls_in_any_thread(package):
     from traced_package.front import run
 
     def calls(samples):
@@ -96,7 +96,7 @@ def test_the_way_of_a_sample_is_what_more_samples_call_more_often_in_any_thread(
         assert (sys.getprofile(), threading.getprofile()) == before
         return calls
 
-    way = HOUSE["Way"].between(calls(1), calls(3))
+    way = HOUSE["Way"].between(calls(1), calls(3), samples=2)
     assert way.modules == {"traced_package.front", "traced_package.back"}
     assert way.functions == {
         ("traced_package.front", "run.<locals>.<lambda>"), ("traced_package.back", "keep"),
