@@ -249,7 +249,7 @@ def test_a_claim_that_measures_something_else_is_named(package, runs):
     package({"flexeval.claims": "broken = their_package:NoMeasure"})
     (finding,) = [finding for finding in examine(runs) if finding.claim == "broken"]
     assert finding.verdict == "not measured"
-    assert "measure() of claim 'broken' must answer a flexeval.claims.Measured, not a float" in finding.measured
+    assert "measure() of claim 'broken' must return a flexeval.claims.Measured, not a float" in finding.measured
 
 
 GOOD_ROWS = pd.DataFrame({"estimate": [0.5]})
@@ -258,13 +258,13 @@ GOOD_ROWS = pd.DataFrame({"estimate": [0.5]})
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ({"usable": lambda self, group: None}, r"usable\(\) of figure 'mine' must answer a RunSet, not a NoneType"),
-        ({"rows": lambda self, group: None}, r"rows\(\) of figure 'mine' must answer a list of DataFrames, not a None"),
+        ({"usable": lambda self, group: None}, r"usable\(\) of figure 'mine' must return a RunSet, not a NoneType"),
+        ({"rows": lambda self, group: None}, r"rows\(\) of figure 'mine' must return a list of DataFrames, not a None"),
         ({"rows": lambda self, group: [1]}, "list of DataFrames, not a int"),
         ({"rows": lambda self, group: GOOD_ROWS}, "list of DataFrames, not a str"),
         ({"rows": lambda self, group: [GOOD_ROWS]}, "lacks the columns model, task, order"),
-        ({"data": lambda self, runs: None}, r"data\(\) of figure 'mine' must answer a DataFrame"),
-        ({"drawing": lambda self, data: None}, r"drawing\(\) of figure 'mine' must answer a matplotlib Figure"),
+        ({"data": lambda self, runs: None}, r"data\(\) of figure 'mine' must return a DataFrame"),
+        ({"drawing": lambda self, data: None}, r"drawing\(\) of figure 'mine' must return a matplotlib Figure"),
     ],
 )
 def test_a_figure_that_answers_something_else_is_named(runs, members, says):

@@ -343,7 +343,7 @@ def test_a_model_that_lacks_something_is_refused(members: dict[str, Any], says: 
         (lambda hidden: hidden.double(), "float64"),
         (lambda hidden: hidden.half(), "float16"),
         (lambda hidden: hidden[:, :-1], r"\[\d+, 7\]"),
-        (lambda hidden: hidden[:-1], "must answer float32 of shape"),
+        (lambda hidden: hidden[:-1], "must return float32 of shape"),
         (lambda hidden: hidden.numpy(), "not a ndarray"),
         (lambda hidden: None, "not a NoneType"),
     ],

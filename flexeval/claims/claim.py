@@ -67,7 +67,7 @@ class Claim(ABC):
             measured: object = self.measure(group)
             if not isinstance(measured, Measured):
                 raise PluginError(
-                    f"measure() of claim {self.name!r} must answer a flexeval.claims.Measured, not a "
+                    f"measure() of claim {self.name!r} must return a flexeval.claims.Measured, not a "
                     f"{type(measured).__name__}"
                 )
         except InputError as error:

@@ -217,7 +217,7 @@ def _shown(runs: RunSet, found: Comparison) -> Iterator[str | Table]:
 
 def _difference_table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
     """One row for each row of the comparison, with the band where there are several."""
-    from flexeval.stats.intervals import bounds_text
+    from flexeval.stats.intervals import bounds_text, p_value_text
 
     several = len(frame) > 1
     rows = []
@@ -229,7 +229,7 @@ def _difference_table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> 
                 f"{100 * row['b']:.1f}",
                 formatting.estimate(row["difference"], row["low"], row["high"], "+.1f"),
                 *([bounds_text(row["band_low"], row["band_high"], "+.1f", scale=100)] if several else []),
-                formatting.p_value(row["p_value"]),
+                p_value_text(row["p_value"]),
                 row["verdict"],
             ]
         )

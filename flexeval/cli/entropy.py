@@ -180,11 +180,13 @@ def _side_by_side(rows: pd.DataFrame, by: str, labels: Sequence[str]) -> Table:
 
 
 def _difference_cells(row: Mapping[Any, Any]) -> list[str]:
+    from flexeval.stats.intervals import p_value_text
+
     return [
         f"{row['first']} − {row['second']}",
         row["group"],
         formatting.estimate(row["difference"], row["low"], row["high"], "+.3f", scale=1),
-        formatting.p_value(row["p_value"]),
+        p_value_text(row["p_value"]),
         row["verdict"],
     ]
 

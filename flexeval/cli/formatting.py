@@ -31,11 +31,6 @@ def estimate(value: float, low: float, high: float, form: str = ".1f", *, scale:
     return "-" if math.isnan(value) else interval_text(value, low, high, form, scale=scale)
 
 
-def p_value(p: float) -> str:
-    """A p-value to three digits."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def table(columns: Sequence[str], rows: Iterable[Sequence[str] | None], *, right: Container[str] = ()) -> Table:
     """A table for the terminal.
 

@@ -185,6 +185,8 @@ def _pass_table(summaries: Sequence[RunSummary]) -> Table:
 
 
 def _difference_table(summaries: Sequence[RunSummary], differences: Sequence[pd.DataFrame]) -> Table:
+    from flexeval.stats.intervals import p_value_text
+
     first, *others = summaries
     names = [f"{other.order} − {first.order}" for other in others]
     rows = []
@@ -193,7 +195,7 @@ def _difference_table(summaries: Sequence[RunSummary], differences: Sequence[pd.
         for compared in differences:
             at = compared.set_index("k").to_dict("index")[k]
             band = formatting.estimate(at["difference"], at["band_low"], at["band_high"], "+.1f")
-            cells += [band, formatting.p_value(at["p_value"]), at["verdict"]]
+            cells += [band, p_value_text(at["p_value"]), at["verdict"]]
         rows.append(cells)
     columns = ["", *(column for name in names for column in (name, "p", "verdict"))]
     return formatting.table(columns, rows, right=[*names, "p"])

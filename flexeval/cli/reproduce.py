@@ -105,13 +105,14 @@ def _claims(findings: Sequence[Finding]) -> Iterator[str | Table]:
     from rich.table import Table
 
     from flexeval.claims import findings_footer
+    from flexeval.stats.intervals import p_value_text
 
     table = Table(show_lines=True, title="Claims", title_justify="left")
     for name in ("claim", "task", "measured", "reported", "p", "verdict"):
         table.add_column(name, overflow="fold")
     for finding in findings:
         sentence = f"{finding.sentence}\n({finding.source})"
-        p = "-" if finding.p_holm is None else formatting.p_value(finding.p_holm)
+        p = "-" if finding.p_holm is None else p_value_text(finding.p_holm)
         table.add_row(sentence, finding.task or "-", finding.measured, finding.paper or "-", p, finding.verdict)
     yield table
     yield from findings_footer(findings)

@@ -106,7 +106,7 @@ class Figure(ABC):
 
     def _checked(self, method: str, answer: Any, kind: type[Any], wanted: str) -> Any:
         if not isinstance(answer, kind):
-            raise PluginError(f"{method} of figure {self.name!r} must answer {wanted}, not a {type(answer).__name__}")
+            raise PluginError(f"{method} of figure {self.name!r} must return {wanted}, not a {type(answer).__name__}")
         return answer
 
 

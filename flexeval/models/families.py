@@ -76,7 +76,7 @@ def blueprint_of(family: Family, config: Config) -> Blueprint:
     blueprint: object = family.translate(config)
     if not isinstance(blueprint, Blueprint):
         raise PluginError(
-            f"translate() of model family {config.get('model_type')!r} must answer a Blueprint, not a "
+            f"translate() of model family {config.get('model_type')!r} must return a Blueprint, not a "
             f"{type(blueprint).__name__}"
         )
     return blueprint

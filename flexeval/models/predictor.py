@@ -91,7 +91,7 @@ def encode_prompt(model: MaskPredictor, prompt: Prompt, gen_length: int, *, of: 
         wrong = next((token for token in ids if not 0 <= operator.index(token) < model.vocab_size), None)
     except TypeError:
         raise PluginError(
-            f"model {model.name!r}: encode() must answer a list of token ids, not {shortened(repr(ids), 60)}"
+            f"model {model.name!r}: encode() must return a list of token ids, not {shortened(repr(ids), 60)}"
         ) from None
     if wrong is not None:
         raise PluginError(
@@ -150,10 +150,10 @@ def check_logits(model: MaskPredictor, logits_NV: Tensor, rows: int) -> None:
     """Raise PluginError unless logits have the shape [rows, vocab_size] and the type float32."""
     wanted = (rows, model.vocab_size)
     if not isinstance(logits_NV, Tensor):
-        raise PluginError(f"model {model.name!r}: logits() must answer a tensor, not a {type(logits_NV).__name__}")
+        raise PluginError(f"model {model.name!r}: logits() must return a tensor, not a {type(logits_NV).__name__}")
     if tuple(logits_NV.shape) != wanted or logits_NV.dtype != torch.float32:
         raise PluginError(
-            f"model {model.name!r}: logits() must answer float32 of shape {list(wanted)} (rows, vocab_size), not "
+            f"model {model.name!r}: logits() must return float32 of shape {list(wanted)} (rows, vocab_size), not "
             f"{str(logits_NV.dtype).removeprefix('torch.')} {list(logits_NV.shape)}"
         )
 

@@ -6,12 +6,13 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from flexeval.errors import InputError
-from flexeval.report.page import Part, Section, Table, bounds, p_value, percent
+from flexeval.report.page import Part, Section, Table, bounds, percent
 from flexeval.report.task_runs import TaskRuns
 from flexeval.runs.store import alike, fewest_samples
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.coverage import coverage
 from flexeval.stats.curves import comparison
+from flexeval.stats.intervals import p_value_text
 from flexeval.stats.pass_at_k import default_ks, pass_at_k_table
 
 _VERDICTS = (
@@ -89,7 +90,7 @@ def _difference_table(group: TaskRuns) -> list[Part]:
 
 def _difference(row: dict[Hashable, Any]) -> str:
     band = bounds(100 * row["difference"], 100 * row["band_low"], 100 * row["band_high"], "+.1f")
-    return f"{band} {row['verdict']}, p {p_value(row['p_value'])}"
+    return f"{band} {row['verdict']}, p {p_value_text(row['p_value'])}"
 
 
 def _coverage(group: TaskRuns) -> list[Part]:
@@ -105,6 +106,6 @@ def _coverage(group: TaskRuns) -> list[Part]:
             reasons.append(f"{first_label} against {label}: not available: {error}.")
             continue
         numbers = (found.a_only, found.b_only, found.both, found.neither)
-        rows.append([f"{first_label} (A), {label} (B)", *map(str, numbers), str(found.n), p_value(found.p_value)])
+        rows.append([f"{first_label} (A), {label} (B)", *map(str, numbers), str(found.n), p_value_text(found.p_value)])
     columns = ["orders", "only A", "only B", "both", "neither", "n", "p"]
     return [*([Table(columns=columns, rows=rows, caption="Problems solved at n samples")] if rows else []), *reasons]

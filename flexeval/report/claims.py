@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from flexeval.claims import Finding, findings_footer
-from flexeval.report.page import Section, html, p_value
+from flexeval.report.page import Section, html
+from flexeval.stats.intervals import p_value_text
 
 _MARKS = {"holds": "✓", "does not hold": "✗", "unresolved": "?", "not measured": "–"}
 _ABOUT = (
@@ -25,7 +26,7 @@ def claims_section(findings: Sequence[Finding]) -> Section:
         missing=[finding for finding in findings if finding.verdict == "not measured"],
         marks=_MARKS,
         place=_place,
-        p_value=p_value,
+        p_value=p_value_text,
     )
     return Section(name="claims", title="Claims", about=" ".join([_ABOUT, *findings_footer(findings)]), parts=[body])
 

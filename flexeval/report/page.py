@@ -129,11 +129,6 @@ def bounds(estimate: float, low: float, high: float, form: str) -> str:
     return interval_text(estimate, low, high, form).replace("-", "−")
 
 
-def p_value(p: float) -> str:
-    """A p-value to three digits."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 # ----- templates -----
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flexeval.errors import InputError
-from flexeval.report.page import Part, Section, Table, bounds, p_value, percent
+from flexeval.report.page import Part, Section, Table, bounds, percent
 from flexeval.report.task_runs import TaskRuns
 from flexeval.runs.store import Run
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.bypass import Enrichment, bypass_table, enrichment, most_bypassed
 from flexeval.stats.entropy import connector_entropy, highest_entropy_words
+from flexeval.stats.intervals import p_value_text
 from flexeval.stats.order import global_ar_ness, local_ar_ness, order_distance
 from flexeval.stats.ranks import non_top_rate, proposal_against_commit
 from flexeval.stats.words import find_words
@@ -144,7 +145,9 @@ def _bypass_table(task: TaskWords) -> list[Part]:
         rates = run.bypass.set_index("connector")[["rate", "low", "high"]].reindex([True, False])
         cells = [_rate(*rates.loc[connector]) for connector in (True, False)]
         found = run.enrichment
-        matched = ["–", "–"] if isinstance(found, str) else [percent(found.difference, "+"), p_value(found.p_value)]
+        matched = (
+            ["–", "–"] if isinstance(found, str) else [percent(found.difference, "+"), p_value_text(found.p_value)]
+        )
         rows.append([run.label, *cells, *matched])
     columns = ["run", "connectors, %", "other words, %", "matched difference, points", "p"]
     parts: list[Part] = [Table(columns=columns, rows=rows, caption="Bypass rate with 95 % intervals")] if rows else []

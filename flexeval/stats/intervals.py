@@ -120,6 +120,11 @@ def interval_text(
     return f"{scale * estimate:{form}}{unit} {bounds_text(low, high, form, scale=scale)}"
 
 
+def p_value_text(p: float) -> str:
+    """A p-value to three digits."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def bounds_text(low: float, high: float, form: str = ".1f", *, scale: float = 1.0) -> str:
     """`[low, high]`; arguments as in `interval_text`."""
     return f"[{scale * low:{form}}, {scale * high:{form}}]"
