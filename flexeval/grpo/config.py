@@ -57,6 +57,9 @@ class GRPOConfig:
     """Rollouts, each followed by its updates."""
     updates_per_rollout: int = 1
     """Optimiser steps on the same rollout; with more than one, the clipped ratio acts."""
+    deviation: Literal["population", "sample"] = "population"
+    """What advantages are divided by: the group's standard deviation over its size, or over its size minus one, as in
+    the released code (3 percent larger in a group of 16)."""
     wrong_reward: float = 0.0
     """Reward of a wrong answer; a right one has 1. The released code uses -1."""
 

@@ -118,7 +118,8 @@ class Trainer:
             number: 0-based.
         """
         rollout = self.roll_out(number)
-        advantage_PG = group_advantages(rollout.rewards(wrong=self.config.wrong_reward))
+        rewards_PG = rollout.rewards(wrong=self.config.wrong_reward)
+        advantage_PG = group_advantages(rewards_PG, degrees=1 if self.config.deviation == "sample" else 0)
         skipped = int((advantage_PG == 0).all(axis=1).sum())
         tally = Tally()
         tally.add_rollout(rollout, wrong=self.config.wrong_reward, skipped=skipped)

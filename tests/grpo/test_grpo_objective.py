@@ -32,6 +32,14 @@ def test_the_wrong_reward_only_changes_what_epsilon_does():
     np.testing.assert_allclose(group_advantages(2 * zero_one - 1), group_advantages(zero_one), rtol=1e-3)
 
 
+@pytest.mark.parametrize("size", [2, 5, 16])
+def test_dividing_by_the_samples_deviation_scales_all_advantages(size):
+    """By sqrt((n - 1) / n) where epsilon is small against the deviation."""
+    reward_PG = np.random.default_rng(size).random((4, size)) * 1e6
+    ratio_PG = group_advantages(reward_PG, degrees=1) / group_advantages(reward_PG)
+    np.testing.assert_allclose(ratio_PG, np.sqrt((size - 1) / size), rtol=1e-6)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.1])
 def test_equal_rewards_give_exactly_zero(value):
     assert not group_advantages(np.full((2, 3), value)).any()

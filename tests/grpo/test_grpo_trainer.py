@@ -74,6 +74,15 @@ def test_the_bundled_model_samples_and_trains_the_same_distribution():
     assert totals["drift"] / totals["readings"] < rounding(LOGITS)
 
 
+def test_the_samples_deviation_makes_gradients_smaller():
+    """By sqrt((n - 1) / n), so a group of 6 has 0.913 of the gradient."""
+    norms = {
+        deviation: make_trainer(ToyPredictor(), ToyTask(), deviation=deviation).step(0).grad_norm
+        for deviation in ("population", "sample")
+    }
+    assert norms["sample"] / norms["population"] == pytest.approx(np.sqrt(5 / 6), rel=1e-3)
+
+
 def test_more_updates_on_a_rollout_move_the_ratio():
     trainer = make_trainer(ToyPredictor(), ToyTask(), updates_per_rollout=3, learning_rate=0.05)
     metrics = trainer.step(0)
