@@ -9,10 +9,11 @@ from hashlib import blake2b
 
 from flexeval.errors import InputTypeError
 from flexeval.fields import require_whole
-from flexeval.models.predictor import MaskPredictor, encode_prompt
+from flexeval.models.predictor import MaskPredictor, check_predictor, encode_prompt
 from flexeval.orders import Order, get_order
 from flexeval.records import MOST, Prompt, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import SampleRequest
+from flexeval.sampling.forward import side_by_side_here
 from flexeval.sampling.sampler import Sampler
 
 
@@ -57,20 +58,22 @@ def sample(
         raise InputTypeError("prompts must be a list; for one prompt write [prompt]")
     num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
     config = SamplingConfig() if config is None else config
-    sampler = Sampler(model, get_order(order), config, batch_size=batch_size)
-    requests: list[SampleRequest] = []
-    seen: Counter[str] = Counter()
-    for prompt in prompts:
-        if not isinstance(prompt, str | Prompt):
-            raise InputTypeError(f"a prompt is a text or a flexeval.Prompt, not a {type(prompt).__name__}")
-        asked = Prompt(user=prompt) if isinstance(prompt, str) else prompt
-        ids = encode_prompt(model, asked, config.gen_length, of=asked.user)
-        name = blake2b(repr(ids).encode(), digest_size=8).hexdigest()
-        for _ in range(num_samples):
-            requests.append(SampleRequest(problem_id=name, sample_index=seen[name], prompt_ids=ids))
-            seen[name] += 1
+    check_predictor(model)
+    with side_by_side_here(model) as workers:
+        sampler = Sampler(model, get_order(order), config, batch_size=batch_size, workers=workers)
+        requests: list[SampleRequest] = []
+        seen: Counter[str] = Counter()
+        for prompt in prompts:
+            if not isinstance(prompt, str | Prompt):
+                raise InputTypeError(f"a prompt is a text or a flexeval.Prompt, not a {type(prompt).__name__}")
+            asked = Prompt(user=prompt) if isinstance(prompt, str) else prompt
+            ids = encode_prompt(model, asked, config.gen_length, of=asked.user)
+            name = blake2b(repr(ids).encode(), digest_size=8).hexdigest()
+            for _ in range(num_samples):
+                requests.append(SampleRequest(problem_id=name, sample_index=seen[name], prompt_ids=ids))
+                seen[name] += 1
 
-    finished = {(t.problem_id, t.sample_index): t for t in sampler.run(requests)}
+        finished = {(t.problem_id, t.sample_index): t for t in sampler.run(requests)}
     samples = [
         Sample(text=model.decode(trajectory.token_ids_G[: trajectory.length].tolist()), trajectory=trajectory)
         for trajectory in (finished[request.problem_id, request.sample_index] for request in requests)

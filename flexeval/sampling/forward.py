@@ -10,6 +10,7 @@ import ctypes
 import functools
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,6 +200,21 @@ def side_by_side(model: MaskPredictor) -> int:
     keeps the memory that it frees.
     """
     return _one_thread_each() if model.device.type == "cpu" else 1
+
+
+@contextmanager
+def side_by_side_here(model: MaskPredictor) -> Iterator[int]:
+    """As `side_by_side`, within a block: afterwards torch has its threads back. For programs that are not ours."""
+    if model.device.type != "cpu":
+        yield 1
+        return
+    _keep_memory()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 @functools.cache

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from oracles import RandomOracle
 
 import flexeval
+from flexeval.errors import InputError
 from flexeval.records import Prompt, SamplingConfig
 
 CONFIG = SamplingConfig(gen_length=8, temperature=1.0, seed=3)
@@ -45,3 +47,25 @@ def test_the_seed_matters_and_the_default_order_is_ar():
 def test_a_single_string_is_not_a_list_of_prompts():
     with pytest.raises(TypeError, match=r"\[prompt\]"):
         flexeval.sample(RandomOracle(words=6), "dog")
+
+
+def test_torch_has_its_threads_back_whatever_happens():
+    """Forwards run side by side on one thread each, as on the command line; a program around it keeps its own."""
+    threads = torch.get_num_threads()
+    inside = []
+
+    class Watching(RandomOracle):
+        def hidden(self, *args, **kwargs):
+            inside.append(torch.get_num_threads())
+            return super().hidden(*args, **kwargs)
+
+    try:
+        torch.set_num_threads(3)
+        flexeval.sample(Watching(words=6), ["dog"], config=CONFIG, num_samples=4)
+        assert torch.get_num_threads() == 3
+        with pytest.raises(InputError):
+            flexeval.sample(Watching(words=6), ["dog"], order="none-such", config=CONFIG)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert set(inside) == {1}
