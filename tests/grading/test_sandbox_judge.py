@@ -230,6 +230,19 @@ def f():
     assert check(sandbox, program, "assert f() == ([*'01234567', 'x'], 'solution', 1)").passed
 
 
+def test_a_program_and_its_tests_run_under_no_future_flags_of_ours(sandbox: Sandbox) -> None:
+    read = "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\ndef f(a: int) -> str:\n"
+    read += "    return f.__annotations__['a'] is int, dataclasses.fields(P)[0].type is int\n"
+    assert check(sandbox, read, "assert f(1) == (True, True)").passed
+    missing = check(sandbox, "def f(a: List[int]):\n    return 1\n", "assert f([1]) == 1")
+    assert missing.outcome == "crashed"
+    assert "NameError: name 'List'" in str(missing.reason)
+    own = "from __future__ import annotations\ndef f(a: List[int]):\n    return f.__annotations__['a']\n"
+    assert check(sandbox, own, "assert f([1]) == 'List[int]'").passed
+    ours = "def g(a: int):\n    pass\nassert g.__annotations__['a'] is int and f() == 1"
+    assert check(sandbox, "def f():\n    return 1\n", ours, preamble=ours.partition("assert")[0]).passed
+
+
 def test_tests_that_cannot_run_are_not_the_programs_fault(sandbox: Sandbox) -> None:
     for tests, preamble in (("assert f( == 1", ""), ("assert f()", "import no_such_module")):
         with pytest.raises(RuntimeError, match="the tests of 'f' do not run"):

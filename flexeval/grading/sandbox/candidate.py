@@ -86,7 +86,8 @@ def load(program: str) -> None:
     module = type(sys)(PROGRAM_NAME)
     # Dataclasses and the like look their module up by name.
     sys.modules[PROGRAM_NAME] = module
-    exec(compile(program, "<program>", "exec"), module.__dict__)
+    # Without this file's own `annotations`, which would change what the program means.
+    exec(compile(program, "<program>", "exec", dont_inherit=True), module.__dict__)
 
 
 def look_up(name: str) -> Any:

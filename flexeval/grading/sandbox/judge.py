@@ -58,8 +58,8 @@ def _run(check: ProgramCheck, remote: Remote) -> tuple[Outcome, str | None]:
     """Load the program and run the tests. Raises CandidateLost."""
     namespace: dict[str, object] = {"__name__": "tests"}
     try:
-        exec(compile(check.preamble, "<preamble>", "exec"), namespace)
-        tests = compile(check.tests, _TESTS, "exec")
+        exec(compile(check.preamble, "<preamble>", "exec", dont_inherit=True), namespace)
+        tests = compile(check.tests, _TESTS, "exec", dont_inherit=True)
         names = _undefined(check.tests, namespace)
     except Exception as error:
         raise BrokenTests(f"{type(error).__name__}: {error}") from None
