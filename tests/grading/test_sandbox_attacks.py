@@ -47,11 +47,11 @@ def test_an_attack_fails_on_time_and_leaves_nothing(
     assert verdict.outcome in ("failed", "crashed", "timed out")
     assert verdict.seconds < LATEST_S
     assert targets.unharmed()
-    # Nothing is left inside, and the same worker goes on.
-    assert worker in workers()
-    assert children(worker) == []
+    # Nothing is left inside, and the same worker goes on; without a bound on what it must clear another one does.
     if sandbox.isolation.namespaces:
+        assert worker in workers()
         assert scratch_files(worker) == []
+    assert children(worker) == []
 
 
 def test_after_all_that_a_right_program_still_passes(sandbox_and_worker: tuple[Sandbox, int]) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import children, workers
@@ -163,26 +164,74 @@ def end(candidate: dict[str, str], check: threading.Thread) -> None:
     check.join()
 
 
-def test_a_worker_that_is_killed_is_an_error_and_the_next_check_gets_another(others: set[int]) -> None:
+def test_a_worker_that_is_killed_twice_is_one_program_that_crashed(others: set[int]) -> None:
     with Sandbox(workers=1, limits=LIMITS) as sandbox:
-        (worker,) = workers() - others
-        thread_error: list[BaseException] = []
-
-        def check() -> None:
-            try:
-                sandbox.check(SLEEPER)
-            except RuntimeError as error:
-                thread_error.append(error)
-
-        thread = threading.Thread(target=check)
+        verdicts = []
+        thread = threading.Thread(target=lambda: verdicts.append(sandbox.check(SLEEPER)))
         thread.start()
-        wait_for_candidate(others)
-        family = [worker, *children(worker), *(pid for judge in children(worker) for pid in children(judge))]
-        os.kill(worker, signal.SIGKILL)
+        for _ in range(2):
+            wait_for_candidate(others)
+            (worker,) = workers() - others
+            family = [worker, *children(worker), *(pid for judge in children(worker) for pid in children(judge))]
+            os.kill(worker, signal.SIGKILL)
+            assert_gone(family)
         thread.join()
-        assert "ended unexpectedly" in str(thread_error[0])
-        assert_gone(family)
+        assert verdicts[0].outcome == "crashed"
+        assert "ended unexpectedly" in str(verdicts[0].reason)
         assert sandbox.check(RIGHT).passed
+
+
+def test_a_worker_that_does_not_answer_is_one_program_out_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox(workers=1, limits=LIMITS) as sandbox:
+        with monkeypatch.context() as patch:
+            patch.setattr(pool, "_GRACE_S", 0.1 - LIMITS.wall_s)
+            verdict = sandbox.check(SLEEPER)
+        assert verdict.outcome == "timed out"
+        assert "did not answer" in str(verdict.reason)
+        assert sandbox.check(RIGHT).passed
+
+
+MANY_FOLDERS = """
+import os
+def f(x):
+    for n in range(10 ** 9):
+        os.makedirs(f"{n}/{n}")
+"""
+
+
+def test_whatever_a_program_leaves_costs_bounded_time_and_no_other_verdict() -> None:
+    """Where only Landlock and the filter confine, nothing bounds the number of its folders."""
+    layers = ("landlock", "seccomp")
+    if not describe_isolation(layers).confined:
+        pytest.skip("this machine has neither Landlock nor the filter")
+    many = ProgramCheck(program=MANY_FOLDERS, tests="f(1)", entry_point="f")
+    with Sandbox(workers=1, layers=layers, limits=LIMITS) as sandbox:
+        verdicts = sandbox.check_all([RIGHT, many, RIGHT, WRONG])
+    assert [verdict.outcome for verdict in verdicts] == ["passed", "timed out", "passed", "failed"]
+    assert verdicts[1].seconds < 60
+    # The helper may still be at it.
+    deadline = time.monotonic() + 60
+    while os.listdir(tempfile.gettempdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def test_a_sandbox_that_is_interrupted_while_it_starts_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, others: set[int]
+) -> None:
+    """At any of the steps, whatever is under way then."""
+    for step in ("os.mkdir", "os.chmod", "Channel", "Isolation"):
+        holder, _, name = step.rpartition(".")
+        owner = getattr(pool, holder) if holder else pool
+        real = getattr(owner, name)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+            def interrupted(*args: Any, patch: Any = patch, real: Any = real, **kwargs: Any) -> None:
+                real(*args, **kwargs)
+                patch.undo()
+                raise KeyboardInterrupt
+
+            patch.setattr(owner, name, interrupted)
+            Sandbox(workers=1, limits=LIMITS)
 
 
 def assert_gone(pids: list[int]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flexeval.grading.sandbox.scratch import Scratch
+from flexeval.grading.sandbox.scratch import Scratch, remove
 
 pytestmark = pytest.mark.linux
 
@@ -42,7 +42,7 @@ def test_folders_deeper_than_any_path_go_too(tmp_path: Path) -> None:
         os.close(folder)
         folder = inner
     os.close(folder)
-    scratch.clear()
+    assert scratch.clear(seconds=60)
     assert os.listdir(scratch.parent) == []
 
 
@@ -55,3 +55,23 @@ def test_a_program_that_reaches_the_parent_cannot_get_in_the_way(tmp_path: Path)
     os.chmod(scratch.parent, 0)
     scratch.clear()
     assert os.listdir(scratch.parent) == []
+
+
+def test_clearing_gives_up_in_time_and_says_so(tmp_path: Path) -> None:
+    scratch = Scratch(str(tmp_path / "scratch"))
+    scratch.renew(None)
+    for n in range(100):
+        (Path(scratch.folder) / str(n)).mkdir()
+    assert not scratch.clear(seconds=0)
+    assert scratch.clear()
+    assert os.listdir(scratch.parent) == []
+
+
+def test_what_takes_long_is_removed_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "workers" / "worker"
+    (folder / "full").mkdir(parents=True)
+    monkeypatch.setattr("flexeval.grading.sandbox.scratch._AT_ONCE_S", -1.0)
+    remove(str(folder), aside=str(tmp_path))
+    # The helper was waited for, and everything is gone.
+    assert [path.name for path in tmp_path.rglob("*")] == ["workers"]
+    remove(str(folder), aside=str(tmp_path))

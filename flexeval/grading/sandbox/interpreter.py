@@ -26,6 +26,18 @@ if "LD_LIBRARY_PATH" in os.environ:
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 """Folders of installed packages, which may lie inside that of the standard library."""
 
+_OWN_CODE = os.path.dirname(os.path.abspath(__file__))
+
+# A package that consists of this folder alone: what the sandbox starts and forks must stay small.
+_BOOTSTRAP = """
+import sys
+package = type(sys)("sandbox")
+package.__path__ = [{folder!r}]
+sys.modules["sandbox"] = package
+from {module} import {function}
+{function}()
+"""
+
 _SURVEY = """
 import importlib, json, os, sys
 for folder in sys.path:
@@ -56,6 +68,16 @@ class Interpreter:
     """Folders of the standard library, none inside another."""
     libraries: tuple[str, ...]
     """Shared libraries that the interpreter and its standard library need."""
+
+
+def bootstrap(module: str, function: str = "main") -> str:
+    """The program that calls a function of the sandbox, without importing the rest of flexeval.
+
+    Args:
+        module: as it is called there, `sandbox.worker` for example.
+        function: of the module, without arguments.
+    """
+    return _BOOTSTRAP.format(folder=_OWN_CODE, module=module, function=function)
 
 
 @functools.cache

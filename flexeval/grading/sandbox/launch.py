@@ -18,7 +18,7 @@ from typing import NoReturn
 from . import landlock, seccomp
 from .candidate import REPLIES_FD, REQUESTS_FD
 from .channel import Channel, ChannelError
-from .interpreter import ENVIRONMENT, FLAGS, Interpreter
+from .interpreter import ENVIRONMENT, FLAGS, Interpreter, bootstrap
 from .libc import PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, bound_capabilities, clear_capabilities, prctl
 from .namespaces import hide_other_processes
 from .records import MIB, Isolation, Limits
@@ -26,16 +26,6 @@ from .scratch import Scratch
 
 OWN_CODE = os.path.dirname(os.path.abspath(__file__))
 _STATUS_FD, _RULESET_FD = 5, 6
-
-# A package that consists of this folder alone: the candidate need not import the rest of flexeval.
-_BOOTSTRAP = """
-import sys
-package = type(sys)("sandbox")
-package.__path__ = [{folder!r}]
-sys.modules["sandbox"] = package
-from sandbox.candidate import main
-main()
-"""
 
 _LAST_WORDS_S = 1.0
 """A process closes its pipes a moment before it is gone."""
@@ -173,7 +163,7 @@ class Confinement:
             landlock.enforce(_RULESET_FD)
 
     def _execute(self) -> None:
-        command = [self.interpreter.executable, *FLAGS, "-c", _BOOTSTRAP.format(folder=OWN_CODE)]
+        command = [self.interpreter.executable, *FLAGS, "-c", bootstrap("sandbox.candidate")]
         if self.isolation.seccomp:
             nonce = secrets.randbits(64)
             seccomp.install(nonce)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
+import secrets
 import select
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -21,27 +20,25 @@ from flexeval.errors import InputError, did_you_mean
 from flexeval.grading.processors import processors
 from flexeval.grading.sandbox.channel import Channel, ChannelError
 from flexeval.grading.sandbox.codec import decode, encode, refuse_handles
-from flexeval.grading.sandbox.interpreter import ENVIRONMENT, FLAGS, interpreter
+from flexeval.grading.sandbox.interpreter import ENVIRONMENT, FLAGS, bootstrap, interpreter
 from flexeval.grading.sandbox.records import LAYERS, Isolation, Limits, ProgramCheck, Verdict
+from flexeval.grading.sandbox.scratch import remove
 
 ALLOW_UNSAFE = "FLEXEVAL_ALLOW_UNSAFE_PROGRAMS"
 """Environment variable; 1 lets programs run on a machine that offers no isolation."""
 
-_FOLDER = os.path.dirname(os.path.abspath(__file__))
 _MAX_MESSAGE = 1 << 30
 _START_S = 60.0
 _GRACE_S = 60.0
 """A worker keeps its deadline by itself. If it is later than this, it is stuck."""
 
-# A package that consists of this folder alone: a worker is forked for every check and must stay small.
-_BOOTSTRAP = f"""
-import sys
-package = type(sys)("sandbox")
-package.__path__ = [{_FOLDER!r}]
-sys.modules["sandbox"] = package
-from sandbox.worker import main
-main()
-"""
+
+class _Lost(RuntimeError):
+    """A worker ended before it answered."""
+
+
+class _Stuck(RuntimeError):
+    """A worker did not answer in time."""
 
 
 class Sandbox:
@@ -85,9 +82,14 @@ class Sandbox:
         self._lock = threading.Lock()
         self._closed = False
         self._idle: list[_Worker] = []
+        self._alive: set[_Worker] = set()
         self._free_indices = list(range(workers))
         # Real path: the candidate's Landlock rules and mounts are about folders, not about links.
-        self._folder = os.path.realpath(tempfile.mkdtemp(prefix="flexeval-sandbox-"))
+        temporary = os.path.realpath(tempfile.gettempdir())
+        self._folder = f"{temporary}/flexeval-sandbox-{secrets.token_hex(8)}"
+        # Before there is anything to remove, so that no interrupt can leave something behind.
+        self._end = weakref.finalize(self, _end, self._owner, self._folder, self._alive)
+        os.mkdir(self._folder)
         os.chmod(self._folder, 0o711)
         try:
             first = self._take()
@@ -106,6 +108,8 @@ class Sandbox:
     def check(self, check: ProgramCheck) -> Verdict:
         """Run one program against its tests.
 
+        A worker that does not answer, whatever the program did to it, is one program that did not pass.
+
         Raises:
             RuntimeError: the check failed for a reason that is not in the program.
         """
@@ -115,13 +119,7 @@ class Sandbox:
             raise RuntimeError("this sandbox is closed")
         start = time.monotonic()
         with self._slots:
-            worker = self._take()
-            try:
-                outcome, reason = worker.ask(asdict(check), self.limits.wall_s + _GRACE_S)
-            except BaseException:
-                self._discard(worker)
-                raise
-            self._put_back(worker)
+            outcome, reason = self._answer(asdict(check))
         if outcome == "broken":
             raise RuntimeError(reason)
         return Verdict(outcome=outcome, reason=reason, seconds=time.monotonic() - start)
@@ -131,6 +129,23 @@ class Sandbox:
         with ThreadPoolExecutor(self.workers) as threads:
             return list(threads.map(self.check, checks))
 
+    def _answer(self, request: dict[str, Any]) -> tuple[Any, str | None]:
+        """Outcome and reason. A worker that was lost may have been ended from outside, so another one is asked, too."""
+        lost = ""
+        for _ in range(2):
+            worker = self._take()
+            usable = False
+            try:
+                outcome, reason, usable = worker.ask(request, self.limits.wall_s + _GRACE_S)
+                return outcome, reason
+            except _Stuck as error:
+                return "timed out", str(error)
+            except _Lost as error:
+                lost = str(error)
+            finally:
+                (self._put_back if usable else self._discard)(worker)
+        return "crashed", lost
+
     def close(self) -> None:
         """End the workers, a busy one after its check, and remove their folders. Nothing in a fork of the owner."""
         if os.getpid() != self._owner:
@@ -139,8 +154,8 @@ class Sandbox:
             self._closed = True
             idle, self._idle = self._idle, []
         for worker in idle:
-            worker.close()
-        self._remove_folder()
+            self._retire(worker)
+        self._end_if_idle()
 
     def __enter__(self) -> Self:
         return self
@@ -155,11 +170,13 @@ class Sandbox:
                 return self._idle.pop()
             index = self._free_indices.pop(0)
         try:
-            return _Worker(index, self._folder, self.limits, self._layers)
+            worker = _Worker(index, self._folder, self.limits, self._layers)
         except BaseException:
             with self._lock:
                 self._free_indices.append(index)
             raise
+        self._alive.add(worker)
+        return worker
 
     def _put_back(self, worker: _Worker) -> None:
         with self._lock:
@@ -167,21 +184,36 @@ class Sandbox:
                 self._idle.append(worker)
                 return
         # Closed by another thread during the check.
-        worker.close()
-        self._remove_folder()
-
-    def _remove_folder(self) -> None:
-        """Remove the folder of all workers, unless one of them is still busy in it."""
-        with contextlib.suppress(OSError):
-            os.rmdir(self._folder)
+        self._retire(worker)
+        self._end_if_idle()
 
     def _discard(self, worker: _Worker) -> None:
         worker.kill()
+        self._forget(worker)
+        if self._closed:
+            self._end_if_idle()
+
+    def _retire(self, worker: _Worker) -> None:
+        worker.close()
+        self._forget(worker)
+
+    def _forget(self, worker: _Worker) -> None:
         with self._lock:
+            self._alive.discard(worker)
             self._free_indices.append(worker.index)
-            closed = self._closed
-        if closed:
-            self._remove_folder()
+
+    def _end_if_idle(self) -> None:
+        """Remove the folder of all workers, unless one of them is still busy in it, or starting."""
+        if len(self._free_indices) == self.workers:
+            self._end()
+
+
+def _end(owner: int, folder: str, alive: set[_Worker]) -> None:
+    """What is left to do when a sandbox is closed, let go or when its process ends; nothing in a fork of the owner."""
+    if os.getpid() == owner:
+        for worker in list(alive):
+            worker.kill()
+        remove(folder, aside=os.path.dirname(folder))
 
 
 class _Worker:
@@ -189,9 +221,10 @@ class _Worker:
 
     def __init__(self, index: int, folder: str, limits: Limits, layers: tuple[str, ...]) -> None:
         self.index = index
+        self._folder = f"{folder}/worker-{index}-{secrets.token_hex(4)}"
         python = interpreter()
         self._process = subprocess.Popen(
-            [python.executable, *FLAGS, "-c", _BOOTSTRAP],
+            [python.executable, *FLAGS, "-c", bootstrap("sandbox.worker")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -200,38 +233,37 @@ class _Worker:
             # An interrupt from the terminal is for the harness, which then closes its workers.
             start_new_session=True,
         )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._channel = Channel(self._process.stdout.fileno(), self._process.stdin.fileno(), _MAX_MESSAGE)
-        self._folder = tempfile.mkdtemp(dir=folder, prefix=f"worker-{index}-")
-        settings = {
-            "folder": self._folder,
-            "interpreter": asdict(python),
-            "limits": asdict(limits),
-            "layers": layers,
-            "index": index,
-        }
         try:
+            assert self._process.stdin is not None and self._process.stdout is not None
+            self._channel = Channel(self._process.stdout.fileno(), self._process.stdin.fileno(), _MAX_MESSAGE)
+            os.mkdir(self._folder, 0o700)
+            settings = {
+                "folder": self._folder,
+                "interpreter": asdict(python),
+                "limits": asdict(limits),
+                "layers": layers,
+                "index": index,
+            }
             hello = self.ask(settings, _START_S)
+            self.isolation = Isolation(**hello["isolation"])
+            outcome, reason = hello["trial"]
+            if outcome != "passed":
+                raise RuntimeError(f"the sandbox does not work here ({self.isolation.summary()}): {outcome}, {reason}")
         except BaseException:
             self.kill()
             raise
-        self.isolation = Isolation(**hello["isolation"])
-        outcome, reason = hello["trial"]
-        if outcome != "passed":
-            self.kill()
-            raise RuntimeError(f"the sandbox does not work here ({self.isolation.summary()}): {outcome}, {reason}")
 
     def ask(self, request: object, timeout_s: float) -> Any:
-        """Send a request and wait for its answer. Raises RuntimeError when the worker ended or is stuck."""
+        """Send a request and wait for its answer. Raises `_Lost` when the worker ended, `_Stuck` when it is late."""
         try:
             self._channel.send(encode(request, refuse_handles))
             poll = select.poll()
             poll.register(self._channel.read_fd, select.POLLIN)
             if not poll.poll(timeout_s * 1000):
-                raise RuntimeError(f"a sandbox worker did not answer within {timeout_s:g} s")
+                raise _Stuck(f"a sandbox worker did not answer within {timeout_s:g} s")
             return decode(self._channel.recv(), refuse_handles)
         except ChannelError:
-            raise RuntimeError("a sandbox worker ended unexpectedly; its last words are on standard error") from None
+            raise _Lost("a sandbox worker ended unexpectedly; its last words are on standard error") from None
 
     def close(self) -> None:
         """Hang up, so that the worker ends by itself, and wait for it."""
@@ -251,7 +283,7 @@ class _Worker:
     def _bury(self) -> None:
         """Wait for the end of the process, and remove what it left."""
         self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove(self._folder, aside=os.path.dirname(os.path.dirname(self._folder)))
 
     def _hang_up(self) -> None:
         for stream in (self._process.stdin, self._process.stdout):
@@ -271,10 +303,9 @@ _shared: dict[int, Sandbox] = {}
 
 
 def shared_sandbox() -> Sandbox:
-    """A sandbox with the default limits, started when first asked for and closed when the process ends."""
+    """A sandbox with the default limits, started when first asked for; it ends with the process."""
     with _shared_lock:
         process = os.getpid()
         if process not in _shared:
             _shared[process] = Sandbox(allow_unsafe=os.environ.get(ALLOW_UNSAFE) == "1")
-            atexit.register(_shared[process].close)
         return _shared[process]

@@ -2,7 +2,8 @@
 
 It speaks with the harness on its standard input and output. For each check it forks a judge, which starts
 a candidate; when the judge has answered, or the time is up, it ends every process that is left and empties
-the scratch folder. It has no threads, so forking is safe, and it ends when the harness hangs up.
+the scratch folder. A folder that is not empty in time ends its use: the answer says so, and the harness takes another
+worker. It has no threads, so forking is safe, and it ends when the harness hangs up.
 
 Started as `python -c <BOOTSTRAP>`; it imports nothing of flexeval outside this folder.
 """
@@ -43,7 +44,10 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     # A process whose parent has died becomes our child, so none can get lost.
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    settings = decode(channel.recv(), refuse_handles)
+    try:
+        settings = decode(channel.recv(), refuse_handles)
+    except ChannelError:  # the harness was interrupted
+        return
     confinement = prepare(
         settings["folder"],
         Interpreter(**settings["interpreter"]),
@@ -53,8 +57,8 @@ def main() -> None:
     )
     # Every judge is a fork of this process: what the collector does not touch stays shared.
     gc.freeze()
-    trial = run(TRIAL, confinement, channel.read_fd, _TRIAL_S)
-    _send(channel, {"isolation": asdict(confinement.isolation), "trial": trial})
+    outcome, reason, _ = run(TRIAL, confinement, channel.read_fd, _TRIAL_S)
+    _send(channel, {"isolation": asdict(confinement.isolation), "trial": (outcome, reason)})
     while True:
         try:
             request = decode(channel.recv(), refuse_handles)
@@ -64,7 +68,7 @@ def main() -> None:
             return
 
 
-def run(check: ProgramCheck, confinement: Confinement, harness_fd: int, wall_s: float) -> tuple[str, str | None]:
+def run(check: ProgramCheck, confinement: Confinement, harness_fd: int, wall_s: float) -> tuple[str, str | None, bool]:
     """Run one check.
 
     Args:
@@ -74,7 +78,8 @@ def run(check: ProgramCheck, confinement: Confinement, harness_fd: int, wall_s: 
         wall_s: seconds after which the check ends in any case.
 
     Returns:
-        One of `records.Outcome` or "broken", and why the program did not pass. "broken" means that it is not to blame.
+        One of `records.Outcome` or "broken", why the program did not pass, and whether this worker can take another
+        check. "broken" means that the program is not to blame.
     """
     deadline = time.monotonic() + wall_s
     confinement.scratch.renew(confinement.isolation.user)
@@ -84,12 +89,14 @@ def run(check: ProgramCheck, confinement: Confinement, harness_fd: int, wall_s: 
         os.close(harness_fd)
         _answer(write_fd, check, confinement)
     os.close(write_fd)
+    clean = False
     try:
-        return _wait(read_fd, harness_fd, deadline) or ("timed out", f"no verdict after {wall_s:g} s")
+        outcome, reason = _wait(read_fd, harness_fd, deadline) or ("timed out", f"no verdict after {wall_s:g} s")
     finally:
         os.close(read_fd)
         _end(pid)
-        confinement.scratch.clear()
+        clean = confinement.scratch.clear()
+    return outcome, reason, clean
 
 
 def _take_over_standard_streams() -> Channel:

@@ -30,6 +30,11 @@ MACHINE = [
         if_it_works("for n in range(10 ** 6):\n    open(f'file{n}', 'wb').write(bytes(4096))"),
     ),
     attack(
+        "many folders",
+        "makes fifty thousand folders, each with one inside",
+        if_it_works("import os\nfor n in range(50_000):\n    os.makedirs(f'{n}/{n}')"),
+    ),
+    attack(
         "deep folders",
         "nests folders deeper than a recursive removal can follow",
         "import os\nfor _ in range(2000):\n    os.mkdir('d')\n    os.chdir('d')\n" + WRONG,
