@@ -59,6 +59,11 @@ def shortened(text: str, limit: int) -> str:
     return f"{text[: limit - tail - 3]}...{text[len(text) - tail :]}"
 
 
+def encodable(text: str) -> str:
+    """The text with every half of a surrogate pair, which no file in UTF-8 can hold, as its escape."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 def printable(text: str, *, keep: str = "\n") -> str:
     """The text with control, format and unassigned characters as escapes, apart from those in `keep`."""
     if text.isascii() and text.isprintable():

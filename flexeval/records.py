@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flexeval.errors import InputError, PluginError
+from flexeval.errors import InputError, PluginError, encodable, one_line
 from flexeval.fields import require_types
 
 BoolArray = NDArray[np.bool_]
@@ -271,13 +271,14 @@ class Grade:
     rule: str | None = None
     """Which extraction rule found it."""
     error: str | None = None
-    """Why the answer could not be graded (a time-out, an unreadable expression). Never set when correct."""
+    """Why the answer could not be graded (a time-out, an unreadable expression), on one line. Never set when
+    correct."""
 
     def __post_init__(self) -> None:
-        for name in ("extracted", "rule", "error"):
-            if isinstance(text := getattr(self, name), str) and not text.isascii():
-                # Untrusted text may hold half a surrogate pair, which no file in UTF-8 can.
-                object.__setattr__(self, name, text.encode(errors="backslashreplace").decode())
+        # What a model or its program said is foreign text: here it becomes such that any file and terminal can take it.
+        for name, safe in (("extracted", encodable), ("rule", one_line), ("error", one_line)):
+            if isinstance(text := getattr(self, name), str) and text:
+                object.__setattr__(self, name, safe(text))
         require_types(self, owner="Grade.")
 
 

@@ -152,7 +152,7 @@ def _grade_file(path: Path, args: argparse.Namespace) -> None:
         write_graded(Path(args.out), graded, published)
     print(printable(f"{path}: task {task_spec(task)}, read as {found.form}"))
     for line in _summary(graded):
-        print(printable(f"  {line}"))
+        print(printable(f"  {line}", keep=""))
     if published is not None:
         print(f"  {_next_to_ours([line.grade.correct for line in graded], published)}")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, did_you_mean, encodable
 from flexeval.grading.answers import before_end_token
 from flexeval.reading import Row, read_rows
 from flexeval.records import Grade, Problem
@@ -162,7 +162,7 @@ def _texts(row: Row, field: str, value: Any) -> Iterator[str]:
     """The texts in a field: one, or a list, of lists in lm-eval's files."""
     if isinstance(value, str):
         # JSON can hold half a surrogate pair, which no file in UTF-8 can.
-        yield value.encode(errors="replace").decode()
+        yield encodable(value)
     elif isinstance(value, list) and value:
         for item in value:
             yield from _texts(row, field, item)
@@ -187,7 +187,7 @@ def _first_text(answer: _Answer, names: Sequence[str]) -> str | None:
     for name in names:
         value = answer.asked.get(name)
         if isinstance(value, str):
-            return value.encode(errors="replace").decode()
+            return encodable(value)
         if value is not None and name == "question":
             raise InputError(f"{answer.place}: field {name!r} should be a text, not a {type(value).__name__}")
     return None
@@ -249,7 +249,7 @@ def write_graded(path: Path, completions: Sequence[GradedCompletion], published:
         )
         for graded, paper in zip(completions, papers, strict=True)
     ]
-    write_target(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+    write_target(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 class _ProblemFinder:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, encodable
 from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor, encode_prompt
 from flexeval.orders import get_order
@@ -116,7 +116,7 @@ def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, lis
     token_ids = trajectory.token_ids_G.tolist()
     text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
     # Apart, so that the pieces of the text join to it even where a character spans several tokens.
-    return predictor.decode(text_ids), [*predictor.pieces(text_ids), *predictor.pieces(rest_ids)]
+    return encodable(predictor.decode(text_ids)), [*predictor.pieces(text_ids), *predictor.pieces(rest_ids)]
 
 
 def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt: Prompt) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from flexeval.errors import InputError, did_you_mean, one_line
+from flexeval.errors import InputError, did_you_mean, encodable, one_line
 from flexeval.records import SamplingConfig
 from flexeval.runs.checksums import named_by_content, read_named_file
 from flexeval.runs.files import RESTORE, read_file, replace_file
@@ -190,7 +190,7 @@ def _rows(samples: Sequence[GradedSample]) -> pa.Table:
         return np.concatenate([getattr(t, name)[at] for t, at in zip(trajectories, committed, strict=True)])
 
     position = np.concatenate(committed)
-    pieces = [_encodable(sample.pieces[i]) for sample, at in zip(samples, committed, strict=True) for i in at.tolist()]
+    pieces = [encodable(sample.pieces[i]) for sample, at in zip(samples, committed, strict=True) for i in at.tolist()]
     columns = {
         "problem_id": pa.array(of_sample([t.problem_id for t in trajectories])).dictionary_encode(),
         "sample_index": of_sample([t.sample_index for t in trajectories]),
@@ -257,11 +257,6 @@ def _require_texts(
         lost = int((counted_S != length_S).sum())
         if lost:
             raise InputError(f"{where} has lost token rows of {lost} samples; restore it, or use another folder")
-
-
-def _encodable(text: str) -> str:
-    """Half a surrogate pair, which Parquet cannot hold, as its escape."""
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _sample_numbers(problem: ArrayLike, sample_index: ArrayLike) -> NDArray[np.int64]:

@@ -13,11 +13,12 @@ import builtins
 import contextlib
 import random
 import resource
+import signal
 from collections.abc import Iterable
 from types import TracebackType
 
 from .launch import Candidate, Confinement
-from .records import MIB, Outcome, ProgramCheck
+from .records import MIB, Limits, Outcome, ProgramCheck
 from .remote import CandidateLost, Remote
 
 _TESTS = "<tests>"
@@ -36,9 +37,7 @@ def judge(check: ProgramCheck, confinement: Confinement) -> tuple[Outcome, str |
         StartError: the candidate could not be started.
     """
     candidate = Candidate(confinement)
-    # Answers can be built to fill the memory of whoever reads them.
-    memory = confinement.limits.memory_mib * MIB
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    _bind_itself(confinement.limits)
     remote = Remote(candidate.channel)
     outcome: Outcome = "crashed"
     reason: str | None = None
@@ -52,6 +51,22 @@ def judge(check: ProgramCheck, confinement: Confinement) -> tuple[Outcome, str |
     if remote.lost is not None:
         return "crashed", _shorten(remote.lost)
     return outcome, reason and _shorten(reason)
+
+
+def _bind_itself(limits: Limits) -> None:
+    """Limit this process: answers can be built to fill the memory of whoever reads them, or to keep it busy.
+
+    Out of processor time, it dies of SIGXCPU, which tells the worker so.
+    """
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    bounds = {
+        resource.RLIMIT_AS: limits.memory_mib * MIB,
+        resource.RLIMIT_CPU: limits.cpu_s,
+        resource.RLIMIT_CORE: 0,
+    }
+    for which, bound in bounds.items():
+        hard = resource.getrlimit(which)[1]
+        resource.setrlimit(which, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
 
 
 def _run(check: ProgramCheck, remote: Remote) -> tuple[Outcome, str | None]:

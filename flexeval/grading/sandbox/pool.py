@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Self
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, did_you_mean, one_line, printable
 from flexeval.grading.processors import processors
 from flexeval.grading.sandbox.channel import Channel, ChannelError
 from flexeval.grading.sandbox.codec import decode, encode, refuse_handles
@@ -121,7 +121,9 @@ class Sandbox:
         with self._slots:
             outcome, reason = self._answer(asdict(check))
         if outcome == "broken":
-            raise RuntimeError(reason)
+            raise RuntimeError(printable(reason or ""))
+        # The program may have worded the reason.
+        reason = reason and one_line(reason)
         return Verdict(outcome=outcome, reason=reason, seconds=time.monotonic() - start)
 
     def check_all(self, checks: Iterable[ProgramCheck]) -> list[Verdict]:

@@ -30,7 +30,7 @@ class Verdict:
 
     outcome: Outcome
     reason: str | None = None
-    """Why it did not pass; None when it did."""
+    """Why it did not pass, on one line of bounded length without control characters; None when it did."""
     seconds: float = 0.0
     """Wall time from request to answer. It depends on the machine as much as on the program."""
 
@@ -48,10 +48,10 @@ class Limits:
     """Bounds on one check, the same for every program of a run; a verdict depends on them."""
 
     cpu_s: int = 10
-    """Processor seconds of the program. They end an endless loop however busy the machine is, so verdicts do not
+    """Processor seconds of the program, and as many of its judge. They end an endless loop however busy the machine is, so verdicts do not
     depend on the load. MBPP's slowest reference solution needs six on a slow core."""
     wall_s: float = 60.0
-    """Seconds from start to verdict. They end a program that sleeps, and a test that its answers keep busy."""
+    """Seconds from start to verdict. They end a program that sleeps."""
     memory_mib: int = 1024
     """Address space of the program, and of its judge."""
     file_mib: int = 16

@@ -89,13 +89,15 @@ def run(check: ProgramCheck, confinement: Confinement, harness_fd: int, wall_s: 
         os.close(harness_fd)
         _answer(write_fd, check, confinement)
     os.close(write_fd)
-    clean = False
     try:
         outcome, reason = _wait(read_fd, harness_fd, deadline) or ("timed out", f"no verdict after {wall_s:g} s")
     finally:
         os.close(read_fd)
-        _end(pid)
+        status = _end(pid)
         clean = confinement.scratch.clear()
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+        cpu_s = confinement.limits.cpu_s
+        outcome, reason = "timed out", f"its answers kept the tests busy for {cpu_s} s of processor time"
     return outcome, reason, clean
 
 
@@ -145,16 +147,16 @@ def _wait(judge_fd: int, harness_fd: int, deadline: float) -> tuple[str, str | N
     return outcome, reason
 
 
-def _end(judge_pid: int) -> None:
-    """Kill every process that is below this one, and wait until all are gone."""
+def _end(judge_pid: int) -> int:
+    """Kill every process that is below this one, and wait until all are gone; the status that the judge ended with."""
     os.kill(judge_pid, signal.SIGKILL)
-    os.waitpid(judge_pid, 0)
+    _, status = os.waitpid(judge_pid, 0)
     # Most often the judge has left nothing behind, and the first look is the last.
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return status
         if pid == 0:
             for child in _children():
                 os.kill(child, signal.SIGKILL)
