@@ -27,7 +27,7 @@ def grade_program(problem: Problem, completion: str, *, sandbox: Sandbox | None 
 
     Returns:
         `extracted` is the program that ran. `error` says why a program gave no answer to compare: none was found, or
-        it raised, ran out of time or died.
+        it raised, ran out of time, died, or returned an object that cannot be compared.
 
     Raises:
         InputError: this machine offers no isolation.
@@ -74,4 +74,4 @@ def program_check(problem: Problem, program: str) -> ProgramCheck:
 
 def _error(verdict: Verdict) -> str | None:
     """Why there was no answer to compare; None when there was one, right or wrong."""
-    return f"{verdict.outcome}: {verdict.reason}" if verdict.outcome in ("crashed", "timed out") else None
+    return None if verdict.outcome in ("passed", "failed") else f"{verdict.outcome}: {verdict.reason}"

@@ -44,7 +44,7 @@ def test_an_attack_fails_on_time_and_leaves_nothing(
     sandbox, worker = sandbox_and_worker
     verdict = sandbox.check(attack.check(targets))
 
-    assert verdict.outcome in ("failed", "crashed", "timed out")
+    assert verdict.outcome in ("failed", "crashed", "timed out", "unsupported result")
     assert verdict.seconds < LATEST_S
     assert targets.unharmed()
     # Nothing is left inside, and the same worker goes on; without a bound on what it must clear another one does.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import collections
+import datetime
+import decimal
 import enum
+import fractions
 import math
 from typing import Any
 
@@ -107,6 +110,51 @@ Point = collections.namedtuple("Point", "x y")
 )
 def test_a_subclass_arrives_as_the_plain_type_that_it_extends(value: Any, plain: Any) -> None:
     assert shape(round_trip(value)) == shape(plain)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        decimal.Decimal("0.10"),
+        decimal.Decimal("-1E+999999"),
+        decimal.Decimal("NaN"),
+        fractions.Fraction(-1, 3),
+        datetime.date(2020, 2, 29),
+        datetime.datetime(2020, 2, 29, 23, 59, 58, 7),  # noqa: DTZ001
+        datetime.time(1, 2, 3, 4),
+        datetime.timedelta(-1, 2, 3),
+    ],
+    ids=repr,
+)
+def test_values_of_the_standard_library_are_made_again(value: Any) -> None:
+    assert shape(round_trip([value, {value: 1}])) == shape([value, {value: 1}])
+
+
+def test_values_that_would_lose_something_do_not_travel() -> None:
+    for value in (datetime.datetime.now(datetime.UTC), datetime.time(tzinfo=datetime.UTC)):
+        with pytest.raises(CodecError):
+            round_trip(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("Decimal", ("x",)),
+        ("Decimal", (1,)),
+        ("Fraction", (1, 0)),
+        ("Fraction", ("1/2",)),
+        ("date", (2020, 13, 1)),
+        ("date", (10**30, 1, 1)),
+        ("datetime", ()),
+        ("system", ("ls",)),
+        ("Decimal", ["1"]),
+        ([], ()),
+    ],
+)
+def test_parts_that_no_value_is_made_of_are_refused(name: Any, parts: Any) -> None:
+    data = encode((name, parts), refuse_handles)
+    with pytest.raises(CodecError):
+        decode(b"v" + data[1:], refuse_handles)
 
 
 def test_other_objects_travel_as_their_handles() -> None:

@@ -185,10 +185,111 @@ def test_tests_that_swallow_everything_do_not_save_a_dead_program(sandbox: Sandb
     assert check(sandbox, "def f():\n    raise ValueError\n", tests).passed
 
 
-def test_the_truth_of_an_object_of_the_program_is_nobodys(sandbox: Sandbox) -> None:
-    program = "class Yes:\n    def __bool__(self):\n        return True\ndef f():\n    return Yes()\n"
-    assert check(sandbox, program, "assert f()").outcome == "failed"
-    assert check(sandbox, program, "assert not f()").outcome == "failed"
+OWN = """
+class Own:
+    def __bool__(self): return True
+    def __eq__(self, other): return True
+    def __lt__(self, other): return True
+    def __sub__(self, other): return 0
+    def __abs__(self): return 0
+def f(): return Own()
+"""
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "f()",
+        "not f()",
+        "f() == 5",
+        "f() != 5",
+        "5 == f()",
+        "[1, f()] == [1, 5]",
+        "f() < 5",
+        "5 > f()",
+        "f() in (4, 5)",
+        "f() - 5 == 0",
+        "abs(f()) == 0",
+        "f() == f()",
+    ],
+)
+def test_what_only_the_programs_own_code_could_tell_is_unsupported(sandbox: Sandbox, test: str) -> None:
+    verdict = check(sandbox, OWN, f"try:\n    assert {test}\nexcept BaseException:\n    pass")
+    assert verdict.outcome == "unsupported result"
+    assert "the program returned an object" in str(verdict.reason)
+
+
+@pytest.mark.parametrize(
+    ("result", "tests"),
+    [
+        ("re.match('a', 'a')", ["f()", "f()[0] == 'a'", "f() != True", "f() != 'a'", "f().group() == 'a'"]),
+        ("re.match('a', 'b')", ["not f()", "f() is None"]),
+        ("(n for n in [1, 2])", ["f()", "f() != [1, 2]", "list(f()) == [1, 2]", "sum(f()) == 3", "2 in f()"]),
+        ("collections.deque([1, 2])", ["f()", "f() != [1, 2]", "len(f()) == 2", "f()[1] == 2", "list(f()) == [1, 2]"]),
+        ("collections.deque()", ["not f()", "len(f()) == 0"]),
+        ("{'a': 1}.keys()", ["f() == {'a'}", "{'a'} == f()", "f() != ['a']", "f()", "'a' in f()", "len(f()) == 1"]),
+        ("{'a': 1}.values()", ["f() != [1]", "list(f()) == [1]", "f()"]),
+        ("collections.UserDict(a=1)", ["f() == {'a': 1}", "f() != {'a': 2}", "f()", "f()['a'] == 1"]),
+        ("decimal.Decimal('0.50')", ["f() == 0.5", "f() == D('0.5')", "round(f(), 1) == D('0.5')", "f() != D('0.51')"]),
+        ("[fractions.Fraction(1, 2)]", ["f() == [0.5]", "f()[0] + 1 == 1.5", "abs(f()[0] - .5) < 1e-9"]),
+        ("complex(1, 2)", ["f() == 1 + 2j", "f().real == 1"]),
+        ("datetime.date(2020, 1, 31)", ["f() == datetime.date(2020, 1, 31)", "f() != '2020-01-31'"]),
+        ("datetime.timedelta(hours=25)", ["f().days == 1", "f() == datetime.timedelta(1, 3600)"]),
+        ("object()", ["f()", "f() != 5", "f() != f()", "x == x"]),
+        ("type('N', (), {'v': 3})()", ["f()", "f().v == 3", "f() != 3", "f() is not None"]),
+        ("lambda: 7", ["f()", "f()() == 7", "callable(f())"]),
+        ("type('T', (), {'__float__': lambda s: 2.5})()", ["float(f()) == 2.5"]),
+        ("type('T', (), {'__str__': lambda s: 't'})()", ["str(f()) == 't'"]),
+    ],
+)  # fmt: skip
+def test_results_that_are_no_plain_values_are_what_they_are_to_python(
+    sandbox: Sandbox, result: str, tests: list[str]
+) -> None:
+    program = f"import collections, datetime, decimal, fractions, re\ndef f():\n    return {result}\n"
+    asserts = "\n".join(f"assert {test}" for test in tests)
+    imports = "import datetime\nfrom decimal import Decimal as D\nx = f()\n"
+    # Python itself says so.
+    exec(f"{program}{imports}{asserts}", {})
+    assert check(sandbox, program, imports + asserts) == Verdict(outcome="passed", seconds=pytest.approx(0, abs=99))
+
+
+def test_objects_of_one_kind_are_not_compared_by_what_the_program_says(sandbox: Sandbox) -> None:
+    program = "import collections\ndef f():\n    return collections.deque([1])\n"
+    for test in ("f() == f()", "f() == collections.deque([1])"):
+        assert check(sandbox, program, f"import collections\nassert {test}").outcome == "unsupported result"
+
+
+def test_an_operation_that_an_object_lacks_is_the_programs_fault(sandbox: Sandbox) -> None:
+    for test in ("f() < 3", "f() + 1 == 2", "abs(f()) == 1", "len(f()) == 1", "int(f()) == 1"):
+        verdict = check(sandbox, "def f():\n    return (n for n in [1])\n", f"assert {test}")
+        assert verdict.outcome in ("failed", "crashed")
+        assert "TypeError" in str(verdict.reason)
+
+
+@pytest.mark.parametrize(
+    ("answer", "test"),
+    [
+        ("[n * ((1 << 61) - 1) for n in range(100_000)]", "set(f())"),
+        ("1 << 50_000_000", "f() ** 9"),
+    ],
+    ids=["hash collisions", "huge products"],
+)
+def test_answers_that_keep_the_tests_busy_are_out_of_time(answer: str, test: str) -> None:
+    with Sandbox(workers=1, limits=Limits(cpu_s=1, wall_s=300), allow_unsafe=True) as impatient:
+        verdict = check(impatient, f"def f():\n    return {answer}\n", f"assert {test}")
+    assert (verdict.outcome, verdict.reason) == (
+        "timed out",
+        "its answers kept the tests busy for 1 s of processor time",
+    )
+
+
+def test_what_a_program_says_can_be_printed_and_stored_anywhere(sandbox: Sandbox) -> None:
+    message = "half \\ud800, \\x1b[2J, \\u202e\\naccuracy 100.00 % " + "x" * 2000
+    verdict = check(sandbox, f"def f():\n    raise ValueError('{message}')\n", "f()")
+    reason = str(verdict.reason)
+    assert reason.isprintable()
+    assert len(reason.encode()) < 1500
+    assert "half \\ud800, \\x1b[2J, \\u202e accuracy" in reason
 
 
 def test_a_check_leaves_nothing_for_the_next(sandbox: Sandbox) -> None:

@@ -14,13 +14,16 @@ it can only answer calls, and the judge draws the verdict from the answers.
 What is stopped, and by what:
 
 - fooling the tests: the candidate has neither the tests nor the verdict, and what it sends arrives as exact
-  builtin types (`codec`, `remote`, `judge`);
-- running on: a limit on processor time that the kernel keeps, a deadline that the worker keeps; afterwards
-  every process below the worker is killed and waited for, wherever it moved to (`launch`, `worker`);
+  builtin types; an object that stays there is compared by what it is to Python, and is an unsupported result where only
+  the program's own code could tell (`codec`, `remote`, `judge`);
+- running on: limits on the processor time of candidate and judge that the kernel keeps, a deadline that the worker
+  keeps; afterwards every process below the worker is killed and waited for, wherever it moved to (`launch`, `worker`);
+  a worker that does not answer is one program that did not pass (`pool`);
 - using up the machine: limits on memory, files, descriptors and threads; output goes nowhere (`launch`);
 - reading or changing files: Landlock, and a root folder of its own that shows the interpreter only; no
-  installed packages, an empty environment, an empty scratch folder that is gone afterwards (`landlock`,
-  `namespaces`, `launch`);
+  installed packages, an empty environment, an empty scratch folder that is gone afterwards, in bounded time whatever
+  is in it (`landlock`, `namespaces`, `launch`, `scratch`);
+- what it says: exception messages reach files and terminals on one line of bounded length, escaped (`pool`);
 - other processes, the network, the kernel's rarer doors: a list of allowed system calls, namespaces, no
   capabilities, no new privileges, another user where root grades (`seccomp`, `namespaces`, `launch`).
 

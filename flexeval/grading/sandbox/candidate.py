@@ -11,6 +11,7 @@ A request is (operation, arguments), its reply one of
 
     ("value", result, arguments)    the arguments again when the call changed them in place, else None
     ("raised", names, message)      the names of the exception's class and of its bases, nearest first
+    ("unsupported", reason, None)   only code of the program could tell, so the answer would be worth nothing
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ def answer(operation: str, arguments: bytes, objects: Objects) -> bytes:
         if changed == arguments:
             changed = None
         return encode(("value", result, changed), objects.number)
+    except UnsupportedError as error:
+        return encode(("unsupported", str(error), None), objects.number)
     except BaseException as error:  # the program may raise anything, SystemExit included
         names = [base.__name__ for base in type(error).__mro__]
         return encode(("raised", names, _message(error)), objects.number)
@@ -103,6 +106,65 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     return function(*args, **kwargs)
 
 
+# ----- what an object is, as Python itself sees it -----
+
+
+class UnsupportedError(Exception):
+    """A question about an object that only the program's own code could answer."""
+
+
+def truth(thing: Any) -> bool:
+    """Whether an object counts as true. Raises UnsupportedError where the program's code decides that."""
+    if equal := plain_by_type(thing):
+        return bool(equal[0])
+    if _decided_by_program(thing, "__bool__", "__len__"):
+        raise UnsupportedError(f"an object of type {type(thing).__name__!r}, whose truth its own code decides")
+    return bool(thing)
+
+
+def plain(thing: Any) -> tuple[Any, ...]:
+    """The plain value that an object equals, in a tuple; an empty one where it equals none.
+
+    The program learns nothing of what the object is compared with. Raises UnsupportedError where its code compares.
+    """
+    equal = plain_by_type(thing)
+    if not equal and _decided_by_program(thing, "__eq__"):
+        raise UnsupportedError(f"an object of type {type(thing).__name__!r}, whose == is its own code")
+    return equal
+
+
+def plain_by_type(thing: Any) -> tuple[Any, ...]:
+    """The plain value that an object of the standard library equals, in a tuple; an empty one for any other object."""
+    kind = type(thing)
+    to_plain = _PLAIN.get(f"{kind.__module__}.{kind.__qualname__}")
+    return () if to_plain is None else (to_plain(thing),)
+
+
+def defines(thing: Any, name: str) -> bool:
+    """Whether the class of an object has an operator."""
+    return any(name in vars(base) for base in type(thing).__mro__ if base is not object)
+
+
+def _decided_by_program(thing: Any, *names: str) -> bool:
+    """Whether a class of an object has one of these methods in other code than the interpreter's, which is in C."""
+    found = (vars(base)[name] for base in type(thing).__mro__ for name in names if name in vars(base))
+    return any(type(method) is not type(object.__eq__) for method in found)
+
+
+_PLAIN: dict[str, Any] = {
+    "builtins.dict_keys": set,
+    "builtins.dict_items": set,
+    "builtins.mappingproxy": dict,
+    "builtins.memoryview": bytes,
+    "collections.ChainMap": dict,
+    "collections.UserDict": dict,
+    "collections.UserList": list,
+    "collections.UserString": str,
+    "builtins.odict_keys": set,
+    "builtins.odict_items": set,
+}
+"""Types of the standard library that equal plain values -> the plain value of an object."""
+
 OPERATIONS: dict[str, Any] = {
     "load": load,
     "look_up": look_up,
@@ -112,6 +174,13 @@ OPERATIONS: dict[str, Any] = {
     "iter": iter,
     "next": next,
     "len": len,
+    "getitem": lambda thing, key: thing[key],
+    "int": int,
+    "float": float,
+    "str": str,
+    "truth": truth,
+    "plain": plain,
+    "defines": defines,
 }
 
 

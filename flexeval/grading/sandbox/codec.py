@@ -3,9 +3,10 @@
 Plain are None, bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict and range.
 What is decoded is always of exactly one of these types, so nothing that a candidate defines (an `__eq__`
 that is always true, say) reaches the judge. A subclass of a plain type travels as the type it extends:
-a Counter as a dict, a named tuple as a tuple, an IntEnum as an int. Everything else travels as a handle,
-a number that means something to the other side only. A list, dict, set or bytearray that occurs twice in a
-value is one object on arrival as well.
+a Counter as a dict, a named tuple as a tuple, an IntEnum as an int. The standard library's own values (Decimal,
+Fraction, and dates and times without a zone) travel as what they are made of, and are made again on arrival. Everything
+else travels as a handle, a number that means something to the other side only. A list, dict, set or bytearray that
+occurs twice in a value is one object on arrival as well.
 
 It is written by hand because pickle runs code and JSON loses types. It imports as little as it can, since each
 candidate pays for its imports. It does not know what the values mean.
@@ -13,6 +14,7 @@ candidate pays for its imports. It does not know what the values mean.
 
 from __future__ import annotations
 
+import sys
 from struct import Struct
 
 TYPE_CHECKING = False
@@ -65,6 +67,11 @@ def decode(data: bytes, from_handle: Callable[[int], Any]) -> Any:
     return value
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a value travels as it is, its items apart."""
+    return type(value) in _PLAIN or _value_class(value) is not None
+
+
 def refuse_handles(thing: Any) -> Any:
     """The `to_handle` and `from_handle` of a channel that carries plain values only."""
     raise CodecError(f"{type(thing).__name__} object where only plain values can travel")
@@ -74,6 +81,41 @@ _NoneType = type(None)
 _EXTENDABLE = (int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
 _PLAIN = frozenset({_NoneType, bool, range, *_EXTENDABLE})
 _MUTABLE = frozenset({bytearray, list, set, dict})
+
+
+_MADE_OF: dict[str, tuple[str, Callable[[Any], tuple[int | str, ...]]]] = {
+    "Decimal": ("decimal", lambda value: (str(value),)),
+    "Fraction": ("fractions", lambda value: (int(value.numerator), int(value.denominator))),
+    "datetime": ("datetime", lambda value: (*value.timetuple()[:6], value.microsecond)),
+    "date": ("datetime", lambda value: (value.year, value.month, value.day)),
+    "time": ("datetime", lambda value: (value.hour, value.minute, value.second, value.microsecond)),
+    "timedelta": ("datetime", lambda value: (value.days, value.seconds, value.microseconds)),
+}
+"""Class -> its module, and what its constructor makes an equal value of."""
+
+
+def _value_class(value: Any) -> str | None:
+    """The name in `_MADE_OF` of the nearest class that a value is of or extends; None when there is none."""
+    for base in type(value).__mro__:
+        name = base.__name__
+        # Who has such a value has imported its module.
+        if name in _MADE_OF and getattr(sys.modules.get(_MADE_OF[name][0]), name, None) is base:
+            has_zone = name in ("datetime", "time") and value.tzinfo is not None
+            return None if has_zone else name
+    return None
+
+
+def _make(name: Any, parts: Any) -> Any:
+    """The value of a class of `_MADE_OF`. Raises CodecError for parts that none is made of."""
+    if type(name) is not str or name not in _MADE_OF or type(parts) is not tuple:
+        raise CodecError("a malformed value")
+    kinds = [str] if name == "Decimal" else [int] * len(parts)
+    if [type(part) for part in parts] != kinds:
+        raise CodecError(f"a malformed {name}")
+    try:
+        return getattr(__import__(_MADE_OF[name][0]), name)(*parts)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise CodecError(f"a malformed {name}: {error}") from None
 
 
 def _plain_type(value: Any) -> type | None:
@@ -129,6 +171,8 @@ class _Writer:
             self.items(b"d", [part for item in dict(value).items() for part in item], depth)
         elif kind is set or kind is frozenset:
             self.set(b"S" if kind is set else b"Z", list(value), depth)
+        elif (name := _value_class(value)) is not None:
+            self.items(b"v", (name, _MADE_OF[name][1](value)), depth)
         else:
             self.out += b"h" + _HANDLE.pack(self.to_handle(value))
 
@@ -209,6 +253,8 @@ class _Reader:
             return elements
         if tag == b"Z":
             return frozenset([self.value(depth + 1) for _ in range(self.count())])
+        if tag == b"v":
+            return _make(*[self.value(depth + 1) for _ in range(self.count())])
         if tag == b"t":
             return tuple([self.value(depth + 1) for _ in range(self.count())])
         if tag == b"r":

@@ -49,7 +49,7 @@ def judge(check: ProgramCheck, confinement: Confinement) -> tuple[Outcome, str |
         return "timed out" if out_of_time else "crashed", reason
     candidate.kill()
     if remote.lost is not None:
-        return "crashed", _shorten(remote.lost)
+        return "unsupported result" if remote.unsupported else "crashed", _shorten(remote.lost)
     return outcome, reason and _shorten(reason)
 
 

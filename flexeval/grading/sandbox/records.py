@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["passed", "failed", "crashed", "timed out"]
-"""All tests passed; a test failed; the program raised, ended or lacks its function; time ran out."""
+Outcome = Literal["passed", "failed", "crashed", "timed out", "unsupported result"]
+"""All tests passed; a test failed; the program raised, ended or lacks its function; time ran out; the program returned
+an object that cannot be compared without trusting the program."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +49,8 @@ class Limits:
     """Bounds on one check, the same for every program of a run; a verdict depends on them."""
 
     cpu_s: int = 10
-    """Processor seconds of the program, and as many of its judge. They end an endless loop however busy the machine is, so verdicts do not
-    depend on the load. MBPP's slowest reference solution needs six on a slow core."""
+    """Processor seconds of the program, and as many of its judge. They end an endless loop however busy the machine is,
+    so verdicts do not depend on the load. MBPP's slowest reference solution needs six on a slow core."""
     wall_s: float = 60.0
     """Seconds from start to verdict. They end a program that sleeps."""
     memory_mib: int = 1024

@@ -5,8 +5,11 @@ type. A function of the program is a stand-in that can be called; an object of a
 one whose attributes can be read and set; an iterator one that can be iterated. What a call changed in its
 list, dict, set and bytearray arguments is changed in the judge's as well.
 
-Known limits: the tests cannot pass functions of their own; comparison and arithmetic between objects of
-the program are not carried over.
+What an object is to Python itself, the candidate is asked: its truth and length, its items, the plain value that it
+equals (a view of keys equals a set). What it is compared with never travels. What only the program's own code could
+tell (an `__eq__`, a `__bool__`, arithmetic) is no evidence: the result is unsupported, and the check ends.
+
+Known limit: the tests cannot pass functions of their own.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .channel import Channel, ChannelClosedError, ChannelError
-from .codec import CodecError, decode, encode
+from .codec import CodecError, decode, encode, is_plain
 
 
 class CandidateLost(BaseException):
-    """The candidate no longer answers. Not an Exception, so that no test catches it by accident."""
+    """The conversation is over. Not an Exception, so that no test catches it by accident."""
 
 
 class Remote:
@@ -32,6 +35,8 @@ class Remote:
         self.lost: str | None = None
         """Why the candidate no longer answers; None while it does. It never becomes None again, so a test that
         swallows `CandidateLost` does not save the candidate."""
+        self.unsupported = False
+        """Whether that is because its result cannot be compared."""
         self.hung_up = False
         """Whether that is because its pipe is closed."""
         self.raised: Exception | None = None
@@ -64,7 +69,14 @@ class Remote:
         except (ChannelError, CodecError) as error:
             self.hung_up = isinstance(error, ChannelClosedError)
             self._lose(str(error))
+        if status == "unsupported":
+            self.give_up(f"the program returned {first if type(first) is str else 'an object'}")
         self._raise(first, second)
+
+    def give_up(self, why: str) -> NoReturn:
+        """End the conversation over a result that cannot be carried. Raises CandidateLost."""
+        self.unsupported = True
+        self._lose(why)
 
     def _read(self, data: object, *, length: int) -> Any:
         """Decode a list or tuple of `length` values; a candidate may send anything in its place."""
@@ -109,9 +121,10 @@ class Remote:
 
 
 class RemoteObject:
-    """Stands for an object that stays with the candidate. Equal to itself and to nothing else."""
+    """Stands for an object that stays with the candidate."""
 
     __slots__ = ("_number", "_remote")
+    __hash__ = object.__hash__
 
     def __init__(self, remote: Remote, number: int) -> None:
         object.__setattr__(self, "_remote", remote)
@@ -143,7 +156,65 @@ class RemoteObject:
         return self._remote.request("len", self)  # type: ignore[no-any-return]  # len() itself checks the type
 
     def __bool__(self) -> bool:
-        raise TypeError("the program returned an object that is neither true nor false")
+        return self._remote.request("truth", self)  # type: ignore[no-any-return]  # bool() itself checks the type
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._remote.request("getitem", self, key)
+
+    def __int__(self) -> int:
+        return self._remote.request("int", self)  # type: ignore[no-any-return]  # as above
+
+    def __float__(self) -> float:
+        return self._remote.request("float", self)  # type: ignore[no-any-return]  # as above
+
+    def __str__(self) -> str:
+        return self._remote.request("str", self)  # type: ignore[no-any-return]  # as above
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with the plain value that the object equals. Raises CandidateLost where only its own code knows."""
+        if self is other:
+            return True
+        mine, theirs = _plain_value(self), _plain_value(other)
+        if mine and theirs:
+            return bool(mine == theirs)
+        # What has no == of its own equals itself only; what has one may equal another of its kind, but nothing plain.
+        for thing, plain, against in ((self, mine, other), (other, theirs, self)):
+            if type(thing) is RemoteObject and not plain and not is_plain(against):
+                _require_undefined(thing, "__eq__")
+        return False
+
+
+def _plain_value(thing: object) -> tuple[Any, ...]:
+    """What an object is compared by, in a tuple; an empty one for an object that equals only itself."""
+    if type(thing) is not RemoteObject:
+        return (thing,)
+    value = thing._remote.request("plain", thing)
+    return value if type(value) is tuple else (value,)
+
+
+def _require_undefined(thing: RemoteObject, name: str) -> None:
+    """Give up where the class of an object has an operator: only the program's own code could apply it."""
+    if thing._remote.request("defines", thing, name):
+        thing._remote.give_up(f"the program returned an object whose {name} is not carried over")
+
+
+def _not_carried(name: str, *, unary: bool = False) -> Any:
+    def operate(self: RemoteObject, *_: object) -> Any:
+        _require_undefined(self, name)
+        if unary:
+            raise TypeError(f"an object of the program has no {name}")
+        return NotImplemented
+
+    return operate
+
+
+# Without these Python says that the operation does not exist, as it does of objects of the program that lack it.
+for _name in ("lt", "le", "gt", "ge", *(side + name for side in ("", "r") for name in (
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "and", "or", "xor", "lshift", "rshift",
+))):  # fmt: skip
+    setattr(RemoteObject, f"__{_name}__", _not_carried(f"__{_name}__"))
+for _name in ("neg", "pos", "abs", "invert", "round"):
+    setattr(RemoteObject, f"__{_name}__", _not_carried(f"__{_name}__", unary=True))
 
 
 def write_back(old: Any, new: Any) -> Any:
