@@ -71,8 +71,9 @@ def run(args: argparse.Namespace) -> int:
     n = fewest_samples(*runs)
     ks = options.ks(args.k, n, limit=f"a problem has {n}")
     far = _beyond(args.extrapolate, n)
+    costs_known = not any(run.imported for run in runs)
     if args.nfe is None:
-        budgets = default_budgets(*(run.samples for run in runs))
+        budgets = default_budgets(*(run.samples for run in runs)) if costs_known else []
     else:
         budgets = options.ascending(args.nfe, what="every --nfe")
 
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         potential_at_k=formatting.by_run(
             labels, [potential_at_k(of_run, [k for k in ks if k > 1]) for of_run in counts]
         ),
-        pass_at_nfe=_fractions(*(pass_at_nfe_table(run.samples, budgets) for run in runs)),
+        pass_at_nfe=_fractions(*(pass_at_nfe_table(run.samples, budgets) for run in runs)) if costs_known else None,
         diversity=_fractions(*(diversity_table(run.samples) for run in runs)) if args.diversity else None,
         extrapolation=formatting.by_run(labels, [extrapolate(of_run, far) for of_run in counts]) if far else None,
     )
@@ -106,7 +107,8 @@ class Comparison:
     coverage_auc: pd.DataFrame
     potential_at_k: pd.DataFrame
     """run, and the columns of `stats.potential_at_k`."""
-    pass_at_nfe: pd.DataFrame
+    pass_at_nfe: pd.DataFrame | None
+    """None where it is not known what a sample cost."""
     diversity: pd.DataFrame | None
     """None where it was not asked for."""
     extrapolation: pd.DataFrame | None
@@ -138,7 +140,7 @@ _ESTIMATES = {"percent": ["estimate", "low", "high"]}
 
 def _as_json(runs: RunSet, found: Comparison) -> dict[str, Any]:
     """All of it as JSON values. A bound of the crossing beyond the largest k is null."""
-    diversity, extrapolation = found.diversity, found.extrapolation
+    diversity, extrapolation, at_nfe = found.diversity, found.extrapolation, found.pass_at_nfe
     (area,) = formatting.json_rows(found.coverage_auc, **_DIFFERENCES)
     return {
         "runs": stored_runs.about(runs),
@@ -147,7 +149,7 @@ def _as_json(runs: RunSet, found: Comparison) -> dict[str, Any]:
         "crossing": None if found.crossing is None else _crossing_row(found.crossing),
         "coverage_auc": {"ks": found.ks, **area},
         "potential_at_k": formatting.json_rows(found.potential_at_k, **_ESTIMATES),
-        "pass_at_nfe": formatting.json_rows(found.pass_at_nfe, **_DIFFERENCES),
+        "pass_at_nfe": None if at_nfe is None else formatting.json_rows(at_nfe, **_DIFFERENCES),
         "diversity": None if diversity is None else formatting.json_rows(diversity, **_DIFFERENCES),
         "extrapolation": None if extrapolation is None else formatting.json_rows(extrapolation, **_ESTIMATES),
     }
@@ -160,6 +162,8 @@ def _rows(found: Comparison) -> pd.DataFrame:
     tables = []
     for measure in ("pass_at_k", "coverage_auc", "pass_at_nfe"):
         frame = getattr(found, measure)
+        if frame is None:
+            continue
         table = frame.rename(columns={frame.columns[0]: "at"})
         table["at"] = pd.to_numeric(table["at"], errors="coerce").astype("Int64")
         table.insert(0, "measure", measure)
@@ -198,8 +202,11 @@ def _shown(runs: RunSet, found: Comparison) -> Iterator[str | Table]:
     if len(found.potential_at_k):
         yield "Potential@k in percent: the share of failing single samples that k samples turn into a success"
         yield _estimate_table(found.potential_at_k, "Potential@{}", labels)
-    yield "pass@NFE in percent: solved within a budget of mask-predictor evaluations"
-    yield _difference_table(found.pass_at_nfe, "NFE {}", labels)
+    if found.pass_at_nfe is None:
+        yield "No pass@NFE: what a sample cost is not known of runs that were imported"
+    else:
+        yield "pass@NFE in percent: solved within a budget of mask-predictor evaluations"
+        yield _difference_table(found.pass_at_nfe, "NFE {}", labels)
     if found.diversity is not None:
         yield "Diversity in percent: distinct ones among the samples of a problem; self-BLEU"
         yield _difference_table(found.diversity.replace({"measure": _DIVERSITY}), "{}", labels)

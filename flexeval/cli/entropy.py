@@ -95,7 +95,7 @@ def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
 
     sampler = RunSampler(args)
     for label, run in zip(runs.labels(), runs, strict=True):
-        if not has_counterfactual(run):
+        if not run.imported and not has_counterfactual(run):
             sampler.model(run.config.model)
             with counterfactual_bar(label) as progress:
                 sampler.add_counterfactual(run, progress)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options
 from flexeval.errors import InputError, did_you_mean, printable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from flexeval.records import Grade
-    from flexeval.runs.completions import GradedCompletion
     from flexeval.runs.store import Run
+    from flexeval.tasks import Task
 
 ERRORS_SHOWN = 5
 GRADERS = ("exact", "paper")
@@ -56,6 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "[default: exact]",
     )
     options.add_data_dir(parser)
+    options.add_files(parser, rows="one row for each PATH and k")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,14 +69,20 @@ def run(args: argparse.Namespace) -> int:
         raise did_you_mean("grader", args.grader, GRADERS)
     if args.out is not None and (len(args.paths) > 1 or not _is_file(args.paths[0])):
         raise InputError("--out takes the grades of one file of completions; those of runs go into their folders")
-    output.check_targets({"--out": args.out}, reads=args.paths)
+    output.check_targets({"--out": args.out, "--json": args.json, "--csv": args.csv}, reads=args.paths)
+    found = []
     for path in args.paths:
         if _is_file(path):
-            _grade_file(path, args)
+            outcome, lines = _grade_file(path, args)
         elif args.grader == "paper":
-            _compare_with_paper(path, args)
+            outcome, lines = _compare_with_paper(path, args)
         else:
-            _regrade(path, args)
+            outcome, lines = _regrade(path, args)
+        # Each as soon as it is known: programs take their time.
+        output.show((printable(line, keep="") for line in lines), stdout_taken=args.json == "-")
+        found.append(outcome)
+    output.write_json(args.json, {"graded": found})
+    output.write_csv(args.csv, _rows(found))
     return 0
 
 
@@ -81,7 +90,20 @@ def _is_file(path: Path) -> bool:
     return path.is_file() or (not path.exists() and bool({".jsonl", ".json", ".parquet"} & set(path.suffixes)))
 
 
-def _regrade(folder: Path, args: argparse.Namespace) -> None:
+Graded = tuple[dict[str, Any], list[str]]
+"""What was found of a path, as JSON values, and the lines that say so."""
+
+
+def _rows(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row for each path and k."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [{"path": one["path"], "task": one["task"], **row} for one in found for row in one["pass_at_k"]]
+    )
+
+
+def _regrade(folder: Path, args: argparse.Namespace) -> Graded:
     from flexeval.cli import output
     from flexeval.runs.grading import regrade
     from flexeval.runs.store import read_config
@@ -91,14 +113,18 @@ def _regrade(folder: Path, args: argparse.Namespace) -> None:
     output.announce_isolation(task)
     before, after = regrade(folder, task)
     changed = int((before.samples["correct"] != after.samples["correct"]).sum())
-    print(
-        printable(
-            f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed"
-        )
-    )
+    errors = after.samples["error"].dropna().tolist()
+    outcome = {
+        **_outcome(folder, task, after.counts(), after.samples["rule"].tolist(), errors),
+        "correct_before": int(before.samples["correct"].sum()),
+        "changed": changed,
+    }
+    return outcome, [
+        f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed"
+    ]
 
 
-def _compare_with_paper(folder: Path, args: argparse.Namespace) -> None:
+def _compare_with_paper(folder: Path, args: argparse.Namespace) -> Graded:
     from flexeval.cli import output
     from flexeval.runs.completions import Completion, grade_as_published
     from flexeval.runs.store import read_run
@@ -114,8 +140,16 @@ def _compare_with_paper(folder: Path, args: argparse.Namespace) -> None:
         raise InputError(f"run folder {folder} was made from other data: the task has no problem {min(unknown)!r}")
     texts = zip(run.samples["problem_id"], run.samples["text"], strict=True)
     published = grade_as_published([Completion(problem=problems[i], text=text) for i, text in texts], task)
-    print(printable(f"{folder}: {_correct(run)} correct as stored, and unchanged"))
-    print(f"  {_next_to_ours([bool(verdict) for verdict in run.samples['correct']], published)}")
+    ours = [bool(verdict) for verdict in run.samples["correct"]]
+    errors = run.samples["error"].dropna().tolist()
+    outcome = {
+        **_outcome(folder, task, run.counts(), run.samples["rule"].tolist(), errors),
+        "paper_correct": sum(grade.correct for grade in published),
+    }
+    return outcome, [
+        f"{folder}: {_correct(run)} correct as stored, and unchanged",
+        f"  {_next_to_ours(ours, published)}",
+    ]
 
 
 def _next_to_ours(ours: Sequence[bool], published: Sequence[Grade]) -> str:
@@ -135,10 +169,16 @@ def _correct(run: Run) -> str:
 # ----- files of completions -----
 
 
-def _grade_file(path: Path, args: argparse.Namespace) -> None:
+def _grade_file(path: Path, args: argparse.Namespace) -> Graded:
     from flexeval.cli import output
-    from flexeval.runs.completions import grade_as_published, grade_completions, read_completions, write_graded
-    from flexeval.tasks import get_task, task_spec
+    from flexeval.runs.completions import (
+        completion_counts,
+        grade_as_published,
+        grade_completions,
+        read_completions,
+        write_graded,
+    )
+    from flexeval.tasks import get_task
 
     if args.task is None:
         raise InputError(f"{path} is a file of completions; say which task it answers, as in --task gsm8k")
@@ -150,40 +190,86 @@ def _grade_file(path: Path, args: argparse.Namespace) -> None:
     graded = grade_completions(completions, task)
     if args.out is not None:
         write_graded(Path(args.out), graded, published)
-    print(printable(f"{path}: task {task_spec(task)}, read as {found.form}"))
-    for line in _summary(graded):
-        print(printable(f"  {line}", keep=""))
+    grades = [line.grade for line in graded]
+    errors = [grade.error for grade in grades if grade.error is not None]
+    outcome = {
+        **_outcome(path, task, completion_counts(graded), [grade.rule for grade in grades], errors),
+        "form": found.form,
+    }
+    lines = [f"{path}: task {outcome['task']}, read as {found.form}", *(f"  {line}" for line in _summary(outcome))]
     if published is not None:
-        print(f"  {_next_to_ours([line.grade.correct for line in graded], published)}")
+        outcome["paper_correct"] = sum(grade.correct for grade in published)
+        lines.append(f"  {_next_to_ours([grade.correct for grade in grades], published)}")
+    return outcome, lines
 
 
-def _summary(graded: Sequence[GradedCompletion]) -> Iterator[str]:
-    from flexeval.runs.completions import completion_counts
+# ----- what was found -----
+
+
+def _outcome(
+    path: Path, task: Task, counts: pd.DataFrame, rules: Sequence[str | None], errors: Sequence[str]
+) -> dict[str, Any]:
+    """Counts, extraction rules, errors and Pass@k as JSON values.
+
+    Args:
+        path: of the completions.
+        task: that graded them.
+        counts: columns n and c, one row a question.
+        rules: which extraction rule found the answer of each completion.
+        errors: of those that could not be graded.
+    """
     from flexeval.stats.bootstrap import interval
     from flexeval.stats.pass_at_k import default_ks, pass_at_k_table
+    from flexeval.tasks import task_spec
+
+    total, correct, fewest = int(counts["n"].sum()), int(counts["c"].sum()), int(counts["n"].min())
+    intervals = interval(pass_at_k_table(counts, default_ks(fewest))) if fewest else {}
+    return {
+        "path": str(path),
+        "task": task_spec(task),
+        "questions": len(counts),
+        "completions": total,
+        "correct": correct,
+        "accuracy_percent": 100 * correct / total if total else None,
+        "fewest_completions": fewest,
+        "most_completions": int(counts["n"].max()),
+        "rules": dict(Counter(rule or "none" for rule in rules).most_common()),
+        "errors": dict(Counter(errors).most_common()),
+        "pass_at_k": [
+            {
+                "k": k,
+                "pass_percent": 100 * at.estimate,
+                "low_percent": 100 * at.low,
+                "high_percent": 100 * at.high,
+                "level": at.level,
+            }
+            for k, at in intervals.items()
+        ],
+    }
+
+
+def _summary(outcome: Mapping[str, Any]) -> Iterator[str]:
+    from flexeval.stats.intervals import interval_text
 
     # How many are right, and how the answers were found.
-    counts = completion_counts(graded)
-    correct = int(counts["c"].sum())
     yield (
-        f"accuracy {100 * correct / len(graded):.2f} %: {correct} of {len(graded)} completions of "
-        f"{len(counts)} questions correct"
+        f"accuracy {outcome['accuracy_percent']:.2f} %: {outcome['correct']} of {outcome['completions']} completions "
+        f"of {outcome['questions']} questions correct"
     )
-    rules = Counter(line.grade.rule or "none" for line in graded)
-    yield "extraction rules: " + ", ".join(f"{rule} {number}" for rule, number in rules.most_common())
-    errors = Counter(line.grade.error for line in graded if line.grade.error is not None)
-    yield f"errors: {errors.total()}"
-    for error, number in errors.most_common(ERRORS_SHOWN):
+    yield "extraction rules: " + ", ".join(f"{rule} {number}" for rule, number in outcome["rules"].items())
+    errors = outcome["errors"]
+    yield f"errors: {sum(errors.values())}"
+    for error, number in list(errors.items())[:ERRORS_SHOWN]:
         yield f"  {number} x {error}"
     if len(errors) > ERRORS_SHOWN:
         yield f"  and {len(errors) - ERRORS_SHOWN} other kinds"
 
     # Pass@k, where there is more than one try.
-    fewest, most = int(counts["n"].min()), int(counts["n"].max())
+    fewest, most = outcome["fewest_completions"], outcome["most_completions"]
     if most > 1:
-        ks = default_ks(fewest)
-        intervals = interval(pass_at_k_table(counts, ks))
         n = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        yield f"Pass@k in percent, with {100 * intervals[1].level:g} % intervals over questions, n = {n}"
-        for k in ks:
-            yield f"  pass@{k}: {intervals[k].text(scale=100)}"
+        rows = outcome["pass_at_k"]
+        yield f"Pass@k in percent, with {100 * rows[0]['level']:g} % intervals over questions, n = {n}"
+        for row in rows:
+            bounds = (row[name] for name in ("pass_percent", "low_percent", "high_percent"))
+            yield f"  pass@{row['k']}: {interval_text(*bounds, '.1f', scale=1)}"

@@ -1,8 +1,8 @@
 """The command `flexeval`: which verb, and what an error looks like.
 
 Bad input is one line on stderr and exit status 2. An exception that is not listed here is a bug and keeps its
-traceback. A verb is the module of its name, with an `EPILOG`, `add_options` and `run`. It is imported when it is
-called, and none of them imports anything of weight before `run`.
+traceback. A verb is the module of its name (`import_` for `import`), with an `EPILOG`, `add_options` and `run`. It is
+imported when it is called, and none of them imports anything of weight before `run`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import keyword
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,6 +34,7 @@ VERBS = {
     "figures": "draw the paper's figures from stored runs, as PNG, PDF and CSV",
     "report": "write one HTML page: settings, claims, Pass@k, coverage, entropy, bypass, decodes to play",
     "grade": "grade stored runs again and replace their verdicts, or grade completions of another program",
+    "import": "make a run of a file of completions that another program drew",
     "grpo": "train a model with GRPO in AR order or another: sample groups of answers and reinforce the better ones",
     "ls": "list decoding orders, models and their families, tasks, figures and claims",
     "lm-eval": "run lm-eval with the model `flexeval` and the tasks `flexeval_*` (group `flexeval`)",
@@ -86,7 +88,8 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As `argparse.ArgumentParser`, but nothing may be left over."""
         if self._verb is not None:
-            module = importlib.import_module(f"flexeval.cli.{self._verb.replace('-', '_')}")
+            name = self._verb.replace("-", "_")
+            module = importlib.import_module(f"flexeval.cli.{name}{'_' if keyword.iskeyword(name) else ''}")
             self.epilog = module.EPILOG
             self.set_defaults(run=module.run)
             module.add_options(self)

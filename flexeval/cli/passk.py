@@ -52,9 +52,6 @@ def run(args: argparse.Namespace) -> int:
     """Sample, grade, summarise, print and write."""
     from flexeval.cli import output
     from flexeval.records import RunConfig
-    from flexeval.stats.curves import comparison
-    from flexeval.stats.pass_at_k import pass_at_k_table
-    from flexeval.stats.summary import difference_frame, summarize, summary_frame
     from flexeval.tasks import task_spec
 
     # Refuse what can be refused without the model, before the model is loaded.
@@ -67,7 +64,16 @@ def run(args: argparse.Namespace) -> int:
     output.check_folder(args.out, what="--out")
     output.check_targets({"--json": args.json, "--csv": args.csv})
 
-    runs = _sampled(configs, task, args)
+    deliver(_sampled(configs, task, args), ks, args)
+    return 0
+
+
+def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) -> None:
+    """Summarise runs of several orders, print them, and write them where --json and --csv say."""
+    from flexeval.cli import output
+    from flexeval.stats.curves import comparison
+    from flexeval.stats.pass_at_k import pass_at_k_table
+    from flexeval.stats.summary import difference_frame, summarize, summary_frame
 
     # Summarise, and compare every order with the first.
     summaries = [summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=ks) for run in runs]
@@ -85,7 +91,6 @@ def run(args: argparse.Namespace) -> int:
         "differences": [row for rows in compared for row in rows],
     }
     output.deliver(args, _shown(runs, summaries, differences), content, summary)
-    return 0
 
 
 def _one_per_order(wanted: RunConfig, orders: list[str]) -> list[RunConfig]:
@@ -167,7 +172,10 @@ def _shown(
     yield _setting_line(runs[0], first)
     for run in runs:
         made = run.record["environment"]
-        yield f"{run.config.order}: {made['dtype']} on {made['device']}, {run.folder}"
+        drawn = f"{made['dtype']} on {made['device']}"
+        if run.imported:
+            drawn = "imported from {file}, read as {form}".format(**run.record["imported"])
+        yield f"{run.config.order}: {drawn}, {run.folder}"
 
 
 def _pass_table(summaries: Sequence[RunSummary]) -> Table:
@@ -177,7 +185,7 @@ def _pass_table(summaries: Sequence[RunSummary]) -> Table:
         rows.append([f"pass@{k}", *(summary.pass_at_k[k].text(scale=100) for summary in summaries)])
     rows += [
         None,
-        ["NFE per sample", *(f"{summary.nfe:.1f}" for summary in summaries)],
+        ["NFE per sample", *(_or_dash(summary.nfe) for summary in summaries)],
         ["canvases saved, %", *(_or_dash(summary.saved, scale=100) for summary in summaries)],
         ["samples per second", *(_or_dash(summary.samples_per_second) for summary in summaries)],
     ]

@@ -59,6 +59,7 @@ def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
     Returns:
         None when nothing fits, or there is no sample.
     """
+    runs = RunSet(tuple(run for run in runs if not run.imported))
     tasks = list(dict.fromkeys(run.config.task for run in runs if len(run.samples)))
     wanted = [_Task.read(task, runs.where(task=task)) for task in tasks]
     for problems, samples in _PLANS if wanted else ():

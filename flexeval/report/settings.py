@@ -62,6 +62,7 @@ def _facts(run: Run) -> dict[str, str]:
         **{name: str(settings.pop(name)) for name in first},
         "pace": _pace(sampling.steps, sampling.tokens_per_step),
         **{name: _written(value) for name, value in settings.items() if name not in ("steps", "tokens_per_step")},
+        **({"imported from": "{file} ({form})".format(**run.record["imported"])} if run.imported else {}),
         "device": f"{environment.get('device')}, {environment.get('dtype')}",
         "isolation of programs": _isolation(run.record.get("isolation")),
         "prompt": _prompt(run.record.get("prompt_template")),
@@ -87,6 +88,8 @@ def _prompt(template: dict[str, str] | None) -> str:
     """The wording around each question."""
     if template is None:
         return "the task's own"
+    if not template:
+        return "not known"
     return "\n".join(f"{turn}: {text}" for turn, text in template.items() if text)
 
 
@@ -118,8 +121,10 @@ def _samples_table(groups: Sequence[TaskRuns]) -> Table:
                     str(int(samples["correct"].sum())),
                     str(int(samples["extracted"].isna().sum())),
                     str(int(samples["error"].notna().sum())),
-                    f"{samples['length'].mean():.1f}" if len(samples) else "–",
-                    f"{samples['nfe'].mean():.1f}" if len(samples) else "–",
+                    *(
+                        f"{samples[name].mean():.1f}" if len(samples) and not run.imported else "–"
+                        for name in ("length", "nfe")
+                    ),
                 ]
             )
     columns = ["run", "samples", "correct", "no answer found", "errors", "tokens a text", "NFE a sample"]

@@ -20,6 +20,7 @@ from flexeval.stats.ranks import non_top_rate, proposal_against_commit
 from flexeval.stats.words import find_words
 
 _NO_TEXT = "This run has no text to measure yet."
+_IMPORTED = "This run was imported: another program drew its texts, and how it drew their tokens is not known."
 
 
 # ----- words: entropy and bypass -----
@@ -50,7 +51,7 @@ class WordStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskWords:
-    """The runs of a task that have text, and the names of those that have none."""
+    """The runs of a task that have tokens of text, and a line for each of those that have none."""
 
     task: str
     runs: Sequence[WordStatistics]
@@ -64,7 +65,7 @@ def measure_words(group: TaskRuns) -> TaskWords:
         if len(run.samples) and run.samples["length"].max() > 0:
             runs.append(_word_statistics(label, run))
         else:
-            without_text.append(label)
+            without_text.append(f"{label}: {_IMPORTED if run.imported else _NO_TEXT}")
     return TaskWords(task=group.task, runs=runs, without_text=without_text)
 
 
@@ -113,7 +114,7 @@ def bypass_section(tasks: Sequence[TaskWords], figures: Sequence[Part]) -> Secti
 
 
 def _notes(task: TaskWords) -> list[Part]:
-    return [f"{label}: {_NO_TEXT}" for label in task.without_text]
+    return list(task.without_text)
 
 
 def _entropy_table(task: TaskWords) -> list[Part]:
@@ -208,6 +209,9 @@ def _order_tables(group: TaskRuns) -> list[Part]:
     measures, likeliest = [], []
     without_text: list[Part] = []
     for label, run in group.named:
+        if run.imported:
+            without_text.append(f"{label}: {_IMPORTED}")
+            continue
         tokens = run.part(num_samples=SAMPLES, limit=run.config.limit).tokens(_ORDER_COLUMNS)
         if tokens["in_text"].any():
             measures.append([label, *_order_measures(tokens)])

@@ -59,6 +59,10 @@ class Completions:
     """Which of the field's forms it has."""
     completions: tuple[Completion, ...]
     """In its order."""
+    problems: tuple[Problem, ...]
+    """Those that are answered: the task's, in its order, then the file's own."""
+    fingerprint: str
+    """SHA-256 of the file, uncompressed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +96,18 @@ def read_completions(path: Path, task: Task) -> Completions:
         InputError: a file or row that cannot be read, a row without a field that it needs or whose problem is unknown
             (each with the row's place), or a task whose data cannot be read.
     """
-    rows = read_rows(path, what="completions", list_field="generations").rows
+    table = read_rows(path, what="completions", list_field="generations")
+    rows = table.rows
     form = _form(rows[0].values)
     answers = [_answer(row, form) for row in _of_one_filter(rows)]
-    find = _ProblemFinder(task, () if _needs_no_data(task, answers) else problems_of(task))
+    known = () if _needs_no_data(task, answers) else problems_of(task)
+    find = _ProblemFinder(task, known)
     problems = [find(answer) for answer in answers]
+    answered = {problem.id: problem for problem in problems}
     return Completions(
         form=form,
+        problems=tuple(({problem.id: problem for problem in known if problem.id in answered} | answered).values()),
+        fingerprint=table.fingerprint,
         completions=tuple(
             Completion(text=before_end_token(text), problem=problem)
             for answer, problem in zip(answers, problems, strict=True)

@@ -105,6 +105,8 @@ def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, f
         InputError: another model, or a folder that does not say which.
     """
     theirs = stored.get("model")
+    if "imported" in stored:
+        raise InputError(f"{folder} holds samples of another program, which are not continued; use another --out")
     if theirs is None:
         raise InputError(
             f"{folder} is of an earlier version, which did not record the weights that made it: it can be "

@@ -117,8 +117,8 @@ class EffortLine(SamplingEffort):
 class Flush(EffortLine):
     """A line of sampling.jsonl: what one write stored, and what it took to sample."""
 
-    shard: Shard
-    """The file of the token rows."""
+    shard: Shard | None
+    """The file of the token rows; None for samples that another program drew."""
     environment: Environment
     """What the samples were drawn with."""
 

@@ -62,7 +62,7 @@ class Contents:
         """The files of the token rows, oldest first."""
         if self.header.format == UNCHECKED_FORMAT:
             return sorted((folder / TOKENS).glob("part-*.parquet"))
-        return [folder / TOKENS / flush.shard for flush in self.journal]
+        return [folder / TOKENS / flush.shard for flush in self.journal if flush.shard is not None]
 
 
 def read_contents(folder: Path) -> Contents:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from flexeval.errors import InputError
 from flexeval.models.files import local_source
 from flexeval.models.lineage import Lineage
 from flexeval.records import RunConfig, SamplingEffort
@@ -32,7 +33,7 @@ class Run:
     """Canonical; `num_samples` and `limit` are those of this view of the folder."""
     record: Mapping[str, Any]
     """What else config.json says: model (its fingerprint), environment, task_source, isolation, prompt_template,
-    first_prompt, lineage."""
+    first_prompt, lineage, imported."""
     problems: pd.DataFrame
     """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash."""
     samples: pd.DataFrame
@@ -67,6 +68,11 @@ class Run:
         return found
 
     @property
+    def imported(self) -> bool:
+        """Whether another program drew the samples. Then there are no token rows, and every nfe and length is 0."""
+        return "imported" in self.record
+
+    @property
     def complete(self) -> bool:
         """Every sample that the configuration asks for is there."""
         return len(self.samples) == len(self.problems) * self.config.num_samples
@@ -84,8 +90,14 @@ class Run:
             columns: which of the columns of `flexeval.runs.tokens.SCHEMA`; None for all.
 
         Raises:
-            InputError: an unknown column, or rows that are not as they were written.
+            InputError: an unknown column, rows that are not as they were written, or none, because another program
+                drew the samples.
         """
+        if self.imported:
+            raise InputError(
+                f"the samples of {self.model} in order {self.config.order} were imported, and have no token rows; "
+                "leave them out, or draw them with `flexeval passk`"
+            )
         problem_ids = list(self.problems["problem_id"])
         sampling, where = self.config.sampling, self.folder / TOKENS
         return read_tokens(

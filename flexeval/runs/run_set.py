@@ -256,7 +256,7 @@ def _joined_rows(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 _PLACE = ("files", "revision")
-_MACHINE = ("environment", "isolation")
+_MACHINE = ("environment", "isolation", "imported")
 """Parts of a run's record that say where it was made, not what it is."""
 _PROBLEM = ("problem_id", "question", "target", "prompt_hash")
 

@@ -127,7 +127,7 @@ class RunWriter:
             OSError: they could not be written; the old verdicts stay.
         """
         samples = self.contents.samples
-        rows = [{**row, **_grade_fields(grade)} for row, grade in zip(samples.values(), grades, strict=True)]
+        rows = [{**row, **grade_fields(grade)} for row, grade in zip(samples.values(), grades, strict=True)]
         check_samples(rows, where="verdicts that are to be stored", remedy="correct the grader of the task")
         data, checksum = line_bytes(rows, first_checksum(self.contents.header.key, SAMPLES))
         (self.folder / SUMMARY).unlink(missing_ok=True)
@@ -260,13 +260,13 @@ def _sample_row(sample: GradedSample) -> dict[str, Any]:
         "problem_id": trajectory.problem_id,
         "sample_index": trajectory.sample_index,
         "text": sample.text,
-        **_grade_fields(sample.grade),
+        **grade_fields(sample.grade),
         "nfe": trajectory.nfe,
         "length": trajectory.length,
     }
 
 
-def _grade_fields(grade: Grade) -> dict[str, Any]:
+def grade_fields(grade: Grade) -> dict[str, Any]:
     """The part of a line that `flexeval grade` replaces."""
     return {"extracted": grade.extracted, "rule": grade.rule, "correct": grade.correct, "error": grade.error}
 

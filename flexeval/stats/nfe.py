@@ -70,7 +70,10 @@ def pass_at_nfe_table(samples: pd.DataFrame, budgets: Sequence[int]) -> pd.DataF
     if not len(budgets) or min(budgets) < 1:
         raise InputError(f"Pass@NFE needs budgets of at least 1 evaluation, not {list(budgets)}")
     if samples["nfe"].min() < 1:
-        raise InputError(f"every sample costs at least 1 evaluation, but one has {samples['nfe'].min()}")
+        raise InputError(
+            f"every sample costs at least 1 evaluation, but one has {samples['nfe'].min()}: the cost "
+            "of imported samples is not known"
+        )
     by_problem = samples.groupby("problem_id", sort=False, observed=True)
     spent = by_problem["nfe"].sum()
     if spent.min() < max(budgets):

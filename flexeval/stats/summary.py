@@ -26,8 +26,8 @@ class RunSummary:
     """Samples of the problem that has the fewest."""
     pass_at_k: dict[int, Interval]
     """k -> mean over problems, fractions."""
-    nfe: float
-    """Mask-predictor evaluations per sample, the mean over samples."""
+    nfe: float | None
+    """Mask-predictor evaluations per sample, the mean over samples; None where that is not known."""
     saved: float | None
     """The share of evaluations that merging equal canvases saved, a fraction; None when nothing was evaluated."""
     samples_per_second: float | None
@@ -47,7 +47,7 @@ def summarize(
     Args:
         order: its name.
         counts: columns problem_id, n, c; every problem of the run.
-        nfe: of each sample.
+        nfe: of each sample; 0 where that is not known.
         effort: totals of the sampling.
         ks: the values of k.
         bootstrap: level, replicates and seed.
@@ -62,7 +62,7 @@ def summarize(
         problems=len(counts),
         num_samples=int(counts["n"].min()),
         pass_at_k={k: intervals[k] for k in ks},
-        nfe=float(nfe.mean()),
+        nfe=float(nfe.mean()) or None,
         saved=effort.saved,
         samples_per_second=effort.samples_per_second,
     )

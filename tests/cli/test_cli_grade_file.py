@@ -97,6 +97,14 @@ def test_several_completions_a_question_give_pass_at_k(grade: Grade) -> None:
         percent = 100 * (pass_at_k(4, 1, k) + pass_at_k(3, 3, k)) / 2
         assert f"pass@{k}: {percent:.1f} [" in printed
     assert "pass@4" not in printed
+    grade("answers.jsonl", "--json", "graded.json", "--csv", "graded.csv")
+    (found,) = json.loads(Path("graded.json").read_text())["graded"]
+    assert (found["correct"], found["completions"], found["questions"], found["form"]) == (4, 7, 2, "completions")
+    assert found["rules"] == {"boxed": 7}
+    assert [row["k"] for row in found["pass_at_k"]] == [1, 2, 3]
+    assert found["pass_at_k"][1]["pass_percent"] == pytest.approx(100 * (pass_at_k(4, 1, 2) + 1) / 2)
+    assert len(Path("graded.csv").read_text().splitlines()) == 1 + 3
+    assert json.loads(grade("answers.jsonl", "--json", "-"))["graded"] == [found]
     write("one.jsonl", right, hen)
     assert "pass@" not in grade("one.jsonl")
 
