@@ -5,8 +5,10 @@ Generated text cannot control the terminal: control characters appear as escapes
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -47,6 +49,45 @@ def show(console: Console, decode: Decode, *, as_table: bool) -> None:
     else:
         _show_coloured(console, decode)
     console.print(Text(_summary(decode)), soft_wrap=True)
+
+
+def as_json(decode: Decode) -> dict[str, Any]:
+    """A decode as JSON values: its text and verdict, and for each committed position what the record has."""
+    of, grade = decode.trajectory, decode.grade
+    pieces = [*decode.pieces, *[None] * (len(of.token_ids_G) - len(decode.pieces))]
+    return {
+        "order": decode.order,
+        "problem_id": of.problem_id,
+        "sample_index": of.sample_index,
+        "question": decode.question,
+        "text": decode.text,
+        "target": decode.target,
+        "grade": None if grade is None else dataclasses.asdict(grade),
+        "nfe": of.nfe,
+        "length": of.length,
+        "tokens": [
+            {
+                "position": i,
+                "token_id": int(of.token_ids_G[i]),
+                "piece": pieces[i],
+                "in_text": i < of.length,
+                "commit_step": int(of.commit_step_G[i]),
+                "entropy_nats": _number(of.entropy_G[i]),
+                "prob": _number(of.prob_G[i]),
+                "rank": int(of.rank_G[i]),
+                "top_prob": _number(of.top_prob_G[i]),
+                "eligible_entropy_nats": _number(of.eligible_entropy_G[i]),
+                "frontier_step": int(of.frontier_step_G[i]),
+                "frontier_entropy_nats": _number(of.frontier_entropy_G[i]),
+                "passes": int(of.passes_G[i]),
+            }
+            for i in np.flatnonzero(of.commit_step_G >= 0).tolist()
+        ],
+    }
+
+
+def _number(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _show_coloured(console: Console, decode: Decode) -> None:

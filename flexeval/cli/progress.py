@@ -30,7 +30,7 @@ Report = Callable[["Progress"], None]
 
 
 @contextmanager
-def sampling_bars() -> Iterator[Callable[[str], Report]]:
+def sampling_bars(*, graded: bool = True) -> Iterator[Callable[[str], Report]]:
     """Yield a function that opens the bar of an order and returns what the runner is to call."""
     console = output.messages()
     if not console.is_terminal:
@@ -40,7 +40,7 @@ def sampling_bars() -> Iterator[Callable[[str], Report]]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("samples, {task.fields[correct]} correct", markup=False),
+        TextColumn("samples, {task.fields[correct]} correct" if graded else "samples", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

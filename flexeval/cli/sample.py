@@ -1,9 +1,10 @@
-"""`flexeval sample`: one decode, shown in the terminal."""
+"""`flexeval sample`: one decode, shown in the terminal; or texts for a file of prompts."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flexeval.cli import options
@@ -22,8 +23,12 @@ examples:
   flexeval sample --order entropy --question "Tom has 3 pens. He buys 4 more. How many pens does Tom have now?"
   flexeval sample --task gsm8k --data-dir data --model llada-8b-instruct --prompt bare
   flexeval sample --order top_prob --table | less
+  flexeval sample --json decode.json
+  flexeval sample --prompts prompts.jsonl --out texts.jsonl --num-samples 8 --order ar --gen-length 96
 
-`flexeval passk` draws the same sample for the same problem, sample index and settings.
+`flexeval passk` draws the same sample for the same problem, sample index and settings. A file of prompts is JSONL, a
+JSON array or Parquet; a row has a prompt, which is asked word for word, and possibly an id. Every line of the texts has
+the fields of its prompt's row, the text, and what it took. After a stop, the same command continues.
 """
 
 
@@ -42,26 +47,95 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     question.add_argument(
         "--question", metavar="TEXT", help="Ask this text, word for word, instead of a problem of the task. Not graded."
     )
+    question.add_argument("--prompts", metavar="FILE", type=Path, help="Draw texts for the prompts of a file.")
     options.add_prompt(what)
     what.add_argument("--sample-index", metavar="N", default="0", help="Which sample of the problem. [default: 0]")
     options.add_sampling(parser)
-    options.add_machine(parser)
+    options.add_machine(parser, batch=True)
     output = parser.add_argument_group("output")
     output.add_argument("--table", action="store_true", help="Print a line for each token, as without colour.")
+    output.add_argument("--json", metavar="FILE", help="Also write the decode as JSON; - for stdout.")
+    texts = parser.add_argument_group("texts for a file of prompts")
+    texts.add_argument("--out", metavar="FILE", help="The file of texts, one line a sample.")
+    texts.add_argument("--num-samples", metavar="N", help="Samples of each prompt. [default: 1]")
+    texts.add_argument("--prompt-field", metavar="NAME", help="Field of the prompt. [default: prompt, question, ...]")
+    texts.add_argument("--id-field", metavar="NAME", help="Field of its id. [default: problem_id, task_id, ... if any]")
+    texts.add_argument("--text-field", metavar="NAME", help="Field of the text in --out. [default: completion]")
+
+
+_OF_PROMPTS = ("out", "num_samples", "prompt_field", "id_field", "text_field")
+"""Options that belong to --prompts."""
 
 
 def run(args: argparse.Namespace) -> int:
+    """Draw one sample and show it, or all for a file of prompts."""
+    if args.prompts is not None:
+        return _draw_texts(args)
+    for name in _OF_PROMPTS:
+        if getattr(args, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} is for texts of a file of prompts; add --prompts, or leave out {option}")
+    return _show_one(args)
+
+
+def _draw_texts(args: argparse.Namespace) -> int:
+    """Draw the texts of a file of prompts that are not there yet."""
+    from flexeval.cli import output
+    from flexeval.cli.progress import sampling_bars
+    from flexeval.orders import get_order
+    from flexeval.records import RunConfig
+
+    # Refuse what can be refused without the model.
+    if args.out is None:
+        raise InputError("--prompts needs --out, the file to write the texts to")
+    for name in ("prompt", "json"):
+        if getattr(args, name) is not None:
+            raise InputError(
+                f"prompts of a file are asked word for word, and --out holds all of it; leave out --{name}"
+            )
+    wanted = RunConfig(**options.given(args, RunConfig, skip=("num_samples",)))
+    order = get_order(wanted.order)
+    sampling = options.sampling_config(args, options.load_task(args, wanted.task))
+    num_samples = options.whole_number(args.num_samples or "1", least=1, what="--num-samples")
+    options.check_machine(args)
+    output.check_targets({"--out": args.out}, reads=[args.prompts])
+
+    from flexeval.runs.prompt_file import draw_texts, read_prompts
+
+    asked = read_prompts(args.prompts, prompt_field=args.prompt_field, id_field=args.id_field)
+    model = options.load_model(args, wanted.model)
+
+    from flexeval.sampling import Sampler
+    from flexeval.sampling.forward import side_by_side
+
+    workers = side_by_side(model)
+    sampler = Sampler(model, order, sampling, batch_size=options.batch_size(args), workers=workers)
+    with sampling_bars(graded=False) as bar:
+        draw_texts(
+            asked,
+            args.out,
+            sampler=sampler,
+            date=wanted.prompt_date,
+            num_samples=num_samples,
+            text_field=args.text_field or "completion",
+            progress=bar(order.spec),
+        )
+    return 0
+
+
+def _show_one(args: argparse.Namespace) -> int:
     """Draw one sample and show it."""
     from flexeval.cli import decode_view, output
     from flexeval.orders import get_order
     from flexeval.records import Prompt, RunConfig
     from flexeval.tasks.task import grade_of, prompt_of
 
-    wanted = RunConfig(**options.given(args, RunConfig))
+    wanted = RunConfig(**options.given(args, RunConfig, skip=("num_samples",)))
     order = get_order(wanted.order)
     task = options.load_task(args, wanted.task)
     sampling = options.sampling_config(args, task)
     options.check_machine(args)
+    output.check_targets({"--json": args.json})
     sample_index = options.whole_number(args.sample_index, least=0, what="--sample-index")
     if args.question is None:
         problem = _find(task, args.problem or DEFAULT_PROBLEM)
@@ -97,7 +171,10 @@ def run(args: argparse.Namespace) -> int:
         target=None if problem is None else problem.target,
         grade=None if problem is None else grade_of(task, problem, text),
     )
-    decode_view.show(output.console(), decode, as_table=args.table)
+    decode_view.show(output.console(stdout_taken=args.json == "-"), decode, as_table=args.table)
+    if args.json is not None:
+        settings = {"model": wanted.model, "task": wanted.task, "sampling": dataclasses.asdict(sampling)}
+        output.write_json(args.json, {**settings, **decode_view.as_json(decode)})
     return 0
 
 

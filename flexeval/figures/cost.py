@@ -31,6 +31,7 @@ class PassAtNFE(CurveFigure):
     name = "pass-at-nfe"
     title = "Pass@NFE: solved within a budget of evaluations"
     source = "ours, after arXiv:2609.39859"
+    measured = True
     needs = "runs of two orders or more, alike in all else"
     note = "Curves end where the samples do. Bands are 95 % intervals at each budget (bootstrap over problems)."
     free = frozenset({"order", "steps", "tokens_per_step"})
@@ -62,6 +63,7 @@ class TokensPerStep(CurveFigure):
     name = "tokens-per-step"
     title = "Accuracy over tokens per step"
     source = "paper, Figure 8"
+    measured = True
     needs = (
         "runs of order eb with two values of gamma or more (eb:gamma=0.1, eb:gamma=1), or of parallel-2 and "
         "parallel-4, of one model or of two, alike in all else"

@@ -45,6 +45,8 @@ class Figure(ABC):
     """One group of runs is shown for each combination of these."""
     same_problems: ClassVar[bool] = True
     """Whether the runs of a group are cut to the problems that all of them have."""
+    measured: ClassVar[bool] = False
+    """Whether it shows what is measured while a sample is drawn (token rows, evaluations), which imported runs lack."""
 
     @abstractmethod
     def usable(self, group: RunSet) -> RunSet:
@@ -68,12 +70,14 @@ class Figure(ABC):
             Unavailable: the runs lack what the figure needs; the line says which runs to make.
             PluginError: `usable` or `rows` answers something else than it must.
         """
+        measured = RunSet(tuple(run for run in runs if not (self.measured and run.imported)), runs.left_out)
+        lacking = "" if len(measured) == len(runs) else "; imported runs hold nothing that was measured while sampling"
         groups = largest_groups(
-            runs,
+            measured,
             free=self.free,
             per=self.per,
             usable=lambda group: self._checked("usable()", self.usable(group), RunSet, "a RunSet"),
-            missing=f"figure {self.name!r} needs {self.needs}",
+            missing=f"figure {self.name!r} needs {self.needs}{lacking}",
             same_problems=self.same_problems,
         )
         return framed(groups, self._frames)

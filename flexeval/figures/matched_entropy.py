@@ -27,6 +27,7 @@ class MatchedEntropy(PassAtKFigure):
     name = "matched-entropy"
     title = "Pass@k at AR's mean commit entropy"
     source = "ours, after arXiv:2504.13837"
+    measured = True
     needs = (
         "a run of order ar and runs of another order at temperatures on both sides of the one that gives AR's mean "
         "entropy, alike in all else"

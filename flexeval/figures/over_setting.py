@@ -104,6 +104,7 @@ class NonTopRate(CurveFigure):
     name = "non-top-rate"
     title = "Commits of tokens that are not the likeliest"
     source = "ours, after arXiv:2609.34509"
+    measured = True
     needs = "runs of orders confidence and top_prob above temperature 0, alike in all else"
     note = (
         "Share of text tokens; bands are 95 % intervals at each temperature (bootstrap over problems). confidence "

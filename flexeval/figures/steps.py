@@ -57,6 +57,7 @@ class OrderMap(HeatMapFigure):
     name = "order-map"
     title = "When each position is committed"
     source = "ours"
+    measured = True
     needs = "a run of an order that sets no pace of its own"
     note = "Text tokens only. Each column adds up to 100 %; the scale of shades is a square root."
     x, y = "position", "step"
@@ -80,6 +81,7 @@ class RankMap(HeatMapFigure):
     name = "rank-map"
     title = "Rank of the committed token by step"
     source = "ours, after arXiv:2609.34509"
+    measured = True
     needs = "runs of orders confidence and top_prob, alike in all else"
     note = "Text tokens only; rank 0 is the likeliest. Each column adds up to 100 %; shades are on a root scale."
     x, y = "step", "rank"
@@ -107,6 +109,7 @@ class Collapse(CurveFigure):
     name = "collapse"
     title = "Distinct canvases among a problem's samples"
     source = "ours"
+    measured = True
     needs = "a run with two samples of each problem or more"
     note = f"100 % when all canvases of a problem differ, after each step. {BAND_NOTE}"
     x = "step"

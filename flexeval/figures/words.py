@@ -45,6 +45,7 @@ class BypassedWords(Figure):
     name = "bypassed-words"
     title = "Most bypassed words of arbitrary order"
     source = "paper, Figure 6"
+    measured = True
     needs = "a run of order confidence"
     note = (
         "A word is bypassed when its first token was the leftmost eligible position and something else was "
@@ -99,6 +100,7 @@ class ConnectorEntropy(Figure):
     name = "connector-entropy"
     title = "Entropy of connectors at commit"
     source = "paper, Figure 7"
+    measured = True
     needs = "a run of order ar and one of order confidence, alike in all else"
     note = (
         "Entropy of the untempered distribution at a word's first token when it is committed; bars are 95 % "
@@ -152,6 +154,7 @@ class EntropyClosure(Figure):
     name = "entropy-closure"
     title = "Entropy lost by words that were bypassed"
     source = "ours"
+    measured = True
     needs = "a run of an order other than ar that sets no pace of its own"
     note = (
         "Words whose first token was the frontier and passed over at least once; the same words at both times. "

@@ -79,6 +79,13 @@ def identity(name: str | int) -> object:
     return None if stat.S_ISCHR(found.st_mode) else (found.st_dev, found.st_ino)
 
 
+def is_regular(name: str) -> bool:
+    """Whether a name is of a regular file, or of none yet, which would be one. Raises OSError as `identity`."""
+    place = _place(name)
+    found = None if isinstance(place, int) else _status(place)
+    return not isinstance(place, int) and (found is None or stat.S_ISREG(found.st_mode))
+
+
 def write_target(path: Path | str, data: bytes) -> None:
     """Write a result to the file that the user named.
 
