@@ -271,5 +271,5 @@ def _summary(outcome: Mapping[str, Any]) -> Iterator[str]:
         rows = outcome["pass_at_k"]
         yield f"Pass@k in percent, with {100 * rows[0]['level']:g} % intervals over questions, n = {n}"
         for row in rows:
-            bounds = (row[name] for name in ("pass_percent", "low_percent", "high_percent"))
-            yield f"  pass@{row['k']}: {interval_text(*bounds, '.1f', scale=1)}"
+            value, low, high = (row[name] for name in ("pass_percent", "low_percent", "high_percent"))
+            yield f"  pass@{row['k']}: {interval_text(value, low, high, '.1f', scale=1)}"
