@@ -50,7 +50,7 @@ def measured(arguments: argparse.Namespace, task: Task) -> dict[int, Run]:
 
 def accuracy_of(done: Run) -> Interval:
     """A fraction."""
-    return summarize(done.config.order, done.counts(), done.samples["nfe"], done.effort, ks=[1]).pass_at_k[1]
+    return summarize(done.config.order, done.counts(), done.samples, done.effort, ks=[1]).pass_at_k[1]
 
 
 def published_for(runs: dict[int, Run]) -> pd.DataFrame:

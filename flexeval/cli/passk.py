@@ -76,7 +76,7 @@ def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) ->
     from flexeval.stats.summary import difference_frame, summarize, summary_frame
 
     # Summarise, and compare every order with the first.
-    summaries = [summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=ks) for run in runs]
+    summaries = [summarize(run.config.order, run.counts(), run.samples, run.effort, ks=ks) for run in runs]
     first, *others = (pass_at_k_table(run.counts(), ks) for run in runs)
     differences = [comparison(other, first, largest=1.0, family=len(others)) for other in others]
 

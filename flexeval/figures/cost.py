@@ -18,7 +18,13 @@ from flexeval.plots.curves import powers_of_two
 from flexeval.plots.style import Look, crossed_looks
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.bootstrap import interval
-from flexeval.stats.nfe import default_budgets, pass_at_nfe, tokens_per_step
+from flexeval.stats.nfe import (
+    accuracy_under_parallelism,
+    default_budgets,
+    pass_at_nfe,
+    tokens_per_forward,
+    tokens_per_step,
+)
 from flexeval.stats.pass_at_k import pass_at_k_table
 
 
@@ -57,7 +63,8 @@ class PassAtNFE(CurveFigure):
 
 class TokensPerStep(CurveFigure):
     """One row a model and order: accuracy (Pass@1) and tokens per step, both with intervals; `family` is the order
-    without its parameters. `confidence` is `parallel-1`.
+    without its parameters. `confidence` is `parallel-1`. Further tokens per forward, and the AUP of each model and
+    family (`flexeval.stats.nfe`, a fraction times tokens per forward), relative to the best accuracy on the task.
     """
 
     name = "tokens-per-step"
@@ -89,11 +96,26 @@ class TokensPerStep(CurveFigure):
                 "tokens_per_step": pace.estimate,
                 "tokens_per_step_low": pace.low,
                 "tokens_per_step_high": pace.high,
+                "tokens_per_forward": tokens_per_forward(run.samples).estimate,
                 "estimate": accuracy.estimate,
                 "low": accuracy.low,
                 "high": accuracy.high,
             }
             yield with_settings(pd.DataFrame([row]), run)
+
+    def data(self, runs: RunSet) -> pd.DataFrame:
+        """See `Figure.data`."""
+        data = super().data(runs)
+        best = data.groupby("task")["estimate"].max()
+        aup = {
+            (task, *method): accuracy_under_parallelism(
+                list(own["tokens_per_forward"]), list(own["estimate"]), best=best[task]
+            )
+            for (task, *method), own in data.groupby(["task", "model", "family"])
+            if best[task] > 0
+        }
+        keys = zip(data["task"], data["model"], data["family"], strict=True)
+        return data.assign(aup=[aup.get(key, float("nan")) for key in keys])
 
     def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
         """See `CurveFigure.labelled`."""
@@ -112,7 +134,14 @@ class TokensPerStep(CurveFigure):
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
         orders = ", ".join(data["order"].unique())
-        return foot(data, f"Orders {orders}. Bands and bars are 95 % intervals (bootstrap over problems).")
+        methods = data.drop_duplicates(["task", "model", "family"]).dropna(subset="aup")
+        tasks = data["task"].nunique() > 1
+        named = [
+            f"{row['model']}, {row['family']}{' on ' + row['task'] if tasks else ''} {100 * row['aup']:.0f}"
+            for row in methods.to_dict("records")
+        ]
+        aup = f" AUP (percent times tokens per forward, ICML 2026 d3LLM): {'; '.join(named)}." if named else ""
+        return foot(data, f"Orders {orders}. Bands and bars are 95 % intervals (bootstrap over problems).{aup}")
 
 
 def _family(run: Run) -> str | None:

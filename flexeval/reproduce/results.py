@@ -25,8 +25,9 @@ REPORT = "report.html"
 """The names in a folder of results; tables come with several endings."""
 
 _UNITS = """\
-Pass@k in percent with its 95 % interval (bootstrap over problems). NFE: evaluations of the model a sample. "saved": the
-share of them that equal canvases of other samples made unnecessary, in percent.
+Pass@k in percent with its 95 % interval (bootstrap over problems). NFE: evaluations of the model a sample. TPF: tokens
+of the texts over evaluations, both summed. "saved": the share of the evaluations that equal canvases of other samples
+made unnecessary, in percent.
 """
 _RULE = """\
 A claim holds when the whole interval lies where the claim says, does not hold when all of it lies on the other side,
@@ -54,7 +55,8 @@ def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title:
 
 
 def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
-    """One row a run and k: its settings, Pass@k with its interval in percent, NFE, canvases saved.
+    """One row a run and k: its settings, Pass@k with its interval in percent, NFE, tokens per forward, canvases
+    saved.
 
     Args:
         runs: complete.
@@ -65,7 +67,7 @@ def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
     for run in runs:
         n = run.config.num_samples
         of_run = [k for k in ks if k <= n] or default_ks(n)
-        summary = summarize(run.config.order, run.counts(), run.samples["nfe"], run.effort, ks=of_run)
+        summary = summarize(run.config.order, run.counts(), run.samples, run.effort, ks=of_run)
         frame = summary_frame([summary]).drop(columns="order")
         for place, (name, value) in enumerate(_settings(run, changed).items()):
             frame.insert(place, name, value)
@@ -84,15 +86,15 @@ def pass_at_k_markdown(frame: pd.DataFrame) -> str:
         columns = ["order", *(name for name in settings if name != "order" and rows[name].nunique(dropna=False) > 1)]
         ks = sorted(rows["k"].unique())
         lines = [
-            _line([*columns, "problems", "n", *(f"@{k}" for k in ks), "NFE", "saved"]),
-            _line(["---"] * (len(columns) + len(ks) + 4)),
+            _line([*columns, "problems", "n", *(f"@{k}" for k in ks), "NFE", "TPF", "saved"]),
+            _line(["---"] * (len(columns) + len(ks) + 5)),
         ]
         for _, run in rows.groupby([*settings, "problems", "num_samples"], sort=False, dropna=False):
             first, at_k = run.iloc[0], {row.k: row for row in run.itertuples()}
             cells = [str(first[name]) for name in (*columns, "problems", "num_samples")]
             cells += [_interval(at_k[k]) if k in at_k else "" for k in ks]
             saved = "" if pd.isna(first["saved_percent"]) else f"{first['saved_percent']:.0f}"
-            lines.append(_line([*cells, f"{first['nfe']:.1f}", saved]))
+            lines.append(_line([*cells, f"{first['nfe']:.1f}", f"{first['tokens_per_forward']:.2f}", saved]))
         model, task, temperature = key
         parts.append(f"## {model}, {task}, T = {temperature:g}\n\n" + "".join(lines))
     return "\n".join(parts)

@@ -1,4 +1,5 @@
-"""Pass@NFE: the chance to have solved a problem within a budget of mask-predictor evaluations. And tokens per step.
+"""Pass@NFE: the chance to have solved a problem within a budget of mask-predictor evaluations. And how many tokens an
+evaluation gives: tokens per step, tokens per forward, and accuracy under parallelism (AUP).
 
 If a sample costs more evaluations under one order than under another, equal k is not equal work. Here samples are drawn
 one after another until the budget is spent; a sample counts only if the budget covers all of its cost.
@@ -8,6 +9,8 @@ Knows samples by their problem, verdict and cost. It does not know how they came
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -115,12 +118,77 @@ def tokens_per_step(tokens: pd.DataFrame, samples: pd.DataFrame, *, bootstrap: B
         InputError: no sample, or no evaluation.
     """
     nfe = samples.groupby("problem_id", sort=False, observed=True)["nfe"].sum()
+    return _per_evaluation(tokens["problem_id"].value_counts().reindex(nfe.index, fill_value=0), nfe, bootstrap)
+
+
+def tokens_per_forward(samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Interval:
+    """Tokens of the texts over evaluations, both summed over all samples (TPF), with its interval over problems.
+
+    The dLLM leaderboard's definition (github.com/ZHZisZZ/dllm, leaderboard/evaluation.html): summed counters, not a
+    mean of ratios. A text ends before its first end token: what is committed after it, and the prompt, add no token,
+    while their evaluations count. So it is at most `tokens_per_step`. It is 1 for one token a step in texts that fill
+    the canvas. Guidance counts two evaluations a step.
+
+    Args:
+        samples: columns problem_id, length, nfe; one row a sample.
+        bootstrap: level, replicates and seed.
+
+    Raises:
+        InputError: no sample, or no evaluation.
+    """
+    by_problem = samples.groupby("problem_id", sort=False, observed=True)
+    return _per_evaluation(by_problem["length"].sum(), by_problem["nfe"].sum(), bootstrap)
+
+
+def _per_evaluation(tokens: pd.Series[int], nfe: pd.Series[int], bootstrap: Bootstrap) -> Interval:
+    """Tokens over evaluations, both by problem."""
     if not nfe.sum():
-        raise InputError("there is no evaluation to count positions by; sample at least one")
-    committed = tokens["problem_id"].value_counts().reindex(nfe.index, fill_value=0)
-    committed_P, nfe_P = (np.asarray(column, dtype=np.float64) for column in (committed, nfe))
-    pooled = Pooled(sums_PK=committed_P[:, None], counts_PK=nfe_P[:, None])
+        raise InputError("there is no evaluation to count tokens by; sample at least one")
+    tokens_P, nfe_P = (np.asarray(column, dtype=np.float64) for column in (tokens, nfe))
+    pooled = Pooled(sums_PK=tokens_P[:, None], counts_PK=nfe_P[:, None])
     return pooled_interval(pooled, bootstrap=bootstrap)
+
+
+AUP_PENALTY = 3.0
+AUP_TOLERANCE = 0.05
+"""AUP's constants: how fast a loss of accuracy costs weight, and the loss beyond which a setting does not count."""
+
+
+def accuracy_under_parallelism(tpf: Sequence[float], accuracy: Sequence[float], *, best: float) -> float:
+    """AUP: the area under accuracy over tokens per forward, where accuracy below the best one counts less.
+
+    Qian et al. 2026 ("d3LLM: Ultra-Fast Diffusion LLM using Pseudo-Trajectory Distillation", ICML 2026), constants as
+    in their aup_utils.py. With settings 1, 2, ... of rising TPF r and accuracy y, those left out that have
+    y < y_1 - 0.05,
+
+        AUP = r_1 y_1 + sum over i >= 2 of (r_i - r_(i-1)) (y_i W_i + y_(i-1) W_(i-1)) / 2,
+        W = min(exp(-3 (1 - y / best)), 1).
+
+    The first term has no weight. A method that commits one token a forward and has no faster setting has AUP = y_1.
+
+    Args:
+        tpf: tokens per forward of each setting of one method, above 0.
+        accuracy: its Pass@1, a fraction.
+        best: the highest accuracy of all methods on the task, a fraction: W is relative to it, so that only numbers
+            with the same `best` can be compared.
+
+    Returns:
+        Accuracy times tokens per forward; published numbers are of percent, 100 times this.
+
+    Raises:
+        InputError: no setting, unequal numbers of both, a TPF or `best` not above 0.
+    """
+    if not len(tpf) or len(tpf) != len(accuracy):
+        raise InputError(
+            f"AUP needs an accuracy for each TPF, at least one; there are {len(tpf)} and {len(accuracy)} numbers"
+        )
+    if min(tpf) <= 0 or best <= 0:
+        raise InputError(f"AUP needs TPF and a best accuracy above 0, not {min(tpf)} and {best}")
+    (r_1, y_1), *faster = sorted(zip(tpf, accuracy, strict=True))
+    kept = [(r_1, y_1), *((r, y) for r, y in faster if y >= y_1 - AUP_TOLERANCE)]
+    weighted = [y * min(math.exp(-AUP_PENALTY * (1 - y / best)), 1.0) for _, y in kept]
+    steps = zip(itertools.pairwise(kept), itertools.pairwise(weighted), strict=True)
+    return r_1 * y_1 + sum((r - before) * (low + high) / 2 for ((before, _), (r, _)), (low, high) in steps)
 
 
 def _solved_within(nfe: Costs, correct: NDArray[np.bool_], budgets: Sequence[int]) -> Floats:

@@ -1,4 +1,5 @@
-"""One run in one line: Pass@k with intervals, evaluations per sample, evaluations saved, samples per second.
+"""One run in one line: Pass@k with intervals, evaluations per sample, tokens per forward, evaluations saved, samples
+per second.
 
 Turns counts and totals into the rows that the command line prints and writes. Knows no run folders.
 """
@@ -13,6 +14,7 @@ import pandas as pd
 from flexeval.records import SamplingEffort
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap, interval
 from flexeval.stats.intervals import Interval
+from flexeval.stats.nfe import tokens_per_forward
 from flexeval.stats.pass_at_k import pass_at_k_table
 
 
@@ -28,6 +30,8 @@ class RunSummary:
     """k -> mean over problems, fractions."""
     nfe: float | None
     """Mask-predictor evaluations per sample, the mean over samples; None where that is not known."""
+    tokens_per_forward: float | None
+    """Tokens of the texts over evaluations, both summed (`flexeval.stats.nfe`); None where that is not known."""
     saved: float | None
     """The share of evaluations that merging equal canvases saved, a fraction; None when nothing was evaluated."""
     samples_per_second: float | None
@@ -36,7 +40,7 @@ class RunSummary:
 def summarize(
     order: str,
     counts: pd.DataFrame,
-    nfe: pd.Series[int],
+    samples: pd.DataFrame,
     effort: SamplingEffort,
     *,
     ks: Sequence[int],
@@ -47,7 +51,7 @@ def summarize(
     Args:
         order: its name.
         counts: columns problem_id, n, c; every problem of the run.
-        nfe: of each sample; 0 where that is not known.
+        samples: columns problem_id, nfe, length; one row a sample. nfe is 0 where it is not known.
         effort: totals of the sampling.
         ks: the values of k.
         bootstrap: level, replicates and seed.
@@ -62,7 +66,8 @@ def summarize(
         problems=len(counts),
         num_samples=int(counts["n"].min()),
         pass_at_k={k: intervals[k] for k in ks},
-        nfe=float(nfe.mean()) or None,
+        nfe=float(samples["nfe"].mean()) or None,
+        tokens_per_forward=tokens_per_forward(samples, bootstrap=bootstrap).estimate if samples["nfe"].any() else None,
         saved=effort.saved,
         samples_per_second=effort.samples_per_second,
     )
@@ -82,6 +87,7 @@ def summary_frame(summaries: Sequence[RunSummary]) -> pd.DataFrame:
                 "problems": summary.problems,
                 "num_samples": summary.num_samples,
                 "nfe": summary.nfe,
+                "tokens_per_forward": summary.tokens_per_forward,
                 "saved_percent": None if summary.saved is None else 100 * summary.saved,
                 "samples_per_second": summary.samples_per_second,
             }

@@ -19,6 +19,7 @@ from flexeval.figures.settings import SETTINGS
 from flexeval.plots.style import COLUMN_WIDTH, PAGE_WIDTH
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.curves import difference_band, pass_at_k_band, pass_at_k_differences
+from flexeval.stats.nfe import accuracy_under_parallelism
 
 CURVES = {
     "pass-at-k": "k", "difference": "k", "block-length": "block", "tokens-per-step": "tokens_per_step",
@@ -207,6 +208,13 @@ def test_tokens_per_step_are_positions_over_evaluations(made):
     assert set(zip(data["model"], data["family"], strict=True)) == {
         (model, family) for model in "ab" for family in ("eb", "parallel-k")
     }
+
+
+def test_aup_is_that_of_the_points_of_its_family(made):
+    data, _ = made("tokens-per-step")
+    for (_, _), own in data.groupby(["model", "family"]):
+        aup = accuracy_under_parallelism(own["tokens_per_forward"], own["estimate"], best=data["estimate"].max())
+        assert own["aup"].tolist() == pytest.approx([aup] * len(own))
 
 
 def test_one_family_suffices_and_confidence_is_its_first(made_up):

@@ -12,8 +12,8 @@ def frame() -> pd.DataFrame:
         {
             "model": "tiny", "task": task, "order": order, "gen_length": 48, "block_length": block, "temperature": 0.6,
             "seed": 0, "k": k, "pass_percent": 10.0 * k + block, "low_percent": 1.0 * k, "high_percent": 20.0 * k,
-            "level": 0.95, "problems": 5, "num_samples": n, "nfe": 40.25, "saved_percent": None,
-            "samples_per_second": 3.0,
+            "level": 0.95, "problems": 5, "num_samples": n, "nfe": 40.25, "tokens_per_forward": 0.875,
+            "saved_percent": None, "samples_per_second": 3.0,
         }
         for task, order, block, n in [("a", "ar", 8, 2), ("a", "confidence", 8, 4), ("a", "confidence", 4, 4),
                                       ("b", "ar", 2, 2)]
@@ -36,7 +36,7 @@ def test_every_number_stands_in_its_row_and_column():
                 if cells[0] == row.order and (task == "b" or cells[1] == str(row.block_length))
             )
             assert line[f"@{row.k}"] == f"{row.pass_percent:.1f} [{row.low_percent:.1f}, {row.high_percent:.1f}]"
-            assert (line["n"], line["NFE"], line["saved"]) == (str(row.num_samples), "40.2", "")
+            assert (line["n"], line["NFE"], line["TPF"], line["saved"]) == (str(row.num_samples), "40.2", "0.88", "")
 
 
 def test_only_settings_that_differ_are_told():

@@ -1,4 +1,4 @@
-"""Pass@NFE against enumeration of all orders of the samples; tokens per step."""
+"""Pass@NFE against enumeration of all orders of the samples; tokens per step and per forward; AUP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexeval.errors import InputError
-from flexeval.stats.nfe import default_budgets, pass_at_nfe, pass_at_nfe_table, tokens_per_step
+from flexeval.stats.nfe import (
+    accuracy_under_parallelism,
+    default_budgets,
+    pass_at_nfe,
+    pass_at_nfe_table,
+    tokens_per_forward,
+    tokens_per_step,
+)
 from flexeval.stats.pass_at_k import pass_at_k
 
 
@@ -135,3 +142,49 @@ def test_a_sample_without_a_position_costs_too():
 def test_no_evaluation_is_refused():
     with pytest.raises(InputError, match="no evaluation"):
         tokens_per_step(rows({}), pd.DataFrame({"problem_id": [], "nfe": []}))
+
+
+# ----- tokens per forward -----
+
+
+def test_tokens_per_forward_is_a_ratio_of_sums_and_no_mean_of_ratios():
+    samples = pd.DataFrame({"problem_id": ["a", "a", "b"], "length": [8, 2, 0], "nfe": [2, 4, 4]})
+    assert tokens_per_forward(samples).estimate == 10 / 10
+    assert tokens_per_forward(samples.assign(nfe=2 * samples["nfe"])).estimate == 10 / 20
+
+
+def test_what_is_committed_after_the_text_adds_no_token():
+    samples = pd.DataFrame({"problem_id": ["a", "b"], "length": [4, 8], "nfe": [8, 8]})
+    assert tokens_per_forward(samples).estimate == 12 / 16
+    assert tokens_per_step(rows({"a": 8, "b": 8}), samples).estimate == 1
+
+
+# ----- accuracy under parallelism -----
+
+
+def test_aup_by_hand():
+    found = accuracy_under_parallelism([4.0, 1.0, 2.0], [0.78, 0.80, 0.80], best=0.80)
+    weight = np.exp(-3 * (1 - 0.78 / 0.80))
+    assert found == pytest.approx(0.80 + (2 - 1) * 0.80 + (4 - 2) * (0.80 + 0.78 * weight) / 2)
+
+
+def test_aup_without_a_loss_is_accuracy_times_the_fastest_pace():
+    assert accuracy_under_parallelism([1, 2, 5], [0.7, 0.7, 0.7], best=0.7) == pytest.approx(0.7 * 5)
+    assert accuracy_under_parallelism([1], [0.7], best=0.9) == pytest.approx(0.7)
+
+
+def test_aup_leaves_out_what_loses_more_than_five_points():
+    kept = accuracy_under_parallelism([1, 2], [0.8, 0.77], best=0.8)
+    assert accuracy_under_parallelism([1, 2, 9], [0.8, 0.77, 0.7499], best=0.8) == pytest.approx(kept)
+    assert accuracy_under_parallelism([1, 2, 9], [0.8, 0.77, 0.7501], best=0.8) > kept
+
+
+def test_aup_is_lower_beside_a_better_method():
+    alone, beside = (accuracy_under_parallelism([1, 4], [0.6, 0.58], best=best) for best in (0.6, 0.9))
+    assert 0.6 < beside < alone
+
+
+@pytest.mark.parametrize(("tpf", "accuracy", "best"), [([], [], 1), ([1, 2], [1], 1), ([0], [1], 1), ([1], [0], 0)])
+def test_aup_refuses_what_has_no_meaning(tpf, accuracy, best):
+    with pytest.raises(InputError, match="AUP needs"):
+        accuracy_under_parallelism(tpf, accuracy, best=best)

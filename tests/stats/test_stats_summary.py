@@ -20,20 +20,27 @@ def counts(c, n=4):
     return pd.DataFrame({"problem_id": [f"p{i}" for i in range(len(c))], "n": n, "c": c})
 
 
+def samples(nfe, length):
+    return pd.DataFrame({"problem_id": [f"p{i}" for i in range(len(nfe))], "nfe": nfe, "length": length})
+
+
 def test_a_row_states_percent_and_totals():
     effort = SamplingEffort(samples=8, seconds=2.0, evaluations=100, distinct=25)
     summary = summarize(
-        "ar", counts([0, 2]), pd.Series([10, 20]), effort, ks=[1, 4], bootstrap=Bootstrap(replicates=100)
+        "ar", counts([0, 2]), samples([10, 20], [5, 19]), effort, ks=[1, 4], bootstrap=Bootstrap(replicates=100)
     )
     rows = summary_frame([summary])
     assert rows["k"].tolist() == [1, 4]
     assert rows["pass_percent"].tolist() == pytest.approx([25, 50])
     assert (rows["low_percent"] <= rows["pass_percent"]).all() and (rows["high_percent"] >= rows["pass_percent"]).all()
     assert rows[["nfe", "saved_percent", "samples_per_second"]].to_numpy().tolist() == [[15, 75, 4]] * 2
+    assert rows["tokens_per_forward"].tolist() == pytest.approx([24 / 30] * 2)
 
 
 def test_nothing_sampled_has_no_speed():
-    summary = summarize("ar", counts([1]), pd.Series([3]), SamplingEffort(), ks=[1], bootstrap=Bootstrap(replicates=10))
+    summary = summarize(
+        "ar", counts([1]), samples([3], [3]), SamplingEffort(), ks=[1], bootstrap=Bootstrap(replicates=10)
+    )
     assert summary.saved is None and summary.samples_per_second is None
 
 
