@@ -25,6 +25,7 @@ examples:
   flexeval compare RUN RUN --limit 100 --num-samples 16
   flexeval compare RUN RUN --k 1,4,16,64 --nfe 64,256,1024 --json compare.json
   flexeval compare RUN RUN --diversity --extrapolate 1024
+  flexeval compare RUN RUN --votes --flips
 
 Differences are the first run minus the second, paired by problem, with 95 % intervals over problems. The note below
 the tables explains their bands and verdicts. The curves cross where the run that leads at the smallest k falls behind
@@ -41,10 +42,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nfe", metavar="N,N,...", help="Budgets of pass@NFE. [default: powers of two that both runs can pay]"
     )
+    options.add_votes(parser)
     parser.add_argument(
         "--diversity",
         action="store_true",
-        help="Also compare how different the samples of a problem are: distinct answers, distinct texts, self-BLEU.",
+        help="Also compare how different the samples of a problem are: distinct answers and texts, self-BLEU, and the "
+        "entropy of the answers.",
+    )
+    parser.add_argument(
+        "--flips",
+        action="store_true",
+        help="Also list the problems whose samples were right in one run and wrong in the other, sample by sample.",
     )
     parser.add_argument(
         "--extrapolate",
@@ -60,11 +68,13 @@ def run(args: argparse.Namespace) -> int:
     """Read, compare, print and write."""
     from flexeval.cli import output
     from flexeval.runs.store import fewest_samples
-    from flexeval.stats.curves import crossing_point
+    from flexeval.stats.coverage import flips
+    from flexeval.stats.curves import comparison, crossing_point
     from flexeval.stats.diversity import diversity_table
     from flexeval.stats.extrapolation import extrapolate
     from flexeval.stats.nfe import default_budgets, pass_at_nfe_table
-    from flexeval.stats.pass_at_k import coverage_auc, pass_at_k_table, potential_at_k
+    from flexeval.stats.pass_at_k import all_at_k_table, coverage_auc, pass_at_k_table, potential_at_k
+    from flexeval.stats.votes import answer_entropy_table, majority_table
 
     output.check_targets({"--json": args.json, "--csv": args.csv})
     runs = stored_runs.read_pair(args)
@@ -88,7 +98,18 @@ def run(args: argparse.Namespace) -> int:
             labels, [potential_at_k(of_run, [k for k in ks if k > 1]) for of_run in counts]
         ),
         pass_at_nfe=_fractions(*(pass_at_nfe_table(run.samples, budgets) for run in runs)) if costs_known else None,
+        maj_at_k=_fractions(*(majority_table(run.samples, ks) for run in runs)) if args.votes else None,
+        all_at_k=_fractions(*(all_at_k_table(of_run, ks) for of_run in counts)) if args.votes else None,
         diversity=_fractions(*(diversity_table(run.samples) for run in runs)) if args.diversity else None,
+        answer_entropy=(
+            comparison(
+                *(answer_entropy_table(run.samples) for run in runs),
+                largest=math.log(max(int(of_run["n"].max()) for of_run in counts)),
+            )
+            if args.diversity
+            else None
+        ),
+        flips=flips(*(run.samples for run in runs)) if args.flips else None,
         extrapolation=formatting.by_run(labels, [extrapolate(of_run, far) for of_run in counts]) if far else None,
     )
     output.deliver(args, _shown(runs, found), _as_json(runs, found), _rows(found))
@@ -109,8 +130,13 @@ class Comparison:
     """run, and the columns of `stats.potential_at_k`."""
     pass_at_nfe: pd.DataFrame | None
     """None where it is not known what a sample cost."""
+    maj_at_k: pd.DataFrame | None
+    all_at_k: pd.DataFrame | None
     diversity: pd.DataFrame | None
-    """None where it was not asked for."""
+    answer_entropy: pd.DataFrame | None
+    """In nats."""
+    flips: pd.DataFrame | None
+    """The columns of `stats.coverage.flips`. These are None where they were not asked for."""
     extrapolation: pd.DataFrame | None
     """run, and the columns of `stats.extrapolate`; None where it was not asked for."""
 
@@ -135,12 +161,16 @@ def _beyond(text: str | None, n: int) -> list[int]:
 # ----- files -----
 
 _DIFFERENCES = {"percent": ["a", "b"], "points": ["difference", "low", "high", "band_low", "band_high"]}
+_ENTROPIES = {"nats": [*_DIFFERENCES["percent"], *_DIFFERENCES["points"]]}
 _ESTIMATES = {"percent": ["estimate", "low", "high"]}
 
 
 def _as_json(runs: RunSet, found: Comparison) -> dict[str, Any]:
     """All of it as JSON values. A bound of the crossing beyond the largest k is null."""
-    diversity, extrapolation, at_nfe = found.diversity, found.extrapolation, found.pass_at_nfe
+
+    def rows(frame: pd.DataFrame | None, units: dict[str, list[str]]) -> list[dict[str, Any]] | None:
+        return None if frame is None else formatting.json_rows(frame, **units)
+
     (area,) = formatting.json_rows(found.coverage_auc, **_DIFFERENCES)
     return {
         "runs": stored_runs.about(runs),
@@ -149,9 +179,13 @@ def _as_json(runs: RunSet, found: Comparison) -> dict[str, Any]:
         "crossing": None if found.crossing is None else _crossing_row(found.crossing),
         "coverage_auc": {"ks": found.ks, **area},
         "potential_at_k": formatting.json_rows(found.potential_at_k, **_ESTIMATES),
-        "pass_at_nfe": None if at_nfe is None else formatting.json_rows(at_nfe, **_DIFFERENCES),
-        "diversity": None if diversity is None else formatting.json_rows(diversity, **_DIFFERENCES),
-        "extrapolation": None if extrapolation is None else formatting.json_rows(extrapolation, **_ESTIMATES),
+        "pass_at_nfe": rows(found.pass_at_nfe, _DIFFERENCES),
+        "maj_at_k": rows(found.maj_at_k, _DIFFERENCES),
+        "all_at_k": rows(found.all_at_k, _DIFFERENCES),
+        "diversity": rows(found.diversity, _DIFFERENCES),
+        "answer_entropy": rows(found.answer_entropy, _ENTROPIES),
+        "flips": rows(found.flips, {"points": ["difference"]}),
+        "extrapolation": rows(found.extrapolation, _ESTIMATES),
     }
 
 
@@ -160,7 +194,7 @@ def _rows(found: Comparison) -> pd.DataFrame:
     import pandas as pd
 
     tables = []
-    for measure in ("pass_at_k", "coverage_auc", "pass_at_nfe"):
+    for measure in ("pass_at_k", "coverage_auc", "pass_at_nfe", "maj_at_k", "all_at_k"):
         frame = getattr(found, measure)
         if frame is None:
             continue
@@ -170,7 +204,10 @@ def _rows(found: Comparison) -> pd.DataFrame:
         tables.append(table)
     if found.diversity is not None:
         tables.append(found.diversity)
-    return formatting.with_units(pd.concat(tables, ignore_index=True), **_DIFFERENCES)
+    rows = formatting.with_units(pd.concat(tables, ignore_index=True), **_DIFFERENCES)
+    if found.answer_entropy is None:
+        return rows
+    return pd.concat([rows, formatting.with_units(found.answer_entropy, **_ENTROPIES)], ignore_index=True)
 
 
 def _machines(runs: RunSet) -> str | None:
@@ -207,9 +244,19 @@ def _shown(runs: RunSet, found: Comparison) -> Iterator[str | Table]:
     else:
         yield "pass@NFE in percent: solved within a budget of mask-predictor evaluations"
         yield _difference_table(found.pass_at_nfe, "NFE {}", labels)
+    if found.maj_at_k is not None and found.all_at_k is not None:
+        yield "maj@k in percent: the most frequent answer of k samples is right, each of tied answers with equal chance"
+        yield _difference_table(found.maj_at_k, "maj@{}", labels)
+        yield "all@k in percent: k samples are all right"
+        yield _difference_table(found.all_at_k, "all@{}", labels)
     if found.diversity is not None:
         yield "Diversity in percent: distinct ones among the samples of a problem; self-BLEU"
         yield _difference_table(found.diversity.replace({"measure": _DIVERSITY}), "{}", labels)
+    if found.answer_entropy is not None:
+        yield "Entropy of the answers of a problem's samples in nats; no answer counts as one more"
+        yield _difference_table(found.answer_entropy, "answer entropy", labels, form=".3f", scale=1)
+    if found.flips is not None:
+        yield from _flips(found.flips, labels)
     if found.extrapolation is not None:
         yield (
             "EXTRAPOLATED Pass@k in percent, by a beta-binomial fit beyond n: it assumes a distribution of success "
@@ -222,7 +269,43 @@ def _shown(runs: RunSet, found: Comparison) -> Iterator[str | Table]:
         yield difference
 
 
-def _difference_table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> Table:
+MOST_FLIPS = 20
+"""Problems that the terminal lists; the JSON file has all."""
+
+
+def _flips(frame: pd.DataFrame, labels: Sequence[str]) -> Iterator[str | Table]:
+    """What flips in all, and the problems where most does."""
+    a, b = labels
+    a_alone, b_alone = ((frame["solved_by"] == name).sum() for name in ("a", "b"))
+    yield (
+        f"Flips: {frame['lost'].sum()} of {frame['n'].sum()} samples are right under {a} and wrong under {b}, "
+        f"{frame['gained'].sum()} the other way; {a_alone} problems are solved by {a} alone, {b_alone} by {b} alone"
+    )
+    flipped = frame[(frame["lost"] > 0) | (frame["gained"] > 0)]
+    shown = flipped.head(MOST_FLIPS)
+    solved_by = {"a": a, "b": b}
+    rows = [
+        [
+            row["problem_id"],
+            f"{row['c_a']}/{row['n']}",
+            f"{row['c_b']}/{row['n']}",
+            str(row["lost"]),
+            str(row["gained"]),
+            f"{100 * row['difference']:+.1f}",
+            solved_by.get(row["solved_by"], row["solved_by"]),
+        ]
+        for row in shown.to_dict("records")
+    ]
+    if rows:
+        counts = ["right under the first only", "under the second only", "difference, points"]
+        yield formatting.table(["problem", a, b, *counts, "solved by"], rows, right=[a, b, *counts])
+    if len(flipped) > len(shown):
+        yield f"{len(flipped) - len(shown)} more problems flip; --json has all"
+
+
+def _difference_table(
+    frame: pd.DataFrame, name: str, labels: Sequence[str], *, form: str = ".1f", scale: float = 100
+) -> Table:
     """One row for each row of the comparison, with the band where there are several."""
     from flexeval.stats.intervals import bounds_text, p_value_text
 
@@ -232,9 +315,9 @@ def _difference_table(frame: pd.DataFrame, name: str, labels: Sequence[str]) -> 
         rows.append(
             [
                 name.format(label),
-                f"{100 * row['a']:.1f}",
-                f"{100 * row['b']:.1f}",
-                formatting.estimate(row["difference"], row["low"], row["high"], "+.1f"),
+                f"{scale * row['a']:{form}}",
+                f"{scale * row['b']:{form}}",
+                formatting.estimate(row["difference"], row["low"], row["high"], f"+{form}", scale=scale),
                 *([bounds_text(row["band_low"], row["band_high"], "+.1f", scale=100)] if several else []),
                 p_value_text(row["p_value"]),
                 row["verdict"],

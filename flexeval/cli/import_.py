@@ -39,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--num-samples", metavar="N", help="Take the first N completions of each question. [default: all]"
     )
     options.add_ks(what)
+    options.add_votes(what)
     options.add_data_dir(what)
     options.add_sampling(parser)
     output = parser.add_argument_group("output")

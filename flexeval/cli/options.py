@@ -198,6 +198,15 @@ def add_ks(options: Declares) -> None:
     options.add_argument("--k", metavar="K,K,...", help="The k of Pass@k. [default: powers of two up to n, and n]")
 
 
+def add_votes(options: Declares) -> None:
+    """--votes."""
+    options.add_argument(
+        "--votes",
+        action="store_true",
+        help="Also maj@k, whether the most frequent answer of k samples is right, and all@k, whether all k are.",
+    )
+
+
 def add_words(options: Declares, *, top: str, listed: str) -> None:
     """--top and --min-count of a list of words."""
     options.add_argument("--top", metavar="N", default=top, help=f"How many {listed} to list. [default: {top}]")

@@ -41,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_run(run_options)
     options.add_prompt(run_options)
     options.add_ks(run_options)
+    options.add_votes(run_options)
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
     output = parser.add_argument_group("output")
@@ -81,6 +82,7 @@ def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) ->
     differences = [comparison(other, first, largest=1.0, family=len(others)) for other in others]
 
     summary = summary_frame(summaries)
+    votes = _votes(runs, ks) if args.votes else None
     compared = [
         formatting.json_rows(difference_frame(other.order, summaries[0].order, at))
         for other, at in zip(summaries[1:], differences, strict=True)
@@ -89,8 +91,25 @@ def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) ->
         **_settings(runs, summaries[0]),
         "pass_at_k": formatting.json_rows(summary),
         "differences": [row for rows in compared for row in rows],
+        "votes": None if votes is None else formatting.json_rows(votes, percent=["estimate", "low", "high"]),
     }
-    output.deliver(args, _shown(runs, summaries, differences), content, summary)
+    output.deliver(args, _shown(runs, summaries, differences, votes), content, summary)
+
+
+def _votes(runs: Sequence[Run], ks: Sequence[int]) -> pd.DataFrame:
+    """maj@k and all@k of each run: order, measure, k, estimate, low, high; fractions."""
+    import pandas as pd
+
+    from flexeval.stats.bootstrap import interval
+    from flexeval.stats.pass_at_k import all_at_k_table
+    from flexeval.stats.votes import majority_table
+
+    rows = []
+    for run in runs:
+        for measure, table in (("maj", majority_table(run.samples, ks)), ("all", all_at_k_table(run.counts(), ks))):
+            found = interval(table)
+            rows += [(run.config.order, measure, k, found[k].estimate, found[k].low, found[k].high) for k in ks]
+    return pd.DataFrame(rows, columns=["order", "measure", "k", "estimate", "low", "high"])
 
 
 def _one_per_order(wanted: RunConfig, orders: list[str]) -> list[RunConfig]:
@@ -158,7 +177,10 @@ def _settings(runs: Sequence[Run], summary: RunSummary) -> dict[str, Any]:
 
 
 def _shown(
-    runs: Sequence[Run], summaries: Sequence[RunSummary], differences: Sequence[pd.DataFrame]
+    runs: Sequence[Run],
+    summaries: Sequence[RunSummary],
+    differences: Sequence[pd.DataFrame],
+    votes: pd.DataFrame | None,
 ) -> Iterator[str | Table]:
     """The tables and, below them, the settings."""
     first = summaries[0]
@@ -169,6 +191,9 @@ def _shown(
         yield f"Difference to {first.order} in percentage points, paired by problem, with a band"
         yield _difference_table(summaries, differences)
         yield formatting.VERDICTS
+    if votes is not None:
+        yield "In percent: maj@k, the most frequent answer of k samples is right; all@k, k samples are all right"
+        yield _votes_table(votes)
     yield _setting_line(runs[0], first)
     for run in runs:
         made = run.record["environment"]
@@ -186,6 +211,7 @@ def _pass_table(summaries: Sequence[RunSummary]) -> Table:
     rows += [
         None,
         ["NFE per sample", *(_or_dash(summary.nfe) for summary in summaries)],
+        ["tokens per forward", *(_or_dash(summary.tokens_per_forward, form=".2f") for summary in summaries)],
         ["canvases saved, %", *(_or_dash(summary.saved, scale=100) for summary in summaries)],
         ["samples per second", *(_or_dash(summary.samples_per_second) for summary in summaries)],
     ]
@@ -209,8 +235,19 @@ def _difference_table(summaries: Sequence[RunSummary], differences: Sequence[pd.
     return formatting.table(columns, rows, right=[*names, "p"])
 
 
-def _or_dash(value: float | None, scale: float = 1) -> str:
-    return "-" if value is None else f"{scale * value:.1f}"
+def _votes_table(votes: pd.DataFrame) -> Table:
+    """One row a measure and k, one column an order."""
+    orders = list(dict.fromkeys(votes["order"]))
+    rows: list[list[str] | None] = []
+    for (measure, k), own in votes.groupby(["measure", "k"], sort=False):
+        bounds = own[["estimate", "low", "high"]].itertuples(index=False)
+        rows += [None] if rows and k == votes["k"].iloc[0] else []
+        rows.append([f"{measure}@{k}", *(formatting.estimate(*of_run) for of_run in bounds)])
+    return formatting.table(["", *orders], rows, right=orders)
+
+
+def _or_dash(value: float | None, scale: float = 1, form: str = ".1f") -> str:
+    return "-" if value is None else f"{scale * value:{form}}"
 
 
 def _setting_line(run: Run, summary: RunSummary) -> str:

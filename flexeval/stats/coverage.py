@@ -83,6 +83,50 @@ def coverage_frame(coverage: Coverage) -> pd.DataFrame:
     return pd.DataFrame({"part": parts, "problems": counts, "share": np.array(counts) / coverage.problems})
 
 
+def flips(samples_a: pd.DataFrame, samples_b: pd.DataFrame) -> pd.DataFrame:
+    """What became right and what became wrong from run a to run b, problem by problem.
+
+    A flip is a sample that is correct in one run and wrong in the other. Sample i of one run is paired with sample i of
+    the other: with one seed they draw the same random numbers, so that what differs is what the runs differ in. Counts
+    of flips are those of McNemar's table; of one sample a problem they are NeMo-Evaluator's flips.
+
+    Args:
+        samples_a: columns problem_id, sample_index, correct.
+        samples_b: the same problems and sample numbers.
+
+    Returns:
+        One row a problem, sorted by how much the accuracy changes, then as in `samples_a`: problem_id, n, c_a, c_b
+        (correct samples), lost (right in a and wrong in b), gained (wrong in a and right in b), difference (accuracy of
+        a minus that of b, a fraction), solved_by: "a", "b", "both" or "neither", at n.
+
+    Raises:
+        InputError: other problems or sample numbers, or no sample.
+    """
+    keys = ["problem_id", "sample_index"]
+    a, b = (samples[[*keys, "correct"]].astype({"problem_id": object}) for samples in (samples_a, samples_b))
+    require_same_problems(pd.Index(a["problem_id"].unique()), pd.Index(b["problem_id"].unique()))
+    paired = a.merge(b, on=keys, suffixes=("_a", "_b"), how="outer", sort=False)
+    unpaired = paired[paired[["correct_a", "correct_b"]].isna().any(axis=1)]
+    if len(unpaired):
+        raise InputError(
+            f"flips need the same samples of both runs, but only one has sample {unpaired['sample_index'].iloc[0]} of "
+            f"{unpaired['problem_id'].iloc[0]!r}; compare the first samples of each with --num-samples"
+        )
+    if paired.empty:
+        raise InputError("there is no sample to compare; sample at least one")
+    right_a, right_b = (paired[name].astype(bool) for name in ("correct_a", "correct_b"))
+    counted = pd.DataFrame(
+        {"n": 1, "c_a": right_a, "c_b": right_b, "lost": right_a & ~right_b, "gained": ~right_a & right_b},
+        dtype="int64",
+    )
+    table = counted.groupby(paired["problem_id"], sort=False).sum().loc[a["problem_id"].unique()]
+    table["difference"] = (table["c_a"] - table["c_b"]) / table["n"]
+    solvers = np.array(["neither", "b", "a", "both"])
+    table["solved_by"] = solvers[2 * (table["c_a"] > 0).to_numpy() + (table["c_b"] > 0).to_numpy()]
+    order = np.argsort(-table["difference"].abs().to_numpy(), kind="stable")
+    return table.iloc[order].rename_axis("problem_id").reset_index()
+
+
 def _common_n(counts_a: pd.DataFrame, counts_b: pd.DataFrame) -> int:
     if counts_a.empty or counts_b.empty:
         raise InputError("there is no problem to compare coverage on; sample at least one")

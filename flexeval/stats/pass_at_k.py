@@ -1,6 +1,7 @@
 """Pass@k: the chance that at least one of k samples of a problem is correct, estimated from n >= k samples.
 
-Also two numbers for a whole curve over k: CoverageAUC and Potential@k. Curves with bands, and two of them compared, are
+Also its counterpart, the chance that all k are correct, and two numbers for a whole curve over k: CoverageAUC and
+Potential@k. Curves with bands, and two of them compared, are
 in `flexeval.stats.curves`.
 
 Knows counts only: n samples of a problem, c of them correct. It does not know how they came about.
@@ -79,6 +80,22 @@ def pass_at_k_table(counts: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
         )
     values_PK = pass_at_k(n_P[:, None], c_P[:, None], np.asarray(ks)[None, :])
     return pd.DataFrame(values_PK, index=pd.Index(ids_P, name="problem_id"), columns=pd.Index(ks, name="k"))
+
+
+def all_at_k_table(counts: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
+    """all@k of every problem at every k: the chance that k samples are all correct, as fractions; axes as in Pass@k.
+
+    C(c, k) / C(n, k), unbiased for k fresh samples: pass^k of Yao et al. 2024 (tau-bench, arXiv:2406.12045, section
+    3). That is 1 - Pass@k with right and wrong exchanged.
+
+    Args:
+        counts: columns problem_id, n, c; one row a problem, those without a correct sample included.
+        ks: the columns.
+
+    Raises:
+        InputError: as `pass_at_k_table`.
+    """
+    return 1 - pass_at_k_table(counts.assign(c=counts["n"] - counts["c"]), ks)
 
 
 def default_ks(n: int) -> list[int]:

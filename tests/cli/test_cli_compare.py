@@ -19,6 +19,7 @@ from flexeval.stats.curves import crossing_point
 from flexeval.stats.extrapolation import BetaBinomial
 from flexeval.stats.nfe import pass_at_nfe_table
 from flexeval.stats.pass_at_k import pass_at_k_table
+from flexeval.stats.votes import answer_entropy_table, majority_table
 
 pytestmark = pytest.mark.usefixtures("bigram", "in_tmp")
 
@@ -78,7 +79,7 @@ def test_compare_shows_what_the_runs_hold(sampled: Callable[..., Run], printed: 
 def test_every_number_of_a_file_says_its_unit(sampled: Callable[..., Run], printed: Callable[..., Any]) -> None:
     folders = [str(sampled(order).folder) for order in ("ar", "random")]
     for verb in ("compare", "coverage"):
-        more = ("--diversity", "--extrapolate", "8") if verb == "compare" else ()
+        more = ("--diversity", "--votes", "--flips", "--extrapolate", "8") if verb == "compare" else ()
         result = printed(verb, *folders, *more, "--csv", f"{verb}.csv")
         header = Path(f"{verb}.csv").read_text().partition("\n")[0].split(",")
         bare = {"a", "b", "difference", "low", "high", "estimate", "share", "band_low", "band_high"}
@@ -103,6 +104,30 @@ def test_compare_adds_what_k_samples_save_and_how_different_they_are(
         assert words in result["tables"]
     plain = printed("compare", str(a.folder), str(b.folder), "--k", "1")
     assert plain["diversity"] is plain["extrapolation"] is None and plain["potential_at_k"] == []
+
+
+def test_compare_votes_and_flips_are_those_of_the_samples(
+    sampled: Callable[..., Run], printed: Callable[..., Any]
+) -> None:
+    a, b = sampled("ar"), sampled("random")
+    result = printed("compare", str(a.folder), str(b.folder), "--votes", "--flips", "--diversity", "--csv", "rows.csv")
+    for row in result["maj_at_k"]:
+        values = [100 * majority_table(run.samples, [row["k"]]).mean().iloc[0] for run in (a, b)]
+        assert [row["a_percent"], row["b_percent"]] == pytest.approx(values)
+    at_4 = result["all_at_k"][-1]
+    assert at_4["a_percent"] == pytest.approx(100 * (a.counts()["c"] == 4).mean())
+    (entropy,) = result["answer_entropy"]
+    values = [answer_entropy_table(run.samples).mean().iloc[0] for run in (a, b)]
+    assert [entropy["a_nats"], entropy["b_nats"]] == pytest.approx(values)
+    right = [run.samples.set_index(["problem_id", "sample_index"])["correct"] for run in (a, b)]
+    assert sum(row["lost"] for row in result["flips"]) == (right[0] & ~right[1]).sum()
+    assert sum(row["gained"] for row in result["flips"]) == (right[1] & ~right[0]).sum()
+    assert len(result["flips"]) == 8
+    for words in ("maj@4", "all@2", "answer entropy", "Flips:", "solved by"):
+        assert words in result["tables"]
+    rows = list(csv.DictReader(Path("rows.csv").read_text().splitlines()))
+    assert {row["measure"] for row in rows} >= {"maj_at_k", "all_at_k", "answer_entropy"}
+    assert float(rows[-1]["a_nats"]) == pytest.approx(values[0])
 
 
 def test_compare_extrapolates_on_request_and_says_that_it_is_a_fit(

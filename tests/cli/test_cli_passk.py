@@ -17,6 +17,7 @@ from flexeval.cli.main import main
 from flexeval.records import SamplingConfig
 from flexeval.runs import files
 from flexeval.runs.store import read_run
+from flexeval.stats.votes import majority_table
 from flexeval.tasks.word_problems import WordProblems
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
@@ -69,6 +70,19 @@ def test_differences_are_to_the_first_order(passk: Callable[..., dict[str, Any]]
         assert row["difference_points"] == pytest.approx(expected, abs=1e-9)
 
 
+def test_votes_are_those_of_the_run_folders(passk: Callable[..., dict[str, Any]]) -> None:
+    result = passk("--order", "ar", "--order", "random", "--votes")
+    assert passk("--order", "ar")["votes"] is None
+    for made in result["runs"]:
+        run = read_run(Path(made["folder"]))
+        rows = {(row["measure"], row["k"]): row for row in result["votes"] if row["order"] == made["order"]}
+        assert list(rows) == [("maj", 1), ("maj", 2), ("maj", 4), ("all", 1), ("all", 2), ("all", 4)]
+        assert rows["all", 4]["estimate_percent"] == pytest.approx(100 * (run.counts()["c"] == 4).mean())
+        majority = majority_table(run.samples, [4])[4].mean()
+        assert rows["maj", 4]["estimate_percent"] == pytest.approx(100 * majority)
+    assert "maj@4" in result["err"] and "all@4" in result["err"]
+
+
 def test_one_model_for_all_orders_and_none_for_a_finished_run(
     passk: Callable[..., dict[str, Any]], bigram: list[str]
 ) -> None:
@@ -113,6 +127,7 @@ def test_tables_say_what_they_are_about(bigram: list[str], capsys: pytest.Captur
     for words in (
         "pass@4",
         "NFE per sample",
+        "tokens per forward",
         "canvases saved, %",
         "samples per second",
         "threshold:tau=0.5 − ar",

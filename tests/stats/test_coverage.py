@@ -10,7 +10,14 @@ import pytest
 
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import Bootstrap
-from flexeval.stats.coverage import _influence, accuracy_correlation, accuracy_pairs, coverage, coverage_frame
+from flexeval.stats.coverage import (
+    _influence,
+    accuracy_correlation,
+    accuracy_pairs,
+    coverage,
+    coverage_frame,
+    flips,
+)
 
 
 def counts(c, n=4):
@@ -125,3 +132,42 @@ def test_equal_accuracies_have_no_correlation():
 def test_other_problems_are_refused():
     with pytest.raises(InputError, match="not on the same problems: 'p2' is only in the second"):
         accuracy_pairs(of_ten([1, 2]), of_ten([1, 2, 3]))
+
+
+# ----- flips -----
+
+
+def verdicts(**by_problem):
+    rows = [(problem, i, right) for problem, own in by_problem.items() for i, right in enumerate(own)]
+    return pd.DataFrame(rows, columns=["problem_id", "sample_index", "correct"]).astype({"correct": bool})
+
+
+def test_flips_by_hand():
+    a = verdicts(p=[1, 1, 0, 0], q=[1, 1, 1, 1], r=[0, 0, 0, 0], s=[1, 0, 0, 1])
+    b = verdicts(p=[0, 1, 1, 0], q=[0, 0, 0, 0], r=[0, 0, 0, 0], s=[1, 0, 1, 1])
+    table = flips(a, b.sample(frac=1, random_state=0)).set_index("problem_id")
+    assert table.index.tolist() == ["q", "s", "p", "r"]
+    columns = ["n", "c_a", "c_b", "lost", "gained"]
+    assert table.loc["p", columns].tolist() == [4, 2, 2, 1, 1]
+    assert table.loc["q", columns].tolist() == [4, 4, 0, 4, 0]
+    assert table.loc["s", columns].tolist() == [4, 2, 3, 0, 1]
+    assert table["solved_by"].to_dict() == {"p": "both", "q": "a", "r": "neither", "s": "both"}
+    assert table["difference"].to_dict() == {"p": 0, "q": 1, "r": 0, "s": -0.25}
+
+
+def test_lost_minus_gained_is_the_difference_and_exchanging_the_runs_exchanges_them():
+    rng = np.random.default_rng(0)
+    a, b = (verdicts(**{f"p{i}": rng.random(9) < 0.5 for i in range(20)}) for _ in range(2))
+    there, back = (flips(*pair).set_index("problem_id") for pair in ((a, b), (b, a)))
+    assert ((there["lost"] - there["gained"]) / there["n"]).tolist() == pytest.approx(there["difference"].tolist())
+    assert there["lost"].equals(back["gained"].loc[there.index].rename("lost"))
+    counts = [own.groupby("problem_id", sort=False)["correct"].agg(n="size", c="sum").reset_index() for own in (a, b)]
+    found = coverage(*counts)
+    assert [(there["solved_by"] == name).sum() for name in ("a", "b")] == [found.a_only, found.b_only]
+
+
+def test_flips_of_other_samples_or_problems_are_refused():
+    with pytest.raises(InputError, match="only one has sample 2 of 'p'"):
+        flips(verdicts(p=[1, 0, 1]), verdicts(p=[1, 0]))
+    with pytest.raises(InputError, match="not on the same problems"):
+        flips(verdicts(p=[1]), verdicts(q=[1]))

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import Bootstrap, interval, paired_difference, resample
-from flexeval.stats.pass_at_k import _potential, coverage_auc, default_ks, pass_at_k, pass_at_k_table, potential_at_k
+from flexeval.stats.pass_at_k import (
+    _potential,
+    all_at_k_table,
+    coverage_auc,
+    default_ks,
+    pass_at_k,
+    pass_at_k_table,
+    potential_at_k,
+)
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -77,6 +85,15 @@ def test_table_keeps_problems_without_a_correct_sample():
     assert table.index.tolist() == ["p0", "p1", "p2"] and table.columns.tolist() == [1, 2, 4]
     assert table.loc["p0"].tolist() == [0, 0, 0]
     assert table.loc["p1"].tolist() == [0.25, 0.5, 1]
+
+
+@pytest.mark.parametrize("n", [1, 4, 7])
+def test_all_correct_is_the_share_of_subsets_without_a_wrong_sample(n):
+    frame = pd.DataFrame({"problem_id": range(n + 1), "n": n, "c": range(n + 1)})
+    for k in range(1, n + 1):
+        subsets = list(combinations(range(n), k))
+        expected = [np.mean([all(i < c for i in subset) for subset in subsets]) for c in range(n + 1)]
+        assert all_at_k_table(frame, [k])[k].tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_table_names_the_problem_that_has_too_few_samples():
