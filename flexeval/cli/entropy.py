@@ -23,8 +23,10 @@ examples:
 
 Entropies are in nats, of the untempered softmax, at the first token of a word. Connectors are the words of the paper's
 list, at the start of a clause. A position is the frontier while it is the leftmost one that may be committed; closure
-is the entropy at that time minus the entropy at commit. Intervals are 95 % bootstrap intervals over problems. The AR
-counterfactual of a token is its entropy given only the tokens before it.
+is the entropy at that time minus the entropy at commit. The AR counterfactual of a token is its entropy given only the
+tokens before it. log q is the log-probability of a token when it was committed; its variance is over the tokens of a
+sample. Entropy descends where its mean rises from no block to the next. Intervals are 95 % bootstrap intervals over
+problems.
 """
 
 
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli import output
     from flexeval.runs.store import read_runs
     from flexeval.stats.entropy import connector_entropy, highest_entropy_words
+    from flexeval.stats.traces import block_entropy, trace_table, traces_by_verdict
     from flexeval.stats.words import find_words
 
     top = options.whole_number(args.top, least=1, what="--top")
@@ -65,6 +68,14 @@ def run(args: argparse.Namespace) -> int:
         labels, [highest_entropy_words(found, rows, top=top, min_count=min_count) for rows, found in both]
     )
     differences = _differences(labels, tokens, words)
+    decodes = [(rows, run.samples, run.config.sampling.block) for rows, run in zip(tokens, runs, strict=True)]
+    traces = formatting.by_run(
+        labels,
+        [traces_by_verdict(trace_table(rows, samples, block_length=block)) for rows, samples, block in decodes],
+    )
+    blocks = formatting.by_run(
+        labels, [block_entropy(rows, samples, block_length=block) for rows, samples, block in decodes]
+    )
 
     estimate = ["estimate", "low", "high"]
     content = {
@@ -72,8 +83,17 @@ def run(args: argparse.Namespace) -> int:
         "entropy": formatting.json_rows(entropy, nats=estimate),
         "differences": formatting.json_rows(differences, nats=["difference", "low", "high"]),
         "highest_entropy_words": formatting.json_rows(highest, nats=estimate),
+        **{
+            quantity: formatting.json_rows(traces[traces["quantity"] == quantity].drop(columns="quantity"), **units)
+            for quantity, units in _TRACE_UNITS.items()
+        },
+        "block_entropy": formatting.json_rows(blocks, nats=estimate),
     }
-    shown = [*_shown(labels, entropy, differences, highest), *stored_runs.introduction(runs)]
+    shown = [
+        *_shown(labels, entropy, differences, highest),
+        *_by_verdict(labels, traces, blocks),
+        *stored_runs.introduction(runs),
+    ]
     output.deliver(args, shown, content, formatting.with_units(entropy, nats=estimate))
     return 0
 
@@ -83,7 +103,7 @@ def _tokens(run: Run) -> pd.DataFrame:
     from flexeval.runs.counterfactual_table import has_counterfactual, tokens_with_counterfactual
 
     columns = ["problem_id", "sample_index", "position", "piece", "in_text"]
-    columns += ["entropy", "eligible_entropy", "frontier_entropy"]
+    columns += ["entropy", "eligible_entropy", "frontier_entropy", "prob"]
     return tokens_with_counterfactual(run, columns) if has_counterfactual(run) else run.tokens(columns)
 
 
@@ -135,6 +155,15 @@ def _differences(labels: Sequence[str], tokens: Sequence[pd.DataFrame], words: S
     return pd.DataFrame(rows, columns=columns)
 
 
+_TRACE_UNITS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "log_prob": {"nats": ["estimate", "low", "high"]},
+    "log_prob_variance": {"squared_nats": ["estimate", "low", "high"]},
+    "entropy_descends": {"percent": ["estimate", "low", "high"]},
+    "entropy_correlation": {},
+}
+"""Quantity of `stats.traces` -> the units of its numbers."""
+
+
 # ----- the terminal -----
 
 _QUANTITIES = {
@@ -170,6 +199,23 @@ def _shown(
     yield "Words of the highest entropy at commit, and the ratio to the average token"
     columns = ["run", "rank", "word", "connector", "entropy, nats", "count", "ratio"]
     yield formatting.table(columns, [_word_cells(row) for row in words.to_dict("records")])
+
+
+_TRACES = {
+    "log_prob": "mean log q, nats",
+    "log_prob_variance": "variance of log q, squared nats",
+    "entropy_descends": "entropy descends block by block, share of samples",
+    "entropy_correlation": "rank correlation of block and entropy",
+}
+
+
+def _by_verdict(labels: Sequence[str], traces: pd.DataFrame, blocks: pd.DataFrame) -> Iterator[str | Table]:
+    yield "Correct samples against others: means over samples"
+    named = traces.assign(row=traces["quantity"].map(_TRACES) + ": " + traces["verdict"])
+    yield _side_by_side(named, "row", labels)
+    yield "Entropy at commit block by block, in nats: means over text tokens"
+    numbered = blocks.assign(row=blocks["verdict"] + ", block " + (blocks["block"] + 1).astype(str))
+    yield _side_by_side(numbered.sort_values(["verdict", "block"], kind="stable"), "row", labels)
 
 
 def _side_by_side(rows: pd.DataFrame, by: str, labels: Sequence[str]) -> Table:

@@ -62,18 +62,19 @@ def run_name(config: RunConfig) -> str:
 
 # ----- files -----
 
-_SCALE = {"percent": 100, "points": 100, "nats": 1, "steps": 1}
+_SCALE = {"percent": 100, "points": 100, "nats": 1, "squared_nats": 1, "steps": 1}
 
 
 def with_units(frame: pd.DataFrame, **columns: Sequence[str]) -> pd.DataFrame:
     """The frame with units in the names of its columns, and fractions scaled to them.
 
     Every number in a JSON or CSV file that has a unit ends in it: `_percent` (a share times 100), `_points` (a
-    difference of two of these), `_nats`, `_steps`. Counts, k, NFE, ratios, p-values and `level` have none.
+    difference of two of these), `_nats`, `_squared_nats`, `_steps`. Counts, k, NFE, ratios, correlations, p-values and
+    `level` have none.
 
     Args:
         frame: fractions, nats and steps, as `flexeval.stats` gives them.
-        columns: unit (percent, points, nats, steps) -> the columns that get it.
+        columns: unit (percent, points, nats, squared_nats, steps) -> the columns that get it.
     """
     scaled = frame.copy()
     names = {name: f"{name}_{unit}" for unit, wanted in columns.items() for name in wanted}

@@ -2,15 +2,17 @@
 
 | module | answers |
 |---|---|
-| `pass_at_k` | Pass@k of each problem; CoverageAUC and Potential@k |
+| `pass_at_k` | Pass@k and all@k of each problem; CoverageAUC and Potential@k |
+| `votes` | maj@k, and the entropy of answers |
 | `extrapolation` | Pass@k past n, by a fit |
 | `curves` | curves over k: with bands, compared, where they cross, at a matched temperature |
-| `nfe` | Pass@NFE, tokens per step |
-| `coverage` | which problems each of two orders solves, and whether they find the same ones hard |
+| `nfe` | Pass@NFE, tokens per step and per forward, AUP |
+| `coverage` | which problems each of two orders solves, which samples flip, whether they find the same ones hard |
 | `diversity` | how different the samples of a problem are |
 | `summary` | one run in one line |
 | `words` | token rows -> words and connectors |
 | `entropy` | entropy of tokens, words and connectors |
+| `traces` | spread of confidence, and entropy block by block, of correct and other samples |
 | `bypass` | which words were passed over, and connectors against other words |
 | `order` | how nearly a text was committed from left to right |
 | `ranks` | how likely the committed tokens were |

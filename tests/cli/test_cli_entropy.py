@@ -17,6 +17,7 @@ from flexeval.cli.main import main
 from flexeval.runs.store import RunSet, read_runs
 from flexeval.stats.bypass import bypass_table, enrichment
 from flexeval.stats.entropy import highest_entropy_words
+from flexeval.stats.traces import trace_table
 from flexeval.stats.words import find_words
 
 ORDERS = ("ar", "confidence")
@@ -73,6 +74,27 @@ def test_entropies_are_those_of_the_runs(runs: RunSet, loaded: list[str], capsys
         ("confidence", "ar", "connectors"),
     }
     assert loaded == []
+
+
+def test_traces_are_those_of_the_samples(runs: RunSet, capsys: pytest.CaptureFixture[str]) -> None:
+    content = printed(capsys, "entropy", "runs")
+    for run in runs:
+        tokens = run.tokens()
+        traces = trace_table(tokens, run.samples, block_length=3)
+        for verdict, own in (("correct", traces[traces["correct"]]), ("incorrect", traces[~traces["correct"]])):
+            for quantity, name in (("log_prob", "nats"), ("log_prob_variance", "squared_nats")):
+                (row,) = (
+                    row for row in content[quantity] if (row["run"], row["verdict"]) == (run.config.order, verdict)
+                )
+                assert row[f"estimate_{name}"] == pytest.approx(own[quantity].mean())
+        text = tokens[tokens["in_text"]]
+        of_run = [row for row in content["block_entropy"] if row["run"] == run.config.order]
+        total = sum(row["estimate_nats"] * row["count"] for row in of_run)
+        assert total == pytest.approx(text["entropy"].sum(), rel=1e-5)
+    assert main(["entropy", "runs"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("variance of log q, squared nats: correct", "incorrect, block 1", "entropy descends"):
+        assert words in shown
 
 
 def test_the_counterfactual_is_computed_once_and_equals_ar(
