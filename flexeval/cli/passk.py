@@ -71,10 +71,12 @@ def run(args: argparse.Namespace) -> int:
 
 def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) -> None:
     """Summarise runs of several orders, print them, and write them where --json and --csv say."""
+    import pandas as pd
+
     from flexeval.cli import output
     from flexeval.stats.curves import comparison
     from flexeval.stats.pass_at_k import pass_at_k_table
-    from flexeval.stats.summary import difference_frame, summarize, summary_frame
+    from flexeval.stats.summary import difference_frame, endings_frame, summarize, summary_frame
 
     # Summarise, and compare every order with the first.
     summaries = [summarize(run.config.order, run.counts(), run.samples, run.effort, ks=ks) for run in runs]
@@ -82,6 +84,7 @@ def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) ->
     differences = [comparison(other, first, largest=1.0, family=len(others)) for other in others]
 
     summary = summary_frame(summaries)
+    endings = pd.concat([endings_frame(run.config.order, run.endings()) for run in runs], ignore_index=True)
     votes = _votes(runs, ks) if args.votes else None
     compared = [
         formatting.json_rows(difference_frame(other.order, summaries[0].order, at))
@@ -91,9 +94,10 @@ def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) ->
         **_settings(runs, summaries[0]),
         "pass_at_k": formatting.json_rows(summary),
         "differences": [row for rows in compared for row in rows],
+        "endings": formatting.json_rows(endings),
         "votes": None if votes is None else formatting.json_rows(votes, percent=["estimate", "low", "high"]),
     }
-    output.deliver(args, _shown(runs, summaries, differences, votes), content, summary)
+    output.deliver(args, _shown(runs, summaries, differences, endings, votes), content, summary)
 
 
 def _votes(runs: Sequence[Run], ks: Sequence[int]) -> pd.DataFrame:
@@ -180,13 +184,14 @@ def _shown(
     runs: Sequence[Run],
     summaries: Sequence[RunSummary],
     differences: Sequence[pd.DataFrame],
+    endings: pd.DataFrame,
     votes: pd.DataFrame | None,
 ) -> Iterator[str | Table]:
     """The tables and, below them, the settings."""
     first = summaries[0]
     level = next(iter(first.pass_at_k.values())).level
     yield f"Pass@k in percent, with {100 * level:g} % intervals over problems"
-    yield _pass_table(summaries)
+    yield _pass_table(summaries, endings)
     if differences:
         yield f"Difference to {first.order} in percentage points, paired by problem, with a band"
         yield _difference_table(summaries, differences)
@@ -203,7 +208,7 @@ def _shown(
         yield f"{run.config.order}: {drawn}, {run.folder}"
 
 
-def _pass_table(summaries: Sequence[RunSummary]) -> Table:
+def _pass_table(summaries: Sequence[RunSummary], endings: pd.DataFrame) -> Table:
     orders = [summary.order for summary in summaries]
     rows: list[list[str] | None] = []
     for k in summaries[0].pass_at_k:
@@ -212,6 +217,10 @@ def _pass_table(summaries: Sequence[RunSummary]) -> Table:
         None,
         ["NFE per sample", *(_or_dash(summary.nfe) for summary in summaries)],
         ["tokens per forward", *(_or_dash(summary.tokens_per_forward, form=".2f") for summary in summaries)],
+        *(
+            [f"{ending}, %", *(f"{share:.1f}" for share in own["percent"])]
+            for ending, own in endings.groupby("ending", sort=False)
+        ),
         ["canvases saved, %", *(_or_dash(summary.saved, scale=100) for summary in summaries)],
         ["samples per second", *(_or_dash(summary.samples_per_second) for summary in summaries)],
     ]

@@ -57,6 +57,10 @@ NEXT_QUESTION = re.compile(
     r"(?:\A|\s)(?:\*\*|#+ *)?Question(?: *\d+)?(?:\*\*)?:|^[ \t]*(?:\*\*)?(?:Problem|Q|Human|User)(?: *\d+)?(?:\*\*)?:",
     re.MULTILINE,
 )
+ANSWER_MARK = re.compile(r"(?<![A-Za-z])(?:boxed|fbox)(?![A-Za-z])|<answer>|####|\banswer is\b", re.IGNORECASE)
+"""What announces a final answer, whether or not one follows."""
+UNMARKED_RULES = frozenset({"last-number", "last-line", "body", "none"})
+"""The rules, of all graders, that take for an answer what no mark announces."""
 CONCLUDES = re.compile(r"answer|=", re.IGNORECASE)
 """Says that an unmarked answer stands before the next question."""
 
@@ -69,6 +73,16 @@ class Extraction:
     """The answer as the model wrote it, without box and tag."""
     rule: str
     """Which rule found it."""
+
+
+def answer_started(text: str, extracted: str | None, rule: str | None) -> bool:
+    """Whether a completion got as far as its final answer: it holds a mark of one, or its grader read one by a mark.
+
+    Args:
+        text: what the model wrote, prompt excluded.
+        extracted, rule: of its `Grade`. A task that names no rule reads answers where they are marked.
+    """
+    return ANSWER_MARK.search(text) is not None or (extracted is not None and rule not in UNMARKED_RULES)
 
 
 def before_end_token(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from flexeval.errors import InputError
+from flexeval.grading.answers import answer_started
 from flexeval.models.files import local_source
 from flexeval.models.lineage import Lineage
 from flexeval.records import RunConfig, SamplingEffort
@@ -82,6 +83,21 @@ class Run:
         by_problem = self.samples.groupby("problem_id")["correct"].agg(n="size", c="sum")
         counts = by_problem.reindex(self.problems["problem_id"], fill_value=0).astype("int64")
         return counts.rename_axis("problem_id").reset_index()
+
+    def endings(self) -> pd.DataFrame:
+        """How each sample ended, from what is stored of it: one row a sample, in the order of `samples`.
+
+        Returns:
+            problem_id, sample_index, answer_started (see `flexeval.grading.answers.answer_started`), budget_exhausted:
+            no end token in the whole canvas, so that the text may have been cut off. The last column is left out where
+            the samples were imported, since their lengths are not known.
+        """
+        read = zip(self.samples["text"], self.samples["extracted"], self.samples["rule"], strict=True)
+        endings = self.samples[["problem_id", "sample_index"]].assign(
+            answer_started=[answer_started(text or "", extracted, rule) for text, extracted, rule in read]
+        )
+        full = self.samples["length"] >= self.config.sampling.gen_length
+        return endings if self.imported else endings.assign(budget_exhausted=full)
 
     def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a committed position, sorted by problem, sample and position; read from disk at each call.

@@ -16,6 +16,7 @@ from flexeval.stats.bootstrap import DEFAULT, Bootstrap, interval
 from flexeval.stats.intervals import Interval
 from flexeval.stats.nfe import tokens_per_forward
 from flexeval.stats.pass_at_k import pass_at_k_table
+from flexeval.stats.pooled import pool, pooled_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,32 @@ def summarize(
         saved=effort.saved,
         samples_per_second=effort.samples_per_second,
     )
+
+
+def endings_frame(order: str, endings: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> pd.DataFrame:
+    """How the samples of a run ended: shares of them in percent, with intervals over problems.
+
+    Args:
+        order: the run's name.
+        endings: columns problem_id, answer_started and, where it is known, budget_exhausted; one row a sample.
+        bootstrap: level, replicates and seed.
+
+    Returns:
+        One row an ending ("answer started", "budget exhausted", "exhausted before an answer"): order, ending, percent,
+        low_percent, high_percent.
+
+    Raises:
+        InputError: no sample.
+    """
+    shares = {"answer started": endings["answer_started"]}
+    if "budget_exhausted" in endings:
+        shares["budget exhausted"] = endings["budget_exhausted"]
+        shares["exhausted before an answer"] = endings["budget_exhausted"] & ~endings["answer_started"]
+    rows = []
+    for ending, of_sample in shares.items():
+        found = pooled_interval(pool(of_sample, endings["problem_id"]), largest=1.0, bootstrap=bootstrap)
+        rows.append((order, ending, *(100 * value for value in (found.estimate, found.low, found.high))))
+    return pd.DataFrame(rows, columns=["order", "ending", "percent", "low_percent", "high_percent"])
 
 
 def summary_frame(summaries: Sequence[RunSummary]) -> pd.DataFrame:

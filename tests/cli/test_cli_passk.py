@@ -70,6 +70,18 @@ def test_differences_are_to_the_first_order(passk: Callable[..., dict[str, Any]]
         assert row["difference_points"] == pytest.approx(expected, abs=1e-9)
 
 
+def test_endings_are_those_of_the_texts(passk: Callable[..., dict[str, Any]]) -> None:
+    result = passk("--order", "random", "--gen-length", "4", "--temperature", "1.5")
+    run = read_run(Path(result["runs"][0]["folder"]))
+    endings = run.endings()
+    assert endings["budget_exhausted"].tolist() == [length == 4 for length in run.samples["length"]]
+    assert endings["answer_started"].tolist() == ["answer is" in text for text in run.samples["text"]]
+    assert 0 < endings["answer_started"].mean() < 1, "where all or none started, nothing would be told apart"
+    shares = {row["ending"]: row["percent"] for row in result["endings"]}
+    cut = endings["budget_exhausted"] & ~endings["answer_started"]
+    assert shares["exhausted before an answer"] == pytest.approx(100 * cut.mean())
+
+
 def test_votes_are_those_of_the_run_folders(passk: Callable[..., dict[str, Any]]) -> None:
     result = passk("--order", "ar", "--order", "random", "--votes")
     assert passk("--order", "ar")["votes"] is None
@@ -128,6 +140,7 @@ def test_tables_say_what_they_are_about(bigram: list[str], capsys: pytest.Captur
         "pass@4",
         "NFE per sample",
         "tokens per forward",
+        "budget exhausted, %",
         "canvases saved, %",
         "samples per second",
         "threshold:tau=0.5 − ar",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexeval.grading.answers import before_end_token, extract_answer
+from flexeval.grading.answers import answer_started, before_end_token, extract_answer
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,26 @@ def test_only_what_stands_before_the_first_end_token_counts() -> None:
     assert before_end_token(r"\boxed{1}<|eot_id|>\boxed{2}<|endoftext|>") == r"\boxed{1}"
     assert before_end_token("no <|end> token") == "no <|end> token"
     assert before_end_token("<|endoftext|>") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "started"),
+    [
+        ("so \\boxed{5}", True),
+        ("so \\boxed{", True),
+        ("then <answer>", True),
+        ("3 + 4 = 7\n#### ", True),
+        ("Thus the answer is", True),
+        ("3 + 4 = 7", False),
+        ("a box of answers", False),
+        ("", False),
+    ],
+)
+def test_an_answer_has_started_where_a_mark_announces_it(text: str, started: bool) -> None:
+    found = extract_answer(text, numeric=True)
+    assert answer_started(text, found and found.text, found and found.rule) is started
+
+
+def test_what_a_grader_read_by_a_rule_of_its_own_is_marked() -> None:
+    assert answer_started("Rows: 1234", "1234", None)
+    assert not answer_started("return x", "def f(x): return x", "body")

@@ -13,7 +13,7 @@ from flexeval.records import SamplingEffort
 from flexeval.stats.bootstrap import Bootstrap
 from flexeval.stats.curves import comparison, pass_at_k_differences
 from flexeval.stats.pass_at_k import pass_at_k_table
-from flexeval.stats.summary import difference_frame, summarize, summary_frame
+from flexeval.stats.summary import difference_frame, endings_frame, summarize, summary_frame
 
 
 def counts(c, n=4):
@@ -42,6 +42,27 @@ def test_nothing_sampled_has_no_speed():
         "ar", counts([1]), samples([3], [3]), SamplingEffort(), ks=[1], bootstrap=Bootstrap(replicates=10)
     )
     assert summary.saved is None and summary.samples_per_second is None
+
+
+def test_endings_are_shares_of_samples():
+    endings = pd.DataFrame(
+        {
+            "problem_id": ["a", "a", "b", "b"],
+            "answer_started": [True, False, False, True],
+            "budget_exhausted": [True, True, False, True],
+        }
+    )
+    rows = endings_frame("ar", endings, bootstrap=Bootstrap(replicates=100))
+    assert rows[["ending", "percent"]].to_numpy().tolist() == [
+        ["answer started", 50], ["budget exhausted", 75], ["exhausted before an answer", 25],
+    ]  # fmt: skip
+    assert (rows["low_percent"] <= rows["percent"]).all() and (rows["high_percent"] >= rows["percent"]).all()
+
+
+def test_of_unknown_lengths_only_the_answers_are_told():
+    endings = pd.DataFrame({"problem_id": ["a", "b"], "answer_started": [True, False]})
+    rows = endings_frame("ar", endings, bootstrap=Bootstrap(replicates=100))
+    assert rows[["ending", "percent"]].to_numpy().tolist() == [["answer started", 50]]
 
 
 def test_difference_rows_are_points_with_a_verdict():
