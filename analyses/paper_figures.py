@@ -33,6 +33,7 @@ GRIDS = {
     "bypassed-words": ["order=confidence"],
     # Block 1 is AR order.
     "block-length": ["order=confidence", "block_length=1,2,4,8,16,32"],
+    "block-onset": ["order=confidence", "block_length=1,2,4,8"],
     "tokens-per-step": [PACES],
     "training-time": ["order=ar"],
     "temperature": [ORDERS, "temperature=0.2,0.4,0.6,0.8,1.0,1.2"],

@@ -12,13 +12,12 @@ from flexeval.claims.wording import points, setting
 from flexeval.errors import InputError
 from flexeval.runs.store import Run, alike
 from flexeval.stats.bootstrap import paired_difference
+from flexeval.stats.onset import auc_ks
 from flexeval.stats.pass_at_k import coverage_auc, pass_at_k_table
 
 EARLY = 8
 """The block length by which the loss is said to have appeared."""
 LEAST_LENGTHS = 3
-AUC_KS = (4, 8, 16, 32, 64)
-"""The grid of CoverageAUC, as far as n goes."""
 
 
 def slope_weights(block_lengths: list[int]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -80,8 +79,7 @@ class LossBetweenOneAndEight(Claim):
         longest = max(by_block, default=0)
         if not {1, EARLY} <= by_block.keys() or longest < 2 * EARLY:
             raise InputError(f"needs confidence at T = 0.6 and block 1, {EARLY} and a longer one")
-        n = largest_k(*by_block.values())
-        ks = [k for k in AUC_KS if k <= n]
+        ks = auc_ks(largest_k(*by_block.values()))
         blocks = (1, EARLY, longest)
         at_1, at_8, at_end = (coverage_auc(by_block[block].counts(), ks) for block in blocks)
         early = paired_difference(at_1, at_8, largest=1.0)["coverage_auc"]

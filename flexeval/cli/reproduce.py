@@ -24,6 +24,7 @@ examples:
   flexeval reproduce --preset tiny-grpo               the bundled model before and after GRPO, which it trains
   flexeval reproduce --preset llada --data-dir data   the paper's models and benchmarks, on a GPU
   flexeval reproduce --preset llada --dry-run         what that would take
+  flexeval reproduce --preset replication             at which block length coverage is lost (--quick: bundled model)
   flexeval reproduce --plan mine.yaml                 your own
 
 Makes the trainings and runs of a plan that are not stored, and from all runs the Pass@k tables, figures, report.html

@@ -30,6 +30,7 @@ for _name, _target, _summary in [
     ("difference", "pass_at_k:DifferenceToAR", "Pass@k minus that of AR order, paired by problem"),
     ("coverage", "problems:Coverage", "problems that each order solves (paper, Figures 2 and 4)"),
     ("block-length", "over_setting:BlockLength", "Pass@k over the block length (paper, Figure 5)"),
+    ("block-onset", "onset:BlockOnset", "coverage lost from each block length to the next"),
     ("bypassed-words", "words:BypassedWords", "most bypassed words (paper, Figure 6)"),
     ("connector-entropy", "words:ConnectorEntropy", "entropy of connectors at commit (paper, Figure 7)"),
     ("tokens-per-step", "cost:TokensPerStep", "accuracy over tokens per step (paper, Figure 8)"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -106,7 +107,7 @@ class TokensPerStep(CurveFigure):
     def data(self, runs: RunSet) -> pd.DataFrame:
         """See `Figure.data`."""
         data = super().data(runs)
-        best = data.groupby("task")["estimate"].max()
+        best: dict[Any, float] = data.groupby("task")["estimate"].max().to_dict()
         aup = {
             (task, *method): accuracy_under_parallelism(
                 list(own["tokens_per_forward"]), list(own["estimate"]), best=best[task]

@@ -6,6 +6,7 @@
 | `votes` | maj@k, and the entropy of answers |
 | `extrapolation` | Pass@k past n, by a fit |
 | `curves` | curves over k: with bands, compared, where they cross, at a matched temperature |
+| `onset` | at which block length coverage is lost |
 | `nfe` | Pass@NFE, tokens per step and per forward, AUP |
 | `coverage` | which problems each of two orders solves, which samples flip, whether they find the same ones hard |
 | `diversity` | how different the samples of a problem are |

@@ -109,7 +109,7 @@ class _Ballot:
 def _ballot(samples: pd.DataFrame) -> _Ballot:
     by_answer = samples.groupby("extracted", sort=False)["correct"]
     return _Ballot(
-        votes_A=by_answer.size().to_numpy(np.int64),
+        votes_A=np.asarray(by_answer.size(), dtype=np.int64),
         right_A=by_answer.mean().to_numpy(np.float64),
         silent=int(samples["extracted"].isna().sum()),
     )

@@ -20,11 +20,13 @@ from flexeval.plots.style import COLUMN_WIDTH, PAGE_WIDTH
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.curves import difference_band, pass_at_k_band, pass_at_k_differences
 from flexeval.stats.nfe import accuracy_under_parallelism
+from flexeval.stats.onset import adjacent_losses
 
 CURVES = {
-    "pass-at-k": "k", "difference": "k", "block-length": "block", "tokens-per-step": "tokens_per_step",
-    "temperature": "temperature", "samplers": "k", "collapse": "step", "non-top-rate": "temperature",
-    "pass-at-nfe": "nfe", "matched-entropy": "k", "trained-pass-at-k": "k", "training-time": "minutes",
+    "pass-at-k": "k", "difference": "k", "block-length": "block", "block-onset": "longer",
+    "tokens-per-step": "tokens_per_step", "temperature": "temperature", "samplers": "k", "collapse": "step",
+    "non-top-rate": "temperature", "pass-at-nfe": "nfe", "matched-entropy": "k", "trained-pass-at-k": "k",
+    "training-time": "minutes",
 }  # fmt: skip
 """Figure -> its horizontal column."""
 DOTS = {"coverage": "share", "bypassed-words": "rate", "connector-entropy": "estimate", "entropy-closure": "estimate"}
@@ -197,6 +199,27 @@ def test_block_lengths_come_from_their_runs(made, enough):
         counts = one(enough, order="confidence", block_length=block).counts()
         mine = data[(data["block"] == block) & (data["k"] == 8)]["estimate"].item()
         assert mine == pytest.approx((counts["c"] > 0).mean())
+
+
+def test_losses_between_block_lengths_are_those_of_the_runs_with_their_reading(made, enough):
+    data, drawing = made("block-onset")
+    counts = {block: one(enough, order="confidence", block_length=block).counts() for block in (1, 4, 12)}
+    losses = adjacent_losses(counts, [4, 8])
+    assert data["estimate"].tolist() == pytest.approx(losses["difference"].tolist())
+    for column in ("low", "high"):
+        assert data[column].tolist() == pytest.approx(losses[f"band_{column}"].tolist())
+    assert losses["reading"].iloc[0] in drawing.texts[1].get_text().replace("\n", " ")
+
+
+def test_tasks_with_the_same_block_lengths_are_pooled_too(made_up):
+    runs = [
+        made_up("confidence", block_length=block, task=task) for block in (1, 2, 4) for task in ("word-problems", "b")
+    ]
+    data = FIGURES.get("block-onset")().data(RunSet(tuple(runs)))
+    by_series = {series: own["estimate"].to_numpy() for series, own in data.groupby("series")}
+    assert by_series["all tasks"] == pytest.approx((by_series["word-problems"] + by_series["b"]) / 2)
+    without = FIGURES.get("block-onset")().data(RunSet(tuple(runs[:-1])))
+    assert set(without["series"]) == {"word-problems"}
 
 
 def test_tokens_per_step_are_positions_over_evaluations(made):
