@@ -9,6 +9,8 @@ logits.py      hidden states -> logits -> softmax, chunk by chunk
 softmax.py     what is measured of a softmax; tempering; draws
 schedule.py    how many positions a step commits
 randomness.py  the uniform numbers
+
+Beside the loop, circulation.py scores pairs of masks in both orders and draws nothing.
 """
 
 from __future__ import annotations
