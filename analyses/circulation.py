@@ -103,8 +103,8 @@ def pair_table(sampled: Run, predictor: MaskPredictor, task: Task) -> pd.DataFra
 
 
 def contrasts(pairs: pd.DataFrame) -> list[list[str]]:
-    """Rows of a table: how many pairs, their mean |circulation| where bypassed and taken, and the difference; of all
-    pairs and of each third by surprisal.
+    """Rows of a table: how many pairs, the mean size of circulation where bypassed and where taken, and the difference;
+    of all pairs and of each third by surprisal.
     """
     third_R = pd.qcut(pairs["surprisal"].rank(method="first"), THIRDS, labels=False)
     parts = {"all pairs": pairs}
@@ -126,7 +126,7 @@ def contrasts(pairs: pd.DataFrame) -> list[list[str]]:
 
 
 def word_rows(pairs: pd.DataFrame, words: pd.DataFrame, least: int) -> list[list[str]]:
-    """Words by their mean |circulation| as the frontier, with how often they were bypassed."""
+    """Words by the mean size of circulation while they were the frontier, with how often they were bypassed."""
     keys = ["problem_id", "sample_index", "position"]
     at_words = pairs.astype({"problem_id": object}).merge(words.astype({"problem_id": object, "word": object}), on=keys)
     by_word = at_words.assign(size=at_words["circulation"].abs()).groupby(["word", "connector"])
@@ -154,9 +154,9 @@ def markdown(columns: list[str], rows: list[list[str]]) -> str:
 def report(sampled: Run, pairs: pd.DataFrame, least: int) -> str:
     """The tables in words."""
     signed = pairs["circulation"]
-    columns = ["", "bypassed", "taken", "|circulation|, bypassed", "|circulation|, taken", "difference", "verdict"]
+    columns = ["", "bypassed", "taken", "size, bypassed", "size, taken", "difference", "verdict"]
     words = find_words(sampled.tokens(COLUMNS))[["problem_id", "sample_index", "position", "word", "connector"]]
-    by_word = ["word", "connector", "steps as frontier", "|circulation|", "bypassed, %"]
+    by_word = ["word", "connector", "steps as frontier", "size", "bypassed, %"]
     sampling = sampled.config.sampling
     return (
         f"{sampled.model}, {sampled.config.task}, {sampled.config.order}, T = {sampling.temperature:g}, block "
