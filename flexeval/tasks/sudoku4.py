@@ -21,11 +21,12 @@ from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, fir
 Grid = tuple[int, ...]
 """16 cells, row by row; 0 for a blank."""
 
-_UNITS = (
+UNITS = (
     *(tuple(range(4 * row, 4 * row + 4)) for row in range(4)),
     *(tuple(range(column, 16, 4)) for column in range(4)),
     *(tuple(8 * i + 2 * j + offset for offset in (0, 1, 4, 5)) for i in range(2) for j in range(2)),
 )
+"""The cells of the four rows, the four columns and the four boxes."""
 _DIGITS = frozenset({1, 2, 3, 4})
 _ROW = re.compile(r"[1-4](?:[ ]?[1-4]){3}")
 
@@ -44,7 +45,7 @@ def all_grids() -> tuple[Grid, ...]:
 
 def is_valid(grid: Grid) -> bool:
     """Whether every row, column and box holds 1, 2, 3 and 4."""
-    return all({grid[cell] for cell in unit} == _DIGITS for unit in _UNITS)
+    return all({grid[cell] for cell in unit} == _DIGITS for unit in UNITS)
 
 
 def grid_text(grid: Grid) -> str:
