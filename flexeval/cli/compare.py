@@ -86,11 +86,11 @@ def run(args: argparse.Namespace) -> int:
         potential_at_k=formatting.by_run(
             labels, [potential_at_k(of_run, [k for k in ks if k > 1]) for of_run in counts]
         ),
-        pass_at_nfe=_fractions(*(pass_at_nfe_table(run.samples, budgets) for run in runs)),
+        pass_at_nfe=_fractions(*(pass_at_nfe_table(run.outcomes(), budgets) for run in runs)),
         diversity=_fractions(*(diversity_table(run.samples) for run in runs)) if args.diversity else None,
         extrapolation=formatting.by_run(labels, [extrapolate(of_run, far) for of_run in counts]) if far else None,
     )
-    output.deliver(args, _shown(runs, found), _as_json(runs, found), _rows(found))
+    output.deliver(args, _shown(runs, found), _as_json(runs, found), _rows(found).assign(counted=args.verdict))
     return 0
 
 
@@ -142,6 +142,7 @@ def _as_json(runs: RunSet, found: Comparison) -> dict[str, Any]:
     (area,) = formatting.json_rows(found.coverage_auc, **_DIFFERENCES)
     return {
         "runs": stored_runs.about(runs),
+        "counted": runs[0].counted,
         "machines": _machines(runs),
         "pass_at_k": formatting.json_rows(found.pass_at_k, **_DIFFERENCES),
         "crossing": None if found.crossing is None else _crossing_row(found.crossing),
@@ -189,7 +190,7 @@ _DIVERSITY = {"distinct_answers": "distinct answers", "distinct_texts": "distinc
 def _shown(runs: RunSet, found: Comparison) -> Iterator[str | Table]:
     """The tables and, below them, the settings."""
     labels = runs.labels()
-    yield "Pass@k in percent; difference in points, paired by problem, with 95 % interval"
+    yield f"Pass@k in percent; difference in points, paired by problem, with 95 % interval{formatting.counted(runs)}"
     yield _difference_table(found.pass_at_k, "pass@{}", labels)
     if found.crossing is not None:
         yield _crossing_line(found.crossing, labels, found.ks)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flexeval.cli import options
 from flexeval.errors import InputError, did_you_mean, printable
+from flexeval.records import CORRECT
 
 if TYPE_CHECKING:
     from flexeval.records import Grade
@@ -46,7 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="For one file: a line for each completion with question, target, extracted, rule, correct, error.",
+        help="For one file: a line for each completion with question, target, extracted, rule, correct, error, "
+        "and verdicts where the task gives more than `correct`.",
     )
     parser.add_argument(
         "--grader",
@@ -96,6 +98,10 @@ def _regrade(folder: Path, args: argparse.Namespace) -> None:
             f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed"
         )
     )
+    earlier = before.tally()
+    for name, now in after.tally().items():
+        if name != CORRECT:
+            print(printable(f"  {name}: {earlier.get(name, 'not known')} before, {now} of {len(after.samples)} now"))
 
 
 def _compare_with_paper(folder: Path, args: argparse.Namespace) -> None:
@@ -169,6 +175,9 @@ def _summary(graded: Sequence[GradedCompletion]) -> Iterator[str]:
         f"accuracy {100 * correct / len(graded):.2f} %: {correct} of {len(graded)} completions of "
         f"{len(counts)} questions correct"
     )
+    for name in graded[0].grade.verdicts:
+        true = sum(line.grade.verdicts[name] for line in graded)
+        yield f"{name} {100 * true / len(graded):.2f} %: {true} of {len(graded)} completions"
     rules = Counter(line.grade.rule or "none" for line in graded)
     yield "extraction rules: " + ", ".join(f"{rule} {number}" for rule, number in rules.most_common())
     errors = Counter(line.grade.error for line in graded if line.grade.error is not None)

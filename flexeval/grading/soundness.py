@@ -5,7 +5,8 @@ with `=` between them ("6 * 5 = 30", "(7 - 2) * 3 = 15"). It is true when all of
 "5 + 3 = 8 + 2 = 10" is false. Its operands are the numbers of the sides that hold a sign. What is not written as an
 equation in numbers is not looked at.
 
-The rules judge the steps and never the answer: a text that is sound and wrong stopped early or took another way.
+The rules judge the steps and never the answer. A task's verdict `sound` asks for both: the answer is correct, and no
+step has a fault.
 """
 
 from __future__ import annotations
@@ -31,23 +32,12 @@ class Equation:
     text: str
     """As the text has it, with single spaces."""
     operands: tuple[Fraction, ...]
-    """The numbers of the sides that hold a sign, from left to right; where no side holds one, the first number."""
+    """The numbers of the sides that hold a sign, from left to right; where no side holds one, the first number. None
+    where a side cannot be read."""
     result: Fraction | None
     """The value of the last side; None when a side cannot be read ("6 * = 30")."""
     true: bool
     """Whether every side can be read and all have one value."""
-
-
-@dataclass(frozen=True)
-class Soundness:
-    """A verdict on the steps of a solution."""
-
-    sound: bool
-    reason: str | None = None
-    """What is wrong with the first step that is not sound."""
-
-
-SOUND = Soundness(True)
 
 
 def find_equations(text: str) -> list[Equation]:
@@ -57,56 +47,64 @@ def find_equations(text: str) -> list[Equation]:
     return [equation for run in _runs(text) if (equation := _equation(run)) is not None]
 
 
-def judge_steps(text: str, given: Iterable[int], *, needed: bool = True) -> Soundness:
-    """Sound when every equation is true and every operand is given or the result of an earlier equation.
+def fault_in_steps(text: str, given: Iterable[int], *, needed: bool = True) -> str | None:
+    """The first step that is false, or has an operand that is neither given nor the result of an earlier equation.
 
     Args:
         text: the solution.
         given: the numbers of the problem.
-        needed: whether a text without any equation is unsound.
+        needed: whether a text without any equation has a fault.
+
+    Returns:
+        What is wrong, in words; None where nothing is.
     """
     equations = find_equations(text)
     if needed and not equations:
-        return Soundness(False, "no equation")
+        return "no equation"
     known = {Fraction(number) for number in given}
     for equation in equations:
         if not equation.true or equation.result is None:
-            return Soundness(False, f"{equation.text} is false")
+            return f"{equation.text} is false"
         for operand in equation.operands:
             if operand not in known:
-                return Soundness(False, f"{operand} in {equation.text} is neither given nor a result")
+                return f"{operand} in {equation.text} is neither given nor a result"
         known.add(equation.result)
-    return SOUND
+    return None
 
 
-def judge_chain(text: str, given: Sequence[int]) -> Soundness:
-    """Sound when every equation is true and goes on from the result before, and every given number is used once.
+def fault_in_chain(text: str, given: Sequence[int]) -> str | None:
+    """The first step that is false, or does not go on from the result before with a given number that is left.
+
+    At the end no given number may be left.
 
     Args:
         text: the solution.
         given: the numbers of the problem; one that is given twice is to be used twice.
+
+    Returns:
+        As `fault_in_steps`.
     """
     equations = find_equations(text)
     if not equations:
-        return Soundness(False, "no equation")
+        return "no equation"
     left = Counter(Fraction(number) for number in given)
     before: Fraction | None = None
     for equation in equations:
         if not equation.true or equation.result is None:
-            return Soundness(False, f"{equation.text} is false")
+            return f"{equation.text} is false"
         operands = list(equation.operands)
         if before is not None:
             if before not in operands:
-                return Soundness(False, f"{equation.text} does not go on from {before}")
+                return f"{equation.text} does not go on from {before}"
             operands.remove(before)
         for operand in operands:
             if left[operand] == 0:
-                return Soundness(False, f"{operand} in {equation.text} is not left to use")
+                return f"{operand} in {equation.text} is not left to use"
             left[operand] -= 1
         before = equation.result
     for number in left.elements():
-        return Soundness(False, f"{number} is not used")
-    return SOUND
+        return f"{number} is not used"
+    return None
 
 
 def _runs(text: str) -> list[list[str]]:
@@ -143,9 +141,10 @@ def _equation(run: list[str]) -> Equation | None:
 
     values = [exact_value(" ".join(side)) for side in sides]
     worked = [side for side in sides if len(side) > 1] or sides[:1]
+    numbers = [token for side in worked for token in side if _NUMBER.fullmatch(token)]
     return Equation(
         text=" = ".join(" ".join(side) for side in sides),
-        operands=tuple(Fraction(token) for side in worked for token in side if _NUMBER.fullmatch(token)),
+        operands=() if None in values else tuple(map(Fraction, numbers)),
         result=None if None in values else values[-1],
         true=None not in values and len(set(values)) == 1,
     )

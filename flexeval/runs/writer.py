@@ -127,7 +127,8 @@ class RunWriter:
             OSError: they could not be written; the old verdicts stay.
         """
         samples = self.contents.samples
-        rows = [{**row, **_grade_fields(grade)} for row, grade in zip(samples.values(), grades, strict=True)]
+        others = ({name: value for name, value in row.items() if name != "verdicts"} for row in samples.values())
+        rows = [{**row, **_grade_fields(grade), **_own(grade)} for row, grade in zip(others, grades, strict=True)]
         check_samples(rows, where="verdicts that are to be stored", remedy="correct the grader of the task")
         data, checksum = line_bytes(rows, first_checksum(self.contents.header.key, SAMPLES))
         (self.folder / SUMMARY).unlink(missing_ok=True)
@@ -263,12 +264,18 @@ def _sample_row(sample: GradedSample) -> dict[str, Any]:
         **_grade_fields(sample.grade),
         "nfe": trajectory.nfe,
         "length": trajectory.length,
+        **_own(sample.grade),
     }
 
 
 def _grade_fields(grade: Grade) -> dict[str, Any]:
-    """The part of a line that `flexeval grade` replaces."""
+    """The part of a line that `flexeval grade` replaces, with `_own`."""
     return {"extracted": grade.extracted, "rule": grade.rule, "correct": grade.correct, "error": grade.error}
+
+
+def _own(grade: Grade) -> dict[str, Any]:
+    """The task's own verdicts, at the end of a line."""
+    return {"verdicts": dict(sorted(grade.verdicts.items()))} if grade.verdicts else {}
 
 
 # ----- opening -----

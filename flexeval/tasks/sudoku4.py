@@ -21,12 +21,11 @@ from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, fir
 Grid = tuple[int, ...]
 """16 cells, row by row; 0 for a blank."""
 
-UNITS = (
+_UNITS = (
     *(tuple(range(4 * row, 4 * row + 4)) for row in range(4)),
     *(tuple(range(column, 16, 4)) for column in range(4)),
     *(tuple(8 * i + 2 * j + offset for offset in (0, 1, 4, 5)) for i in range(2) for j in range(2)),
 )
-"""The cells of the four rows, the four columns and the four boxes."""
 _DIGITS = frozenset({1, 2, 3, 4})
 _ROW = re.compile(r"[1-4](?:[ ]?[1-4]){3}")
 
@@ -45,7 +44,7 @@ def all_grids() -> tuple[Grid, ...]:
 
 def is_valid(grid: Grid) -> bool:
     """Whether every row, column and box holds 1, 2, 3 and 4."""
-    return all({grid[cell] for cell in unit} == _DIGITS for unit in UNITS)
+    return all({grid[cell] for cell in unit} == _DIGITS for unit in _UNITS)
 
 
 def grid_text(grid: Grid) -> str:
@@ -62,6 +61,7 @@ class Sudoku4:
     aliases: ClassVar[tuple[str, ...]] = ("sudoku",)
     summary: ClassVar[str] = "generated 4x4 Sudoku, the bundled model's other task"
     gen_length: ClassVar[int] = 24
+    verdicts: ClassVar[tuple[str, ...]] = ("sound",)
 
     givens: int = 4
     """Cells that are filled in; fewer leave more completions, of which any one counts."""
@@ -90,14 +90,16 @@ class Sudoku4:
         """Correct when the four rows in the text follow the rules and keep the givens.
 
         A row is four digits 1 to 4 with at most a space between; there must be exactly four rows.
+        Sound is the same: each cell is a step, and the rules that judge the answer judge all of them.
         """
         rows = _ROW.findall(text)
         if len(rows) != 4:
-            return Grade(correct=False)
+            return Grade(correct=False, verdicts={"sound": False})
         grid = tuple(int(cell) for row in rows for cell in row if cell != " ")
         givens: Grid = problem.metadata["givens"]
         kept = all(given in (0, cell) for given, cell in zip(givens, grid, strict=True))
-        return Grade(correct=kept and is_valid(grid), extracted=grid_text(grid))
+        correct = kept and is_valid(grid)
+        return Grade(correct=correct, extracted=grid_text(grid), verdicts={"sound": correct})
 
     def draw(self, key: str) -> tuple[Problem, str]:
         """A puzzle of this split and one completion of it, decided by `key` (for training data)."""

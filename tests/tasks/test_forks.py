@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexeval.errors import InputError
-from flexeval.grading.soundness import find_equations
+from flexeval.grading.soundness import fault_in_chain, find_equations
 from flexeval.records import Problem
 from flexeval.tasks.drawing import split_of
 from flexeval.tasks.forks import Forks
 from flexeval.tasks.forks.puzzle import LARGEST, Chain, Puzzle, Step, chains, passes
 from flexeval.tasks.forks.wording import solution_text
-from flexeval.tasks.soundness import forks_soundness
 
 SIGNS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
 
@@ -59,8 +58,8 @@ def test_every_solution_is_sound_and_says_its_chain(numbers: int) -> None:
         assert len(set(texts)) == len(texts) == problem.metadata["solutions"] > 0
         for chain, text in zip(puzzle.solutions, texts, strict=True):
             assert [equation.text for equation in find_equations(text)] == [step.equation for step in chain]
-            assert task.grade(problem, text).correct
-            assert forks_soundness(text, problem).sound
+            grade = task.grade(problem, text)
+            assert grade.correct and grade.verdicts == {"sound": True}
         assert problem.metadata["first_signs"] == sorted({chain[0].sign for chain in puzzle.solutions})
 
 
@@ -122,27 +121,33 @@ def test_numbers_and_signs_have_to_make_the_goal(text: str, correct: bool, extra
     problem = Problem(id="p", question="?", target="29", metadata={"numbers": [5, 6, 6, 5], "goal": 29})
     grade = Forks().grade(problem, text)
     assert (grade.correct, grade.extracted) == (correct, extracted)
+    # The third answer is right by false steps.
+    assert grade.verdicts["sound"] == (correct and "6 * 5 = 36" not in text)
 
 
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.sampled_from("+-*"), st.integers(1, 6), st.integers(0, 12)), max_size=3)
 )
 @settings(max_examples=300, deadline=None)
-def test_sound_and_at_the_goal_is_correct(equations: list[tuple[int, str, int, int]]) -> None:
+def test_sound_is_a_chain_without_fault_that_ends_at_the_goal_and_then_it_is_correct(
+    equations: list[tuple[int, str, int, int]],
+) -> None:
     text = " ".join(f"{left} {sign} {right} = {said}." for left, sign, right, said in equations)
     for numbers in ((1, 2, 3), (2, 3), (1, 1, 2, 4)):
         for goal in (5, 6):
             problem = Problem(id="p", question="?", target="", metadata={"numbers": list(numbers), "goal": goal})
             reached = bool(equations) and equations[-1][3] == goal
-            assert not (forks_soundness(text, problem).sound and reached) or Forks().grade(problem, text).correct
+            grade = Forks().grade(problem, text)
+            whole = fault_in_chain(text, numbers) is None
+            assert grade.verdicts["sound"] == (whole and reached) <= grade.correct
 
 
 @given(st.lists(st.sampled_from(["1", "23", "+", "-", "*", "=", ".", " ", "a", "\n", "\U0001d7d9"])).map("".join))
 @settings(max_examples=200, deadline=None)
 def test_any_text_gets_a_verdict(text: str) -> None:
     problem = Problem(id="p", question="?", target="24", metadata={"numbers": [1, 23], "goal": 24})
-    Forks().grade(problem, text)
-    forks_soundness(text, problem)
+    grade = Forks().grade(problem, text)
+    assert grade.verdicts["sound"] <= grade.correct
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from functools import cache
 from typing import ClassVar
 
 from flexeval.errors import InputError
+from flexeval.grading.soundness import fault_in_chain
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, first_different
 from flexeval.tasks.forks.chain_text import read_chain
@@ -32,6 +33,7 @@ class Forks:
     name: ClassVar[str] = "forks"
     summary: ClassVar[str] = "generated: reach a number step by step; a sentence's first word decides what can follow"
     gen_length: ClassVar[int] = 32
+    verdicts: ClassVar[tuple[str, ...]] = ("sound",)
 
     min_numbers: int = 3
     """Fewest given numbers, at least 2."""
@@ -78,15 +80,17 @@ class Forks:
         """Correct when the steps are an expression in the given numbers, each used once, that has the goal's value.
 
         Each step has to go on from the result that is written before it, and the last result has to be the goal; the
-        other results may be wrong, which is a matter of soundness.
+        other results may be wrong. Sound when it is correct, every equation is true, goes on from the result before and
+        takes a given number that is left, and none is left at the end.
         """
         expression = read_chain(text)
         if expression is None:
-            return Grade(correct=False)
+            return Grade(correct=False, verdicts={"sound": False})
         goal: int = problem.metadata["goal"]
         used_once = sorted(expression.numbers) == sorted(problem.metadata["numbers"])
         correct = used_once and expression.value == expression.said == goal
-        return Grade(correct=correct, extracted=f"{expression.text} = {expression.said}")
+        sound = correct and fault_in_chain(text, problem.metadata["numbers"]) is None
+        return Grade(correct=correct, extracted=f"{expression.text} = {expression.said}", verdicts={"sound": sound})
 
     def draw(self, key: str) -> tuple[Problem, str]:
         """A puzzle of this split and one of its solutions, all equally likely, decided by `key` (for training data)."""
