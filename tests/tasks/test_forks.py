@@ -129,7 +129,7 @@ def test_numbers_and_signs_have_to_make_the_goal(text: str, correct: bool, extra
     st.lists(st.tuples(st.integers(1, 6), st.sampled_from("+-*"), st.integers(1, 6), st.integers(0, 12)), max_size=3)
 )
 @settings(max_examples=300, deadline=None)
-def test_sound_is_a_chain_without_fault_that_ends_at_the_goal_and_then_it_is_correct(
+def test_sound_is_a_chain_without_fault_that_ends_at_the_goal_and_is_correct(
     equations: list[tuple[int, str, int, int]],
 ) -> None:
     text = " ".join(f"{left} {sign} {right} = {said}." for left, sign, right, said in equations)
