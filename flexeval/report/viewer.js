@@ -298,10 +298,10 @@
 
   /** What the samples of the chosen runs may be narrowed to: [name, whether a sample belongs to it]. */
   const kinds = () => {
-    const names = Object.keys(chosenRuns()[0].samples[0]?.verdicts ?? {});
+    const names = new Set(chosenRuns().flatMap((run) => run.samples.flatMap((one) => Object.keys(one.verdicts))));
     const is = (name) => (sample) => sample.verdicts[name] === true;
     const isNot = (name) => (sample) => sample.verdicts[name] === false;
-    const own = names.filter((name) => name !== "correct");
+    const own = [...names].filter((name) => name !== "correct");
     return [
       ["all", () => true],
       ["correct", is("correct")],

@@ -112,7 +112,8 @@ def test_compare_coverage_and_sweep_count_it(runs: list[Run], printed: Printed) 
     at_1 = [float(row["pass_percent"]) for row in rows_of("all.csv") if row["k"] == "1"]
     assert at_1 == pytest.approx(shares)
     correct = [100 * run.tally()["correct"] / len(run.samples) for run in runs]
-    assert {float(row["correct_of_samples_percent"]) for row in rows_of("all.csv")} == pytest.approx(set(correct))
+    others = [float(row["correct_of_samples_percent"]) for row in rows_of("all.csv") if row["k"] == "1"]
+    assert others == pytest.approx(correct)
     assert {row["counted"] for row in rows_of("all.csv")} == {"sound"}
 
 
