@@ -27,7 +27,8 @@ LARGEST_WHOLE = 2**63 - 1
 def require_types(record: Any, *, owner: str = "") -> None:
     """Check the fields of a frozen dataclass that is being made; call it first in `__post_init__`.
 
-    Looked at are text, numbers, truth values, `Literal`, records, each also `| None`; other annotations are not.
+    Looked at are text, numbers, truth values, `Literal`, records, mappings of these, each also `| None`; other
+    annotations are not.
 
     Args:
         record: the instance.
@@ -86,6 +87,13 @@ def _typed(value: Any, hint: Any, *, what: str) -> Any:
         return number
     if hint is float:
         return _float(value, what=what)
+    if origin is Mapping and options[1] is not Any:
+        if not isinstance(value, Mapping):
+            raise InputTypeError(f"{what} must be a mapping, not {_shown(value)}")
+        return {
+            _typed(key, options[0], what=f"a name in {what}"): _typed(one, options[1], what=f"{what}[{_shown(key)}]")
+            for key, one in value.items()
+        }
     if dataclasses.is_dataclass(hint) and not isinstance(value, typing.cast(type, hint)):
         raise InputTypeError(f"{what} must be a {getattr(hint, '__name__', hint)}, not {_shown(value)}")
     return value

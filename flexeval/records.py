@@ -28,7 +28,8 @@ LARGEST_BATCH = 2**16
 MOST_POSITIONS = 2**24 - 1
 """Generated positions that have random numbers of their own."""
 
-
+CORRECT = "correct"
+"""The verdict on a sample that every task gives, and that counts unless another one is asked for."""
 PROMPT_DATE = "2026-01-01"
 """The date that chat templates get unless a run says otherwise."""
 
@@ -273,6 +274,8 @@ class Grade:
     error: str | None = None
     """Why the answer could not be graded (a time-out, an unreadable expression), on one line. Never set when
     correct."""
+    verdicts: Mapping[str, bool] = field(default_factory=dict)
+    """What else the task says of the text, by name: the names that its class attribute `verdicts` lists."""
 
     def __post_init__(self) -> None:
         # What a model or its program said is foreign text: here it becomes such that any file and terminal can take it.

@@ -15,6 +15,7 @@ from flexeval.claims.findings import Finding
 from flexeval.claims.selection import Group, groups, is_constraint_task
 from flexeval.claims.verdict import Judgement
 from flexeval.errors import InputError, PluginError
+from flexeval.records import CORRECT
 from flexeval.registry import require_texts
 from flexeval.runs.store import RunSet
 from flexeval.stats.intervals import Interval
@@ -78,6 +79,7 @@ class Claim(ABC):
             source=self.source,
             model=group.model,
             task=group.task,
+            counted=group.counted,
             measured=measured.words,
             estimate=measured.interval.estimate,
             low=measured.interval.low,
@@ -97,6 +99,7 @@ class Claim(ABC):
             source=self.source,
             model=group.model if group else "",
             task=group.task if group else "",
+            counted=group.counted if group else CORRECT,
             measured=why,
             unit=self.unit,
             left_out=group.left_out if group else "",

@@ -11,6 +11,7 @@ import pandas as pd
 from flexeval.claims import CLAIMS
 from flexeval.claims.verdict import LEVEL, Verdict
 from flexeval.errors import PluginError
+from flexeval.records import CORRECT
 from flexeval.runs.store import RunSet
 from flexeval.stats.verdict import holm
 
@@ -28,6 +29,8 @@ class Finding:
     model: str = ""
     """Empty when no run is of a task that the claim is about."""
     task: str = ""
+    counted: str = CORRECT
+    """The verdict by which a sample counts as solving its problem."""
     measured: str
     """In words; which runs are missing when nothing was measured."""
     estimate: float | None = None
@@ -90,6 +93,8 @@ def findings_footer(findings: Sequence[Finding]) -> list[str]:
         f"Verdicts are corrected for the {measured} claims that were measured: p is by Holm's step-down over these, "
         f"and a claim whose p is above {LEVEL:g} is unresolved, also where its interval by itself excludes the bound."
     ]
+    if counted := list(dict.fromkeys(finding.counted for finding in findings if finding.counted != CORRECT)):
+        lines.append(f"Counted: {', '.join(counted)}. A sample solves its problem when this verdict on it is true.")
     lines += dict.fromkeys(finding.left_out for finding in findings if finding.left_out)
     return lines if measured else lines[1:]
 

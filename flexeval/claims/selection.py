@@ -42,6 +42,11 @@ class Group:
     """One line on the runs of the model and task that are not among these; empty if there are none."""
 
     @property
+    def counted(self) -> str:
+        """The verdict that counts in these runs."""
+        return self.runs[0].counted
+
+    @property
     def block(self) -> int:
         """The paper's block length on these canvases."""
         return paper_block(self.runs[0].config.sampling)
@@ -102,28 +107,34 @@ class Checkpoint(Group):
 
 
 def groups(runs: RunSet) -> list[Group]:
-    """For each model and task, in the order in which they appear, the largest set of comparable plain runs.
+    """For each model, task and verdict that counts, in the order in which they appear: the largest set of comparable
+    plain runs.
 
     A trained model whose base is there, too, belongs to the group of its base; without it, it has a group of its own.
     """
     plain = RunSet(tuple(run for run in runs if _is_plain(run.config.sampling)))
     trained = pooled(RunSet(tuple(run for run in plain if run.lineage)))
-    by_task: dict[tuple[str, str], list[Run]] = {}
+    by_task: dict[tuple[str, str, str], list[Run]] = {}
     for run in on_their_own(plain):
-        by_task.setdefault((run.model, run.config.task), []).append(run)
+        by_task.setdefault((run.model, run.config.task, run.counted), []).append(run)
     found = []
-    for (model, task), listed in by_task.items():
+    for (model, task, counted), listed in by_task.items():
         own = pooled(RunSet(tuple(listed)))
         by_length: dict[int, list[Run]] = {}
         for run in own:
             by_length.setdefault(run.config.sampling.gen_length, []).append(run)
         length = max(by_length, key=lambda each: (any(map(_at_paper_settings, by_length[each])), len(by_length[each])))
-        beside = [run for run in trained if run.config.task == task and run.config.sampling.gen_length == length]
+        beside = [
+            run
+            for run in trained
+            if (run.config.task, run.counted, run.config.sampling.gen_length) == (task, counted, length)
+        ]
         left_out = [
             *own.left_out,
             *(f"{_runs(len(others))} of length {other}" for other, others in by_length.items() if other != length),
         ]
-        if rest := sum((run.model, run.config.task) == (model, task) for run in runs) - len(listed):
+        same = [run for run in runs if (run.model, run.config.task, run.counted) == (model, task, counted)]
+        if rest := len(same) - len(listed):
             left_out.append(f"{_runs(rest)} with several tokens a step, a cut distribution, or guidance")
         found.append(
             Group(

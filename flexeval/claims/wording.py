@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flexeval import published
+from flexeval.records import CORRECT
 from flexeval.runs.store import Run
 from flexeval.stats.intervals import Difference, Interval
 
@@ -31,7 +32,8 @@ def setting(run: Run, *, block: bool = True) -> str:
     """How much was sampled and how."""
     sampling = run.config.sampling
     at_block = f", block {sampling.block} of {sampling.gen_length}" if block else ""
-    return f"T = {sampling.temperature:g}{at_block}, {len(run.problems)} problems, n = {run.config.num_samples}"
+    by = "" if run.counted == CORRECT else f", counted: {run.counted}"
+    return f"T = {sampling.temperature:g}{at_block}, {len(run.problems)} problems, n = {run.config.num_samples}{by}"
 
 
 def published_pass_at_k_gap(first: Run, second: Run, k: int) -> str | None:

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         potential_at_k=formatting.by_run(
             labels, [potential_at_k(of_run, [k for k in ks if k > 1]) for of_run in counts]
         ),
-        pass_at_nfe=_fractions(*(pass_at_nfe_table(run.samples, budgets) for run in runs)) if costs_known else None,
+        pass_at_nfe=_fractions(*(pass_at_nfe_table(run.outcomes(), budgets) for run in runs)) if costs_known else None,
         maj_at_k=_fractions(*(majority_table(run.samples, ks) for run in runs)) if args.votes else None,
         all_at_k=_fractions(*(all_at_k_table(of_run, ks) for of_run in counts)) if args.votes else None,
         diversity=_fractions(*(diversity_table(run.samples) for run in runs)) if args.diversity else None,
@@ -109,10 +109,10 @@ def run(args: argparse.Namespace) -> int:
             if args.diversity
             else None
         ),
-        flips=flips(*(run.samples for run in runs)) if args.flips else None,
+        flips=flips(*(run.outcomes() for run in runs)) if args.flips else None,
         extrapolation=formatting.by_run(labels, [extrapolate(of_run, far) for of_run in counts]) if far else None,
     )
-    output.deliver(args, _shown(runs, found), _as_json(runs, found), _rows(found))
+    output.deliver(args, _shown(runs, found), _as_json(runs, found), _rows(found).assign(counted=args.verdict))
     return 0
 
 
@@ -174,6 +174,7 @@ def _as_json(runs: RunSet, found: Comparison) -> dict[str, Any]:
     (area,) = formatting.json_rows(found.coverage_auc, **_DIFFERENCES)
     return {
         "runs": stored_runs.about(runs),
+        "counted": runs[0].counted,
         "machines": _machines(runs),
         "pass_at_k": formatting.json_rows(found.pass_at_k, **_DIFFERENCES),
         "crossing": None if found.crossing is None else _crossing_row(found.crossing),
@@ -230,7 +231,7 @@ _DIVERSITY = {"distinct_answers": "distinct answers", "distinct_texts": "distinc
 def _shown(runs: RunSet, found: Comparison) -> Iterator[str | Table]:
     """The tables and, below them, the settings."""
     labels = runs.labels()
-    yield "Pass@k in percent; difference in points, paired by problem, with 95 % interval"
+    yield f"Pass@k in percent; difference in points, paired by problem, with 95 % interval{formatting.counted(runs)}"
     yield _difference_table(found.pass_at_k, "pass@{}", labels)
     if found.crossing is not None:
         yield _crossing_line(found.crossing, labels, found.ks)

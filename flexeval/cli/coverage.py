@@ -20,8 +20,8 @@ examples:
   flexeval coverage RUN RUN
   flexeval coverage RUN RUN --limit 100 --num-samples 16 --json coverage.json
 
-A problem is solved when one of its n samples is correct, so both runs must have the same n. The p-value is from
-McNemar's exact test on the problems that only one run solves.
+A problem is solved when one of its n samples is correct, or what --verdict says, so both runs must have the same n. The
+p-value is from McNemar's exact test on the problems that only one run solves.
 """
 
 
@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     output.check_targets({"--json": args.json, "--csv": args.csv})
     runs = stored_runs.read_pair(args)
     found = coverage(*(run.counts() for run in runs))
-    content = {"runs": stored_runs.about(runs), **_as_json(found)}
-    rows = formatting.with_units(coverage_frame(found), percent=["share"])
+    content = {"runs": stored_runs.about(runs), "counted": args.verdict, **_as_json(found)}
+    rows = formatting.with_units(coverage_frame(found), percent=["share"]).assign(counted=args.verdict)
     output.deliver(args, _shown(runs, found), content, rows)
     return 0
 
@@ -61,7 +61,7 @@ def _shown(runs: RunSet, found: Coverage) -> Iterator[str | Table]:
     a, b = runs.labels()
     parts = {f"{a} only": found.a_only, f"{b} only": found.b_only, "both": found.both, "neither": found.neither}
     rows = [[name, str(problems), f"{100 * problems / found.problems:.1f}"] for name, problems in parts.items()]
-    yield f"Problems solved by at least one of n = {found.n} samples"
+    yield f"Problems solved by at least one of n = {found.n} samples{formatting.counted(runs)}"
     yield formatting.table(["solved by", "problems", "percent"], rows, right=["problems", "percent"])
     yield f"McNemar's exact test of {found.a_only} against {found.b_only}: p = {found.p_value:.2g}"
     if (share := found.share_of_b) is None:

@@ -83,6 +83,14 @@ def _threads(model: MaskPredictor) -> int:
 # ----- runs -----
 
 
+def check_verdict(args: argparse.Namespace, configs: Sequence[RunConfig]) -> None:
+    """Raise InputError unless the task of every run gives the verdict that is to count."""
+    from flexeval.tasks import get_task
+
+    for spec in dict.fromkeys(config.task for config in configs):
+        options.check_verdict(args, get_task(spec, data_dir=args.data_dir))
+
+
 def make_runs(
     configs: Sequence[RunConfig], args: argparse.Namespace, out: Path, parameters: Mapping[str, float]
 ) -> list[Outcome]:

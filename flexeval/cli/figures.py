@@ -21,6 +21,7 @@ It is written as NAME.png and NAME.pdf, with its numbers in NAME.csv. No model i
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_stored_runs(parser)
+    options.add_verdict(parser)
     parser.add_argument(
         "-o",
         "--out",
@@ -46,6 +47,6 @@ def run(args: argparse.Namespace) -> int:
 
     names = None if args.only is None else [FIGURES.canonical(name) for name in args.only]
     output.check_folder(args.out, what="the folder of figures")
-    for path in make_figures(read_runs(args.runs), args.out, names):
+    for path in make_figures(read_runs(args.runs).counting(args.verdict), args.out, names):
         print(path)
     return 0

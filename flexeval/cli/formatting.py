@@ -7,11 +7,14 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flexeval.records import CORRECT
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
     from flexeval.records import RunConfig
+    from flexeval.runs.store import Run
 
 
 # ----- the terminal -----
@@ -58,6 +61,28 @@ def run_name(config: RunConfig) -> str:
 
     sampling, model = config.sampling, checkpoint_name(config.model)
     return f"{model} {config.task} {config.order} T={sampling.temperature:g} block={sampling.block}"
+
+
+def counted(runs: Iterable[Run]) -> str:
+    """What to add to a title where another verdict than `correct` counts."""
+    names = dict.fromkeys(run.counted for run in runs if run.counted != CORRECT)
+    return f"; counted: {', '.join(names)}" if names else ""
+
+
+def other_verdicts(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """For each verdict that some run has and that does not count: its share of each run's samples, in percent.
+
+    All runs count the same verdict.
+    """
+    tallies = [run.tally() for run in runs]
+    names = dict.fromkeys(name for tally in tallies for name in tally if name != runs[0].counted)
+    return {
+        name: [
+            f"{100 * tally[name] / len(run.samples):.1f}" if name in tally and len(run.samples) else "-"
+            for run, tally in zip(runs, tallies, strict=True)
+        ]
+        for name in names
+    }
 
 
 # ----- files -----

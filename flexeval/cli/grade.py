@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options
 from flexeval.errors import InputError, did_you_mean, printable
+from flexeval.records import CORRECT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        help="For one file: a line for each completion with question, target, extracted, rule, correct, error.",
+        help="For one file: a line for each completion with question, target, extracted, rule, correct, error, "
+        "and verdicts where the task gives more than `correct`.",
     )
     parser.add_argument(
         "--grader",
@@ -118,9 +120,17 @@ def _regrade(folder: Path, args: argparse.Namespace) -> Graded:
         **_outcome(folder, task, after.counts(), after.samples["rule"].tolist(), errors),
         "correct_before": int(before.samples["correct"].sum()),
         "changed": changed,
+        "verdicts": after.tally(),
     }
+    line = f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed"
+    earlier = before.tally()
     return outcome, [
-        f"{folder}: {_correct(before)} correct before, {_correct(after)} correct now; {changed} verdicts changed"
+        line,
+        *(
+            f"  {name}: {earlier.get(name, 'not known')} before, {now} of {len(after.samples)} now"
+            for name, now in after.tally().items()
+            if name != CORRECT
+        ),
     ]
 
 
@@ -195,6 +205,10 @@ def _grade_file(path: Path, args: argparse.Namespace) -> Graded:
     outcome = {
         **_outcome(path, task, completion_counts(graded), [grade.rule for grade in grades], errors),
         "form": found.form,
+        "verdicts": {
+            CORRECT: sum(grade.correct for grade in grades),
+            **{name: sum(grade.verdicts[name] for grade in grades) for name in (grades[0].verdicts if grades else ())},
+        },
     }
     lines = [f"{path}: task {outcome['task']}, read as {found.form}", *(f"  {line}" for line in _summary(outcome))]
     if published is not None:
@@ -256,6 +270,9 @@ def _summary(outcome: Mapping[str, Any]) -> Iterator[str]:
         f"accuracy {outcome['accuracy_percent']:.2f} %: {outcome['correct']} of {outcome['completions']} completions "
         f"of {outcome['questions']} questions correct"
     )
+    for name, true in outcome["verdicts"].items():
+        if name != CORRECT:
+            yield f"{name} {100 * true / outcome['completions']:.2f} %: {true} of {outcome['completions']} completions"
     yield "extraction rules: " + ", ".join(f"{rule} {number}" for rule, number in outcome["rules"].items())
     errors = outcome["errors"]
     yield f"errors: {sum(errors.values())}"

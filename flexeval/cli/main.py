@@ -32,6 +32,7 @@ VERBS = {
     "entropy": "show the entropy of connectors and of all tokens when they were committed, by order",
     "bypass": "list the words that were passed over, and compare connectors with other words",
     "figures": "draw the paper's figures from stored runs, as PNG, PDF and CSV",
+    "claims": "say what stored runs show of each claim of the literature: a table of verdicts",
     "report": "write one HTML page: settings, claims, Pass@k, coverage, entropy, bypass, decodes to play",
     "grade": "grade stored runs again and replace their verdicts, or grade completions of another program",
     "import": "make a run of a file of completions that another program drew",

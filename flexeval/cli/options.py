@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.records import CORRECT
 
 if TYPE_CHECKING:
     from flexeval.models import MaskPredictor
@@ -193,6 +194,17 @@ def add_runs_folder(options: Declares, *names: str) -> None:
     )
 
 
+def add_verdict(options: Declares) -> None:
+    """--verdict."""
+    options.add_argument(
+        "--verdict",
+        metavar="NAME",
+        default=CORRECT,
+        help="The verdict by which a sample counts as solving its problem: correct, or one that its task gives beside "
+        "it, such as sound. [default: correct]",
+    )
+
+
 def add_ks(options: Declares) -> None:
     """--k, which `ks` reads."""
     options.add_argument("--k", metavar="K,K,...", help="The k of Pass@k. [default: powers of two up to n, and n]")
@@ -239,6 +251,14 @@ def load_task(args: argparse.Namespace, spec: str) -> Task:
         # Read here, so that an error in it is found before the model is loaded.
         _ = task.prompt_template
     return task
+
+
+def check_verdict(args: argparse.Namespace, task: Task) -> None:
+    """Raise InputError, which lists those that there are, unless the task gives the verdict that is to count."""
+    from flexeval.tasks.task import verdicts_of
+
+    if args.verdict not in (known := verdicts_of(task)):
+        raise did_you_mean(f"verdict of task {task.name!r}", args.verdict, known)
 
 
 def batch_size(args: argparse.Namespace) -> int | None:

@@ -24,6 +24,7 @@ EPILOG = """\
 examples:
   flexeval passk --order ar
   flexeval passk --order ar --order confidence --order top_prob --num-samples 64 --limit none
+  flexeval passk --order ar --order confidence --verdict sound
   flexeval passk --order ar --order eb:gamma=0.1 --temperature 1 --json result.json --csv result.csv
   flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --order ar --order confidence
   flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --prompt wording.yaml
@@ -42,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_prompt(run_options)
     options.add_ks(run_options)
     options.add_votes(run_options)
+    options.add_verdict(run_options)
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
     output = parser.add_argument_group("output")
@@ -59,13 +61,14 @@ def run(args: argparse.Namespace) -> int:
     wanted = RunConfig(**{"limit": options.DEFAULT_LIMIT, **options.given(args, RunConfig, skip=("order",))})
     ks = options.ks(args.k, wanted.num_samples, limit=f"--num-samples is {wanted.num_samples}")
     task = options.load_task(args, wanted.task)
+    options.check_verdict(args, task)
     wanted = dataclasses.replace(wanted, task=task_spec(task), sampling=options.sampling_config(args, task))
     configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
     options.check_machine(args)
     output.check_folder(args.out, what="--out")
     output.check_targets({"--json": args.json, "--csv": args.csv})
 
-    deliver(_sampled(configs, task, args), ks, args)
+    deliver([run.counting(args.verdict) for run in _sampled(configs, task, args)], ks, args)
     return 0
 
 
@@ -83,7 +86,7 @@ def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) ->
     first, *others = (pass_at_k_table(run.counts(), ks) for run in runs)
     differences = [comparison(other, first, largest=1.0, family=len(others)) for other in others]
 
-    summary = summary_frame(summaries)
+    summary = summary_frame(summaries).assign(counted=runs[0].counted)
     endings = pd.concat([endings_frame(run.config.order, run.endings()) for run in runs], ignore_index=True)
     votes = _votes(runs, ks) if args.votes else None
     compared = [
@@ -164,11 +167,13 @@ def _settings(runs: Sequence[Run], summary: RunSummary) -> dict[str, Any]:
         "task": config.task,
         "problems": summary.problems,
         "num_samples": config.num_samples,
+        "counted": runs[0].counted,
         "sampling": dataclasses.asdict(config.sampling),
         "runs": [
             {
                 "order": run.config.order,
                 "folder": str(run.folder),
+                "verdicts": run.tally(),
                 "device": run.record["environment"]["device"],
                 "dtype": run.record["environment"]["dtype"],
             }
@@ -190,8 +195,8 @@ def _shown(
     """The tables and, below them, the settings."""
     first = summaries[0]
     level = next(iter(first.pass_at_k.values())).level
-    yield f"Pass@k in percent, with {100 * level:g} % intervals over problems"
-    yield _pass_table(summaries, endings)
+    yield f"Pass@k in percent, with {100 * level:g} % intervals over problems{formatting.counted(runs)}"
+    yield _pass_table(runs, summaries, endings)
     if differences:
         yield f"Difference to {first.order} in percentage points, paired by problem, with a band"
         yield _difference_table(summaries, differences)
@@ -208,13 +213,14 @@ def _shown(
         yield f"{run.config.order}: {drawn}, {run.folder}"
 
 
-def _pass_table(summaries: Sequence[RunSummary], endings: pd.DataFrame) -> Table:
+def _pass_table(runs: Sequence[Run], summaries: Sequence[RunSummary], endings: pd.DataFrame) -> Table:
     orders = [summary.order for summary in summaries]
     rows: list[list[str] | None] = []
     for k in summaries[0].pass_at_k:
         rows.append([f"pass@{k}", *(summary.pass_at_k[k].text(scale=100) for summary in summaries)])
     rows += [
         None,
+        *([f"{name}, % of samples", *shares] for name, shares in formatting.other_verdicts(runs).items()),
         ["NFE per sample", *(_or_dash(summary.nfe) for summary in summaries)],
         ["tokens per forward", *(_or_dash(summary.tokens_per_forward, form=".2f") for summary in summaries)],
         *(

@@ -20,6 +20,7 @@ task are compared with its first run.
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_stored_runs(parser)
+    options.add_verdict(parser)
     parser.add_argument("-o", "--out", metavar="FILE", default="report.html", help="The page. [default: report.html]")
 
 
@@ -30,6 +31,6 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.runs.store import read_runs
 
     output.check_targets({"--out": args.out})
-    write_report(read_runs(args.runs), Path(args.out))
+    write_report(read_runs(args.runs).counting(args.verdict), Path(args.out))
     print(args.out)
     return 0

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flexeval.cli import formatting, options
+from flexeval.cli import claims, formatting, options
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from flexeval.claims import Finding
     from flexeval.reproduce.estimate import Estimate, Machine
     from flexeval.reproduce.plan import Plan
 
@@ -51,6 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", metavar="DIR", type=Path, help="Folder of the results. [default: results/ and the plan's name]"
     )
     options.add_runs_folder(output, "--runs")
+    options.add_verdict(output)
     options.add_machine(parser, batch=True)
     estimate = parser.add_argument_group("estimate")
     estimate.add_argument(
@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path("results") / plan.name
     machine = Machine(**options.given(args, Machine))
     options.check_machine(args)
+    execute.check_verdict(args, plan.configs)
     output.check_folder(args.runs, what="--runs")
     output.check_folder(out, what="--out")
     if args.dry_run:
@@ -90,33 +91,16 @@ def run(args: argparse.Namespace) -> int:
         from flexeval.reproduce import results
         from flexeval.runs.store import RunSet
 
-        runs = RunSet(made)
+        runs = RunSet(made).counting(args.verdict)
         findings = examine(runs)
         results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
         figures = make_figures(runs, out / results.FIGURES)
         write_report(runs, out / results.REPORT)
 
-        output.show(_claims(findings))
+        output.show(claims.shown(findings))
         files = f"{len(figures)} figure files, {results.PASS_AT_K}.md and {results.CLAIMS}.md are in {out}"
         output.show([files, f"report: {out / results.REPORT}"])
     return execute.report_failures(outcomes, trained)
-
-
-def _claims(findings: Sequence[Finding]) -> Iterator[str | Table]:
-    from rich.table import Table
-
-    from flexeval.claims import findings_footer
-    from flexeval.stats.intervals import p_value_text
-
-    table = Table(show_lines=True, title="Claims", title_justify="left")
-    for name in ("claim", "task", "measured", "reported", "p", "verdict"):
-        table.add_column(name, overflow="fold")
-    for finding in findings:
-        sentence = f"{finding.sentence}\n({finding.source})"
-        p = "-" if finding.p_holm is None else p_value_text(finding.p_holm)
-        table.add_row(sentence, finding.task or "-", finding.measured, finding.paper or "-", p, finding.verdict)
-    yield table
-    yield from findings_footer(findings)
 
 
 # ----- --dry-run: what a plan would make, what is stored of it, and what the rest takes -----

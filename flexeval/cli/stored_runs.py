@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
         "--limit", metavar="N", help="Use the first N problems of both. [default: all, which must be the same]"
     )
     parser.add_argument("--num-samples", metavar="N", help="Use the first N samples of every problem. [default: all]")
+    options.add_verdict(parser)
 
 
 def read_pair(args: argparse.Namespace) -> RunSet:
@@ -32,7 +33,7 @@ def read_pair(args: argparse.Namespace) -> RunSet:
 
     Raises:
         InputError: not two run folders, the same run twice, runs on different tasks or problems, or runs with fewer
-            problems or samples than were asked for.
+            problems or samples, or without the verdict, that were asked for.
     """
     from flexeval.runs.store import fewest_samples, read_runs
 
@@ -60,7 +61,7 @@ def read_pair(args: argparse.Namespace) -> RunSet:
             raise InputError(f"--num-samples is {wanted}, but a problem has {fewest} samples; use at most {fewest}")
         pair = _parts(pair, num_samples=wanted)
     _require_same_problems(*pair)
-    return pair
+    return pair.counting(args.verdict)
 
 
 def _parts(runs: RunSet, *, num_samples: int | None = None, limit: int | None = None) -> RunSet:
@@ -104,6 +105,7 @@ def about(runs: RunSet) -> list[dict[str, Any]]:
             "seed": run.config.sampling.seed,
             "problems": len(run.problems),
             "samples": len(run.samples),
+            "verdicts": run.tally(),
         }
         for label, run in zip(runs.labels(), runs, strict=True)
     ]
@@ -113,7 +115,11 @@ def introduction(runs: RunSet) -> Sequence[str]:
     """The settings of each run on one line."""
     return [
         f"{row['run']}: model {row['model']}, task {row['task']}, {row['problems']} problems, "
-        f"{row['samples']} samples, T = {row['temperature']:g}, gen_length {row['gen_length']}, "
-        f"block_length {row['block_length']}, seed {row['seed']}, {row['folder']}"
+        f"{row['samples']} samples ({_tally(row['verdicts'])}), T = {row['temperature']:g}, "
+        f"gen_length {row['gen_length']}, block_length {row['block_length']}, seed {row['seed']}, {row['folder']}"
         for row in about(runs)
     ]
+
+
+def _tally(verdicts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in verdicts.items())

@@ -44,6 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     options.add_runs_folder(output, "-o", "--out")
     options.add_files(output, rows="one row for each run and k", json=False)
+    options.add_verdict(output)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,12 +56,13 @@ def run(args: argparse.Namespace) -> int:
 
     configs = expand({"limit": [str(options.DEFAULT_LIMIT)], **_settings(args)})
     options.check_machine(args)
+    execute.check_verdict(args, configs)
     output.check_targets({"--csv": args.csv})
     outcomes = execute.make_runs(configs, args, args.out, parameters={})
-    runs = RunSet(tuple(outcome.run for outcome in outcomes if outcome.run is not None))
+    runs = RunSet(tuple(outcome.run for outcome in outcomes if outcome.run is not None)).counting(args.verdict)
     if len(runs):
         output.write_csv(args.csv, pass_at_k_frame(runs, ks=()))
-        output.show(["Pass@k in percent, with 95 % intervals over problems", _table(runs)])
+        output.show([f"Pass@k in percent, with 95 % intervals over problems{formatting.counted(runs)}", _table(runs)])
     return execute.report_failures(outcomes)
 
 
@@ -103,22 +105,23 @@ def _over(text: str) -> tuple[str, list[str]]:
 
 
 def _table(runs: RunSet) -> Table:
-    """One row for each run: what differs between runs, Pass@1, Pass@n, and evaluations."""
+    """One row for each run: what differs between runs, Pass@1, Pass@n, other verdicts, evaluations."""
     settings = runs.settings()
     columns = ["order", *(name for name in runs.varying() if name not in ("order", "problems"))]
     ks = sorted({1, runs[0].config.num_samples})
-    numbers = [*(f"pass@{k}" for k in ks), "NFE per sample"]
+    others = formatting.other_verdicts(runs)
+    numbers = [*(f"pass@{k}" for k in ks), *(f"{name}, %" for name in others), "NFE per sample"]
     rows = [
-        [*(str(values[name]) for name in columns), *_numbers(run, ks)]
-        for run, (_, values) in zip(runs, settings.iterrows(), strict=True)
+        [*(str(values[name]) for name in columns), *_pass(run, ks), *shares, f"{run.samples['nfe'].mean():.1f}"]
+        for run, (_, values), *shares in zip(runs, settings.iterrows(), *others.values(), strict=True)
     ]
     right = [*(name for name in columns if name not in ("order", "task", "model")), *numbers]
     return formatting.table([*columns, *numbers], rows, right=right)
 
 
-def _numbers(run: Run, ks: Sequence[int]) -> list[str]:
+def _pass(run: Run, ks: Sequence[int]) -> list[str]:
     from flexeval.stats.bootstrap import interval
     from flexeval.stats.pass_at_k import pass_at_k_table
 
     at = interval(pass_at_k_table(run.counts(), ks))
-    return [*(at[k].text(scale=100) for k in ks), f"{run.samples['nfe'].mean():.1f}"]
+    return [at[k].text(scale=100) for k in ks]

@@ -54,7 +54,7 @@ class PassAtNFE(CurveFigure):
         paced = {"steps", "tokens_per_step"} & set(group.varying())
         names = group.labels() if paced else [run.config.order for run in group]
         for run, name in zip(group, names, strict=True):
-            curve = pass_at_nfe(run.samples, default_budgets(run.samples))
+            curve = pass_at_nfe(run.outcomes(), default_budgets(run.samples))
             yield with_settings(curve, run).assign(series=name)
 
     def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:

@@ -11,16 +11,18 @@ from matplotlib.figure import Figure as Drawing
 
 from flexeval.figures.figure import Figure
 from flexeval.figures.settings import MEASURED
-from flexeval.plots.curves import curve, percent, published
+from flexeval.plots.curves import beside, curve, percent, published
 from flexeval.plots.layout import panels
 from flexeval.plots.style import Look, looks
+from flexeval.records import CORRECT
 
 
 class CurveFigure(Figure):
     """Estimates over a number, with their bands: one panel for each combination of `by`, one curve for each `series`.
 
     Its rows have the columns `x`, estimate, low and high (fractions), and those of `by` and `series`; a row without `x`
-    is no point. With a column `source`, rows of other sources than the runs are drawn as published numbers.
+    is no point. With a column `source`, rows of other sources than the runs are drawn as published numbers. Where
+    `correct` counts in some rows, those in which another verdict counts are dotted lines beside them.
     """
 
     x: ClassVar[str]
@@ -40,10 +42,12 @@ class CurveFigure(Figure):
         figure, axes = panels(titles, height=self.height)
         for panel, rows in zip(axes, groups, strict=True):
             for label, measured, points in _series(rows.dropna(subset=[self.x]), self.series):
-                if measured:
-                    curve(panel, points, self.x, look[label], label=label, crowd=len(look))
-                else:
+                if not measured:
                     published(panel, points, self.x, look[label], label=f"{label}, published")
+                elif other_verdict(data, points):
+                    beside(panel, points, self.x, look[label])
+                else:
+                    curve(panel, points, self.x, look[label], label=label, crowd=len(look))
             percent(panel)
             panel.set_xlabel(self.labels[0])
             panel.set_ylabel(self.labels[1])
@@ -80,9 +84,14 @@ def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> tuple[list[str], lis
     return titles, [rows for _, rows in groups]
 
 
+def other_verdict(data: pd.DataFrame, rows: pd.DataFrame) -> bool:
+    """Whether rows are of another verdict than `correct`, in a figure that also has rows by `correct`."""
+    return CORRECT in set(data["counted"]) and CORRECT not in set(rows["counted"])
+
+
 def _series(rows: pd.DataFrame, column: str) -> Iterator[tuple[str, bool, pd.DataFrame]]:
-    """(label, whether it was measured, points) of each curve."""
-    for label, own in rows.groupby(rows[column].astype(str), sort=False):
+    """(label, whether it was measured, points) of each curve; the points of one verdict make one."""
+    for (label, _), own in rows.groupby([rows[column].astype(str), "counted"], sort=False):
         measured = own["source"] == MEASURED if "source" in own else pd.Series(True, index=own.index)
         for of_runs, points in own.groupby(measured, sort=False):
             yield str(label), bool(of_runs), points

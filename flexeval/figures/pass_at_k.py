@@ -16,6 +16,7 @@ from flexeval.figures.selection import against_ar, at_fixed_pace, at_least, comm
 from flexeval.figures.settings import MEASURED, WHY_NONE, foot, published_pass_at_k, sources, with_settings
 from flexeval.plots.curves import powers_of_two
 from flexeval.plots.style import FAINT, INK
+from flexeval.records import CORRECT
 from flexeval.runs.store import Run, RunSet, alike
 from flexeval.stats.curves import crossing_point, difference_band, pass_at_k_band
 
@@ -50,7 +51,7 @@ class PassAtK(PassAtKFigure):
         """See `Figure.rows`."""
         ar, arbitrary = group
         ks = common_ks(group)
-        curves = pd.concat([pass_at_k_rows(run, ks) for run in (ar, arbitrary)], ignore_index=True)
+        curves = pd.concat(pass_at_k_frames(group, ks), ignore_index=True)
         curves["quantity"] = "pass@k"
         crossing = crossing_point(ar.counts(), arbitrary.counts(), ks) if len(ks) > 1 else None
         if crossing is None or crossing.k_star is None:
@@ -72,7 +73,7 @@ class PassAtK(PassAtKFigure):
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
-        return foot(data, self.note + sources(data))
+        return foot(data, self.note + verdicts_note(data) + sources(data))
 
 
 class Samplers(PassAtKFigure):
@@ -90,12 +91,11 @@ class Samplers(PassAtKFigure):
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
-        ks = common_ks(group)
-        return [pass_at_k_rows(run, ks) for run in group]
+        return pass_at_k_frames(group, common_ks(group))
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
-        return foot(data, self.note + sources(data))
+        return foot(data, self.note + verdicts_note(data) + sources(data))
 
 
 class DifferenceToAR(PassAtKFigure):
@@ -126,6 +126,25 @@ class DifferenceToAR(PassAtKFigure):
         """Mark where there is no difference."""
         super().finish_panel(panel, rows)
         panel.axhline(0, color=INK, linewidth=0.7, zorder=1)
+
+
+def pass_at_k_frames(group: RunSet, ks: list[int]) -> list[pd.DataFrame]:
+    """`pass_at_k_rows` of each run; where `correct` counts, also its curve by each other verdict that all runs have."""
+    names = set.intersection(*(set(run.tally()) for run in group)) - {CORRECT}
+    frames = []
+    for run in group:
+        frames.append(pass_at_k_rows(run, ks))
+        for name in sorted(names) if run.counted == CORRECT else ():
+            view = run.counting(name)
+            frames.append(with_settings(pass_at_k_band(view.counts(), ks).assign(source=MEASURED), view))
+    return frames
+
+
+def verdicts_note(data: pd.DataFrame) -> str:
+    """The sentence on dotted curves; empty where there are none."""
+    others = sorted(set(data["counted"]) - {CORRECT})
+    dotted = CORRECT in set(data["counted"]) and others
+    return f" Dotted: by the verdict {' and '.join(others)} instead of correct." if dotted else ""
 
 
 def pass_at_k_rows(run: Run, ks: list[int]) -> pd.DataFrame:

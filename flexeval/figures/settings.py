@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from flexeval import published
+from flexeval.records import CORRECT
 from flexeval.runs.store import Run, seeds
 
 MEASURED = "measured"
@@ -18,7 +19,18 @@ WHY_NONE = "why_no_published"
 """The column that says how the run of a measured row differs from the setting of published numbers. It is empty where
 published numbers are shown, and where the model has none."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
-SETTINGS = ("model", "task", "order", "temperature", "gen_length", "block_length", "num_samples", "problems", "seed")
+SETTINGS = (
+    "model",
+    "task",
+    "order",
+    "temperature",
+    "gen_length",
+    "block_length",
+    "num_samples",
+    "problems",
+    "seed",
+    "counted",
+)
 """The columns that say which run a row is of."""
 
 
@@ -38,6 +50,7 @@ def with_settings(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
         "num_samples": run.config.num_samples,
         "problems": len(run.problems),
         "seed": seeds(run),
+        "counted": run.counted,
     }
     rows = rows.reset_index(drop=True)
     return pd.concat([pd.DataFrame(values, index=rows.index, columns=list(SETTINGS)), rows], axis=1)
@@ -88,6 +101,8 @@ def foot(data: pd.DataFrame, note: str) -> str:
         f"length {_values(rows['gen_length'])}",
         f"seed {_values(rows['seed'].astype(str), str)}",
     ]
+    if CORRECT not in set(rows["counted"]):
+        numbers.append(f"counted: {_values(rows['counted'], str)}")
     # No line break inside a number's part, nor between a number and its unit.
     held = ", ".join(part.replace(" ", NO_BREAK) for part in numbers)
     return f"{names}, {held}.\n{note.replace(' %', NO_BREAK + '%')}{_left_out(data)}"

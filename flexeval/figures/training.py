@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Drawing
 
 from flexeval.figures.curves import by_panel
 from flexeval.figures.figure import Figure
-from flexeval.figures.pass_at_k import PassAtKFigure, pass_at_k_rows
+from flexeval.figures.pass_at_k import PassAtKFigure, pass_at_k_frames, verdicts_note
 from flexeval.figures.selection import PAIR, common_ks
 from flexeval.figures.settings import foot, sources, with_settings
 from flexeval.models.lineage import Lineage
@@ -106,7 +106,7 @@ class TrainedPassAtK(PassAtKFigure):
         for start in range(0, len(group), 2):
             pair = group[start : start + 2]
             ks = common_ks(pair)
-            both = pd.concat([pass_at_k_rows(run, ks) for run in pair], ignore_index=True)
+            both = pd.concat(pass_at_k_frames(pair, ks), ignore_index=True)
             yield both.assign(base=pair[0].model)
 
     def looks(self, data: pd.DataFrame) -> Mapping[str, Look]:
@@ -115,7 +115,7 @@ class TrainedPassAtK(PassAtKFigure):
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
-        return foot(data, self.note + sources(data))
+        return foot(data, self.note + verdicts_note(data) + sources(data))
 
 
 def _gained(run: Run, before: Run) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The files by which lm-eval finds flexeval's tasks, generated: `python -m flexeval.lm_harness.task_files`.
 
-One file for each published benchmark and for the bundled model's word problems, and one for the group of them all.
-Run it after adding a benchmark; a test compares the folder `tasks` with what it writes.
+One file for each published benchmark and for the bundled models' `word-problems` and `forks`, and one for the group
+of them all. Run it after adding a benchmark; a test compares the folder `tasks` with what it writes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flexeval.tasks import OURS
 from flexeval.tasks.benchmark import BenchmarkTask
+from flexeval.tasks.forks import Forks
 from flexeval.tasks.word_problems import WordProblems
 
 FOLDER = Path(__file__).parent / "tasks"
@@ -44,7 +45,7 @@ metadata:
 
 def task_files() -> dict[str, str]:
     """File name -> content."""
-    specs = [kind.name for kind in OURS if issubclass(kind, BenchmarkTask | WordProblems)]
+    specs = [kind.name for kind in OURS if issubclass(kind, BenchmarkTask | Forks | WordProblems)]
     names = {f"flexeval_{spec.replace('-', '_')}": spec for spec in specs}
     files = {f"{name}.yaml": TASK.format(name=name, spec=spec) for name, spec in names.items()}
     return {**files, "flexeval.yaml": GROUP.format(names="\n".join(f"  - {name}" for name in names))}

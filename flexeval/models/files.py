@@ -113,7 +113,7 @@ def local_source(spec: str) -> Source | None:
     name = spec.strip()
     if name in MODELS:
         repo = MODELS.get(name).repo
-        folder = _bundled() if repo is None else _cached(repo)
+        folder = _bundled(name) if repo is None else _cached(repo)
     else:
         folder = _folder_on_disk(name) or _cached(name)
     return read_source(folder) if folder is not None else None
@@ -175,7 +175,7 @@ def _folder(name: str, *, with_code: bool) -> Path:
 def _place(name: str) -> Path | str:
     """The folder of a model, or its id on the hub."""
     if name in MODELS:
-        return MODELS.get(name).repo or _bundled()
+        return MODELS.get(name).repo or _bundled(name)
     if (folder := _folder_on_disk(name)) is not None:
         return folder
     if name and os.path.exists(os.path.expanduser(name)):
@@ -193,8 +193,8 @@ def _folder_on_disk(name: str) -> Path | None:
     return Path(path) if os.path.isdir(path) else None
 
 
-def _bundled() -> Path:
-    return Path(str(resources.files("flexeval.models.tiny")))
+def _bundled(name: str) -> Path:
+    return Path(str(resources.files("flexeval.models"))) / MODELS.canonical(name)
 
 
 def _cached(repo: str) -> Path | None:

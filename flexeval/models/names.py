@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from flexeval.errors import PluginError
 from flexeval.registry import Registry
@@ -14,7 +15,7 @@ class KnownModel:
     """Where a named checkpoint is, and how to prompt it."""
 
     repo: str | None
-    """Hub id; None for the bundled checkpoint."""
+    """Hub id; None for a bundled checkpoint, which lies in the folder of its name beside this file."""
     chat: bool = True
     """Use the tokenizer's chat template. False for base models, whose template was not trained."""
 
@@ -34,7 +35,12 @@ def check_known_model(model: object) -> None:
 
 
 MODELS: Registry[KnownModel] = Registry("model", entry_point_group="flexeval.models", check=check_known_model)
-MODELS.register("tiny", KnownModel(repo=None), summary="bundled: about a million parameters, word problems")
+for _name, _summary in [
+    ("tiny", "bundled: about a million parameters, word problems and 4x4 Sudoku"),
+    ("forks", "bundled: about a million parameters, the task forks"),
+]:
+    if (Path(__file__).parent / _name / "model.safetensors").is_file():
+        MODELS.register(_name, KnownModel(repo=None), summary=_summary)
 for _name, _repo, _chat, _summary in [
     ("llada-8b-instruct", "GSAI-ML/LLaDA-8B-Instruct", True, "LLaDA 8B, instruction-tuned (arXiv:2502.09992)"),
     ("llada-8b-base", "GSAI-ML/LLaDA-8B-Base", False, "LLaDA 8B, base"),

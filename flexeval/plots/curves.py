@@ -37,6 +37,13 @@ def curve(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str, cro
     return line
 
 
+def beside(axes: Axes, data: pd.DataFrame, x: str, look: Look) -> Line2D:
+    """Another measure of a line that is drawn already: its colour, thin and dotted, without marker, band and label."""
+    data = data.sort_values(x, kind="stable")
+    (line,) = axes.plot(data[x], data["estimate"], color=look.colour, linestyle=":", linewidth=0.9, zorder=1.8)
+    return line
+
+
 def published(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str) -> Line2D:
     """Numbers of a paper: hollow markers without a line, since nothing was published between them."""
     data = data.sort_values(x, kind="stable")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from flexeval.errors import InputError
 from flexeval.models.names import MODELS
-from flexeval.records import RunConfig, SamplingConfig
+from flexeval.records import CORRECT, RunConfig, SamplingConfig
 from flexeval.registry import parse_spec
 from flexeval.runs.store import Run
 from flexeval.tasks import TASKS, get_task
@@ -84,7 +84,7 @@ def _settings(run: Run) -> dict[str, Any]:
     config, sampling = run.config, run.config.sampling
     _, params = parse_spec(config.task)
     named = {"model": run.model, "benchmark": benchmark(run), "problems": len(run.problems)}
-    named |= {"prompt": params.get("template", "default"), "order": config.order}
+    named |= {"counted": run.counted, "prompt": params.get("template", "default"), "order": config.order}
     others = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
     others |= {field.name: getattr(sampling, field.name) for field in dataclasses.fields(SamplingConfig)}
     others |= {"block_length": sampling.block, "tokens_per_step": _pace(sampling)}
@@ -96,7 +96,7 @@ def _plain() -> dict[str, Any]:
     """The defaults of what a source need not mention where it did nothing out of the ordinary."""
     named = {"model", "task", "order", "sampling", *_ALWAYS_STATED}
     fields = (*dataclasses.fields(RunConfig), *dataclasses.fields(SamplingConfig))
-    return {field.name: field.default for field in fields if field.name not in named}
+    return {"counted": CORRECT, **{field.name: field.default for field in fields if field.name not in named}}
 
 
 def _known(published: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,12 @@ _VERDICTS = (
 
 def pass_at_k_section(groups: Sequence[TaskRuns], figures: Sequence[Part]) -> Section:
     """Pass@k of each run, and its difference to the first run of the task."""
+    counted = dict.fromkeys(run.counted for group in groups for run in group.runs)
     return Section(
         name="pass-at-k",
         title="Pass@k",
-        about="The chance that at least one of k samples of a problem is correct, by the unbiased estimator, in "
-        "percent, with 95 % intervals over problems.",
+        about=f"The chance that at least one of k samples of a problem is {' or '.join(counted)}, by the unbiased "
+        "estimator, in percent, with 95 % intervals over problems.",
         parts=figures,
         tasks=[(group.task, [*_pass_table(group), *_difference_table(group)]) for group in groups],
     )

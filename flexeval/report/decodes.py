@@ -5,7 +5,8 @@
     {nat, certain, tasks: [{name, problems: [{id, question, target}],
                             runs: [{label, gen_length, block_length, pieces, samples: [...]}]}]}
 
-A sample has `problem` (a place in problems), `sample`, length, nfe, correct, extracted, error, and its positions from
+A sample has `problem` (a place in problems), `sample`, length, nfe, extracted, error, `verdicts` (name -> whether it is
+true of the sample; `correct` and those of the task's own), and its positions from
 0 to the last one that was committed: `piece` (a place in pieces), `step`, `entropy` and `eligible_entropy` (in
 1/`nat` nats), `prob` (in 1/`certain`), with step -1 where a position was left a mask. `rank`, `passes`,
 `frontier_step` and `frontier_entropy` are mostly empty and are written as [position, value, position, value, ...],
@@ -24,6 +25,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from flexeval.records import CORRECT
 from flexeval.report.page import Section, asset, island
 from flexeval.runs.store import Run, RunSet
 
@@ -174,7 +176,8 @@ def _run(run: Run, label: str, tokens: pd.DataFrame, problem_ids: Sequence[str],
             {
                 "problem": place[sample["problem_id"]],
                 "sample": sample["sample_index"],
-                **{name: sample[name] for name in ("length", "nfe", "correct", "extracted", "error")},
+                **{name: sample[name] for name in ("length", "nfe", "extracted", "error")},
+                "verdicts": {CORRECT: sample["correct"], **sample.get("verdicts", {})},
                 **_positions(by_sample.get((sample["problem_id"], sample["sample_index"]), nothing)),
             }
             for sample in _carried(run.samples, problem_ids, samples).to_dict("records")

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from flexeval import claims
 from flexeval.errors import InputError
+from flexeval.records import CORRECT
 from flexeval.report.answers import coverage_section, pass_at_k_section
 from flexeval.report.claims import claims_section
 from flexeval.report.decodes import decodes, decodes_section
@@ -79,9 +80,14 @@ def _title(runs: RunSet) -> str:
     return f"{', '.join(models)}{trained} on {', '.join(tasks)}"
 
 
+def _counted(runs: RunSet) -> str:
+    names = dict.fromkeys(run.counted for run in runs if run.counted != CORRECT)
+    return f", of which those with the verdict {', '.join(names)} count as solving their problem" if names else ""
+
+
 def _lead(runs: RunSet, groups: Sequence[TaskRuns]) -> str:
     samples = sum(len(run.samples) for run in runs)
     return (
         f"What the decoding order does to the answers: {len(runs)} run{'s' if len(runs) > 1 else ''} of "
-        f"{len(groups)} task{'s' if len(groups) > 1 else ''}, {samples:,} samples. By flexeval."
+        f"{len(groups)} task{'s' if len(groups) > 1 else ''}, {samples:,} samples{_counted(runs)}. By flexeval."
     )

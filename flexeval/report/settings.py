@@ -109,6 +109,8 @@ def _isolation(record: dict[str, Any] | None) -> str:
 
 
 def _samples_table(groups: Sequence[TaskRuns]) -> Table:
+    tallies = {id(run): run.tally() for group in groups for run in group.runs}
+    verdicts = list(dict.fromkeys(name for tally in tallies.values() for name in tally))
     rows = []
     for group in groups:
         for label, run in group.named:
@@ -118,7 +120,7 @@ def _samples_table(groups: Sequence[TaskRuns]) -> Table:
                 [
                     f"{group.task}, {label}" if len(groups) > 1 else label,
                     f"{len(samples)} of {wanted}",
-                    str(int(samples["correct"].sum())),
+                    *(str(tallies[id(run)].get(name, "–")) for name in verdicts),
                     str(int(samples["extracted"].isna().sum())),
                     str(int(samples["error"].notna().sum())),
                     *(
@@ -127,7 +129,7 @@ def _samples_table(groups: Sequence[TaskRuns]) -> Table:
                     ),
                 ]
             )
-    columns = ["run", "samples", "correct", "no answer found", "errors", "tokens a text", "NFE a sample"]
+    columns = ["run", "samples", *verdicts, "no answer found", "errors", "tokens a text", "NFE a sample"]
     return Table(columns=columns, rows=rows, caption="Outcome of the samples")
 
 

@@ -132,10 +132,13 @@
   };
 
   const showVerdict = (pane, sample, target) => {
-    const mark = document.createElement("strong");
-    mark.className = sample.correct ? "correct" : "wrong";
-    mark.textContent = sample.correct ? "✓ correct" : "✗ wrong";
-    const parts = [mark, ` · NFE ${sample.nfe}`,
+    const marks = Object.entries(sample.verdicts).flatMap(([name, holds], i) => {
+      const mark = document.createElement("strong");
+      mark.className = holds ? "correct" : "wrong";
+      mark.textContent = holds ? `✓ ${name}` : name === "correct" ? "✗ wrong" : `✗ not ${name}`;
+      return i === 0 ? [mark] : [" · ", mark];
+    });
+    const parts = [...marks, ` · NFE ${sample.nfe}`,
       ...(sample.extracted === null ? [" · no answer found"] : said("answer", sample.extracted)),
       ...said("target", target),
       ...(sample.error === null ? [] : said("error", sample.error))];
@@ -291,38 +294,87 @@
 
   const shortened = (text) => (text.length > 72 ? `${text.slice(0, 70)}…` : text);
 
+  const chosenRuns = () => panes.map((pane) => task().runs[pane.run.value]).filter(Boolean);
+
+  /** What the samples of the chosen runs may be narrowed to: [name, whether a sample belongs to it]. */
+  const kinds = () => {
+    const names = new Set(chosenRuns().flatMap((run) => run.samples.flatMap((one) => Object.keys(one.verdicts))));
+    const is = (name) => (sample) => sample.verdicts[name] === true;
+    const isNot = (name) => (sample) => sample.verdicts[name] === false;
+    const own = [...names].filter((name) => name !== "correct");
+    return [
+      ["all", () => true],
+      ["correct", is("correct")],
+      ["wrong", isNot("correct")],
+      ...own.flatMap((name) => [
+        [name, is(name)],
+        [`not ${name}`, isNot(name)],
+        [`correct, not ${name}`, (sample) => is("correct")(sample) && isNot(name)(sample)],
+      ]),
+    ];
+  };
+
+  /** Samples of the chosen runs that are of the chosen kind. */
+  const narrowed = () => {
+    const [, belongs] = kinds().find(([name]) => name === byId("kind").value);
+    return chosenRuns().flatMap((run) => run.samples.filter(belongs));
+  };
+
+  const keepChoice = (select, entries) => {
+    const before = select.value;
+    options(select, entries);
+    if (before !== "" && entries.some(([value]) => String(value) === before)) select.value = before;
+  };
+
+  const fillKinds = () => {
+    const samples = chosenRuns().flatMap((run) => run.samples);
+    const counted = kinds().map(([name, belongs]) => [name, samples.filter(belongs).length]);
+    const some = counted.filter(([name, number]) => name === "all" || number > 0);
+    keepChoice(byId("kind"), some.map(([name, number]) => [name, `${name} (${number})`]));
+    fillProblems();
+  };
+
+  const fillProblems = () => {
+    const {problems} = task();
+    const having = new Set(narrowed().map((sample) => sample.problem));
+    const all = byId("kind").value === "all"; // also problems of which the chosen runs have no sample
+    const entries = problems.map((problem, i) => [i, shortened(`${problem.id}: ${problem.question}`)]);
+    keepChoice(byId("problem"), entries.filter(([i]) => all || having.has(i)));
+    fillSamples();
+  };
+
   const fillSamples = () => {
     const problem = Number(byId("problem").value);
-    const chosen = panes.map((pane) => task().runs[pane.run.value]).filter(Boolean);
-    const found = chosen.flatMap((run) => run.samples.filter((one) => one.problem === problem).map((one) => one.sample));
+    const chosen = chosenRuns();
+    const found = narrowed().filter((one) => one.problem === problem).map((one) => one.sample);
     const verdict = (run, index) => {
       const sample = run.samples.find((one) => one.problem === problem && one.sample === index);
-      return `${run.label} ${sample ? (sample.correct ? "✓" : "✗") : "–"}`;
+      return `${run.label} ${sample ? (sample.verdicts.correct ? "✓" : "✗") : "–"}`;
     };
-    const before = byId("sample").value;
     const samples = [...new Set(found)].sort((a, b) => a - b);
-    options(byId("sample"), samples.map((index) => [index, `${index}: ${chosen.map((run) => verdict(run, index)).join(", ")}`]));
-    if (samples.includes(Number(before)) && before !== "") byId("sample").value = before;
+    keepChoice(
+      byId("sample"), samples.map((index) => [index, `${index}: ${chosen.map((run) => verdict(run, index)).join(", ")}`]));
     showSample();
   };
 
   const fillTask = () => {
-    const {problems, runs} = task();
-    options(byId("problem"), problems.map((problem, i) => [i, shortened(`${problem.id}: ${problem.question}`)]));
+    const {runs} = task();
+    byId("problem").replaceChildren(); // the places of another task's problems
     const labels = runs.map((run, i) => [i, run.label]);
     options(panes[0].run, labels);
     options(panes[1].run, [["", "nothing"], ...labels]);
     panes[1].run.value = runs.length > 1 ? 1 : "";
     panes[1].pane.hidden = runs.length < 2;
-    fillSamples();
+    fillKinds();
   };
 
   // ----- what the user does -----
 
   byId("task").addEventListener("change", fillTask);
+  byId("kind").addEventListener("change", fillProblems);
   byId("problem").addEventListener("change", fillSamples);
   byId("sample").addEventListener("change", showSample);
-  for (const pane of panes) pane.run.addEventListener("change", fillSamples);
+  for (const pane of panes) pane.run.addEventListener("change", fillKinds);
   for (const radio of viewer.querySelectorAll("input[name=colour]")) {
     radio.addEventListener("change", () => {
       showScale();

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from flexeval.claims import Finding, findings_frame, findings_markdown
-from flexeval.records import SamplingConfig
+from flexeval.records import CORRECT, SamplingConfig
 from flexeval.runs.files import to_json
 from flexeval.runs.store import Run, RunSet
 from flexeval.runs.target import write_target
@@ -27,7 +27,8 @@ REPORT = "report.html"
 _UNITS = """\
 Pass@k in percent with its 95 % interval (bootstrap over problems). NFE: evaluations of the model a sample. TPF: tokens
 of the texts over evaluations, both summed. "saved": the share of the evaluations that equal canvases of other samples
-made unnecessary, in percent.
+made unnecessary, in percent. A column with the name of another verdict ("sound"): the share of samples that it is true
+of, in percent; that of correct ones is Pass@1.
 """
 _RULE = """\
 A claim holds when the whole interval lies where the claim says, does not hold when all of it lies on the other side,
@@ -38,8 +39,10 @@ what each claim measures and where its bounds are.
 """
 _EVERY_RUN = ("gen_length", "block_length", "temperature", "seed")
 """Settings that the table has always; others only where they differ from their default."""
-_TABLES = ["model", "task", "temperature"]
+_TABLES = ["model", "task", "temperature", "counted"]
 """One table for each combination of these."""
+_SHARE = "_of_samples_percent"
+"""The end of the columns with shares of other verdicts."""
 
 
 def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title: str, ks: Sequence[int]) -> None:
@@ -55,8 +58,8 @@ def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title:
 
 
 def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
-    """One row a run and k: its settings, Pass@k with its interval in percent, NFE, tokens per forward, canvases
-    saved.
+    """One row a run and k: its settings, Pass@k with its interval in percent, NFE, tokens per forward, canvases saved;
+    also the shares of samples, in percent, that other verdicts than the one that counts are true of.
 
     Args:
         runs: complete.
@@ -69,6 +72,9 @@ def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
         of_run = [k for k in ks if k <= n] or default_ks(n)
         summary = summarize(run.config.order, run.counts(), run.samples, run.effort, ks=of_run)
         frame = summary_frame([summary]).drop(columns="order")
+        for name, number in run.tally().items():
+            if name != run.counted:
+                frame[f"{name}{_SHARE}"] = 100 * number / len(run.samples)
         for place, (name, value) in enumerate(_settings(run, changed).items()):
             frame.insert(place, name, value)
         frames.append(frame)
@@ -81,22 +87,25 @@ def pass_at_k_markdown(frame: pd.DataFrame) -> str:
     A setting that is the same in all runs of a table is left out; k are columns.
     """
     settings = [name for name in frame.columns[: frame.columns.get_loc("k")] if name not in _TABLES]
+    shares = [name for name in frame.columns if name.endswith(_SHARE)]
     parts = []
     for key, rows in frame.groupby(_TABLES, sort=False):
         columns = ["order", *(name for name in settings if name != "order" and rows[name].nunique(dropna=False) > 1)]
         ks = sorted(rows["k"].unique())
-        lines = [
-            _line([*columns, "problems", "n", *(f"@{k}" for k in ks), "NFE", "TPF", "saved"]),
-            _line(["---"] * (len(columns) + len(ks) + 5)),
-        ]
+        others = [name for name in shares if rows[name].notna().any()]
+        titles = [*columns, "problems", "n", *(f"@{k}" for k in ks)]
+        titles += [*(name.removesuffix(_SHARE) for name in others), "NFE", "TPF", "saved"]
+        lines = [_line(titles), _line(["---"] * len(titles))]
         for _, run in rows.groupby([*settings, "problems", "num_samples"], sort=False, dropna=False):
             first, at_k = run.iloc[0], {row.k: row for row in run.itertuples()}
             cells = [str(first[name]) for name in (*columns, "problems", "num_samples")]
             cells += [_interval(at_k[k]) if k in at_k else "" for k in ks]
+            cells += ["" if pd.isna(first[name]) else f"{first[name]:.1f}" for name in others]
             saved = "" if pd.isna(first["saved_percent"]) else f"{first['saved_percent']:.0f}"
             lines.append(_line([*cells, f"{first['nfe']:.1f}", f"{first['tokens_per_forward']:.2f}", saved]))
-        model, task, temperature = key
-        parts.append(f"## {model}, {task}, T = {temperature:g}\n\n" + "".join(lines))
+        model, task, temperature, counted = key
+        by = "" if counted == CORRECT else f", counted: {counted}"
+        parts.append(f"## {model}, {task}, T = {temperature:g}{by}\n\n" + "".join(lines))
     return "\n".join(parts)
 
 
@@ -125,6 +134,7 @@ def _settings(run: Run, changed: Sequence[str]) -> dict[str, Any]:
         "order": run.config.order,
         **{name: sampling.block if name == "block_length" else getattr(sampling, name) for name in _EVERY_RUN},
         **{name: getattr(sampling, name) for name in changed},
+        "counted": run.counted,
     }
 
 

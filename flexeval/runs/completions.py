@@ -233,7 +233,7 @@ def completion_counts(completions: Sequence[GradedCompletion]) -> pd.DataFrame:
 
 
 def write_graded(path: Path, completions: Sequence[GradedCompletion], published: Sequence[Grade] | None = None) -> None:
-    """Write one line a completion: question, target, extracted, rule, correct, error.
+    """Write one line a completion: question, target, extracted, rule, correct, error; verdicts where there are some.
 
     Args:
         path: the file.
@@ -253,6 +253,7 @@ def write_graded(path: Path, completions: Sequence[GradedCompletion], published:
                 "rule": graded.grade.rule,
                 "correct": graded.grade.correct,
                 "error": graded.grade.error,
+                **({"verdicts": dict(graded.grade.verdicts)} if graded.grade.verdicts else {}),
                 **({} if paper is None else {"paper_extracted": paper.extracted, "paper_correct": paper.correct}),
             }
         )

@@ -34,7 +34,7 @@ from flexeval.runs.layout import (
 )
 from flexeval.runs.reader import Contents, summary_of
 from flexeval.runs.run import Run, run_of
-from flexeval.runs.writer import grade_fields, header_bytes, problem_bytes
+from flexeval.runs.writer import grade_fields, header_bytes, own_verdicts, problem_bytes
 from flexeval.tasks import Task
 from flexeval.tasks.task import RunsPrograms
 
@@ -145,6 +145,7 @@ def _sample_rows(completions: Sequence[GradedCompletion], problems: Sequence[Pro
             **grade_fields(graded.grade),
             "nfe": 0,
             "length": 0,
+            **own_verdicts(graded.grade),
         }
         for problem_id, own in texts.items()
         for index, graded in enumerate(own)

@@ -96,6 +96,8 @@ class SampleLine(TypedDict):
     error: str | None
     nfe: Count
     length: Count
+    verdicts: NotRequired[Annotated[dict[Name, bool], Field(min_length=1)]]
+    """The task's own, beside `correct`; left out where it gives none."""
 
 
 SAMPLE_FIELDS = tuple(SampleLine.__annotations__)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,7 @@ def read_journal(folder: Path, header: Header) -> tuple[list[Flush], End]:
 def summary_of(contents: Contents) -> dict[str, Any]:
     """What summary.json says of a complete run."""
     rows, effort = contents.samples.values(), total_effort(contents.journal)
+    verdicts = Counter(name for row in rows for name, holds in row.get("verdicts", {}).items() if holds)
     summary = {
         "problems": len(contents.problems),
         "samples": len(rows),
@@ -144,6 +146,8 @@ def summary_of(contents: Contents) -> dict[str, Any]:
         "mean_nfe": sum(row["nfe"] for row in rows) / max(len(rows), 1),
         "sampling": {**dataclasses.asdict(effort), "saved": effort.saved},
     }
+    if verdicts:
+        summary["verdicts"] = dict(sorted(verdicts.items()))
     if contents.header.format == FORMAT:
         summary["checksums"] = {name: f"{end.checksum:08x}" for name, end in contents.ends.items()}
     return summary

@@ -7,15 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, did_you_mean
 from flexeval.grading.answers import answer_started
 from flexeval.models.files import local_source
 from flexeval.models.lineage import Lineage
-from flexeval.records import RunConfig, SamplingEffort
+from flexeval.records import CORRECT, RunConfig, SamplingEffort
 from flexeval.runs.environment import distinct
 from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
 from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, SampleKey, StoredProblem, data_hash, total_effort
@@ -39,7 +39,8 @@ class Run:
     """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash."""
     samples: pd.DataFrame
     """One row a finished sample, sorted by problem and sample: problem_id, sample_index, text, extracted, rule,
-    correct, error, nfe, length. `length` counts the tokens of the text; a text that is missing is None."""
+    correct, error, nfe, length, verdicts. `length` counts the tokens of the text; a text that is missing is None;
+    `verdicts` maps the names of the task's own verdicts to truth values."""
     effort: SamplingEffort
     """Totals of the whole folder; a view of part of it has the same."""
     environments: Sequence[Mapping[str, Any]] = ()
@@ -48,6 +49,8 @@ class Run:
     """The files of the token rows."""
     key: str = ""
     """Of the folder's checksums; empty where there are none (format 1)."""
+    counted: str = CORRECT
+    """The verdict by which a sample counts as solving its problem; see `counting`."""
     mark: str = ""
     """Appended to the model's name where other models have the same name; empty otherwise."""
 
@@ -78,9 +81,37 @@ class Run:
         """Every sample that the configuration asks for is there."""
         return len(self.samples) == len(self.problems) * self.config.num_samples
 
+    def tally(self) -> dict[str, int]:
+        """Verdict -> the number of samples that it is true of: `correct`, then those of the task's own.
+
+        A verdict that some sample lacks, since it was graded before the task gave it, is not there.
+        """
+        given: list[Mapping[str, bool]] = list(self.samples.get("verdicts", ()))
+        own = sorted(set.intersection(*map(set, given))) if given else []
+        return {CORRECT: int(self.samples["correct"].sum())} | {name: sum(row[name] for row in given) for name in own}
+
+    def counting(self, verdict: str) -> Self:
+        """The same run, with this verdict as the one that counts, in all statistics, figures and claims.
+
+        Raises:
+            InputError: not a verdict of every sample.
+        """
+        if verdict not in (known := self.tally()):
+            raise InputError(
+                f"{did_you_mean(f'verdict in run folder {self.folder}', verdict, known)} "
+                f"`flexeval grade {self.folder}` adds those that its task gives by now."
+            )
+        return dataclasses.replace(self, counted=verdict)
+
+    def outcomes(self) -> pd.DataFrame:
+        """`samples`, with the verdict that counts as the column `correct`: what statistics are given."""
+        if self.counted == CORRECT:
+            return self.samples
+        return self.samples.assign(correct=[row[self.counted] for row in self.samples["verdicts"]])
+
     def counts(self) -> pd.DataFrame:
-        """One row a problem, in the task's order: problem_id, n samples, c correct ones (either may be 0)."""
-        by_problem = self.samples.groupby("problem_id")["correct"].agg(n="size", c="sum")
+        """One row a problem, in the task's order: problem_id, n samples, c that count (either may be 0)."""
+        by_problem = self.outcomes().groupby("problem_id")["correct"].agg(n="size", c="sum")
         counts = by_problem.reindex(self.problems["problem_id"], fill_value=0).astype("int64")
         return counts.rename_axis("problem_id").reset_index()
 
@@ -227,4 +258,5 @@ def _sample_frame(rows: Mapping[SampleKey, Mapping[str, Any]], problems: Sequenc
     in_order = sorted(rows, key=lambda key: (place[key[0]], key[1]))
     # As objects first, so that a missing text is None in every column, also in one that has no text at all.
     frame = pd.DataFrame([rows[key] for key in in_order], columns=list(SAMPLE_FIELDS), dtype=object)
+    frame["verdicts"] = pd.Series([rows[key].get("verdicts", {}) for key in in_order], dtype=object)
     return frame.astype({"sample_index": "int64", "correct": "bool", "nfe": "int64", "length": "int64"})

@@ -38,7 +38,8 @@ class RunSet(Sequence[Run]):
     """Runs that were read and are not among these, with the reason, in words; see `pooled`."""
 
     def settings(self) -> pd.DataFrame:
-        """One row a run: model, task, order, every field of `SamplingConfig`, num_samples, and how many problems.
+        """One row a run: model, task, order, every field of `SamplingConfig`, num_samples, and how many problems; also
+        `counted`, the verdict that counts.
 
         `block_length` is the one in force, never None.
         """
@@ -56,6 +57,10 @@ class RunSet(Sequence[Run]):
                 raise did_you_mean("setting", name, known)
         kept = [run for run in self.runs if all(_settings(run)[name] == value for name, value in wanted.items())]
         return RunSet(tuple(kept), self.left_out)
+
+    def counting(self, verdict: str) -> RunSet:
+        """As `Run.counting`, of each run. Raises InputError for one whose samples lack the verdict."""
+        return dataclasses.replace(self, runs=tuple(run.counting(verdict) for run in self))
 
     def varying(self) -> list[str]:
         """The settings that have more than one value among these runs."""
@@ -141,6 +146,7 @@ def _settings(run: Run) -> dict[str, Any]:
         "seed": seeds(run),
         "num_samples": config.num_samples,
         "problems": len(run.problems),
+        "counted": run.counted,
     }
 
 

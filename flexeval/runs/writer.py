@@ -127,7 +127,10 @@ class RunWriter:
             OSError: they could not be written; the old verdicts stay.
         """
         samples = self.contents.samples
-        rows = [{**row, **grade_fields(grade)} for row, grade in zip(samples.values(), grades, strict=True)]
+        others = ({name: value for name, value in row.items() if name != "verdicts"} for row in samples.values())
+        rows = [
+            {**row, **grade_fields(grade), **own_verdicts(grade)} for row, grade in zip(others, grades, strict=True)
+        ]
         check_samples(rows, where="verdicts that are to be stored", remedy="correct the grader of the task")
         data, checksum = line_bytes(rows, first_checksum(self.contents.header.key, SAMPLES))
         (self.folder / SUMMARY).unlink(missing_ok=True)
@@ -263,12 +266,18 @@ def _sample_row(sample: GradedSample) -> dict[str, Any]:
         **grade_fields(sample.grade),
         "nfe": trajectory.nfe,
         "length": trajectory.length,
+        **own_verdicts(sample.grade),
     }
 
 
 def grade_fields(grade: Grade) -> dict[str, Any]:
-    """The part of a line that `flexeval grade` replaces."""
+    """The part of a line that `flexeval grade` replaces, with `own_verdicts`."""
     return {"extracted": grade.extracted, "rule": grade.rule, "correct": grade.correct, "error": grade.error}
+
+
+def own_verdicts(grade: Grade) -> dict[str, Any]:
+    """The task's own verdicts, at the end of a line."""
+    return {"verdicts": dict(sorted(grade.verdicts.items()))} if grade.verdicts else {}
 
 
 # ----- opening -----

@@ -14,6 +14,7 @@ from typing import ClassVar
 from flexeval.grading.answers import extract_answer
 from flexeval.grading.arithmetic import Expression, read_expression
 from flexeval.grading.published import countdown_as_published
+from flexeval.grading.soundness import fault_in_steps
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, first_different, split_of
 from flexeval.tasks.prompts import BARE, PromptTemplate, find_template
@@ -41,6 +42,7 @@ class Countdown:
     name: ClassVar[str] = "countdown"
     summary: ClassVar[str] = "generated: reach a number with three others and + - * /"
     gen_length: ClassVar[int] = 256
+    verdicts: ClassVar[tuple[str, ...]] = ("sound",)
     templates: ClassVar[Mapping[str, PromptTemplate]] = {"default": EXPRESSION, "bare": BARE}
 
     split: Split = "test"
@@ -77,6 +79,10 @@ class Countdown:
         """Correct when the expression uses each given number exactly once and has the value asked for.
 
         The expression is the boxed or tagged answer, else the last line; an equation gives it on either side.
+
+        Sound when it is correct, every equation of the text is true, and every operand is a given number, the goal (to
+        work backwards) or an earlier result. What was tried and given up may use a number again; an answer without
+        any equation is sound.
         """
         extraction = extract_answer(text)
         if extraction is not None:
@@ -84,10 +90,13 @@ class Countdown:
         elif text.strip():
             answer, rule = text.strip().splitlines()[-1], "last-line"
         else:
-            return Grade(correct=False)
+            return Grade(correct=False, verdicts={"sound": False})
         read = [expression for side in answer.split("=") if (expression := read_expression(side)) is not None]
+        correct = any(_solves(expression, problem) for expression in read)
+        known = [*problem.metadata["numbers"], problem.metadata["goal"]]
         return Grade(
-            correct=any(_solves(expression, problem) for expression in read),
+            correct=correct,
+            verdicts={"sound": correct and fault_in_steps(text, known, needed=False) is None},
             extracted=answer,
             rule=rule,
             error=None if read else "the answer is not an arithmetic expression",

@@ -61,6 +61,7 @@ class Sudoku4:
     aliases: ClassVar[tuple[str, ...]] = ("sudoku",)
     summary: ClassVar[str] = "generated 4x4 Sudoku, the bundled model's other task"
     gen_length: ClassVar[int] = 24
+    verdicts: ClassVar[tuple[str, ...]] = ("sound",)
 
     givens: int = 4
     """Cells that are filled in; fewer leave more completions, of which any one counts."""
@@ -89,14 +90,16 @@ class Sudoku4:
         """Correct when the four rows in the text follow the rules and keep the givens.
 
         A row is four digits 1 to 4 with at most a space between; there must be exactly four rows.
+        Sound is the same: each cell is a step, and the rules that judge the answer judge all of them.
         """
         rows = _ROW.findall(text)
         if len(rows) != 4:
-            return Grade(correct=False)
+            return Grade(correct=False, verdicts={"sound": False})
         grid = tuple(int(cell) for row in rows for cell in row if cell != " ")
         givens: Grid = problem.metadata["givens"]
         kept = all(given in (0, cell) for given, cell in zip(givens, grid, strict=True))
-        return Grade(correct=kept and is_valid(grid), extracted=grid_text(grid))
+        correct = kept and is_valid(grid)
+        return Grade(correct=correct, extracted=grid_text(grid), verdicts={"sound": correct})
 
     def draw(self, key: str) -> tuple[Problem, str]:
         """A puzzle of this split and one completion of it, decided by `key` (for training data)."""

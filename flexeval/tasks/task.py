@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from flexeval.errors import InputError, PluginError
-from flexeval.records import MOST_POSITIONS, Grade, Problem, Prompt
+from flexeval.records import CORRECT, MOST_POSITIONS, Grade, Problem, Prompt
 from flexeval.registry import NAME
 
 if TYPE_CHECKING:
@@ -47,6 +47,18 @@ class GradesAnyTarget(Protocol):
 
     target_suffices: ClassVar[bool]
     """Whether `grade` reads nothing of a problem but its target, which may be any text."""
+
+
+@runtime_checkable
+class GivesVerdicts(Protocol):
+    """A task whose grades say more than `correct`; `--verdict NAME` then counts the samples of which that is true.
+
+    flexeval's own tasks with solutions that can be judged step by step give `sound`: correct, and every step holds by
+    rule (`flexeval.grading.soundness`), so that a right answer by a false step does not count.
+    """
+
+    verdicts: ClassVar[tuple[str, ...]]
+    """The names in `Grade.verdicts`, each of which every grade has."""
 
 
 @runtime_checkable
@@ -93,6 +105,16 @@ def check_task_class(kind: object) -> None:
     for method in ("problems", "prompt", "grade"):
         if not callable(getattr(kind, method, None)):
             raise PluginError(f"task {name!r} has no method {method}(); see flexeval.tasks.Task")
+    verdicts: object = getattr(kind, "verdicts", ())
+    if (
+        not isinstance(verdicts, tuple)
+        or not all(isinstance(each, str) and NAME.fullmatch(each) and each != CORRECT for each in verdicts)
+        or len(set(verdicts)) < len(verdicts)
+    ):
+        raise PluginError(
+            f"task {name!r} has the verdicts {verdicts!r}; write different names other than {CORRECT!r}, as in "
+            '`verdicts: ClassVar[tuple[str, ...]] = ("sound",)`'
+        )
 
 
 def check_task(task: object) -> Task:
@@ -156,4 +178,15 @@ def grade_of(task: Task, problem: Problem, text: str) -> Grade:
             f"grade() of task {task.name!r} must return a flexeval.Grade, not a {type(grade).__name__}; "
             "write Grade(correct=...)"
         )
+    declared = verdicts_of(task)[1:]
+    if set(grade.verdicts) != set(declared):
+        raise PluginError(
+            f"grade() of task {task.name!r} gave the verdicts ({', '.join(sorted(grade.verdicts))}), not "
+            f"({', '.join(declared)}); give every grade those that the class attribute `verdicts` lists"
+        )
     return grade
+
+
+def verdicts_of(task: Task) -> tuple[str, ...]:
+    """The verdicts that a sample of the task may be counted by: `correct`, then those of the task's own."""
+    return (CORRECT, *(task.verdicts if isinstance(task, GivesVerdicts) else ()))

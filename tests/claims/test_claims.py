@@ -9,7 +9,7 @@ import pytest
 from planted import run_of, solved, write_run
 from published_runs import paper_run
 
-from flexeval.claims import CLAIMS, examine, findings_frame, findings_markdown
+from flexeval.claims import CLAIMS, examine, findings_footer, findings_frame, findings_markdown
 from flexeval.claims.blocks import slope_weights
 from flexeval.claims.selection import groups
 from flexeval.runs.store import RunSet
@@ -343,3 +343,31 @@ def test_in_another_setting_stands_what_differs(claim):
 def test_no_published_number_stands_beside_another_model():
     runs = RunSet((run_of(drawn(0.5), "ar"), run_of(drawn(0.5, seed=1), "confidence")))
     assert {finding.paper for finding in examine(runs)} == {None}
+
+
+# By another verdict
+
+
+def test_claims_are_made_by_the_verdict_that_counts() -> None:
+    """By correctness AR order is ahead at every k; by the other verdict it solves nothing."""
+    ar, confidence = run_of(solved(range(90))), run_of(solved(range(20)), "confidence")
+    never = [{"sound": False}] * len(ar.samples)
+    as_correct = [{"sound": bool(one)} for one in confidence.samples["correct"]]
+    runs = RunSet(
+        (
+            dataclasses.replace(ar, samples=ar.samples.assign(verdicts=never)),
+            dataclasses.replace(confidence, samples=confidence.samples.assign(verdicts=as_correct)),
+        )
+    )
+    for counted, verdict in (("correct", "holds"), ("sound", "does not hold")):
+        findings = examine(runs.counting(counted))
+        (found,) = (finding for finding in findings if finding.claim == "ar-better-at-largest-k")
+        assert (found.verdict, found.counted) == (verdict, counted)
+        assert ("counted: sound" in found.measured) == (counted == "sound")
+        below = findings_footer(findings)
+        assert any(line.startswith("Counted: sound.") for line in below) == (counted == "sound")
+    # Side by side, each view is a group of its own.
+    both = examine(RunSet((*runs, *runs.counting("sound"))))
+    assert [(f.counted, f.verdict) for f in both if f.claim == "ar-better-at-largest-k"] == [
+        ("correct", "holds"), ("sound", "does not hold"),
+    ]  # fmt: skip

@@ -35,6 +35,7 @@ def test_wrong_verdicts_are_put_right(bigram: list[str], capsys: pytest.CaptureF
     assert capsys.readouterr().out == (
         f"{folder}: {before} of 20 correct before, {right['correct'].sum()} of 20 correct now; "
         f"{changed} verdicts changed\n"
+        f"  sound: not known before, {read_run(folder).tally()['sound']} of 20 now\n"
     )
     assert read_run(folder).samples.equals(right)
     # The model is not asked.

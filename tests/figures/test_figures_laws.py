@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import pairwise
@@ -19,7 +20,7 @@ from flexeval.figures.settings import SETTINGS
 from flexeval.plots.style import COLUMN_WIDTH, PAGE_WIDTH
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.curves import difference_band, pass_at_k_band, pass_at_k_differences
-from flexeval.stats.nfe import accuracy_under_parallelism
+from flexeval.stats.nfe import accuracy_under_parallelism, pass_at_nfe_table
 from flexeval.stats.onset import adjacent_losses
 
 CURVES = {
@@ -338,3 +339,48 @@ def test_a_run_of_few_samples_does_not_shorten_the_budgets_of_others(made_up):
     spent = {run.config.order: run.samples.groupby("problem_id")["nfe"].sum().min() for run in runs}
     assert set(longest.index) == set(spent)
     assert all(spent[order] / 2 < longest[order] <= spent[order] for order in spent)
+
+
+# By another verdict
+
+
+def with_sound(run):
+    """Of the correct samples, those with an even number are sound."""
+    samples = run.samples
+    sound = samples["correct"] & (samples["sample_index"] % 2 == 0)
+    return dataclasses.replace(run, samples=samples.assign(verdicts=[{"sound": bool(one)} for one in sound]))
+
+
+@pytest.mark.parametrize("name", ["pass-at-k", "samplers"])
+def test_curves_by_another_verdict_stand_beside_those_by_correct(made_up, name):
+    runs = RunSet(tuple(with_sound(made_up(order)) for order in ("ar", "confidence")))
+    figure = FIGURES.get(name)()
+    data = figure.data(runs)
+    for run in runs:
+        for counted in ("correct", "sound"):
+            own = data[(data["order"] == run.config.order) & (data["counted"] == counted)].dropna(subset=["k"])
+            expected = pass_at_k_band(run.counting(counted).counts(), [1, 2, 4, 8])
+            assert own["estimate"].tolist() == expected["estimate"].tolist()
+    drawing = figure.draw(data)
+    dotted = [line for line in drawing.axes[0].lines if len(line.get_xdata()) > 2 and line.get_linestyle() == ":"]
+    assert len(dotted) == 2 and all(line.get_label().startswith("_") for line in dotted)
+    assert "Dotted: by the verdict sound instead of correct." in figure.foot(data)
+
+    # By that verdict alone it is the curve; the foot names it.
+    data = figure.data(runs.counting("sound"))
+    assert set(data["counted"]) == {"sound"}
+    assert "counted: sound" in figure.foot(data).replace("\N{NO-BREAK SPACE}", " ") and "Dotted" not in figure.foot(
+        data
+    )
+    # A verdict that one of the runs lacks is not drawn.
+    data = figure.data(RunSet((runs[0], made_up("confidence"))))
+    assert set(data["counted"]) == {"correct"}
+
+
+def test_budgets_are_spent_until_the_verdict_that_counts(made_up):
+    runs = RunSet(tuple(with_sound(made_up(order)) for order in ("ar", "confidence"))).counting("sound")
+    data = FIGURES.get("pass-at-nfe")().data(runs)
+    last = data[data["order"] == "ar"].iloc[-1]
+    at_budget = pass_at_nfe_table(runs[0].outcomes(), [int(last["nfe"])]).mean().iloc[0]
+    assert last["estimate"] == pytest.approx(at_budget)
+    assert at_budget < pass_at_nfe_table(runs[0].samples, [int(last["nfe"])]).mean().iloc[0]

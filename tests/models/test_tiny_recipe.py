@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from flexeval.errors import InputError
 from flexeval.models.loading import load_model
-from flexeval.models.tiny.recipe import data, objective, train
+from flexeval.models.tiny.recipe import data, train
 from flexeval.models.tiny.recipe.data import Batch, Examples
 from flexeval.models.tiny.recipe.export import export
 from flexeval.models.tiny.recipe.muon import orthogonalise
@@ -212,7 +212,7 @@ def small_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "SUDOKUS_PER_BATCH", 2)
     monkeypatch.setattr(data, "SUMS_PER_BATCH", 2)
     monkeypatch.setattr(data, "POOL", 2)
-    monkeypatch.setattr(objective, "PROBLEMS", 2)
+    monkeypatch.setattr(data, "HELD_OUT", 2)
     monkeypatch.setattr(train, "WARMUP_STEPS", 2)
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 2)
     monkeypatch.setattr(train, "LOG_EVERY", 3)

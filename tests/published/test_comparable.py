@@ -165,6 +165,17 @@ def test_coverage_is_of_both_orders_and_as_many_samples():
     assert pair(1024, temperature=0.9).why_none == "temperature 0.9 (published 0.6)"
 
 
+def test_a_number_by_another_verdict_is_never_compared():
+    from flexeval.published.comparable import differing
+
+    run = paper_run("ar", samples=1024)
+    sound = dataclasses.replace(run, counted="sound")
+    row = {"counted": "correct"}
+    found = set(differing(sound, row)) - set(differing(run, row))
+    assert found == {"counted sound (published correct)"}
+    assert "counted" not in " ".join(differing(run, {}))
+
+
 # ----- the files -----
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,11 +88,13 @@ def write_run(
     question: str = "How many?",
     finished: int | None = None,
     grade: Mapping[str, object] | None = None,
+    sound: Callable[[int, int], bool] | None = None,
     record: Mapping[str, object] | None = None,
 ) -> Path:
     """A run folder. AR order commits from left to right, every other order the odd positions first.
 
-    Positions in `holes` are never committed.
+    Positions in `holes` are never committed. `sound` says of problem and sample whether the verdict `sound` is
+    true; with None there is no such verdict.
     """
     sampling = SamplingConfig(gen_length=gen_length, block_length=8, logits_mask_inf=not holes)
     config = RunConfig(task=task, order=order, sampling=sampling, num_samples=samples)
@@ -105,7 +107,8 @@ def write_run(
     ]
     drawn = [
         sample(one.id, j, pieces, steps, size=gen_length,
-               **(grade or {"correct": (i + j + len(order)) % 2 == 0, "extracted": str(i + j)}))
+               **(grade or {"correct": (i + j + len(order)) % 2 == 0, "extracted": str(i + j)}),
+               **({"verdicts": {"sound": sound(i, j)}} if sound else {}))
         for i, one in enumerate(stored)
         for j in range(samples)
     ][:finished]  # fmt: skip

@@ -240,3 +240,43 @@ def test_it_fits_a_phone(browser, two_orders):
     browser.open(two_orders[0], width=390, height=844, dark=True)
     assert browser.value("document.documentElement.scrollWidth") <= 390
     assert_quiet(browser)
+
+
+def choices(browser, name):
+    return browser.value(f"[...document.querySelector('#{name}').options].map((one) => one.textContent)")
+
+
+def choose(browser, name, value):
+    browser.value(
+        f"(() => {{ const one = document.querySelector('#{name}'); one.value = {json.dumps(value)}; "
+        "one.dispatchEvent(new Event('change')); return one.value; })()"
+    )
+
+
+def test_samples_are_narrowed_by_verdict(browser, tmp_path):
+    """Three problems, two samples each; AR order: sample j of problem i is correct where i + j is even."""
+    folders = [
+        write_run(tmp_path / order, order=order, sound=lambda i, j: (i, j) == (0, 0)) for order in ("ar", "random")
+    ]
+    browser.open(viewer_page(tmp_path, run_set(*folders)))
+    assert choices(browser, "kind") == [
+        "all (12)", "correct (6)", "wrong (6)", "sound (2)", "not sound (10)", "correct, not sound (4)",
+    ]  # fmt: skip
+    assert len(choices(browser, "problem")) == 3
+    said = browser.value("document.querySelector('.verdict').textContent")
+    assert said.startswith("✓ correct · ✓ sound")
+    choose(browser, "kind", "sound")
+    assert [text.split(":")[0] for text in choices(browser, "problem")] == ["word-problems/0"]
+    assert [text.split(":")[0] for text in choices(browser, "sample")] == ["0"]
+    choose(browser, "kind", "correct, not sound")
+    assert len(choices(browser, "problem")) == 2
+    assert "✗ not sound" in browser.value("document.querySelector('.verdict').textContent")
+    # Without the second run, only AR order's samples count.
+    browser.value(
+        "(() => { const one = document.querySelectorAll('.run')[1]; one.value = ''; "
+        "one.dispatchEvent(new Event('change')); return 0; })()"
+    )
+    assert choices(browser, "kind")[-1] == "correct, not sound (2)"
+    choose(browser, "kind", "all")
+    assert len(choices(browser, "problem")) == 3
+    assert_quiet(browser)

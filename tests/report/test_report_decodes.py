@@ -72,8 +72,16 @@ def test_verdicts_and_problems_are_those_of_the_run(tmp_path):
     assert task["problems"] == stored.to_dict("records")
     for told, row in zip(task["runs"][0]["samples"], runs[0].samples.itertuples(), strict=True):
         assert task["problems"][told["problem"]]["id"] == row.problem_id
-        for name in ("correct", "extracted", "error", "nfe", "length"):
+        assert told["verdicts"] == {"correct": row.correct}
+        for name in ("extracted", "error", "nfe", "length"):
             assert told[name] == getattr(row, name)
+
+
+def test_the_viewer_is_given_every_verdict_of_a_sample(tmp_path):
+    grade = {"correct": True, "verdicts": {"sound": False, "brief": True}}
+    (task,) = data_of(decodes(run_set(write_run(tmp_path / "run", grade=grade)), budget=PLENTY))["tasks"]
+    for told in task["runs"][0]["samples"]:
+        assert told["verdicts"] == {"correct": True, "brief": True, "sound": False}
 
 
 def test_runs_of_a_task_carry_the_same_problems_and_samples(tmp_path):

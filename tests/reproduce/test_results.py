@@ -11,9 +11,9 @@ def frame() -> pd.DataFrame:
     rows = [
         {
             "model": "tiny", "task": task, "order": order, "gen_length": 48, "block_length": block, "temperature": 0.6,
-            "seed": 0, "k": k, "pass_percent": 10.0 * k + block, "low_percent": 1.0 * k, "high_percent": 20.0 * k,
-            "level": 0.95, "problems": 5, "num_samples": n, "nfe": 40.25, "tokens_per_forward": 0.875,
-            "saved_percent": None, "samples_per_second": 3.0,
+            "seed": 0, "counted": "correct", "k": k, "pass_percent": 10.0 * k + block, "low_percent": 1.0 * k,
+            "high_percent": 20.0 * k, "level": 0.95, "problems": 5, "num_samples": n, "nfe": 40.25,
+            "tokens_per_forward": 0.875, "saved_percent": None, "samples_per_second": 3.0,
         }
         for task, order, block, n in [("a", "ar", 8, 2), ("a", "confidence", 8, 4), ("a", "confidence", 4, 4),
                                       ("b", "ar", 2, 2)]
@@ -48,3 +48,13 @@ def test_only_settings_that_differ_are_told():
 def test_a_k_beyond_a_runs_samples_is_blank():
     line = next(line for line in pass_at_k_markdown(frame()).splitlines() if line.startswith("| ar | 8"))
     assert [cell.strip() for cell in line.split("|")[5:8]] == ["18.0 [1.0, 20.0]", "28.0 [2.0, 40.0]", ""]
+
+
+def test_other_verdicts_have_a_column_where_a_task_gives_them_and_the_title_names_the_one_that_counts():
+    sound = {"a": 7.25, "b": None}
+    rows = frame().assign(sound_of_samples_percent=frame()["task"].map(sound))
+    first, second = pass_at_k_markdown(rows).split("\n## tiny, b")
+    assert "| @4 | sound | NFE |" in first and first.count("| 7.2 |") == 3
+    assert "sound" not in second and "counted" not in first + second
+    by_sound = pass_at_k_markdown(frame().assign(counted="sound"))
+    assert "## tiny, a, T = 0.6, counted: sound\n" in by_sound

@@ -135,7 +135,7 @@ def test_fields_set_the_difficulty() -> None:
     ],
 )
 def test_the_number_after_the_last_answer_is_counts(text: str, extracted: str | None) -> None:
-    problem = Problem(id="p", question="?", target="9")
+    problem = Problem(id="p", question="?", target="9", metadata={"skeleton": "4+5"})
     grade = WordProblems().grade(problem, text)
     assert grade.extracted == extracted
     assert grade.correct == (extracted is not None and Fraction(extracted) == 9)
@@ -144,7 +144,7 @@ def test_the_number_after_the_last_answer_is_counts(text: str, extracted: str | 
 @given(st.text() | st.from_regex(r"[Tt]he answer is[ :*$]*-?[0-9.,]*", fullmatch=False))
 @settings(max_examples=50, deadline=None)
 def test_grading_never_raises(text: str) -> None:
-    WordProblems().grade(Problem(id="p", question="?", target="9"), text)
+    WordProblems().grade(Problem(id="p", question="?", target="9", metadata={"skeleton": "4+5"}), text)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from functools import cache
 from typing import ClassVar
 
 from flexeval.errors import InputError
+from flexeval.grading.soundness import fault_in_steps, find_equations
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, first_different
 from flexeval.tasks.word_problems.skeleton import Limits, Skeleton
@@ -30,6 +31,7 @@ class WordProblems:
     aliases: ClassVar[tuple[str, ...]] = ("word_problems",)
     summary: ClassVar[str] = "generated grade-school word problems, the bundled model's task"
     gen_length: ClassVar[int] = 48
+    verdicts: ClassVar[tuple[str, ...]] = ("sound",)
 
     facts: int = 3
     """Changes (gains and losses) after the start."""
@@ -67,11 +69,20 @@ class WordProblems:
         return Prompt(user=problem.question)
 
     def grade(self, problem: Problem, text: str) -> Grade:
-        """Correct when the whole number after the last "answer is" equals the target."""
+        """Correct when the whole number after the last "answer is" equals the target.
+
+        Sound when it is correct and is the result of the last equation, every equation is true, and every operand is a
+        number of the problem or an earlier result.
+        """
         found = _ANSWER.findall(text)
         if not found:
-            return Grade(correct=False)
-        return Grade(correct=int(found[-1]) == int(problem.target), extracted=found[-1])
+            return Grade(correct=False, verdicts={"sound": False})
+        correct = int(found[-1]) == int(problem.target)
+        given = [int(number) for number in re.findall(r"\d+", problem.metadata["skeleton"])]
+        sound = (
+            correct and fault_in_steps(text, given) is None and find_equations(text)[-1].result == int(problem.target)
+        )
+        return Grade(correct=correct, extracted=found[-1], verdicts={"sound": sound})
 
     def draw(self, key: str) -> tuple[Problem, str]:
         """A problem of this split and one worked solution of it, decided by `key` (for training data)."""

@@ -35,6 +35,8 @@ LONGEST_TAIL = 12
 """All other canvases of word problems end 1 to this many tokens after the longest answer of the batch."""
 POOL = 16
 """Batches of word problems that are sorted by prompt length together."""
+HELD_OUT = 64
+"""Problems of a validation set."""
 PAD_WEIGHT = 0.1
 """Loss weight of the end-of-sequence tokens after the first, which are easy and many."""
 
@@ -107,18 +109,8 @@ class Examples:
         return Example(self._ids(prompt_text(question)), self._ids(answer))
 
     def batch(self, examples: list[Example], gen_length: int) -> Batch:
-        """Canvases of `gen_length` answer positions; end-of-sequence tokens fill what the answer leaves."""
-        longest = max(len(example.prompt) for example in examples)
-        eos = self._tokenizer.eos_token_id
-        tokens = torch.full((len(examples), longest + gen_length), eos)
-        attention = torch.ones_like(tokens, dtype=torch.bool)
-        weight = torch.full((len(examples), gen_length), PAD_WEIGHT)
-        for row, example in enumerate(examples):
-            pad = longest - len(example.prompt)
-            tokens[row, pad : longest + len(example.answer)] = torch.tensor(example.prompt + example.answer)
-            attention[row, :pad] = False
-            weight[row, : len(example.answer) + 1] = 1.0
-        return Batch(tokens, attention, weight)
+        """Canvases of `gen_length` answer positions, as `fill_batch` makes them."""
+        return fill_batch(examples, gen_length, self._tokenizer.eos_token_id)
 
     def _make_pool(self, pool: int) -> list[list[Example]]:
         first, size = pool * POOL * WORDS_PER_BATCH, POOL * WORDS_PER_BATCH
@@ -132,6 +124,29 @@ class Examples:
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+
+def held_out(tokenizer: PreTrainedTokenizerFast) -> dict[str, Batch]:
+    """Problems of the test split of both tasks, with one worked solution each."""
+    examples = Examples(tokenizer, seed=0, split="test")
+    return {
+        "word_problems": examples.batch([examples.word_problem(i) for i in range(HELD_OUT)], WORDS_CANVAS),
+        "sudoku4": examples.batch([examples.sudoku(i) for i in range(HELD_OUT)], SUDOKU_CANVAS),
+    }
+
+
+def fill_batch(examples: list[Example], gen_length: int, eos: int) -> Batch:
+    """Canvases of `gen_length` answer positions; end-of-sequence tokens fill what the answer leaves."""
+    longest = max(len(example.prompt) for example in examples)
+    tokens = torch.full((len(examples), longest + gen_length), eos)
+    attention = torch.ones_like(tokens, dtype=torch.bool)
+    weight = torch.full((len(examples), gen_length), PAD_WEIGHT)
+    for row, example in enumerate(examples):
+        pad = longest - len(example.prompt)
+        tokens[row, pad : longest + len(example.answer)] = torch.tensor(example.prompt + example.answer)
+        attention[row, :pad] = False
+        weight[row, : len(example.answer) + 1] = 1.0
+    return Batch(tokens, attention, weight)
 
 
 def _longest(examples: list[Example]) -> int:

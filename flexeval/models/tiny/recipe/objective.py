@@ -9,19 +9,19 @@ token becomes a mask with probability t independently of all others, and the cro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM
 
-from flexeval.models.tiny.recipe.data import Batch, Examples
-from flexeval.models.tiny.recipe.problems import SUDOKU_CANVAS, WORDS_CANVAS
+from flexeval.models.tiny.recipe.data import Batch
 
 SMALLEST_RATIO = 1e-3
 """Keeps 1/t finite; LLaDA's own value."""
-PROBLEMS, DRAWS = 64, 4
-"""Of a validation set: problems, and draws of masks for all of them."""
+DRAWS = 4
+"""Of masks, for all problems of a validation set."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,12 @@ def masked_loss(network: LlamaForCausalLM, batch: Batch, masking: Masking, mask_
 
 
 class Validation:
-    """Problems of the test split with one worked solution each, and a few fixed draws of masks for them."""
+    """Batches of held-out problems by task, and a few fixed draws of masks for each."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._mask_id: int = tokenizer.mask_token_id
-        examples = Examples(tokenizer, seed=0, split="test")
-        words = examples.batch([examples.word_problem(i) for i in range(PROBLEMS)], WORDS_CANVAS)
-        sudokus = examples.batch([examples.sudoku(i) for i in range(PROBLEMS)], SUDOKU_CANVAS)
+    def __init__(self, batches: Mapping[str, Batch], mask_id: int) -> None:
+        self._mask_id = mask_id
         generator = torch.Generator().manual_seed(0)
-        self._sets = {
-            "word_problems": _with_masks(words, generator),
-            "sudoku4": _with_masks(sudokus, generator),
-        }
+        self._sets = {task: _with_masks(batch, generator) for task, batch in batches.items()}
 
     @torch.no_grad()
     def bounds(self, network: LlamaForCausalLM) -> dict[str, float]:

@@ -8,7 +8,7 @@ everything else falls into byte pieces that decode to exactly what was encoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -42,8 +42,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer() -> PreTrainedTokenizerFast:
-    """Learn the merges from generated problems; the same every time."""
+def train_tokenizer(corpus: Iterable[str] | None = None) -> PreTrainedTokenizerFast:
+    """Learn the merges from generated texts; the same every time. None takes the problems of both tasks of `tiny`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -59,7 +59,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_corpus(), trainer=trainer)
+    tokenizer.train_from_iterator(_corpus() if corpus is None else corpus, trainer=trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BOS,

@@ -15,16 +15,17 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flexeval.errors import InputError
-from flexeval.models.tiny.recipe.data import Examples
+from flexeval.models.tiny.recipe.data import Batch, Examples, held_out
 from flexeval.models.tiny.recipe.muon import Muon
 from flexeval.models.tiny.recipe.objective import Validation, draw_masking, masked_loss
 from flexeval.models.tiny.recipe.tokenizer import train_tokenizer
@@ -53,11 +54,43 @@ class State:
     """Training losses since the last line of the log."""
 
 
-def train(out: Path, *, steps: int = STEPS, seed: int = 0, device: str = "cpu") -> None:
+class Stream(Protocol):
+    """Where the batches of a step come from."""
+
+    def batches(self, step: int) -> list[Batch]:
+        """The batches of one training step, the same every time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training sees."""
+
+    tokenizer: PreTrainedTokenizerFast
+    examples: Stream
+    held_out: dict[str, Batch]
+    """For validation, by task."""
+
+
+def tiny_material(seed: int) -> Material:
+    """Word problems, Sudokus and sums."""
+    tokenizer = train_tokenizer()
+    return Material(tokenizer, Examples(tokenizer, seed=seed), held_out(tokenizer))
+
+
+def train(
+    out: Path,
+    *,
+    material: Callable[[int], Material] = tiny_material,
+    steps: int = STEPS,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
     """Train until `steps` steps are done in all, from the checkpoint in `out` where there is one.
 
     Args:
         out: folder for checkpoint, log and tokenizer.
+        material: seed -> what the training sees.
         steps: length of the whole schedule; the learning rate reaches zero there.
         seed: of weights, data and masks.
         device: where the network is; data and masks are drawn on the CPU and are the same everywhere.
@@ -65,10 +98,10 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0, device: str = "cpu") 
     if steps <= WARMUP_STEPS:
         raise InputError(f"steps must be more than the {WARMUP_STEPS} of the warm-up, not {steps}")
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer()
+    seen = material(seed)
+    tokenizer = seen.tokenizer
     tokenizer.save_pretrained(out)
-    examples = Examples(tokenizer, seed=seed)
-    validation = Validation(tokenizer)
+    validation = Validation(seen.held_out, tokenizer.mask_token_id)
     state = _start(tokenizer, seed, device)
     if (out / "checkpoint.pt").exists():
         _restore(state, torch.load(out / "checkpoint.pt", map_location="cpu"))
@@ -76,7 +109,7 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0, device: str = "cpu") 
     begun = time.perf_counter() - state.seconds
 
     while state.step < steps:
-        state.recent.append(_update(state, examples, tokenizer.mask_token_id, steps=steps, seed=seed))
+        state.recent.append(_update(state, seen.examples, tokenizer.mask_token_id, steps=steps, seed=seed))
         state.step += 1
         state.seconds = time.perf_counter() - begun
         last = state.step == steps
@@ -129,9 +162,9 @@ def _optimizers(network: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
     ]
 
 
-def _update(state: State, examples: Examples, mask_id: int, *, steps: int, seed: int) -> float:
+def _update(state: State, examples: Stream, mask_id: int, *, steps: int, seed: int) -> float:
     """One step. Returns the loss: nats per weighted answer token."""
-    # Gradients of the three kinds of problems, added up.
+    # Gradients of all kinds of problems, added up.
     batches = examples.batches(state.step)
     weight = 2 * sum(float(batch.weight_BG.sum()) for batch in batches)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + state.step)
@@ -206,18 +239,18 @@ def _rewind_log(path: Path, step: int) -> None:
         os.replace(partial, path)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Train the bundled model from scratch, or continue a run.")
+def command(material: Callable[[int], Material], *, steps: int) -> None:
+    """The command line of a training with this material and this many steps unless the user says otherwise."""
+    parser = argparse.ArgumentParser(description="Train a bundled model from scratch, or continue a run.")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and tokenizer")
-    parser.add_argument("--steps", type=int, default=STEPS, help="length of the whole schedule")
+    parser.add_argument("--steps", type=int, default=steps, help="length of the whole schedule")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data and masks")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.out, steps=arguments.steps, seed=arguments.seed, device=arguments.device)
+    train(arguments.out, material=material, steps=arguments.steps, seed=arguments.seed, device=arguments.device)
 
 
 if __name__ == "__main__":
-    main()
+    command(tiny_material, steps=STEPS)

@@ -1,0 +1,51 @@
+"""Read a chain of steps from a text as one expression.
+
+"6 * 5 = 30. Then 30 - 6 = 24." is (6 * 5) - 6, and is said to be 24.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_EQUATION = re.compile(r"(?<![\d.])(\d{1,6})\s*([-+*])\s*(\d{1,6})\s*=\s*(\d{1,6})(?!\d|\.\d)", re.ASCII)
+_MOST_STEPS = 12
+
+
+@dataclass(frozen=True)
+class ChainText:
+    """What the steps of a text come to."""
+
+    text: str
+    """The expression."""
+    numbers: tuple[int, ...]
+    """Those in it."""
+    value: int
+    """Its value, whatever results the text writes."""
+    said: int
+    """The last result that the text writes."""
+
+
+def read_chain(text: str) -> ChainText | None:
+    """The expression of all equations in a text; None when there is none, or one does not go on from the one before."""
+    chain: ChainText | None = None
+    equations = _EQUATION.findall(text)
+    if len(equations) > _MOST_STEPS:
+        return None
+    for left_text, sign, right_text, said in equations:
+        left, right = int(left_text), int(right_text)
+        if chain is None:
+            chain = ChainText(f"{left} {sign} {right}", (left, right), _apply(sign, left, right), int(said))
+        elif left == chain.said:
+            value = _apply(sign, chain.value, right)
+            chain = ChainText(f"({chain.text}) {sign} {right}", (*chain.numbers, right), value, int(said))
+        elif right == chain.said:
+            value = _apply(sign, left, chain.value)
+            chain = ChainText(f"{left} {sign} ({chain.text})", (*chain.numbers, left), value, int(said))
+        else:
+            return None
+    return chain
+
+
+def _apply(sign: str, left: int, right: int) -> int:
+    return {"+": left + right, "-": left - right, "*": left * right}[sign]

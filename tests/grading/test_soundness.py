@@ -1,0 +1,145 @@
+"""Soundness by rule: chains whose verdict is known by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flexeval.grading.soundness import fault_in_chain, fault_in_steps, find_equations
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("6 * 5 = 30", ["6 * 5 = 30"]),
+        ("Then 30-6=24.", ["30 - 6 = 24"]),
+        ("So 5 + 3 = 8. 8 - 2 = 6. Done", ["5 + 3 = 8", "8 - 2 = 6"]),
+        ("5 + 3 = 8 and 8 + 2 = 10", ["5 + 3 = 8", "8 + 2 = 10"]),
+        ("5 + 3 = 8 8 + 2 = 10", ["5 + 3 = 8", "8 + 2 = 10"]),
+        ("(7 - 2) * 3 = 15", ["( 7 - 2 ) * 3 = 15"]),
+        ("as above (5 + 3 = 8)", ["5 + 3 = 8"]),
+        (r"\(5 \times 3 = 15\)", ["5 * 3 = 15"]),
+        (r"\boxed{5 × 3 = 15}", ["5 * 3 = 15"]),
+        ("$5 + $3 = $8", ["5 + 3 = 8"]),
+        ("6 / 4 = 1.5", ["6 / 4 = 1.5"]),
+        ("1) 5 + 3 = 8", ["5 + 3 = 8"]),
+        ("so x = 5 + 3 = 8", ["5 + 3 = 8"]),
+        ("5 + 3 = ?", []),
+        ("5 + 3 is 8", []),
+        ("7 * 2 != 15", []),
+        ("the total = 9", []),
+        ("Rows: 1 2 3 4 / 3 4 1 2", []),
+        ("", []),
+    ],
+)
+def test_equations_are_found_in_prose(text: str, found: list[str]) -> None:
+    assert [equation.text for equation in find_equations(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "true"),
+    [
+        ("4 * 3 = 12", True),
+        ("4 * 3 = 9", False),
+        ("4 - 9 = -5", True),
+        ("7 / 2 = 3.5", True),
+        ("7 / 2 = 3", False),
+        ("7 / 0 = 7", False),
+        ("5 + 3 = 8 + 2 = 10", False),
+        ("5 + 3 = 6 + 2 = 8", True),
+        ("30 = 6 * 5", True),
+        ("6 * = 30", False),
+    ],
+)
+def test_an_equation_is_true_when_all_sides_have_one_value(text: str, true: bool) -> None:
+    (equation,) = find_equations(text)
+    assert equation.true == true
+
+
+def test_operands_are_the_numbers_that_are_worked_with() -> None:
+    (equation,) = find_equations("30 = 6 * 5")
+    assert equation.operands == (6, 5)
+    (equation,) = find_equations("(7 - 2) * 3 = 15")
+    assert (equation.operands, equation.result) == ((7, 2, 3), 15)
+    (equation,) = find_equations("9 = 9")
+    assert equation.operands == (9,)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("4 + 3 = 7. 7 - 2 = 5.", None),
+        ("3 + 2 = 5. 4 + 5 = 9.", None),
+        ("4 + 3 = 7. 3 + 2 = 5. 7 + 5 = 12.", None),
+        ("4 + 3 = 8. 8 - 2 = 6.", "4 + 3 = 8 is false"),
+        ("4 + 3 = 7. 9 - 2 = 7.", "9 in 9 - 2 = 7 is neither given nor a result"),
+        ("7 - 2 = 5. 4 + 3 = 7.", "7 in 7 - 2 = 5 is neither given nor a result"),
+        ("9 = 9. 9 - 2 = 7.", "9 in 9 = 9 is neither given nor a result"),
+        ("4 + = 7.", "4 + = 7 is false"),
+        ("It is 7.", "no equation"),
+    ],
+)
+def test_steps_are_true_and_start_from_what_is_known(text: str, reason: str | None) -> None:
+    assert fault_in_steps(text, [4, 3, 2]) == reason
+
+
+def test_a_text_without_steps_is_sound_only_where_none_are_needed() -> None:
+    assert fault_in_steps("It is 7.", [4, 3], needed=False) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("6 * 5 = 30. 30 - 6 = 24. 24 + 5 = 29.", None),
+        ("6 * 5 = 30. 5 + 30 = 35. 35 - 6 = 29.", None),
+        ("6 * 5 = 30. 6 + 5 = 11. 30 + 11 = 41.", "6 + 5 = 11 does not go on from 30"),
+        ("6 * 5 = 30. 30 - 5 = 25. 25 + 5 = 30.", "5 in 25 + 5 = 30 is not left to use"),
+        ("6 * 5 = 30. 30 - 6 = 24.", "5 is not used"),
+        ("6 * 5 = 30. 30 - 7 = 23.", "7 in 30 - 7 = 23 is not left to use"),
+        ("6 * 5 = 36. 36 - 6 = 30. 30 + 5 = 35.", "6 * 5 = 36 is false"),
+        ("29", "no equation"),
+    ],
+)
+def test_a_chain_goes_on_from_its_result_and_uses_each_number_once(text: str, reason: str | None) -> None:
+    assert fault_in_chain(text, [5, 6, 6, 5]) == reason
+
+
+def test_an_operand_that_is_the_result_before_counts_as_that() -> None:
+    # 2 + 2 = 4 takes both twos; 4 + 4 = 8 takes the result and the given four.
+    assert fault_in_chain("2 + 2 = 4. 4 + 4 = 8.", [2, 2, 4]) is None
+    assert fault_in_chain("2 + 2 = 4. 4 + 4 = 8. 8 - 4 = 4.", [2, 2, 4]) is not None
+
+
+@given(st.lists(st.sampled_from(["1", "23", "+", "-", "*", "/", "=", "(", ")", ".", " ", "a", "\n"])).map("".join))
+@settings(max_examples=200, deadline=None)
+def test_any_text_gets_a_verdict(text: str) -> None:
+    for equation in find_equations(text):
+        assert equation.true <= (equation.result is not None)
+    fault_in_steps(text, [1, 23])
+    fault_in_chain(text, [1, 23])
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=5), st.data())
+@settings(max_examples=100, deadline=None)
+def test_every_chain_that_is_worked_out_is_sound_and_with_one_wrong_result_is_not(
+    numbers: list[int], data: st.DataObject
+) -> None:
+    total, lines = Fraction(numbers[0]), []
+    for number in numbers[1:]:
+        sign = data.draw(st.sampled_from("+-*"))
+        result = {"+": total + number, "-": total - number, "*": total * number}[sign]
+        if result < 0:
+            sign, result = "+", total + number
+        lines.append((total, sign, number, result))
+        total = result
+    right = [f"{a} {sign} {b} = {c}." for a, sign, b, c in lines]
+    assert fault_in_chain(" ".join(right), numbers) is None
+    assert fault_in_steps(" ".join(right), numbers) is None
+    place = data.draw(st.integers(0, len(lines) - 1))
+    a, sign, b, c = lines[place]
+    wrong = [*right[:place], f"{a} {sign} {b} = {c + 1}.", *right[place + 1 :]]
+    assert fault_in_chain(" ".join(wrong), numbers) is not None
+    assert fault_in_steps(" ".join(wrong), numbers) is not None
