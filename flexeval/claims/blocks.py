@@ -41,7 +41,9 @@ class FallsWithBlockLength(Claim):
         """See the class."""
         by_block = _by_block(group)
         if len(by_block) < LEAST_LENGTHS:
-            raise InputError(f"needs confidence at {LEAST_LENGTHS} block lengths, not {len(by_block)}, at T = 0.6")
+            raise InputError(
+                f"needs confidence at {LEAST_LENGTHS} block lengths, not {len(by_block)}, at T = {group.temperature:g}"
+            )
         k = largest_k(*by_block.values())
         table_PB = pd.concat([pass_at_k_table(run.counts(), [k])[k] for run in by_block.values()], axis=1)
         weights_B = slope_weights(list(by_block))
@@ -78,7 +80,7 @@ class LossBetweenOneAndEight(Claim):
         by_block = _by_block(group)
         longest = max(by_block, default=0)
         if not {1, EARLY} <= by_block.keys() or longest < 2 * EARLY:
-            raise InputError(f"needs confidence at T = 0.6 and block 1, {EARLY} and a longer one")
+            raise InputError(f"needs confidence at T = {group.temperature:g} and block 1, {EARLY} and a longer one")
         ks = auc_ks(largest_k(*by_block.values()))
         blocks = (1, EARLY, longest)
         at_1, at_8, at_end = (coverage_auc(by_block[block].counts(), ks) for block in blocks)
@@ -98,5 +100,5 @@ def _by_block(group: Group) -> dict[int, Run]:
     """Block length -> run, all on the same problems with as many samples."""
     by_block = group.by_block("confidence")
     if not by_block:
-        raise InputError("needs runs of confidence at T = 0.6 and several block lengths")
+        raise InputError(f"needs runs of confidence at T = {group.temperature:g} and several block lengths")
     return dict(zip(by_block, alike(*by_block.values()), strict=True))

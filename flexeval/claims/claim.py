@@ -43,6 +43,8 @@ class Claim(ABC):
     source: ClassVar[str]
     unit: ClassVar[str] = "fraction"
     """Of what is measured."""
+    at_each_temperature: ClassVar[bool] = True
+    """Whether it is examined at T = 0.6 and at T = 1; a claim about several temperatures is examined once."""
     lacking: ClassVar[str] = "no plain run of a reasoning task"
     """What to say when it concerns none of the runs."""
 
@@ -59,9 +61,21 @@ class Claim(ABC):
         """
 
     def examine(self, runs: RunSet) -> list[Finding]:
-        """A finding for each model and task that the claim is about."""
-        concerned = [group for group in groups(runs) if self.concerns(group)]
-        return [self._examined(group) for group in concerned] or [self._not_measured(self.lacking)]
+        """A finding for each model, task and temperature that the claim is about.
+
+        What lacks its runs is told once, of the first temperature.
+        """
+        findings: list[Finding] = []
+        for group in groups(runs):
+            if not self.concerns(group):
+                continue
+            again = bool(findings) and _subject(findings[-1]) == _subject(group)
+            if again and not self.at_each_temperature:
+                continue
+            finding = self._examined(group)
+            if not again or finding.verdict != "not measured":
+                findings.append(finding)
+        return findings or [self._not_measured(self.lacking)]
 
     def _examined(self, group: Group) -> Finding:
         try:
@@ -79,6 +93,7 @@ class Claim(ABC):
             source=self.source,
             model=group.model,
             task=group.task,
+            temperature=group.temperature,
             counted=group.counted,
             measured=measured.words,
             estimate=measured.interval.estimate,
@@ -99,11 +114,16 @@ class Claim(ABC):
             source=self.source,
             model=group.model if group else "",
             task=group.task if group else "",
+            temperature=group.temperature if group else None,
             counted=group.counted if group else CORRECT,
             measured=why,
             unit=self.unit,
             left_out=group.left_out if group else "",
         )
+
+
+def _subject(of: Group | Finding) -> tuple[str, str, str]:
+    return of.model, of.task, of.counted
 
 
 def check_claim_class(kind: object) -> None:

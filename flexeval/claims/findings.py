@@ -29,6 +29,8 @@ class Finding:
     model: str = ""
     """Empty when no run is of a task that the claim is about."""
     task: str = ""
+    temperature: float | None = None
+    """At which it is examined; None without a model."""
     counted: str = CORRECT
     """The verdict by which a sample counts as solving its problem."""
     measured: str
@@ -56,7 +58,7 @@ class Finding:
 
 
 def examine(runs: RunSet) -> list[Finding]:
-    """Every claim on these runs, one finding for each model and task that it is about; a table.
+    """Every claim on these runs, one finding for each model, task and temperature that it is about; a table.
 
     Verdicts are corrected for the number of findings that something was measured for. A claim of another distribution
     that cannot be used is not measured, and says why.

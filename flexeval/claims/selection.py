@@ -1,8 +1,9 @@
 """Which runs a claim is examined on: plain runs of one model and task, at the settings of the paper.
 
 Plain: one token a step, no top-p, no top-k, no guidance. The paper's settings: T = 0.6, and semi-autoregressive blocks
-of 32, or of the whole canvas where that is shorter. Seeds are pooled. Of several canvas lengths, one with runs at the
-paper's settings is taken first, then the one with the most runs, then the first.
+of 32, or of the whole canvas where that is shorter. Claims are examined at T = 0.6, and also at T = 1, the model's own
+distribution, where AR order is compared with another one there. Seeds are pooled. Of several canvas lengths, one with
+runs at the paper's settings is taken first, then the one with the most runs, then the first.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from flexeval.runs.store import TEMPERATURE, Run, RunSet, fewest_samples, on_the
 CONSTRAINT_TASKS = ("sudoku4",)
 """Tasks whose parts constrain each other, where the literature expects order freedom to help; all others are reasoning
 tasks."""
+OWN_TEMPERATURE = 1.0
+"""At which tokens are drawn from the model's own distribution."""
 LEAST_K = 8
 """The fewest samples at which "the largest k" is looked at."""
 
@@ -35,6 +38,9 @@ class Group:
     model: str
     task: str
     runs: RunSet
+    """At all temperatures."""
+    temperature: float = TEMPERATURE
+    """At which claims are examined, unless they are about several."""
     trained: tuple[Checkpoint, ...] = ()
     """The checkpoints of its trainings, at the same canvas length."""
 
@@ -51,41 +57,41 @@ class Group:
         """The paper's block length on these canvases."""
         return paper_block(self.runs[0].config.sampling)
 
-    def find(self, order: str, *, temperature: float = TEMPERATURE, block: int | None = None) -> Run:
+    def find(self, order: str, *, block: int | None = None) -> Run:
         """The run of an order; AR order at any block length, since it changes nothing there.
 
         Args:
             order: canonical spec.
-            temperature: of it.
             block: block length; None for the paper's.
 
         Raises:
             InputError: there is none, or it is not complete.
         """
         block = self.block if block is None else block
-        run = self.lookup(order, temperature=temperature, block=block)
+        run = self.lookup(order, block=block)
         if run is None:
             at_block = "" if order == "ar" else f", block {block}"
-            raise InputError(f"needs a run of {order} at T = {temperature:g}{at_block}")
+            raise InputError(f"needs a run of {order} at T = {self.temperature:g}{at_block}")
         return run
 
-    def lookup(self, order: str, *, temperature: float = TEMPERATURE, block: int | None = None) -> Run | None:
+    def lookup(self, order: str, *, block: int | None = None) -> Run | None:
         """As `find`, None where there is no run. Raises InputError for one that is not complete."""
         block = self.block if block is None else block
-        for run in self.runs.where(order=order, temperature=temperature):
+        for run in self.runs.where(order=order, temperature=self.temperature):
             if order == "ar" or run.config.sampling.block == block:
                 return _complete(run)
         return None
 
     def by_block(self, order: str) -> dict[int, Run]:
-        """Block length -> run at the paper's temperature, ascending. At block 1 `confidence` is AR order: where the
+        """Block length -> run at this temperature, ascending. At block 1 `confidence` is AR order: where the
         run is missing, that of `ar` stands for it.
         """
         found = {
-            run.config.sampling.block: _complete(run) for run in self.runs.where(order=order, temperature=TEMPERATURE)
+            run.config.sampling.block: _complete(run)
+            for run in self.runs.where(order=order, temperature=self.temperature)
         }
         if order == "confidence" and 1 not in found:
-            stand_in = self.runs.where(order="ar", temperature=TEMPERATURE)
+            stand_in = self.runs.where(order="ar", temperature=self.temperature)
             found |= {1: _complete(stand_in[0])} if len(stand_in) else {}
         return dict(sorted(found.items()))
 
@@ -136,15 +142,17 @@ def groups(runs: RunSet) -> list[Group]:
         same = [run for run in runs if (run.model, run.config.task, run.counted) == (model, task, counted)]
         if rest := len(same) - len(listed):
             left_out.append(f"{_runs(rest)} with several tokens a step, a cut distribution, or guidance")
-        found.append(
+        found += [
             Group(
                 model=model,
                 task=task,
                 runs=RunSet(tuple(by_length[length])),
-                trained=_checkpoints(beside, base=model),
+                temperature=temperature,
+                trained=_checkpoints(beside, base=model, temperature=temperature),
                 left_out=f"Left out, {model}, {task}: {'; '.join(left_out)}." if left_out else "",
             )
-        )
+            for temperature in _temperatures(by_length[length])
+        ]
     return found
 
 
@@ -157,13 +165,29 @@ def _at_paper_settings(run: Run) -> bool:
     return sampling.temperature == TEMPERATURE and sampling.block == paper_block(sampling)
 
 
-def _checkpoints(runs: list[Run], *, base: str) -> tuple[Checkpoint, ...]:
+def _temperatures(runs: list[Run]) -> list[float]:
+    """At which claims are examined: the paper's, and the model's own where AR order has another one beside it."""
+    orders = {
+        at: {run.config.order for run in runs if run.config.sampling.temperature == at}
+        for at in (TEMPERATURE, OWN_TEMPERATURE)
+    }
+    own = [OWN_TEMPERATURE] if "ar" in orders[OWN_TEMPERATURE] and len(orders[OWN_TEMPERATURE]) > 1 else []
+    return [TEMPERATURE, *own] if orders[TEMPERATURE] or not own else own
+
+
+def _checkpoints(runs: list[Run], *, base: str, temperature: float) -> tuple[Checkpoint, ...]:
     by_lineage: dict[Lineage, list[Run]] = {}
     for run in runs:
         if run.lineage and run.lineage.base == base:
             by_lineage.setdefault(run.lineage, []).append(run)
     return tuple(
-        Checkpoint(model=lineage.label, task=own[0].config.task, runs=RunSet(tuple(own)), lineage=lineage)
+        Checkpoint(
+            model=lineage.label,
+            task=own[0].config.task,
+            runs=RunSet(tuple(own)),
+            temperature=temperature,
+            lineage=lineage,
+        )
         for lineage, own in by_lineage.items()
     )
 

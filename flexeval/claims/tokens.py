@@ -91,6 +91,7 @@ class CommitsTopTokens(Claim):
 
     name = "confidence-commits-top-tokens"
     sentence = "confidence commits almost only top tokens, at any temperature."
+    at_each_temperature = False
     source = "arXiv:2609.34509"
 
     def measure(self, group: Group) -> Measured:

@@ -14,7 +14,7 @@ from flexeval.claims.verdict import NO_EVIDENCE, judge
 from flexeval.claims.wording import coverage_points, percent, points, setting
 from flexeval.errors import InputError
 from flexeval.orders import get_order
-from flexeval.runs.store import TEMPERATURE, Run, alike
+from flexeval.runs.store import Run, alike
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.intervals import Interval
 from flexeval.stats.nfe import tokens_per_step
@@ -102,7 +102,7 @@ class GainSurvivesParallelDecoding(TrainingClaim):
         if not orders:
             raise InputError(
                 f"needs runs of {group.model} and {checkpoint.model} in one order of several tokens a step, such as "
-                f"parallel-4 or eb:gamma=0.5, at T = {TEMPERATURE:g}, block {group.block}"
+                f"parallel-4 or eb:gamma=0.5, at T = {group.temperature:g}, block {group.block}"
             )
         pace = {order: _tokens_per_step(before[order]) for order in orders}
         *slower, fastest = sorted(orders, key=pace.__getitem__)

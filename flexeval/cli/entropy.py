@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         labels, [highest_entropy_words(found, rows, top=top, min_count=min_count) for rows, found in both]
     )
     differences = _differences(labels, tokens, words)
-    decodes = [(rows, run.samples, run.config.sampling.block) for rows, run in zip(tokens, runs, strict=True)]
+    decodes = [(rows, run.outcomes(), run.config.sampling.block) for rows, run in zip(tokens, runs, strict=True)]
     traces = formatting.by_run(
         labels,
         [traces_by_verdict(trace_table(rows, samples, block_length=block)) for rows, samples, block in decodes],

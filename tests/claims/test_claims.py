@@ -259,6 +259,36 @@ def test_other_settings_are_left_out():
     assert {run.config.sampling.top_p for group in groups(RunSet(tuple(others))) for run in group.runs} == {1.0}
 
 
+def pair(temperature, *, orders=("ar", "confidence")):
+    """Runs in which AR order solves more at T = 1, and as much at any other temperature."""
+    solve = {"ar": range(80), "confidence": range(50) if temperature == 1.0 else range(80)}
+    return [run_of(solved(solve[order]), order, temperature=temperature) for order in orders]
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        (pair(0.6) + pair(1.0), {0.6: "unresolved", 1.0: "holds"}),
+        (pair(1.0), {1.0: "holds"}),
+        (pair(0.6) + pair(1.0, orders=["confidence"]), {0.6: "unresolved"}),
+        (pair(0.6) + pair(1.0, orders=["ar"]) + pair(1.5), {0.6: "unresolved"}),
+        (pair(1.5), {0.6: "not measured"}),
+    ],
+)
+def test_claims_are_made_at_the_papers_temperature_and_at_the_models_own(runs, expected):
+    findings = CLAIMS.get("ar-better-at-largest-k")().examine(RunSet(tuple(runs)))
+    assert {finding.temperature: finding.verdict for finding in findings} == expected
+    assert all(f"T = {finding.temperature:g}" in finding.measured for finding in findings)
+
+
+def test_what_only_one_temperature_has_runs_for_is_not_told_missing_of_the_other():
+    findings = examine(RunSet((*pair(0.6), *pair(1.0), run_of(solved(range(40)), "egi"))))
+    told = [(finding.claim, finding.temperature) for finding in findings]
+    assert ("egi-exceeds-ar", 0.6) in told
+    assert ("egi-exceeds-ar", 1.0) not in told
+    assert len(set(told)) == len(told)
+
+
 def test_seeds_are_pooled():
     rng = np.random.default_rng(0)
     drawn_of = {(order, seed): rng.random((60, 16)) < chance
