@@ -150,7 +150,7 @@ def test_compare_says_what_it_is_about(sampled: Callable[..., Run], printed: Cal
     folders = [str(sampled(order).folder) for order in ("ar", "random")]
     tables = printed("compare", *folders, "--k", "4,1", "--nfe", "8,16")["tables"]
     words = ("pass@4", "ar − random", "verdict", "band over all", "CoverageAUC in percent, over k = 1, 4", "NFE 16")
-    for expected in (*words, *folders, "8 problems, 32 samples, T = 1"):
+    for expected in (*words, *folders, "8 problems, 32 samples (", "T = 1"):
         assert expected in tables
     assert "overtake" in tables or "No crossing" in tables
 
