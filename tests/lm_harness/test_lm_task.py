@@ -204,7 +204,7 @@ def test_the_group_holds_every_task_file():
     names = {yaml.safe_load(path.read_text().replace("!function", ""))["task"] for path in _task_files()}
     group = yaml.safe_load((TASKS_FOLDER / "flexeval.yaml").read_text())
     assert set(group["task"]) == names
-    assert names == {f"flexeval_{task}" for task in ("word_problems", "gsm8k", "math500", "humaneval", "mbpp")}
+    assert names == {f"flexeval_{task}" for task in ("forks", "word_problems", "gsm8k", "math500", "humaneval", "mbpp")}
     assert task_manager(include_defaults=False).match_tasks(["flexeval_*"]) == sorted(names)
 
 
