@@ -277,6 +277,10 @@ class Grade:
     verdicts: Mapping[str, bool] = field(default_factory=dict)
     """What else the task says of the text, by name: the names that its class attribute `verdicts` lists."""
 
+    def gives(self, verdict: str) -> bool:
+        """A verdict by its name: `correct`, or one of `verdicts`. Raises KeyError for another."""
+        return self.correct if verdict == CORRECT else self.verdicts[verdict]
+
     def __post_init__(self) -> None:
         # What a model or its program said is foreign text: here it becomes such that any file and terminal can take it.
         for name, safe in (("extracted", encodable), ("rule", one_line), ("error", one_line)):

@@ -19,7 +19,7 @@ from flexeval.grpo.temperature import opening_temperatures
 from flexeval.hashing import json_hash
 from flexeval.orders import Order, get_order
 from flexeval.reading import parse_yaml, read_text
-from flexeval.records import MOST, SamplingConfig, require_float32
+from flexeval.records import CORRECT, MOST, SamplingConfig, require_float32
 from flexeval.registry import convert, parse_spec
 from flexeval.tasks import Task
 
@@ -60,8 +60,10 @@ class GRPOConfig:
     deviation: Literal["population", "sample"] = "population"
     """What advantages are divided by: the group's standard deviation over its size, or over its size minus one, as in
     the released code (3 percent larger in a group of 16)."""
+    reward: str = CORRECT
+    """The verdict that is rewarded: `correct`, or one that the task gives beside it, such as `sound`."""
     wrong_reward: float = 0.0
-    """Reward of a wrong answer; a right one has 1. The released code uses -1."""
+    """Reward of a sample without that verdict; one with it has 1. The released code uses -1."""
 
     learning_rate: float = 5e-6
     """AdamW, constant."""

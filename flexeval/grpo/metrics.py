@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from flexeval.grpo.rollout import Rollout
+from flexeval.records import FloatArray
 from flexeval.runs.files import append_lines, read_lines, replace_file, to_json
 
 METRICS, EVENTS = "metrics.jsonl", "tensorboard"
@@ -33,9 +34,10 @@ class StepMetrics:
     reward: float
     """Mean."""
     solved: float
-    """Share of samples that are correct: Pass@1 on the step's training problems, at the rollout's temperature."""
+    """Share of samples with the rewarded verdict: Pass@1 on the step's training problems, at the rollout's
+    temperature."""
     solved_problems: float
-    """Share of problems with at least one correct sample."""
+    """Share of problems with at least one such sample."""
     skipped_groups: int
     """Problems whose samples all had the same reward; they carry no gradient."""
     length: float
@@ -74,9 +76,9 @@ class Tally:
         self._of_update: dict[str, float] = {}
         self._grad_norm: float | None = None
 
-    def add_rollout(self, rollout: Rollout, *, wrong: float, skipped: int) -> None:
-        """Count the samples of a rollout, of which so many groups have no variation."""
-        correct_PG = rollout.rewards(wrong=0.0) > 0
+    def add_rollout(self, rollout: Rollout, reward_PG: FloatArray, *, skipped: int) -> None:
+        """Count the samples of a rollout with these rewards, of which so many groups have no variation."""
+        solved_PG = reward_PG == 1.0
         for sample in rollout.samples:
             trajectory = sample.trajectory
             entropy = trajectory.entropy_G[: trajectory.length + 1]
@@ -87,11 +89,11 @@ class Tally:
                 positions=int(np.isfinite(entropy).sum()),
             )
         self._add(
-            samples=correct_PG.size,
-            correct=int(correct_PG.sum()),
-            reward=float(rollout.rewards(wrong=wrong).sum()),
-            problems=len(correct_PG),
-            solved_problems=int(correct_PG.any(axis=1).sum()),
+            samples=solved_PG.size,
+            solved=int(solved_PG.sum()),
+            reward=float(reward_PG.sum()),
+            problems=len(solved_PG),
+            solved_problems=int(solved_PG.any(axis=1).sum()),
             skipped=skipped,
         )
 
@@ -124,7 +126,7 @@ class Tally:
             step=step,
             samples=int(samples["samples"]),
             reward=samples["reward"] / samples["samples"],
-            solved=samples["correct"] / samples["samples"],
+            solved=samples["solved"] / samples["samples"],
             solved_problems=samples["solved_problems"] / samples["problems"],
             skipped_groups=int(samples["skipped"]),
             length=samples["length"] / samples["samples"],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexeval.models.predictor import MaskPredictor
-from flexeval.records import FloatArray, Grade, Problem, Trajectory
+from flexeval.records import CORRECT, FloatArray, Grade, Problem, Trajectory
 from flexeval.runs.grading import graded
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks import Task
@@ -39,9 +39,9 @@ class Rollout:
     reward_seconds: float
     """Wall-clock time waiting for verdicts that were not found while sampling went on."""
 
-    def rewards(self, *, wrong: float) -> FloatArray:
-        """[P, G]: 1 for a right answer, `wrong` for any other."""
-        reward_S = [1.0 if sample.grade.correct else wrong for sample in self.samples]
+    def rewards(self, *, wrong: float, verdict: str = CORRECT) -> FloatArray:
+        """[P, G]: 1 for a sample that the verdict is true of, `wrong` for any other."""
+        reward_S = [1.0 if sample.grade.gives(verdict) else wrong for sample in self.samples]
         return np.array(reward_S, dtype=np.float64).reshape(-1, self.group_size)
 
 

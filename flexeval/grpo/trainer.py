@@ -20,7 +20,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, did_you_mean
 from flexeval.grpo.adapters import add_adapters, without_adapters
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.metrics import StepMetrics, Tally
@@ -33,7 +33,7 @@ from flexeval.grpo.sharding import sum_in_float32, whole_weights
 from flexeval.records import FloatArray, Problem
 from flexeval.sampling import Sampler
 from flexeval.tasks import Task
-from flexeval.tasks.task import problems_of
+from flexeval.tasks.task import problems_of, verdicts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +64,17 @@ class Trainer:
             workers: forwards of a rollout that run side by side (see `Sampler`).
 
         Raises:
-            InputError: an order that cannot be trained, settings that exclude each other, fewer problems than a step
-                needs, or a number of them that the processes cannot share evenly.
+            InputError: an order that cannot be trained, a verdict that the task does not give, settings that exclude
+                each other, fewer problems than a step needs, or a number of them that the processes cannot share
+                evenly.
         """
         self.config = config
         self.task = task
         self.accelerator = accelerator
         self.order = config.order
         self.sampling = config.sampling(task)
+        if config.reward not in (known := verdicts_of(task)):
+            raise did_you_mean(f"verdict of task {task.name!r}", config.reward, known)
         self.problems = list(problems_of(task)[: config.limit])
         if config.problems_per_step > len(self.problems):
             raise InputError(
@@ -118,11 +121,11 @@ class Trainer:
             number: 0-based.
         """
         rollout = self.roll_out(number)
-        rewards_PG = rollout.rewards(wrong=self.config.wrong_reward)
+        rewards_PG = rollout.rewards(wrong=self.config.wrong_reward, verdict=self.config.reward)
         advantage_PG = group_advantages(rewards_PG, degrees=1 if self.config.deviation == "sample" else 0)
         skipped = int((advantage_PG == 0).all(axis=1).sum())
         tally = Tally()
-        tally.add_rollout(rollout, wrong=self.config.wrong_reward, skipped=skipped)
+        tally.add_rollout(rollout, rewards_PG, skipped=skipped)
 
         # A step whose groups are all of equal rewards has nothing to learn from: not even the optimiser moves.
         began = time.perf_counter()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
-from grpo_toys import ToyPredictor, ToyTask, make_trainer
+from grpo_toys import ToyPredictor, ToyTask, make_trainer, odd_sum
 from precision import LOGITS, assert_equal_but_rounding, near, rounding
 
 from flexeval.errors import InputError
 from flexeval.grpo.policy import Policy
 from flexeval.grpo.problems import step_problems
 from flexeval.grpo.scoring import collect
+from flexeval.records import Grade
 
 
 def weights_of(trainer):
@@ -81,6 +85,32 @@ def test_the_samples_deviation_makes_gradients_smaller():
         for deviation in ("population", "sample")
     }
     assert norms["sample"] / norms["population"] == pytest.approx(np.sqrt(5 / 6), rel=1e-3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoVerdicts(ToyTask):
+    """Right when the sum is odd; `long` when three words are said, whatever they are."""
+
+    verdicts: ClassVar[tuple[str, ...]] = ("long",)
+
+    def grade(self, problem, text):
+        return Grade(correct=odd_sum(problem, text), verdicts={"long": len(text.split()) >= 3})
+
+
+def test_any_verdict_of_the_task_can_be_rewarded():
+    trainer = make_trainer(ToyPredictor(), TwoVerdicts(), reward="long", wrong_reward=-1.0)
+    rollout = trainer.roll_out(0)
+    long = np.array([[sample.grade.verdicts["long"] for sample in rollout.samples]]).reshape(-1, 6)
+    assert 0 < long.mean() < 1
+    metrics = trainer.step(0)
+    assert metrics.solved == long.mean()
+    assert metrics.reward == pytest.approx(2 * long.mean() - 1)
+    assert metrics.skipped_groups == (long == long[:, :1]).all(axis=1).sum()
+
+
+def test_a_verdict_that_the_task_does_not_give_is_refused():
+    with pytest.raises(InputError, match=r"unknown verdict of task 'toy': 'lnog'\. Did you mean 'long'\?"):
+        make_trainer(ToyPredictor(), TwoVerdicts(), reward="lnog")
 
 
 def test_more_updates_on_a_rollout_move_the_ratio():

@@ -20,6 +20,8 @@ from flexeval.tasks.word_problems.skeleton import Limits, Skeleton
 from flexeval.tasks.word_problems.solution import solution_text
 from flexeval.tasks.word_problems.story import Story, draw_story, question_text
 
+MOST_DIGITS = 1000
+"""A longer number is no answer; Python reads none above 4,300 digits."""
 _ANSWER = re.compile(r"answer\s+is\b[^\w\n.-]{0,4}(-?\d+)", re.IGNORECASE)
 
 
@@ -77,7 +79,7 @@ class WordProblems:
         found = _ANSWER.findall(text)
         if not found:
             return Grade(correct=False, verdicts={"sound": False})
-        correct = int(found[-1]) == int(problem.target)
+        correct = len(found[-1]) <= MOST_DIGITS and int(found[-1]) == int(problem.target)
         given = [int(number) for number in re.findall(r"\d+", problem.metadata["skeleton"])]
         sound = (
             correct and fault_in_steps(text, given) is None and find_equations(text)[-1].result == int(problem.target)
