@@ -80,9 +80,13 @@ class SamplingConfig:
     """Steps over the whole canvas, split evenly over the blocks; None stands for one token per step."""
     tokens_per_step: int | None = None
     """The other way to say `steps`: this many commits per step (the last step of a block may have fewer)."""
-    schedule: Literal["even", "dream"] = "even"
+    steps_per_block: int | None = None
+    """A third way: steps of a whole block (SDAR, LLaDA2, iLLaDA). A shorter block commits as many a step, until it is
+    full."""
+    schedule: Literal["even", "dream", "dllm"] = "even"
     """`even`: LLaDA's, n // S per step and one more in the first n % S. `dream`: Dream's, linear in time over the
-    whole canvas, from 1 to 1e-3, everything that remains at the last step."""
+    whole canvas, from 1 to 1e-3, everything that remains at the last step. `dllm`: dLLM's, linear in time over each
+    block, rounded."""
     temperature: float = 0.6
     """Temperature of the distribution that tokens are drawn from; 0 takes the likeliest token."""
     top_p: float = 1.0
@@ -124,10 +128,8 @@ class SamplingConfig:
         _require_range("top_k", self.top_k, 0, MOST)
         # It multiplies differences of logits, which leaves those up to 1e8 finite.
         require_float32("cfg_scale", self.cfg_scale, most=1e30)
-        _require(
-            self.steps is None or self.tokens_per_step is None,
-            "steps and tokens_per_step say the same thing twice; give one of them",
-        )
+        pace = [name for name in ("steps", "tokens_per_step", "steps_per_block") if getattr(self, name) is not None]
+        _require(len(pace) < 2, f"{' and '.join(pace)} say the same thing twice; give one of them")
         _require_range("steps", self.steps, 1)
         _require(
             self.steps is None or self.steps <= self.gen_length,
@@ -135,13 +137,23 @@ class SamplingConfig:
             f"use at most {self.gen_length}",
         )
         _require_range("tokens_per_step", self.tokens_per_step, 1, MOST_POSITIONS)
+        _require_range("steps_per_block", self.steps_per_block, 1)
+        _require(
+            self.steps_per_block is None or self.steps_per_block <= self.block,
+            f"steps_per_block {self.steps_per_block} is more than the {self.block} positions of a block: a step commits "
+            f"at least one token; use at most {self.block}",
+        )
+        if self.schedule != "even":
+            _require(
+                self.tokens_per_step is None, f"schedule {self.schedule!r} takes steps, not tokens_per_step"
+            )
         if self.schedule == "dream":
             _require(
                 self.block_length in (None, self.gen_length),
                 "schedule 'dream' has no blocks; leave block_length out",
             )
-            _require(self.tokens_per_step is None, "schedule 'dream' takes steps, not tokens_per_step")
-        elif self.steps is not None:
+            _require(self.steps_per_block is None, "schedule 'dream' takes steps, not steps_per_block")
+        elif self.steps is not None and self.schedule == "even":
             block = self.block
             _require(
                 self.gen_length % block == 0,

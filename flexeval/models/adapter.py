@@ -135,7 +135,7 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
         raise InputError(
             f"{checkpoint.name!r} computes NaN or infinite numbers; restore its weights, or load it in float32"
         )
-    if not findings.bidirectional:
+    if not findings.sees_what_it_may:
         raise InputError(
             f"{checkpoint.name!r} is causal: what it predicts does not depend on later tokens, "
             "so it is no mask predictor; give a masked diffusion model"

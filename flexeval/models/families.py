@@ -1,17 +1,18 @@
 """config.json -> which of transformers' own layers compute the model, and what its weights are called there.
 
-One `Family` for each published layout. All are Llama-like networks with bidirectional attention, and none needs code
-from its checkpoints. Knows configurations and names only: no tensors, no torch.
+One `Family` for each published layout; none needs code from its checkpoints. Knows configurations and names only: no
+tensors, no torch. What the families do is described, with sources, in docs/families.md.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flexeval.errors import InputError, PluginError, shortened
+from flexeval.models.attention import BLOCK_FIELDS, FULL, Attention
 from flexeval.registry import Registry
 
 Config = Mapping[str, Any]
@@ -22,7 +23,7 @@ class Blueprint:
     """What to build for one checkpoint."""
 
     layers: str
-    """Prefix of transformers' classes: "Llama", "Qwen2" or "Qwen3"."""
+    """Prefix of transformers' classes, such as "Llama", "Qwen3Moe": any whose `ForCausalLM` has a base model."""
     options: dict[str, Any]
     """Fields of transformers' configuration class."""
     max_length: int
@@ -49,6 +50,17 @@ class Family:
     """The published code counts positions from the left edge of the canvas, padding included."""
     fills_with_pad: bool = False
     """The canvas after the text is filled with the padding token, which differs from the end-of-sequence token."""
+    attention: tuple[Attention, ...] = (FULL,)
+    """The rules that its checkpoints may have. The first is theirs unless something else is said; where it lacks a block
+    length, a checkpoint's configuration or the user must say one."""
+    mask_id: int | None = None
+    """The mask token that the published code writes down, for checkpoints whose files name none."""
+    recognises: Callable[[Config, Collection[str]], bool] | None = None
+    """Whether a config.json and the names of the stored weights are of this family. None goes by the model_type, which is
+    then the name under which the family is registered."""
+    conversions: Callable[[], Sequence[Any]] = tuple
+    """Transformers' `WeightConverter`s for weights that are stored in another form than transformers' classes have them,
+    beside those that transformers knows for the classes (experts one by one)."""
 
 
 LARGEST = 2**31 - 1
@@ -57,13 +69,42 @@ MOST_LAYERS = 1024
 """More than any model has; building far more takes for ever before it turns out that their weights are missing."""
 
 
-def family_of(config: Config) -> Family | None:
-    """The family that a config.json belongs to; None for a model that flexeval has no layers for."""
-    # LLaDA-MoE checkpoints carry LLaDA's model_type, and none of its layout.
-    if "num_experts" in config:
-        return None
+def family_of(config: Config, weights: Collection[str] = ()) -> Family | None:
+    """The family of a checkpoint; None for a model that flexeval has no layers for.
+
+    Args:
+        config: its config.json.
+        weights: the names of its stored weights. Some families are told apart by these.
+    """
+    for _, family in FAMILIES.usable():
+        if family.recognises is not None and family.recognises(config, weights):
+            return family
     kind = str(config.get("model_type"))
-    return FAMILIES.get(kind) if kind in FAMILIES else None
+    if kind not in FAMILIES or FAMILIES.get(kind).recognises is not None:
+        return None
+    return FAMILIES.get(kind)
+
+
+UNSUPPORTED = {
+    "nemotron_labs_diffusion": "Nemotron-Labs-Diffusion: flexeval lacks a translation to its Ministral layers",
+    "diffusion_gemma": "DiffusionGemma: it has no mask token, and its tokens are revised until the end",
+    "rnd1": "RND1: flexeval lacks its translation to Qwen3 layers with experts",
+    "idlm": "I-DLM: flexeval lacks its causal, strided decoding",
+    "lfm2_bidirectional": "LFM2.5-Encoder-Diffusion: flexeval lacks its layers with short convolutions",
+}
+"""model_type -> name of the family, and what is missing."""
+
+
+def why_unknown(config: Config) -> str:
+    """What to say of a checkpoint without family, after its name."""
+    kind = str(config.get("model_type"))
+    if kind in UNSUPPORTED:
+        return f"is {UNSUPPORTED[kind]}"
+    text = f"is of type {config.get('model_type')!r}, for which flexeval has no layers (it has {', '.join(FAMILIES)})"
+    if any(config.get(field) is not None for field in BLOCK_FIELDS):
+        # Its own code would be run with full attention.
+        return f"{text}; it attends by blocks, which flexeval does on its own layers only"
+    return f"{text}; trust_remote_code=True runs the code in the checkpoint"
 
 
 def blueprint_of(family: Family, config: Config) -> Blueprint:
@@ -213,6 +254,146 @@ def _check_heads(width: int, heads: int, key_heads: int) -> None:
         )
 
 
+def _illada(config: Config) -> Blueprint:
+    if config.get("layer_norm_eps") is not None:
+        raise InputError("cannot run this iLLaDA variant: it has layer_norm_eps, and only RMS norms are supported")
+    return _standard("Llama", extra=("head_dim", "attention_bias", "mlp_bias"))(config)
+
+
+def _wedlm(config: Config) -> Blueprint:
+    """Qwen3's layers, or Qwen2's: with norms of queries and keys and no biases, or the other way round."""
+    norms = _switch(config, "qk_norm", default=False)
+    biases = _switch(config, "attention_bias", default=not norms)
+    if norms == biases:
+        raise InputError(
+            f"cannot run this WeDLM variant: qk_norm and attention_bias are both {norms}, and one of them must be True"
+        )
+    return _standard("Qwen3" if norms else "Qwen2", extra=("head_dim", "attention_bias") if norms else ())(config)
+
+
+def _moe(config: Config, *, layers: str, **options: Any) -> Blueprint:
+    """A standard translation with options of a mixture of experts."""
+    blueprint = _standard(layers, extra=("head_dim", "attention_bias"))(config)
+    blueprint.options.update(options)
+    return blueprint
+
+
+def _sdar_moe(config: Config) -> Blueprint:
+    dense = config.get("mlp_only_layers") or []
+    if not isinstance(dense, list):
+        raise InputError(f"cannot build the model: config.json's mlp_only_layers is {dense!r}, but must be a list")
+    return _moe(
+        config,
+        layers="Qwen3Moe",
+        num_experts=field(config, "num_experts"),
+        num_experts_per_tok=_choice_of(config, "num_experts_per_tok", "num_experts"),
+        moe_intermediate_size=field(config, "moe_intermediate_size"),
+        norm_topk_prob=_switch(config, "norm_topk_prob", default=True),
+        decoder_sparse_step=field(config, "decoder_sparse_step", default=1),
+        mlp_only_layers=dense,
+    )
+
+
+def _llada_moe(config: Config) -> Blueprint:
+    """LLaDA-MoE's own field names -> those of Qwen3's layers with experts, whose weights it does not normalise."""
+    _require_values(
+        "LLaDA-MoE",
+        config,
+        clip_qkv=(None,),
+        moe_router_score_function=("softmax", None),
+        moe_router_enable_expert_bias=(False, None),
+        norm_topk_prob=(False, None),
+        qk_layernorm=(True,),
+        router_num_group=(None,),
+        router_topk_group=(None,),
+        routed_scaling_factor=(1, None),
+        shared_expert_intermediate_size=(None,),
+        partial_rotary_factor=(1, None),
+    )
+    layers = _layers(config, "num_hidden_layers")
+    sparse = config.get("moe_layer_freq")
+    sparse = [1] * layers if sparse is None else sparse
+    if not isinstance(sparse, list) or len(sparse) != layers or any(each not in (0, 1) for each in sparse):
+        raise InputError(
+            f"cannot build the model: config.json's moe_layer_freq is {shortened(repr(sparse), 60)}, but must be a list "
+            f"of {layers} numbers 0 or 1"
+        )
+    experts = field(config, "expert_intermediate_size")
+    dense = field(config, "dense_intermediate_size", default=experts)
+    return _moe(
+        {**config, "intermediate_size": dense},
+        layers="Qwen3Moe",
+        num_experts=field(config, "num_experts"),
+        num_experts_per_tok=_choice_of(config, "num_experts_per_tok", "num_experts"),
+        moe_intermediate_size=experts,
+        norm_topk_prob=False,
+        decoder_sparse_step=1,
+        mlp_only_layers=[layer for layer, each in enumerate(sparse) if not each],
+    )
+
+
+def _llada2(config: Config) -> Blueprint:
+    """LLaDA2's own field names -> those of GLM-4's layers with experts."""
+    _require_values(
+        "LLaDA2",
+        config,
+        score_function=("sigmoid", None),
+        use_bias=(False, None),
+        use_qkv_bias=(False, None),
+        use_rmsnorm=(True, None),
+        norm_head=(False, None),
+        using_split_qkv_in_self_attention=(False, None),
+    )
+    experts, groups = field(config, "num_experts"), field(config, "n_group", default=1)
+    chosen = _choice_of(config, "topk_group", "n_group", default=groups)
+    if experts % groups or experts // groups < 2:
+        raise InputError(
+            f"cannot build the model: {experts} experts in {groups} groups; every group must have equally many, at "
+            "least 2"
+        )
+    blueprint = _moe(
+        config,
+        layers="Glm4Moe",
+        n_routed_experts=experts,
+        n_shared_experts=field(config, "num_shared_experts", default=1),
+        num_experts_per_tok=_choice_of(config, "num_experts_per_tok", "num_experts"),
+        moe_intermediate_size=field(config, "moe_intermediate_size"),
+        n_group=groups,
+        topk_group=chosen,
+        routed_scaling_factor=float(field(config, "routed_scaling_factor", default=1.0, whole=False)),
+        first_k_dense_replace=_first_dense(config),
+        norm_topk_prob=_switch(config, "norm_topk_prob", default=True),
+        use_qk_norm=_switch(config, "use_qk_norm", default=True),
+        num_mtp_layers=0,
+    )
+    rotated = float(field(config, "partial_rotary_factor", default=1.0, whole=False))
+    blueprint.options["rope_parameters"]["partial_rotary_factor"] = rotated
+    return blueprint
+
+
+def _first_dense(config: Config) -> int:
+    return 0 if config.get("first_k_dense_replace") == 0 else int(field(config, "first_k_dense_replace", default=0.0))
+
+
+def _choice_of(config: Config, name: str, among: str, *, default: int | None = None) -> int:
+    """How many are chosen among others."""
+    number: int = field(config, name, default=default)
+    most: int = field(config, among, default=1)
+    if number > most:
+        raise InputError(f"cannot build the model: config.json's {name} is {number}, more than its {among}, {most}")
+    return number
+
+
+def _require_values(title: str, config: Config, **allowed: tuple[Any, ...]) -> None:
+    """Refuse a variant that transformers' layers do not compute. None among the values: the field may be absent."""
+    for name, values in allowed.items():
+        if config.get(name) not in values:
+            raise InputError(
+                f"cannot run this {title} variant: {name} is {shortened(repr(config.get(name)), 60)}, and only "
+                f"{values[0]!r} is supported"
+            )
+
+
 _LLADA_OUTER = {
     "model.transformer.wte.weight": "model.embed_tokens.weight",
     "model.transformer.ln_f.weight": "model.norm.weight",
@@ -238,18 +419,64 @@ def _rename_llada(name: str) -> str:
     return _LLADA_OUTER.get(name, name)
 
 
+_LLADA2_PARTS = {
+    "attention.query_key_value": "self_attn.query_key_value",
+    "attention.dense": "self_attn.o_proj",
+    "attention.query_layernorm": "self_attn.q_norm",
+    "attention.key_layernorm": "self_attn.k_norm",
+    "mlp.gate.expert_bias": "mlp.gate.e_score_correction_bias",
+}
+
+
+def _rename_llada2(name: str) -> str:
+    name = name.replace("model.word_embeddings.", "model.embed_tokens.", 1)
+    part = re.fullmatch(r"(model\.layers\.\d+\.)(.+?)(\.weight)?", name)
+    if part and part[2] in _LLADA2_PARTS:
+        return f"{part[1]}{_LLADA2_PARTS[part[2]]}{part[3] or ''}"
+    return name
+
+
+def _split_queries_keys_values() -> Sequence[Any]:
+    """For rows [queries | keys | values] in one weight."""
+    try:
+        from transformers.core_model_loading import Split, WeightConverter
+    except ImportError as error:
+        raise InputError("loading LLaDA2 needs a newer transformers; install 'transformers>=5.20,<6'") from error
+    targets = [f"self_attn.{part}_proj.weight" for part in "qkv"]
+    return [WeightConverter("self_attn.query_key_value.weight", targets, operations=[Split(dim=0)])]
+
+
+def _is_llada_moe(config: Config, _: Collection[str]) -> bool:
+    # They carry LLaDA's model_type, and none of its layout.
+    return config.get("model_type") == "llada" and "num_experts" in config
+
+
+def _is_dream_reasoner(config: Config, weights: Collection[str]) -> bool:
+    # They carry Dream's model_type, and have Qwen3's layers.
+    norms = any(name.endswith("self_attn.q_norm.weight") for name in weights)
+    return config.get("model_type") == "Dream" and (norms or config.get("block_size") is not None)
+
+
+def _is_stable_diffcoder(config: Config, _: Collection[str]) -> bool:
+    # They carry the model_type of the Llamas, which predict the next token.
+    return config.get("model_type") == "llama" and config.get("architectures") == ["StableDiffcoderForCausalLM"]
+
+
 def _same(name: str) -> str:
     return name
 
 
 _A2D_MASKS = ("<|mask|>", "<|MASK|>")
+_A2D_ATTENTION = (Attention(kind="block-causal"), FULL)
+"""dLLM's mdlm and bd3lm checkpoints do not differ in their files."""
+_FROM_PROMPT = Attention(kind="block-causal", from_prompt=True)
 
 
 def check_family(family: object) -> None:
     """Raise PluginError, which says what to write, unless something is a family that can be used."""
     if not isinstance(family, Family):
         raise PluginError(f"{family!r} is no Family; write flexeval.models.families.Family(translate=..., ...)")
-    for name in ("translate", "rename"):
+    for name in ("translate", "rename", "conversions"):
         if not callable(getattr(family, name)):
             raise PluginError(f"its {name} must be a function, not {getattr(family, name)!r}")
     for name in ("shifted", "slot_positions", "fills_with_pad"):
@@ -257,6 +484,11 @@ def check_family(family: object) -> None:
             raise PluginError(f"its {name} must be True or False, not {getattr(family, name)!r}")
     if not isinstance(family.mask_tokens, tuple) or not all(isinstance(token, str) for token in family.mask_tokens):
         raise PluginError(f'its mask_tokens must be a tuple of texts, as in ("<|mask|>",), not {family.mask_tokens!r}')
+    rules = family.attention
+    if not isinstance(rules, tuple) or not rules or not all(isinstance(rule, Attention) for rule in rules):
+        raise PluginError(f"its attention must be a tuple of Attention, as in (Attention(),), not {rules!r}")
+    if family.recognises is not None and not callable(family.recognises):
+        raise PluginError(f"its recognises must be a function or None, not {family.recognises!r}")
     if not isinstance(family.end_of_turn, str):
         raise PluginError(f"its end_of_turn must be a text, not {family.end_of_turn!r}")
 
@@ -297,6 +529,7 @@ FAMILIES.register(
         mask_tokens=_A2D_MASKS,
         end_of_turn="<|eot_id|>",
         fills_with_pad=True,
+        attention=_A2D_ATTENTION,
     ),
     summary="Llama turned into a mask predictor by dLLM",
 )
@@ -309,6 +542,7 @@ FAMILIES.register(
         mask_tokens=_A2D_MASKS,
         end_of_turn="<|im_end|>",
         fills_with_pad=True,
+        attention=_A2D_ATTENTION,
     ),
     summary="Qwen2 turned into a mask predictor by dLLM",
 )
@@ -321,6 +555,137 @@ FAMILIES.register(
         mask_tokens=_A2D_MASKS,
         end_of_turn="<|im_end|>",
         fills_with_pad=True,
+        attention=_A2D_ATTENTION,
     ),
     summary="Qwen3 turned into a mask predictor by dLLM",
+)
+FAMILIES.register(
+    "sdar",
+    Family(
+        translate=_standard("Qwen3", extra=("head_dim", "attention_bias")),
+        rename=_same,
+        shifted=False,
+        mask_tokens=("<|MASK|>",),
+        end_of_turn="<|im_end|>",
+        attention=(_FROM_PROMPT,),
+    ),
+    summary="SDAR, TraDo",
+)
+FAMILIES.register(
+    "sdar_moe",
+    Family(
+        translate=_sdar_moe,
+        rename=_same,
+        shifted=False,
+        mask_tokens=("<|MASK|>",),
+        end_of_turn="<|im_end|>",
+        attention=(_FROM_PROMPT,),
+    ),
+    summary="SDAR with experts",
+)
+FAMILIES.register(
+    "stable-diffcoder",
+    Family(
+        translate=_standard("Llama", extra=("head_dim", "attention_bias", "mlp_bias")),
+        rename=_same,
+        shifted=False,
+        mask_tokens=("<[MASK]>",),
+        end_of_turn="<[end▁of▁sentence]>",
+        attention=(replace(_FROM_PROMPT, block=4),),
+        mask_id=5,
+        recognises=_is_stable_diffcoder,
+    ),
+    summary="Stable-DiffCoder (model_type llama, told by its architectures)",
+)
+FAMILIES.register(
+    "Fast_dLLM_Qwen",
+    Family(
+        translate=_standard("Qwen2"),
+        rename=_same,
+        shifted=True,
+        mask_tokens=("|<MASK>|",),
+        end_of_turn="<|im_end|>",
+        attention=(replace(_FROM_PROMPT, first_token_apart=True),),
+    ),
+    summary="Fast-dLLM v2",
+)
+FAMILIES.register(
+    "llada-moe",
+    Family(
+        translate=_llada_moe,
+        rename=_same,
+        shifted=False,
+        mask_tokens=("<|mask|>",),
+        end_of_turn="<|role_end|>",
+        slot_positions=True,
+        recognises=_is_llada_moe,
+    ),
+    summary="LLaDA-MoE (model_type llada, told by its experts)",
+)
+for _kind, _summary in (
+    ("llada2_moe", "LLaDA2.0; LLaDA2.1 without its editing: tokens are committed for good"),
+    ("llada21_moe", "LLaDA2.1 without its editing, as dLLM names it"),
+):
+    FAMILIES.register(
+        _kind,
+        Family(
+            translate=_llada2,
+            rename=_rename_llada2,
+            shifted=False,
+            mask_tokens=("<|mask|>",),
+            end_of_turn="<|role_end|>",
+            attention=(replace(_FROM_PROMPT, block=32),),
+            conversions=_split_queries_keys_values,
+        ),
+        summary=_summary,
+    )
+FAMILIES.register(
+    "illada",
+    Family(
+        translate=_illada,
+        rename=_same,
+        shifted=False,
+        mask_tokens=("<[MASK]>",),
+        end_of_turn="<[end▁of▁sentence]>",
+        attention=(Attention(kind="full-to-block", block=32), FULL),
+        mask_id=5,
+    ),
+    summary="iLLaDA",
+)
+FAMILIES.register(
+    "CoDA",
+    Family(
+        translate=_standard("Qwen3", extra=("head_dim", "attention_bias")),
+        rename=_same,
+        shifted=True,
+        mask_tokens=("<|mask|>", "<|MASK|>"),
+        end_of_turn="<|im_end|>",
+        fills_with_pad=True,
+    ),
+    summary="CoDA",
+)
+FAMILIES.register(
+    "wedlm",
+    Family(
+        translate=_wedlm,
+        rename=_same,
+        shifted=False,
+        mask_tokens=("<|mask|>", "<|MASK|>"),
+        end_of_turn="<|im_end|>",
+        attention=(Attention(kind="rank"),),
+    ),
+    summary="WeDLM",
+)
+FAMILIES.register(
+    "dream-reasoner",
+    Family(
+        translate=_standard("Qwen3", extra=("head_dim", "attention_bias")),
+        rename=_same,
+        shifted=False,
+        mask_tokens=("<|mask|>", "<|MASK|>"),
+        end_of_turn="<|im_end|>",
+        attention=(_FROM_PROMPT,),
+        recognises=_is_dream_reasoner,
+    ),
+    summary="DreamReasoner (model_type Dream, told by its Qwen3 layers); by its description, without reference vectors",
 )

@@ -8,12 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, did_you_mean, one_line
+from flexeval.models.attention import Attention, choose_attention, parse_attention
+from flexeval.models.families import Family, family_of
 from flexeval.models.lineage import LINEAGE
 from flexeval.models.names import MODELS, KnownModel
 from flexeval.reading import parse_object, read_bytes
@@ -47,6 +51,24 @@ class Checkpoint:
     """generation_config.json; empty when there is none."""
     chat: bool
     """Whether to use the tokenizer's chat template, if it has one."""
+    known_attention: Attention | None = None
+    """The attention rule of a registered model."""
+
+    @cached_property
+    def family(self) -> Family | None:
+        """The family that its files belong to; None where flexeval has no layers for it."""
+        # Only these need a look at the weights.
+        return family_of(self.config, _weight_names(self.folder) if self.config.get("model_type") == "Dream" else ())
+
+    def attention(self, asked: Attention | None = None) -> Attention:
+        """The rule that it was trained with, of which the user may have said something.
+
+        Raises:
+            InputError: the family cannot have it, or nothing says which of several it is.
+        """
+        if self.family is None:
+            raise ValueError(f"{self.name!r} has no family")
+        return choose_attention(self.name, self.family.attention, self.config, asked or self.known_attention)
 
 
 def find_checkpoint(spec: str, *, with_code: bool = False) -> Checkpoint:
@@ -70,6 +92,7 @@ def find_checkpoint(spec: str, *, with_code: bool = False) -> Checkpoint:
         config=read_json(folder / "config.json"),
         generation=read_json(folder / "generation_config.json") if (folder / "generation_config.json").exists() else {},
         chat=known is None or known.chat,
+        known_attention=parse_attention(known.attention) if known is not None and known.attention else None,
     )
 
 
@@ -153,6 +176,20 @@ def weight_files(folder: Path) -> list[Path]:
         if not file.is_file():
             raise InputError(f"{str(folder)!r} is incomplete: {file.name} is missing")
     return files
+
+
+def _weight_names(folder: Path) -> Collection[str]:
+    """The names of the weights in a folder's safetensors files; none where these cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    names: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        try:
+            with safe_open(file, framework="numpy") as handle:
+                names.update(handle.keys())
+        except (SafetensorError, OSError):
+            return ()  # loading the weights says what is wrong with them
+    return names
 
 
 def _known(name: str) -> KnownModel | None:

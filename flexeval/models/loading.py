@@ -8,7 +8,8 @@ import torch
 
 from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.models.adapter import load_adapter
-from flexeval.models.families import FAMILIES, family_of
+from flexeval.models.attention import parse_attention
+from flexeval.models.families import why_unknown
 from flexeval.models.files import find_checkpoint
 from flexeval.models.names import DTYPES
 from flexeval.models.native import load_native
@@ -21,11 +22,12 @@ def load_model(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     trust_remote_code: bool = False,
+    attention: str | None = None,
 ) -> MaskPredictor:
     """Load a mask predictor.
 
-    LLaDA, Dream (with DiffuCoder and Dream-Coder) and dLLM's A2D checkpoints run on transformers' own layers, never on
-    code from the checkpoint.
+    Checkpoints of the families that `flexeval ls families` lists run on transformers' own layers, never on code from
+    the checkpoint.
 
     Args:
         spec: the bundled model ("tiny"), a short name (`flexeval ls models`), a folder, or a hub id "org/name".
@@ -34,25 +36,31 @@ def load_model(
         dtype: "auto" keeps the checkpoint's type on a GPU and takes float32 on the CPU; or "float32",
             "bfloat16", "float16".
         trust_remote_code: run the checkpoint's own code, if it belongs to none of these families.
+        attention: the attention rule of its training, such as "full" or "block-causal:32". None takes that of the short
+            name or of the configuration; where files of two kinds look alike, as dLLM's A2D checkpoints do, it must be
+            given.
 
     Raises:
         InputError: unknown model, device or type; a checkpoint that cannot be fetched, read or represented; one
-            without a mask token; one that needs its own code while `trust_remote_code` is False.
+            without a mask token; one that needs its own code while `trust_remote_code` is False; an attention rule
+            that it cannot have, or none where it does not say it.
     """
     if not isinstance(spec, str | Path):
         raise InputTypeError(f"a model is a name, a folder or a hub id, not a {type(spec).__name__}")
     chosen_device = _device(str(device))
     chosen_dtype = _dtype(str(dtype).removeprefix("torch."), chosen_device)
     checkpoint = find_checkpoint(str(spec), with_code=trust_remote_code)
-    family = family_of(checkpoint.config)
-    if family is not None:
-        return load_native(checkpoint, family, device=chosen_device, dtype=chosen_dtype)
+    asked = parse_attention(attention) if attention is not None else None
+    if checkpoint.family is not None:
+        rule = checkpoint.attention(asked)
+        return load_native(checkpoint, checkpoint.family, attention=rule, device=chosen_device, dtype=chosen_dtype)
     if trust_remote_code:
+        if asked is not None and not asked.is_full:
+            raise InputError(
+                f"the code of {checkpoint.name!r} runs with full attention only; leave out attention {asked.spec!r}"
+            )
         return load_adapter(checkpoint, device=chosen_device, dtype=chosen_dtype)
-    raise InputError(
-        f"{checkpoint.name!r} is of type {checkpoint.config.get('model_type')!r}, for which flexeval has no layers "
-        f"(it has {', '.join(FAMILIES)}); trust_remote_code=True runs the code in the checkpoint"
-    )
+    raise InputError(f"{checkpoint.name!r} {why_unknown(checkpoint.config)}")
 
 
 def check_device(name: str) -> None:

@@ -18,6 +18,12 @@ class KnownModel:
     """Hub id; None for a bundled checkpoint, which lies in the folder of its name beside this file."""
     chat: bool = True
     """Use the tokenizer's chat template. False for base models, whose template was not trained."""
+    attention: str | None = None
+    """The attention rule that it was trained with, as in "block-causal:32". None goes by its configuration."""
+    family: str | None = None
+    """Its family, which tells how its mask and the end of a turn are called."""
+    settings: str = ""
+    """What its authors decode with, as options of flexeval."""
 
 
 DTYPES = ("float32", "bfloat16", "float16")

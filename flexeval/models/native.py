@@ -1,8 +1,8 @@
-"""A checkpoint of a known family, computed by transformers' own Llama, Qwen2 or Qwen3 layers.
+"""A checkpoint of a known family, computed by transformers' own layers.
 
-One field of the layers' configuration (`is_causal`) makes them bidirectional, and the weights are renamed when they are
-loaded. In float32 the results equal those of the checkpoints' own code, up to the rounding of kernels. Knows no orders,
-steps or randomness.
+One field of the layers' configuration (`is_causal`) makes them bidirectional; a model with another attention rule gets
+its mask from the rule. The weights are renamed when they are loaded. In float32 the results equal those of the
+checkpoints' own code, up to the rounding of kernels. Knows no orders, steps or randomness, and no family.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from torch import Tensor
 
 from flexeval.errors import InputError, one_line
 from flexeval.models import last_mlp
-from flexeval.models.checkpoint_predictor import CheckpointPredictor, self_test
+from flexeval.models.attention import FULL, Attention
+from flexeval.models.checkpoint_predictor import CheckpointPredictor, Findings, self_test
+from flexeval.models.conversion import join
 from flexeval.models.families import Blueprint, Family, blueprint_of
 from flexeval.models.files import Checkpoint, read_source, weight_files
 from flexeval.models.head import float32_logits
 from flexeval.models.lineage import read_lineage
 from flexeval.models.vocabulary import TextCodec, find_special_ids, load_tokenizer
 from flexeval.models.weights import check_tensors, fill, list_tensors, stored_dtype
-
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
-
 
 class NativePredictor(CheckpointPredictor):
     """A mask predictor on transformers' layers.
@@ -37,38 +37,86 @@ class NativePredictor(CheckpointPredictor):
     def __init__(self, module: Any, *, shifted: bool, slot_positions: bool, logit_scale: float, **common: Any) -> None:
         """
         Args:
-            module: a `LlamaForCausalLM`, `Qwen2ForCausalLM` or `Qwen3ForCausalLM`.
+            module: a causal language model of transformers, such as `LlamaForCausalLM`.
             shifted: its output at i predicts position i + 1.
             slot_positions: count positions from the left edge of the canvas rather than from a row's first token.
             logit_scale: what the head's output is multiplied by.
             common: see `CheckpointPredictor`.
         """
         super().__init__(module, **common)
-        self._trunk = module.model
+        self._trunk = module.base_model
+        self._head = module.get_output_embeddings()
         self._shifted = shifted
         self._slot_positions = slot_positions
         self._logit_scale = logit_scale
-        last_mlp.watch(module.model.layers[-1].mlp)
+        last = getattr(getattr(self._trunk, "layers", [None])[-1], "mlp", None)
+        # A mixture of experts wants whole canvases.
+        if hasattr(last, "gate_proj"):
+            last_mlp.watch(last)
 
-    def hidden(self, tokens_BL: Tensor, attention_BL: Tensor | None = None, asked_BL: Tensor | None = None) -> Tensor:
-        """Final hidden states [B, L, D]; see `MaskPredictor.hidden`."""
+    def hidden(
+        self,
+        tokens_BL: Tensor,
+        attention_BL: Tensor | None = None,
+        asked_BL: Tensor | None = None,
+        level_BL: Tensor | None = None,
+    ) -> Tensor:
+        """Final hidden states [B, L, D]; see `MaskPredictor.hidden`.
+
+        `level_BL` has the levels of the model's attention rule. None takes the whole canvas for finished blocks, the
+        last of which ends with it.
+        """
+        if level_BL is None and not self.attention.is_full:
+            level_BL = self._levels_of_text(tokens_BL, attention_BL)
         position_BL = None
         if attention_BL is not None and not self._slot_positions:
             position_BL = (attention_BL.cumsum(-1) - 1).clamp_(min=0)
+        mask = attention_BL
+        if level_BL is not None:
+            mask = mask_of_levels(level_BL, attention_BL, dtype=self.dtype)
+            if position_BL is None:
+                # Given along: otherwise transformers looks for packed texts in what it counts itself.
+                position_BL = torch.arange(tokens_BL.shape[1], device=tokens_BL.device).expand(tokens_BL.shape)
         if asked_BL is not None and self._shifted:
             # What is read at i comes from i - 1, except at a row's first token.
             asked_BL = asked_BL.clone()
             asked_BL[:, :-1] |= asked_BL[:, 1:].clone()
         with last_mlp.only_at(asked_BL):
-            output = self._trunk(tokens_BL, attention_mask=attention_BL, position_ids=position_BL, use_cache=False)
+            output = self._trunk(tokens_BL, attention_mask=mask, position_ids=position_BL, use_cache=False)
         hidden_BLD: Tensor = output.last_hidden_state
         return _align(hidden_BLD, attention_BL) if self._shifted else hidden_BLD
 
+    def _levels_of_text(self, tokens_BL: Tensor, attention_BL: Tensor | None) -> Tensor:
+        tokens = tokens_BL.cpu().numpy()
+        length = tokens.shape[1]
+        attended = np.ones(tokens.shape, dtype=bool) if attention_BL is None else attention_BL.bool().cpu().numpy()
+        # An answer of whole blocks that ends with the canvas.
+        whole = self.attention.whole_length(0, length)
+        levels = self.attention.levels(
+            tokens, attended, answer=length - whole, window_end_B=np.full(len(tokens), whole), mask_id=self.mask_id
+        )
+        return torch.from_numpy(levels.copy()).to(tokens_BL.device)
+
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Logits [N, V] of gathered rows, computed in float32; V includes the spare rows of the embedding."""
-        head: Any = self.module.lm_head
-        logits_NV = float32_logits(head, hidden_ND)
+        logits_NV = float32_logits(self._head, hidden_ND)
         return logits_NV if self._logit_scale == 1.0 else logits_NV * self._logit_scale
+
+
+def mask_of_levels(level_BL: Tensor, attention_BL: Tensor | None, *, dtype: torch.dtype) -> Tensor:
+    """The mask [B or 1, 1, L, L] that every attention kernel adds to its scores: 0 where a query sees a key.
+
+    A boolean mask would do for sdpa, but eager attention adds it as numbers, and so hides nothing. Padding sees itself,
+    since a softmax needs something to see.
+    """
+    if attention_BL is None and bool((level_BL == level_BL[:1]).all()):
+        level_BL = level_BL[:1]
+    sees_BLL = level_BL[:, :, None] >= level_BL[:, None, :]
+    if attention_BL is not None:
+        sees_BLL &= attention_BL.bool()[:, None, :]
+        sees_BLL |= torch.eye(level_BL.shape[1], dtype=torch.bool, device=level_BL.device)
+    zero = torch.zeros((), dtype=dtype, device=level_BL.device)
+    return torch.where(sees_BLL, zero, torch.finfo(dtype).min)[:, None]
 
 
 def _align(hidden_BLD: Tensor, attention_BL: Tensor | None) -> Tensor:
@@ -81,13 +129,19 @@ def _align(hidden_BLD: Tensor, attention_BL: Tensor | None) -> Tensor:
 
 
 def load_native(
-    checkpoint: Checkpoint, family: Family, *, device: torch.device, dtype: torch.dtype | None
+    checkpoint: Checkpoint,
+    family: Family,
+    *,
+    attention: Attention = FULL,
+    device: torch.device,
+    dtype: torch.dtype | None,
 ) -> NativePredictor:
     """Build the network of a checkpoint, fill it and test it.
 
     Args:
         checkpoint: folder and configuration.
         family: which layout it has.
+        attention: the rule that it was trained with.
         device: where to put it.
         dtype: of the parameters; None keeps the type in which the embedding is stored.
 
@@ -107,7 +161,11 @@ def load_native(
         mask_tokens=family.mask_tokens,
         end_of_turn=family.end_of_turn,
         fills_with_pad=family.fills_with_pad,
+        mask_id=family.mask_id,
     )
+    if family.fills_with_pad and attention.block is not None:
+        # dLLM hides padding tokens wherever they stand, the generated ones of finished blocks included.
+        attention = dataclasses.replace(attention, forgets=special.eos)
     module, dtype = _build(checkpoint, family, blueprint, device=device, dtype=dtype)
     silent_ids = special.stop | {special.mask}
     predictor = NativePredictor(
@@ -124,11 +182,16 @@ def load_native(
         max_length=blueprint.max_length,
         device=device,
         dtype=dtype,
-        network={**dataclasses.asdict(blueprint), "shifted": family.shifted, "attention": "bidirectional"},
+        network={
+            **dataclasses.asdict(blueprint),
+            "shifted": family.shifted,
+            "attention": "bidirectional" if attention.is_full else dataclasses.asdict(attention),
+        },
         source=source,
+        attention=attention,
         lineage=read_lineage(checkpoint.folder),
     )
-    findings = self_test(predictor)
+    findings = self_test(predictor, shifted=family.shifted)
     if not findings.finite:
         # The weights themselves were looked at when they were read.
         narrow = str(dtype).removeprefix("torch.")
@@ -136,13 +199,21 @@ def load_native(
             f"{checkpoint.name!r} computes NaN or infinite numbers in {narrow} from finite weights; load it in "
             f"{'bfloat16 or float32' if dtype == torch.float16 else 'float32'}, or restore its weights"
         )
-    if not (findings.bidirectional and findings.padding_ignored):
-        fault = "sees padding" if findings.bidirectional else "is causal"
+    if fault := _fault(findings, attention):
         raise InputError(
             f"transformers {transformers.__version__} computes attention that {fault} for {checkpoint.name!r}; "
             "install 'transformers>=5.2,<6'"
         )
     return predictor
+
+
+def _fault(findings: Findings, attention: Attention) -> str | None:
+    """What is wrong with the attention that was computed, if anything is."""
+    if not findings.sees_what_it_may:
+        return "is causal" if attention.is_full else f"sees less than {attention.spec} lets it"
+    if not findings.sees_no_more:
+        return f"sees more than {attention.spec} lets it"
+    return None if findings.padding_ignored else "sees padding"
 
 
 def _build(
@@ -159,16 +230,27 @@ def _build(
         raise InputError(f"config.json of {checkpoint.name!r} describes no model: {one_line(error)}") from error
 
     stored = list_tensors(weight_files(checkpoint.folder), family.rename)
+    joined = join(module, stored, family.conversions())
     tied = bool(config.tie_word_embeddings)
-    check_tensors(module, stored, optional=frozenset({HEAD}) if tied else frozenset())
-    dtype = dtype or stored_dtype(stored[EMBEDDING])
-    fill(module, stored, device=device, dtype=dtype)
+    names = {id(weight): name for name, weight in module.named_parameters(remove_duplicate=False)}
+    embedding, head = (names[id(each.weight)] for each in (module.get_input_embeddings(), module.get_output_embeddings()))
+    check_tensors(module, stored, joined, optional=frozenset({head}) if tied else frozenset())
+    dtype = dtype or stored_dtype(stored[embedding])
+    fill(module, stored, joined, device=device, dtype=dtype)
     if tied:
-        if HEAD in stored and not torch.equal(module.lm_head.weight, module.model.embed_tokens.weight):
+        if head in stored and not torch.equal(
+            module.get_output_embeddings().weight, module.get_input_embeddings().weight
+        ):
             raise InputError(
                 f"config.json of {checkpoint.name!r} ties the head to the embedding, but the weights hold another head"
             )
-        module.lm_head.weight = module.model.embed_tokens.weight
-    # The rotary frequencies are no weights: computed anew, in float32, where the meta device left nothing.
-    module.model.rotary_emb = type(module.model.rotary_emb)(config).to(device)
+        module.get_output_embeddings().weight = module.get_input_embeddings().weight
+    _renew_buffers(module, config, device)
     return module.eval(), dtype
+
+
+def _renew_buffers(module: Any, config: Any, device: torch.device) -> None:
+    """Make modules anew whose buffers the meta device left empty, and no file fills: the rotary frequencies."""
+    for name, part in list(module.named_modules()):
+        if any(buffer.is_meta for buffer in part.buffers(recurse=False)):
+            module.set_submodule(name, type(part)(config).to(device))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flexeval.errors import InputError, PluginError, shortened
 from flexeval.fields import LARGEST_WHOLE
+from flexeval.models.attention import FULL, Attention
 from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import Prompt
 
@@ -22,8 +23,11 @@ from flexeval.records import Prompt
 class MaskPredictor(Protocol):
     """A model that predicts, for every mask of a canvas, the token behind it.
 
-    It knows nothing of orders, steps, blocks or randomness. Implementations: `NativePredictor` (transformers'
-    own layers), the adapter for checkpoints with their own code, and the oracles of the test suite.
+    It knows nothing of orders, steps or randomness. Implementations: `NativePredictor` (transformers' own layers), the
+    adapter for checkpoints with their own code, and the oracles of the test suite.
+
+    A model whose attention is not full has an `attention`, its rule (`attention_of` reads it), and its `hidden` takes
+    the levels that the rule gives as a fourth argument, `level_BL`: a position sees those of no higher level.
     """
 
     name: str
@@ -73,6 +77,11 @@ class MaskPredictor(Protocol):
         ...
 
 
+def attention_of(model: MaskPredictor) -> Attention:
+    """The attention rule of a model; full where it names none."""
+    return getattr(model, "attention", FULL)
+
+
 def encode_prompt(model: MaskPredictor, prompt: Prompt, gen_length: int, *, of: str) -> list[int]:
     """The token ids of a prompt that the model can go on from.
 
@@ -115,13 +124,18 @@ def check_fits(model: MaskPredictor, prompt_length: int, gen_length: int, *, of:
     Raises:
         InputError: prompt and generated positions together exceed the limit.
     """
-    total, room = prompt_length + gen_length, model.max_length - prompt_length
+    attention = attention_of(model)
+    total = attention.whole_length(prompt_length, gen_length)
     if total > model.max_length:
+        room = model.max_length - prompt_length
+        if attention.block is not None:
+            room -= (model.max_length if attention.from_prompt else room) % attention.block
         prompt = f"the prompt of {shortened(of, 60)!r}" if of else "the prompt"
         advice = f"use a gen_length of at most {room}" if room > 0 else "use a shorter prompt"
+        blocks = f" in whole blocks of {attention.block}" if total > prompt_length + gen_length else ""
         raise InputError(
-            f"{prompt} has {prompt_length} tokens; with {gen_length} generated positions that is {total}, more than "
-            f"the {model.max_length} of model {model.name!r}; {advice}"
+            f"{prompt} has {prompt_length} tokens; with {gen_length} generated positions that is {total}{blocks}, more "
+            f"than the {model.max_length} of model {model.name!r}; {advice}"
         )
 
 
@@ -136,6 +150,8 @@ def check_predictor(model: object) -> None:
             raise PluginError(f"{title}: its {name} must be a {kind.__name__}, not {_shown(value)}")
     for name, least, most in (("vocab_size", 2, LARGEST_WHOLE), ("max_length", 1, LARGEST_WHOLE)):
         _require_id(getattr(model, name, None), f"{title}: its {name}", least, most)
+    if not isinstance(attention := getattr(model, "attention", FULL), Attention):
+        raise PluginError(f"{title}: its attention must be an Attention, not {_shown(attention)}")
     last = int(model.vocab_size) - 1  # type: ignore[attr-defined]
     for name in ("mask_id", "eos_id"):
         _require_id(getattr(model, name, None), f"{title}: its {name}", 0, last)

@@ -92,6 +92,7 @@ def find_special_ids(
     mask_tokens: Sequence[str] = (),
     end_of_turn: str | None = None,
     fills_with_pad: bool = False,
+    mask_id: int | None = None,
 ) -> SpecialIds:
     """The special ids of a checkpoint.
 
@@ -103,6 +104,7 @@ def find_special_ids(
         mask_tokens: how the mask may be called in the vocabulary.
         end_of_turn: how the end of a turn is called in the vocabulary.
         fills_with_pad: the canvas is filled with the padding token rather than with end-of-sequence.
+        mask_id: the mask where nothing else names one.
 
     Raises:
         InputError: no mask token, no end-of-sequence token, an id outside the vocabulary, or a tokenizer that knows
@@ -112,6 +114,8 @@ def find_special_ids(
     vocabulary = tokenizer.get_vocab() if tokenizer is not None else {}
 
     masks = _ids(sources, "mask_token_id") or [vocabulary[token] for token in mask_tokens if token in vocabulary]
+    if not masks and mask_id is not None:
+        masks = [mask_id]
     if not masks:
         raise InputError(
             f"{name!r} has no mask token: neither its config.json nor its tokenizer names one, "
@@ -119,6 +123,8 @@ def find_special_ids(
         )
     ends = _ids(sources, "eos_token_id")
     fillers = _ids(sources, "pad_token_id") if fills_with_pad else ends
+    # CoDA's configuration names no end of sequence: it fills with padding, which ends its texts.
+    ends = ends or fillers
     if not ends or not fillers:
         raise InputError(f"{name!r} has no end-of-sequence token: neither its config.json nor its tokenizer names one")
     turns = [vocabulary[end_of_turn]] if end_of_turn in vocabulary else []

@@ -1,4 +1,4 @@
-"""safetensors files -> a module's parameters: all of them, no others, in the right shape.
+"""safetensors files -> a module's parameters and buffers: all of them, no others, in the right shape.
 
 Reads one tensor at a time straight to its device, so that loading needs little memory beyond the model itself.
 Knows nothing of configurations and tokenizers.
@@ -7,8 +7,8 @@ Knows nothing of configurations and tokenizers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from flexeval.errors import InputError, one_line
+from flexeval.models.conversion import Joined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,44 +49,88 @@ def list_tensors(files: Sequence[Path], rename: Callable[[str], str]) -> dict[st
     return found
 
 
-def check_tensors(module: nn.Module, stored: dict[str, StoredTensor], *, optional: frozenset[str]) -> None:
+def check_tensors(
+    module: nn.Module, stored: dict[str, StoredTensor], joined: Sequence[Joined] = (), *, optional: frozenset[str]
+) -> None:
     """Refuse a checkpoint that lacks a weight of `module`, holds one too many, or one of another shape.
 
     Args:
         module: may be on the meta device.
         stored: what the files hold.
+        joined: which of it is converted.
         optional: weights that may be absent, because they are tied to another.
 
     Raises:
         InputError: naming the first offending weights.
     """
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    missing = sorted(name for name in expected if name not in stored and name not in optional)
-    unexpected = sorted(stored[name].key for name in stored if name not in expected)
+    parts = {name for each in joined for name in each.names}
+    shapes = {name: stored[name].shape for name in stored}
+    found = {name: (stored[name].key, shapes[name]) for name in stored if name not in parts}
+    missing = [name for each in joined for name in each.missing]
+    if not missing:
+        for each in joined:
+            found |= {name: (f"{name} (converted)", shape) for name, shape in each.shapes(shapes).items()}
+        missing = [name for name in expected if name not in found and name not in optional]
+    unexpected = sorted(key for name, (key, _) in found.items() if name not in expected)
     wrong = sorted(
-        f"{stored[name].key} {list(stored[name].shape)} instead of {list(shape)}"
+        f"{found[name][0]} {list(found[name][1])} instead of {list(shape)}"
         for name, shape in expected.items()
-        if name in stored and stored[name].shape != shape
+        if name in found and found[name][1] != shape
     )
-    for what, names in (("lacks weights", missing), ("holds unknown weights", unexpected), ("has wrong shapes", wrong)):
+    for what, names in (
+        ("lacks weights", sorted(missing)),
+        ("holds unknown weights", unexpected),
+        ("has wrong shapes", wrong),
+    ):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise InputError(f"the checkpoint does not match its config.json: it {what}: {', '.join(names[:3])}{more}")
 
 
-def fill(module: nn.Module, stored: dict[str, StoredTensor], *, device: torch.device, dtype: torch.dtype) -> None:
-    """Replace every parameter of `module` that is stored, on `device` and in `dtype`, one tensor at a time.
+def fill(
+    module: nn.Module,
+    stored: dict[str, StoredTensor],
+    joined: Sequence[Joined] = (),
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Replace every parameter of `module` that is stored, on `device` and in `dtype`, one at a time.
+
+    Buffers keep the type that the module gives them.
 
     Raises:
         InputError: a weight that is not finite.
     """
-    for file, names in groupby(sorted(stored, key=lambda name: stored[name].file), lambda name: stored[name].file):
-        with safe_open(file, framework="pt", device=str(device)) as handle:
-            for name in names:
-                path, _, leaf = name.rpartition(".")
-                value = handle.get_tensor(stored[name].key).to(dtype)
-                _require_finite(value, stored[name])
-                module.get_submodule(path).register_parameter(leaf, nn.Parameter(value))
+    parts = {name for each in joined for name in each.names}
+    with ExitStack() as stack:
+        files = {tensor.file for tensor in stored.values()}
+        opened = {
+            file: stack.enter_context(safe_open(file, framework="pt", device=str(device))) for file in sorted(files)
+        }
+
+        def read(name: str) -> torch.Tensor:
+            value: torch.Tensor = opened[stored[name].file].get_tensor(stored[name].key)
+            value = value.to(dtype if name not in buffers else buffers[name].dtype)
+            _require_finite(value, stored[name])
+            return value
+
+        buffers = dict(module.named_buffers())
+        for name in sorted(stored.keys() - parts, key=lambda name: stored[name].file):
+            _put(module, name, read(name), is_buffer=name in buffers)
+        for each in joined:
+            for name, value in each.convert({name: read(name) for name in each.names}).items():
+                _put(module, name, value, is_buffer=False)
+
+
+def _put(module: nn.Module, name: str, value: torch.Tensor, *, is_buffer: bool) -> None:
+    path, _, leaf = name.rpartition(".")
+    owner = module.get_submodule(path)
+    if is_buffer:
+        owner.register_buffer(leaf, value)
+    else:
+        owner.register_parameter(leaf, nn.Parameter(value))
 
 
 def _require_finite(value: torch.Tensor, tensor: StoredTensor) -> None:
