@@ -125,7 +125,7 @@ class Attention:
             return np.where(token_BL, token_BL.cumsum(axis=1), after_B1 + (~token_BL).cumsum(axis=1))
         if self.kind == "block-causal":
             first_B1 = attended_BL.argmax(axis=1)[:, None] if self.from_prompt else np.array([[answer]])
-            return np.broadcast_to((columns_L - first_B1) // self._block, tokens_BL.shape)
+            return np.broadcast_to((columns_L - first_B1) // self._block, tokens_BL.shape).copy()
 
         start_B1 = answer + self._open_start_B1(window_end_B)
         beyond_BL = columns_L >= start_B1 + self._block

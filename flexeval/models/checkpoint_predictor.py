@@ -205,7 +205,7 @@ def _levels(
         answer=tokens_BL.shape[1] - (LENGTH - ANSWER),
         window_end_B=np.full(len(tokens_BL), WINDOW_END),
         mask_id=model.mask_id,
-    ).copy()
+    )
 
 
 def _sees(model: MaskPredictor, attention: Attention, tokens_BL: Tensor, place: int, *, shifted: bool) -> Tensor:

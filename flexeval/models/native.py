@@ -45,7 +45,6 @@ class NativePredictor(CheckpointPredictor):
         """
         super().__init__(module, **common)
         self._trunk = module.base_model
-        self._head = module.get_output_embeddings()
         self._shifted = shifted
         self._slot_positions = slot_positions
         self._logit_scale = logit_scale
@@ -95,11 +94,12 @@ class NativePredictor(CheckpointPredictor):
         levels = self.attention.levels(
             tokens, attended, answer=length - whole, window_end_B=np.full(len(tokens), whole), mask_id=self.mask_id
         )
-        return torch.from_numpy(levels.copy()).to(tokens_BL.device)
+        return torch.from_numpy(levels).to(tokens_BL.device)
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Logits [N, V] of gathered rows, computed in float32; V includes the spare rows of the embedding."""
-        logits_NV = float32_logits(self._head, hidden_ND)
+        head: Any = self.module.get_output_embeddings()  # type: ignore[operator] # a method of transformers
+        logits_NV = float32_logits(head, hidden_ND)
         return logits_NV if self._logit_scale == 1.0 else logits_NV * self._logit_scale
 
 

@@ -22,8 +22,14 @@ for _name, _target, _aliases, _summary in [
     (
         "confidence",
         "highest_score:Confidence",
-        ("low_confidence", "arbitrary", "lcr"),
+        ("low_confidence", "low_confidence_static", "arbitrary", "lcr"),
         "highest-probability proposal: LLaDA's low-confidence remasking, the paper's arbitrary order",
+    ),
+    (
+        "low_confidence_dynamic",
+        "highest_score:LowConfidenceDynamic",
+        ("dynamic",),
+        "all proposals above tau, or as many of the best as the schedule asks for (SDAR, LLaDA2, Fast-dLLM v2)",
     ),
     ("top_prob", "highest_score:TopProb", ("tpp",), "largest top-token probability, then draw"),
     ("margin", "highest_score:Margin", ("topk_margin",), "largest gap between the two likeliest tokens, then draw"),

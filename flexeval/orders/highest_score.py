@@ -30,6 +30,33 @@ class Confidence(Order):
 
 
 @dataclass(frozen=True)
+class LowConfidenceDynamic(Order):
+    """Proposals above a threshold, if they are as many as the schedule asks for; else that many of the most confident.
+
+    `low_confidence_dynamic` of SDAR (JetAstra/SDAR, generate.py) and of DreamReasoner, LLaDA2.0's `generate`; with one
+    token a step also Fast-dLLM v2's. They compare strictly, where `threshold` takes what is equal, too.
+    """
+
+    tau: float = 0.9
+    strict: bool = True
+
+    name = "low_confidence_dynamic"
+    reads: ClassVar[frozenset[Read]] = frozenset({"proposal"})
+
+    def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
+        require_float32("order 'low_confidence_dynamic': tau", self.tau)
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """What clears tau, or else the most confident proposals."""
+        confidence_BG = np.nan_to_num(state.confidence_BG)
+        clear_BG = state.eligible_BG & (confidence_BG > self.tau if self.strict else confidence_BG >= self.tau)
+        best_BG = take_highest(state.confidence_BG, state.eligible_BG, state.budget_B)
+        enough_B1 = clear_BG.sum(axis=1, keepdims=True) >= state.budget_B[:, None]
+        return np.where(enough_B1, clear_BG, best_BG)
+
+
+@dataclass(frozen=True)
 class TopProb(Order):
     """The largest top-token probability (TPP of arXiv:2609.34509)."""
 

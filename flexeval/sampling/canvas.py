@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flexeval.models.attention import FULL, Attention
 from flexeval.records import BoolArray, IntArray, SamplingConfig, Trajectory
 from flexeval.sampling.randomness import sample_key
-from flexeval.sampling.schedule import budget, num_steps
+from flexeval.sampling.schedule import Window, budget, num_steps, windows
 
 BLANK_RECORD: Mapping[str, float] = {
     "commit_step_G": -1,
@@ -46,7 +47,16 @@ class CanvasBatch:
     A canvas is right-aligned: prompts end where the generated positions begin, so those share columns.
     """
 
-    def __init__(self, size: int, config: SamplingConfig, *, adaptive: bool, mask_id: int, stop_ids: frozenset[int]):
+    def __init__(
+        self,
+        size: int,
+        config: SamplingConfig,
+        *,
+        adaptive: bool,
+        mask_id: int,
+        stop_ids: frozenset[int],
+        attention: Attention = FULL,
+    ) -> None:
         """
         Args:
             size: samples in flight at most.
@@ -54,6 +64,7 @@ class CanvasBatch:
             adaptive: whether the order decides how many positions a step commits.
             mask_id: the mask token.
             stop_ids: tokens that end the text.
+            attention: the model's rule, whose blocks hold the windows of the schedule.
         """
         self.config = config
         self.mask_id = mask_id
@@ -69,13 +80,14 @@ class CanvasBatch:
         # The place in the schedule.
         self.step_B = np.zeros(size, dtype=np.int64)
         self._nfe_B = np.zeros(size, dtype=np.int64)
-        self._block_B = np.zeros(size, dtype=np.int64)
-        self._block_step_B = np.zeros(size, dtype=np.int64)
-        self._block_ends = np.array([*range(config.block, config.gen_length, config.block), config.gen_length])
-        self._block_sizes = np.diff(self._block_ends, prepend=0).tolist()
+        self._attention = attention
+        self._windows: list[tuple[Window, ...]] = [()] * size
+        self._window_B = np.zeros(size, dtype=np.int64)
+        self._window_step_B = np.zeros(size, dtype=np.int64)
+        self.window_end_B = np.zeros(size, dtype=np.int64)
+        """The generated position after the last that may be filled."""
         # An adaptive order has no schedule. Each of its steps commits at least one position.
         self._adaptive = adaptive
-        self._block_steps = [size_ if adaptive else num_steps(config, size_) for size_ in self._block_sizes]
         # The record.
         self.record: dict[str, NDArray[Any]] = {
             name: np.full((size, config.gen_length), blank, dtype=np.float32 if np.isnan(blank) else np.int32)
@@ -108,8 +120,10 @@ class CanvasBatch:
             self.tokens_BG[row] = self.mask_id
             self.keys_B[row] = sample_key(self.config.seed, request.problem_id, request.sample_index)
             self.draws_BG[row] = 0
-            for counter_B in (self.step_B, self._nfe_B, self._block_B, self._block_step_B):
+            for counter_B in (self.step_B, self._nfe_B, self._window_B, self._window_step_B):
                 counter_B[row] = 0
+            self._windows[row] = windows(self.config, self._attention, length)
+            self.window_end_B[row] = self._windows[row][0].end
             for name, blank in BLANK_RECORD.items():
                 self.record[name][row] = blank
             self._skip_idle_steps(row)
@@ -134,17 +148,17 @@ class CanvasBatch:
         return tokens_RL, np.arange(tokens_RL.shape[1]) >= first_R[:, None]
 
     def eligible(self, rows_R: IntArray) -> BoolArray:
-        """Masks before the end of each sample's current block [R, G].
+        """Masks before the end of each sample's current window [R, G].
 
-        Earlier blocks hold masks only when the mask token itself may be drawn.
+        Earlier windows hold masks only when the mask token itself may be drawn.
         """
-        inside_RG = np.arange(self.config.gen_length) < self._block_ends[self._block_B[rows_R]][:, None]
+        inside_RG = np.arange(self.config.gen_length) < self.window_end_B[rows_R][:, None]
         eligible_RG: BoolArray = (self.tokens_BG[rows_R] == self.mask_id) & inside_RG
         return eligible_RG
 
-    def block_opens(self, rows_R: IntArray) -> BoolArray:
-        """Whether this is the first step of each sample's current block [R]."""
-        opens_R: BoolArray = self._block_step_B[rows_R] == 0
+    def window_opens(self, rows_R: IntArray) -> BoolArray:
+        """Whether this is the first step of each sample's current window [R]."""
+        opens_R: BoolArray = self._window_step_B[rows_R] == 0
         return opens_R
 
     def budget(self, rows_R: IntArray) -> IntArray:
@@ -166,30 +180,41 @@ class CanvasBatch:
             self.record[name][at] = values_M[drawn_M]
 
     def advance(self, rows_R: IntArray, evaluations: int) -> None:
-        """Count a step that took so many evaluations, and go on to the next block where one is finished."""
-        self.step_B[rows_R] += 1
-        self._nfe_B[rows_R] += evaluations
-        self._block_step_B[rows_R] += 1
+        """Count a step that took so many evaluations, and go on to the next window where one is finished."""
         eligible_RG = self.eligible(rows_R)
         for row, eligible_G in zip(rows_R.tolist(), eligible_RG, strict=True):
-            if not eligible_G.any() or self._block_step_B[row] == self._block_steps[self._block_B[row]]:
-                self._block_B[row] += 1
-                self._block_step_B[row] = 0
+            window = self._windows[row][self._window_B[row]]
+            if not window.free:
+                self.step_B[row] += 1
+                self._nfe_B[row] += evaluations
+            self._window_step_B[row] += 1
+            if not eligible_G.any() or self._window_step_B[row] == self._steps(window):
+                self._next_window(row)
             self._skip_idle_steps(row)
 
     # ----- helpers -----
 
+    def _steps(self, window: Window) -> int:
+        """Most steps of a window."""
+        return window.size if self._adaptive else num_steps(self.config, window.size)
+
+    def _next_window(self, row: int) -> None:
+        self._window_B[row] += 1
+        self._window_step_B[row] = 0
+        if self._window_B[row] < len(self._windows[row]):
+            self.window_end_B[row] = self._windows[row][self._window_B[row]].end
+
     def _budget(self, row: int) -> int:
         if self._adaptive:
             return 1
-        block, step = int(self._block_B[row]), int(self._block_step_B[row])
-        masks = int((self.tokens_BG[row, : self._block_ends[block]] == self.mask_id).sum())
-        return budget(self.config, self._block_sizes[block], step, masks)
+        window = self._windows[row][self._window_B[row]]
+        masks = int((self.tokens_BG[row, : window.end] == self.mask_id).sum())
+        return budget(self.config, window.size, int(self._window_step_B[row]), masks)
 
     def _skip_idle_steps(self, row: int) -> None:
         """Skip steps at which the schedule commits nothing: they need no evaluation."""
-        while self._block_B[row] < len(self._block_sizes) and self._budget(row) == 0:
-            self._block_step_B[row] += 1
+        while self._window_B[row] < len(self._windows[row]) and self._budget(row) == 0:
+            self._window_step_B[row] += 1
             self.step_B[row] += 1
 
     def _text_length(self, rows_R: IntArray) -> IntArray:
@@ -198,11 +223,11 @@ class CanvasBatch:
         return np.where(stops_RG.any(axis=1), stops_RG.argmax(axis=1), self.config.gen_length)
 
     def _finished(self, rows_R: IntArray) -> BoolArray:
-        """Whether each sample is done [R]: after its last block, or with `stop_at_eos` as soon as its text is settled.
+        """Whether each sample is done [R]: after its last window, or with `stop_at_eos` as soon as its text is settled.
 
         A text is settled once every position up to its first stop token is committed.
         """
-        done_R: BoolArray = self._block_B[rows_R] == len(self._block_ends)
+        done_R: BoolArray = self._window_B[rows_R] == [len(self._windows[row]) for row in rows_R.tolist()]
         if self.config.stop_at_eos:
             masked_RG = self.tokens_BG[rows_R] == self.mask_id
             first_mask_R = np.where(masked_RG.any(axis=1), masked_RG.argmax(axis=1), self.config.gen_length)

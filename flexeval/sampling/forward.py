@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flexeval.errors import PluginError
-from flexeval.models.predictor import MaskPredictor
+from flexeval.models.predictor import MaskPredictor, attention_of
 from flexeval.records import BoolArray, IntArray, SamplingConfig
 from flexeval.sampling.logits import Logits
 
@@ -73,6 +73,7 @@ class Forward:
         """
         self.predictor = predictor
         self.counters = Counters()
+        self._attention = attention_of(predictor)
         self._config = config
         # In half precision a canvas's numbers depend on the shape of its forward: how many canvases, how much padding,
         # and at how many positions the last MLP runs. Alone and whole, its shape depends on its own length only.
@@ -80,26 +81,41 @@ class Forward:
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 and predictor.device.type == "cpu" else None
 
-    def start(self, tokens_RL: IntArray, attended_RL: BoolArray, asked_RG: BoolArray) -> Logits:
+    def start(
+        self,
+        tokens_RL: IntArray,
+        attended_RL: BoolArray,
+        asked_RG: BoolArray,
+        window_end_R: IntArray | None = None,
+    ) -> Logits:
         """Start to evaluate each distinct canvas once. With several workers, the forwards run on after the return.
 
         Args:
             tokens_RL: left-padded canvases.
             attended_RL: False at padding.
             asked_RG: the generated positions, at the end of each canvas, whose logits will be read.
+            window_end_R: the generated position after the last that may be filled, for attention rules that ask where
+                the current block is. None: after the last that is asked for.
         """
+        generated = asked_RG.shape[1]
+        if window_end_R is None:
+            window_end_R = generated - asked_RG[:, ::-1].argmax(axis=1)
+
         # Merge equal canvases, and ask for what any of them is asked for.
-        canvas_R, first_U = merge_equal(tokens_RL, attended_RL)
-        tokens_UL, attended_UL = tokens_RL[first_U], attended_RL[first_U]
-        asked_UG = np.zeros((len(first_U), asked_RG.shape[1]), dtype=np.bool_)
+        canvas_R, first_U = merge_equal(tokens_RL, attended_RL, window_end_R if self._attention.moves else None)
+        tokens_UL, attended_UL, window_end_U = tokens_RL[first_U], attended_RL[first_U], window_end_R[first_U]
+        asked_UG = np.zeros((len(first_U), generated), dtype=np.bool_)
         np.logical_or.at(asked_UG, canvas_R, asked_RG)
+        attended_UL = self._attention.attended(
+            tokens_UL, attended_UL, answer=tokens_UL.shape[1] - generated, window_end_B=window_end_U
+        )
 
         # Evaluate them, and with guidance once more with the prompt masked.
-        hidden, unconditional = self._submit(tokens_UL, attended_UL, asked_UG), []
+        hidden, unconditional = self._submit(tokens_UL, attended_UL, asked_UG, window_end_U), []
         if self._config.cfg_scale > 0:
             masked_UL = tokens_UL.copy()
-            masked_UL[:, : -asked_UG.shape[1]] = self.predictor.mask_id
-            unconditional = self._submit(masked_UL, attended_UL, asked_UG)
+            masked_UL[:, :-generated] = self.predictor.mask_id
+            unconditional = self._submit(masked_UL, attended_UL, asked_UG, window_end_U)
         passes = 2 if unconditional else 1
         self.counters = Counters(
             evaluations=self.counters.evaluations + passes * len(tokens_RL),
@@ -141,18 +157,30 @@ class Forward:
             torch.cuda.empty_cache()
 
     @torch.inference_mode()  # holds for one thread, and this may run in one of the pool
-    def _run(self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray) -> Tensor:
+    def _run(
+        self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray, window_end_U: IntArray
+    ) -> Tensor:
         """One forward: hidden states [N, D] at the asked positions of a few canvases."""
         # Columns that are padding for all of them need no computing.
         first = int(attended_UL.argmax(axis=1).min())
         tokens_UL, attended_UL = tokens_UL[:, first:], attended_UL[:, first:]
         prompt_length = tokens_UL.shape[1] - asked_UG.shape[1]
         asked_UL = np.pad(asked_UG, ((0, 0), (prompt_length, 0)))
-        hidden_ULD = self.predictor.hidden(
+        told = [
             self._on_device(tokens_UL),
             None if attended_UL.all() else self._on_device(attended_UL),
             None if self._config.batch_invariant else self._on_device(asked_UL),
-        )
+        ]
+        if not self._attention.is_full:
+            level_UL = self._attention.levels(
+                tokens_UL,
+                attended_UL,
+                answer=prompt_length,
+                window_end_B=window_end_U,
+                mask_id=self.predictor.mask_id,
+            )
+            told.append(self._on_device(level_UL))
+        hidden_ULD = self.predictor.hidden(*told)
         if not isinstance(hidden_ULD, Tensor) or hidden_ULD.ndim != 3 or hidden_ULD.shape[:2] != tokens_UL.shape:
             raise PluginError(
                 f"model {self.predictor.name!r}: hidden() must return a tensor of shape [B, L, D] with B, L = "
@@ -165,18 +193,22 @@ class Forward:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.predictor.device)
 
 
-def merge_equal(tokens_RL: IntArray, attended_RL: BoolArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def merge_equal(
+    tokens_RL: IntArray, attended_RL: BoolArray, window_end_R: IntArray | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(which distinct canvas each canvas is [R], the first canvas equal to each distinct one [U]).
 
-    Distinct canvases are sorted by padding, so that those of one length are evaluated together, unpadded.
+    Distinct canvases are sorted by padding, so that those of one length are evaluated together, unpadded. With
+    `window_end_R`, equal ones are those with equal windows.
     """
     padding_R = tokens_RL.shape[1] - attended_RL.sum(axis=1)
-    seen: dict[tuple[int, bytes], int] = {}
+    ends = [0] * len(tokens_RL) if window_end_R is None else window_end_R.tolist()
+    seen: dict[tuple[int, int, bytes], int] = {}
     canvas_R = np.empty(len(tokens_RL), dtype=np.int64)
     representatives: list[int] = []
     order_R = np.argsort(padding_R, kind="stable")
     for row, padding in zip(order_R.tolist(), padding_R[order_R].tolist(), strict=True):
-        key = (padding, tokens_RL[row].tobytes())
+        key = (padding, ends[row], tokens_RL[row].tobytes())
         if key not in seen:
             seen[key] = len(representatives)
             representatives.append(row)

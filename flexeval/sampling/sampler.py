@@ -15,11 +15,12 @@ import torch
 
 from flexeval.errors import InputError, InputTypeError
 from flexeval.fields import require_whole
-from flexeval.models.predictor import MaskPredictor, check_fits, check_predictor
+from flexeval.models.predictor import MaskPredictor, attention_of, check_fits, check_predictor
 from flexeval.orders.order import Order, check_order
 from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import CanvasBatch, SampleRequest
 from flexeval.sampling.forward import Counters, Forward, limits_of
+from flexeval.sampling.schedule import fit_block
 from flexeval.sampling.step import Step
 
 
@@ -62,14 +63,16 @@ class Sampler:
             raise InputTypeError(f"config must be a SamplingConfig, not a {type(config).__name__}")
         if batch_size is not None:
             require_whole(batch_size, what="batch size", least=1, most=LARGEST_BATCH)
-        if order.adaptive and (config.steps is not None or config.tokens_per_step is not None):
+        given = [name for name in ("steps", "tokens_per_step", "steps_per_block") if getattr(config, name) is not None]
+        if order.adaptive and given:
             raise InputError(
-                f"order {order.name!r} decides itself how many tokens a step commits; "
-                "leave out steps and tokens_per_step"
+                f"order {order.name!r} decides itself how many tokens a step commits; leave out {given[0]}"
             )
+        config = fit_block(config, attention_of(predictor), name=predictor.name)
         self.predictor = predictor
         self.order = order
         self.config = config
+        """With the block length in force."""
         limits = limits_of(predictor)
         self._lanes = min(2, workers, batch_size or workers) if predictor.device.type == "cpu" else 1
         self._lane_size = batch_size // self._lanes if batch_size else limits.samples
@@ -130,6 +133,7 @@ class Sampler:
             adaptive=self.order.adaptive,
             mask_id=self.predictor.mask_id,
             stop_ids=self.predictor.stop_ids,
+            attention=attention_of(self.predictor),
         )
 
     def _groups(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampleRequest]]:

@@ -2,7 +2,7 @@
 
 Where the lines of LLaDA's `generate` are:
 
-    block loop, mask index           canvas.py    CanvasBatch.eligible
+    block loop, mask index           schedule.py  windows, canvas.py  CanvasBatch.eligible
     num_transfer_tokens              schedule.py  budget
     forward, cfg_scale               forward.py   Forward.start
     guided logits, logits_eos_inf    logits.py    Logits.softmax
@@ -61,7 +61,8 @@ class Step:
             self._asked_RG = self._choice[0] | self._new_frontier_RG
 
         # Start the forward.
-        self._logits = forward.start(*batch.canvases(self._rows_R), self._asked_RG)
+        window_end_R = batch.window_end_B[self._rows_R]
+        self._logits = forward.start(*batch.canvases(self._rows_R), self._asked_RG, window_end_R)
 
     def finish(self) -> None:
         """Choose positions, draw their tokens and commit them."""
@@ -109,7 +110,7 @@ class Step:
         if "proposal" in reads:
             scores["proposal_BG"] = np.full(shape, -1, dtype=np.int64)
             scores["confidence_BG"] = np.full(shape, np.nan, dtype=np.float32)
-        opened_RG = self._eligible_RG & self._batch.block_opens(self._rows_R)[:, None]
+        opened_RG = self._eligible_RG & self._batch.window_opens(self._rows_R)[:, None]
 
         for chunk in self._logits.softmax(self._eligible_RG, self._config.temperature, keep=True):
             scored = self._scored(chunk.distribution)
