@@ -144,9 +144,7 @@ class SamplingConfig:
             f"at least one token; use at most {self.block}",
         )
         if self.schedule != "even":
-            _require(
-                self.tokens_per_step is None, f"schedule {self.schedule!r} takes steps, not tokens_per_step"
-            )
+            _require(self.tokens_per_step is None, f"schedule {self.schedule!r} takes steps, not tokens_per_step")
         if self.schedule == "dream":
             _require(
                 self.block_length in (None, self.gen_length),
@@ -335,6 +333,9 @@ class RunConfig:
     """`name` or `name:param=value,...`."""
     order: str = "ar"
     """`name` or `name:param=value,...`."""
+    attention: str | None = None
+    """The attention rule that the model was trained with, where its files do not say it: `full`, or `block-causal:32` for
+    blocks of 32 positions."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     num_samples: int = 16
     """Samples per problem: the n of Pass@k."""

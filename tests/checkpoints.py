@@ -101,10 +101,14 @@ def write_llada(folder: Path, *, seed: int = 0, **changes: Any) -> Path:
     return folder
 
 
-def write_qwen(folder: Path, model_type: str, *, seed: int = 0, **changes: Any) -> Path:
-    """A checkpoint in the layout of Dream or A2D (transformers' Llama, Qwen2 or Qwen3 names), with tokenizer."""
-    config = {"model_type": model_type} | QWEN_CONFIG | changes
+def write_qwen(folder: Path, model_type: str, *, seed: int = 0, with_norms: bool = False, **changes: Any) -> Path:
+    """A checkpoint under transformers' Llama, Qwen2 or Qwen3 names, with tokenizer; `with_norms` has Qwen3's layers."""
+    # dLLM's files do not say how they attend; flexeval asks.
+    said = {"attention_rule": "full"} if model_type.startswith("a2d") else {}
+    config = {"model_type": model_type} | QWEN_CONFIG | said | changes
     width, heads = config["hidden_size"], config["num_attention_heads"]
+    if with_norms or model_type in ("sdar", "CoDA"):
+        config.setdefault("head_dim", width // heads)
     size = config.get("head_dim", width // heads)
     queries, keys, inner = heads * size, config["num_key_value_heads"] * size, config["intermediate_size"]
     shapes: dict[str, tuple[int, ...]] = {
@@ -121,10 +125,10 @@ def write_qwen(folder: Path, model_type: str, *, seed: int = 0, **changes: Any) 
             **{"mlp.gate_proj.weight": (inner, width), "mlp.up_proj.weight": (inner, width)},
             **{"mlp.down_proj.weight": (width, inner)},
         }
-        if model_type in ("Dream", "a2d-qwen2"):
+        if model_type in ("Dream", "a2d-qwen2", "Fast_dLLM_Qwen") and not with_norms:
             biased = {"q_proj": queries, "k_proj": keys, "v_proj": keys}
             parts |= {f"self_attn.{name}.bias": (length,) for name, length in biased.items()}
-        if model_type == "a2d-qwen3":
+        if model_type in ("a2d-qwen3", "sdar", "CoDA") or with_norms:
             parts |= {"self_attn.q_norm.weight": (size,), "self_attn.k_norm.weight": (size,)}
         shapes |= {f"model.layers.{layer}.{part}": shape for part, shape in parts.items()}
     write_folder(folder, config, shapes, seed)

@@ -116,7 +116,7 @@ def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     sampler = RunSampler(args)
     for label, run in zip(runs.labels(), runs, strict=True):
         if not run.imported and not has_counterfactual(run):
-            sampler.model(run.config.model)
+            sampler.model(run.config)
             with counterfactual_bar(label) as progress:
                 sampler.add_counterfactual(run, progress)
 

@@ -32,14 +32,16 @@ class RunSampler:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._batch_size = options.batch_size(args)
-        self._loaded: dict[str, MaskPredictor] = {}
+        self._loaded: dict[tuple[str, str | None], MaskPredictor] = {}
 
-    def model(self, name: str) -> MaskPredictor:
-        """The model. Raises InputError as `flexeval.load_model`."""
-        if name not in self._loaded:
+    def model(self, config: RunConfig) -> MaskPredictor:
+        """The model of a run. Raises InputError as `flexeval.load_model`."""
+        asked = config.model, config.attention
+        if asked not in self._loaded:
             self._loaded.clear()
-            self._loaded[name] = options.load_model(self._args, name)
-        return self._loaded[name]
+            args = argparse.Namespace(**{**vars(self._args), "attention": config.attention})
+            self._loaded[asked] = options.load_model(args, config.model)
+        return self._loaded[asked]
 
     def __call__(self, config: RunConfig, folder: Path, task: Task, progress: Callable[[Progress], None]) -> Run:
         """As `flexeval.reproduce.sweep.SampleRun`."""
@@ -47,7 +49,7 @@ class RunSampler:
         from flexeval.runs.runner import run
         from flexeval.sampling import Sampler
 
-        predictor = self.model(config.model)
+        predictor = self.model(config)
         return run(
             config,
             out=folder,
@@ -63,7 +65,7 @@ class RunSampler:
         from flexeval.runs.counterfactual import add_counterfactual
         from flexeval.tasks import get_task
 
-        predictor = self.model(run.config.model)
+        predictor = self.model(run.config)
         add_counterfactual(
             run,
             predictor=predictor,

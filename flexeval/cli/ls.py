@@ -27,7 +27,8 @@ EPILOG = """\
 examples:
   flexeval ls             everything
   flexeval ls orders      decoding orders, their aliases, parameters and defaults
-  flexeval ls families    the layouts of checkpoints that can be loaded, by the model_type of their config.json
+  flexeval ls models      short names, attention rules, hub ids, mask and stop tokens, published settings
+  flexeval ls families    the layouts of checkpoints that can be loaded, most by the model_type of their config.json
 
 Orders, models, families, tasks, figures and claims of other installed packages are listed, too: they declare them
 under the entry-point groups flexeval.orders, flexeval.models and so on.
@@ -57,14 +58,38 @@ def _section(kind: str, *, with_notes: bool) -> str:
     registry: Registry[Any] = getattr(importlib.import_module(module), attribute)
     width = max(len(name) for name in registry)
     lines = [kind]
+    columns = _model_columns(registry) if kind == "models" else {}
     for name in registry:
         notes = [registry.summary(name)]
         if aliases := registry.aliases(name):
             notes.append(f"also: {', '.join(aliases)}")
         if with_notes and (kind in ("orders", "tasks") or registry.is_plugin(name)):
             notes += _notes(registry, name)
-        lines.append(f"  {name:<{width}}  {'; '.join(notes)}")
+        if with_notes and kind == "models":
+            notes += _tokens_and_settings(registry, name)
+        lines.append(f"  {name:<{width}}  {columns.get(name, '')}{'; '.join(notes)}")
     return "\n".join(lines)
+
+
+def _model_columns(registry: Registry[Any]) -> dict[str, str]:
+    """Name -> attention rule and hub id, padded to columns."""
+    usable = dict(registry.usable())
+    rules = {name: model.attention or "by its files" for name, model in usable.items()}
+    repos = {name: model.repo or "" for name, model in usable.items()}
+    rule_width, repo_width = (max(map(len, texts.values())) for texts in (rules, repos))
+    return {name: f"{rules[name]:<{rule_width}}  {repos[name]:<{repo_width}}  " for name in usable}
+
+
+def _tokens_and_settings(registry: Registry[Any], name: str) -> list[str]:
+    """How the mask and the end of a turn are called, and what its authors decode with."""
+    from flexeval.models.families import FAMILIES
+
+    model = dict(registry.usable()).get(name)
+    if model is None or model.family is None:
+        return []
+    family = FAMILIES.get(model.family)
+    notes = [f"mask {family.mask_tokens[0]}, stops at EOS and {family.end_of_turn}"]
+    return [*notes, f"published with {model.settings}"] if model.settings else notes
 
 
 def _notes(registry: Registry[Any], name: str) -> list[str]:

@@ -337,4 +337,10 @@ def load_model(args: argparse.Namespace, spec: str) -> MaskPredictor:
     """The model, on the user's device and in the user's type. Raises InputError as `flexeval.load_model`."""
     import flexeval
 
-    return flexeval.load_model(spec, device=args.device, dtype=args.dtype, trust_remote_code=args.trust_remote_code)
+    return flexeval.load_model(
+        spec,
+        device=args.device,
+        dtype=args.dtype,
+        trust_remote_code=args.trust_remote_code,
+        attention=getattr(args, "attention", None),
+    )

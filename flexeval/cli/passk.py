@@ -151,7 +151,7 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
 
     problems_of(task)  # raises for damaged data, before the model is loaded
     output.announce_isolation(task)
-    sample.model(configs[0].model)
+    sample.model(configs[0])
     with sampling_bars() as bar:
         return [
             run or sample(config, folder, task, bar(config.order))

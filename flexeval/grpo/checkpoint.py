@@ -21,7 +21,7 @@ from torch import Tensor
 from flexeval.errors import InputError
 from flexeval.grpo.adapters import fold_adapters
 from flexeval.grpo.layout import finished_steps, step_folder
-from flexeval.models.families import family_of
+from flexeval.models.attention import RULE_FIELD
 from flexeval.models.files import DATA_FILES, Checkpoint, read_json, weight_files
 from flexeval.models.lineage import LINEAGE, Lineage
 from flexeval.models.weights import list_tensors
@@ -32,12 +32,20 @@ _INDEX = "model.safetensors.index.json"
 
 
 def check_trainable(checkpoint: Checkpoint) -> None:
-    """Raise InputError unless the model runs on flexeval's own layers, through which gradients go."""
-    if family_of(checkpoint.config) is None:
+    """Raise InputError unless the model runs on flexeval's own layers, through which gradients go, with full attention
+    and with its weights as they are stored.
+    """
+    family, instead = checkpoint.family, "use a model of the LLaDA, Dream or A2D families"
+    if family is None:
         raise InputError(
-            f"{checkpoint.name!r} runs on the code that it brings along, which cannot be trained here; "
-            "use a model of the LLaDA, Dream or A2D families"
+            f"{checkpoint.name!r} runs on the code that it brings along, which cannot be trained here; {instead}"
         )
+    if not (attention := checkpoint.attention()).is_full:
+        raise InputError(
+            f"{checkpoint.name!r} has the attention rule {attention.spec}, and training needs full attention; {instead}"
+        )
+    if "num_experts" in checkpoint.config:
+        raise InputError(f"{checkpoint.name!r} is a mixture of experts, which cannot be trained here; {instead}")
 
 
 def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, lineage: Lineage) -> None:
@@ -55,7 +63,7 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
     """
     from huggingface_hub import save_torch_state_dict
 
-    family = family_of(source.config)
+    family = source.family
     if family is None:
         raise ValueError(f"{source.name!r} has no family; check_trainable refuses it")
     # The names in the source's files; a head that is tied to the embedding is stored as it was there, or not at all.
@@ -70,7 +78,9 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
             for file in source.folder.glob(pattern):
                 if file.suffix != ".safetensors" and file.name != _INDEX:
                     shutil.copyfile(file, partial / file.name)
-        _edit(partial / "config.json", torch_dtype=str(dtype).removeprefix("torch."))
+        # A short name says the attention rule where configurations do not; a folder has to say it itself.
+        rule = {RULE_FIELD: source.attention().spec} if len(family.attention) > 1 else {}
+        _edit(partial / "config.json", torch_dtype=str(dtype).removeprefix("torch."), **rule)
         if not source.chat:
             # A base model is asked without a chat template; a folder cannot say so other than by having none.
             (partial / "chat_template.jinja").unlink(missing_ok=True)

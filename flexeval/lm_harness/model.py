@@ -58,6 +58,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
         trust_remote_code: bool = False,
+        attention: str | None = None,
         add_bos_token: bool = False,
         mc_num: int | None = None,
         loglikelihood_gen_length: int | None = None,
@@ -73,6 +74,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 in float32; see `flexeval.sampling.Sampler`.
             max_batch_size: what "auto" stands for, where it is given.
             trust_remote_code: as for `flexeval.load_model`.
+            attention: as for `flexeval.load_model`.
             add_bos_token: begin plain texts with BOS even if the tokenizer does not.
             mc_num: number of draws of LLaDA's Monte Carlo bound, from `seed`; None computes the exact chain.
             loglikelihood_gen_length: generated positions of the canvas that a text is scored on; None gives it as many
@@ -102,6 +104,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 device=device if device not in (None, "auto") else self._processes.device,
                 dtype=dtype,
                 trust_remote_code=read_value(trust_remote_code, bool, what="model argument 'trust_remote_code'"),
+                attention=attention,
             )
         )
         self._codec = _from_checkpoint(self._predictor).codec

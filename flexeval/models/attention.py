@@ -89,7 +89,9 @@ class Attention:
 
     # ----- who sees whom -----
 
-    def attended(self, tokens_BL: IntArray, attended_BL: BoolArray, *, answer: int, window_end_B: IntArray) -> BoolArray:
+    def attended(
+        self, tokens_BL: IntArray, attended_BL: BoolArray, *, answer: int, window_end_B: IntArray
+    ) -> BoolArray:
         """Which positions count at all [B, L]: those that did, without what the current block has forgotten."""
         if self.forgets is None:
             return attended_BL

@@ -119,7 +119,7 @@ def _joined(
         there = found.get(pattern, {})
         shape = expected.get(prefix + conversion.target_patterns[0])
         count = shape[0] if shape and "*" in pattern else 1
-        numbers = sorted({*there, *range(count)})
-        sources[pattern] = tuple(there[number] for number in numbers if number in there)
-        missing += [prefix + pattern.replace("*", str(number)) for number in numbers if number not in there]
+        # An expert beyond them stays as it is stored, where the network has no place for it.
+        sources[pattern] = tuple(there[number] for number in range(count) if number in there)
+        missing += [prefix + pattern.replace("*", str(number)) for number in range(count) if number not in there]
     return Joined(sources=sources, missing=tuple(missing), prefix=prefix, conversion=conversion, module=module)

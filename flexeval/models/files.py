@@ -96,6 +96,23 @@ def find_checkpoint(spec: str, *, with_code: bool = False) -> Checkpoint:
     )
 
 
+def stated_attention(spec: str) -> Attention | None:
+    """The attention rule that a short name or a folder on this machine states; None where nothing does, or no model is.
+
+    Loads no weights.
+    """
+    name = spec.strip()
+    known, folder = _known(name), _folder_on_disk(name)
+    if known is None and folder is None:
+        return None
+    if known is not None and known.attention is not None:
+        return parse_attention(known.attention)
+    try:
+        return find_checkpoint(name).attention() if known is None else None
+    except (InputError, ValueError):
+        return None  # loading it says what is wrong
+
+
 def canonical_name(spec: str) -> str:
     """One name for each model: a short name, a hub id that has none, or the absolute path of a folder.
 

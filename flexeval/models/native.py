@@ -27,6 +27,7 @@ from flexeval.models.lineage import read_lineage
 from flexeval.models.vocabulary import TextCodec, find_special_ids, load_tokenizer
 from flexeval.models.weights import check_tensors, fill, list_tensors, stored_dtype
 
+
 class NativePredictor(CheckpointPredictor):
     """A mask predictor on transformers' layers.
 
@@ -233,7 +234,9 @@ def _build(
     joined = join(module, stored, family.conversions())
     tied = bool(config.tie_word_embeddings)
     names = {id(weight): name for name, weight in module.named_parameters(remove_duplicate=False)}
-    embedding, head = (names[id(each.weight)] for each in (module.get_input_embeddings(), module.get_output_embeddings()))
+    embedding, head = (
+        names[id(each.weight)] for each in (module.get_input_embeddings(), module.get_output_embeddings())
+    )
     check_tensors(module, stored, joined, optional=frozenset({head}) if tied else frozenset())
     dtype = dtype or stored_dtype(stored[embedding])
     fill(module, stored, joined, device=device, dtype=dtype)

@@ -88,7 +88,7 @@ def _settings(run: Run) -> dict[str, Any]:
     others = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
     others |= {field.name: getattr(sampling, field.name) for field in dataclasses.fields(SamplingConfig)}
     others |= {"block_length": sampling.block, "tokens_per_step": _pace(sampling)}
-    passed_over = {"task", "sampling", "steps", *IRRELEVANT}
+    passed_over = {"task", "sampling", "steps", "steps_per_block", *IRRELEVANT}
     return {**named, **{name: value for name, value in others.items() if name not in {*named, *passed_over}}}
 
 
@@ -107,6 +107,8 @@ def _pace(sampling: SamplingConfig) -> float:
     """Positions that a step commits, unless the order decides."""
     if sampling.tokens_per_step is not None:
         return sampling.tokens_per_step
+    if sampling.steps_per_block is not None:
+        return sampling.block / sampling.steps_per_block
     return sampling.gen_length / (sampling.steps or sampling.gen_length)
 
 

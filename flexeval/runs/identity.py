@@ -13,7 +13,8 @@ from typing import Any
 
 from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.hashing import json_hash
-from flexeval.models.files import canonical_name
+from flexeval.models.attention import parse_attention
+from flexeval.models.files import canonical_name, stated_attention
 from flexeval.orders import get_order
 from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
 from flexeval.runs.files import RESTORE
@@ -28,15 +29,28 @@ EXTENT = ("num_samples", "limit")
 def canonical_config(config: RunConfig) -> RunConfig:
     """The same run with aliases resolved, a model's folder as an absolute path and the block length written out.
 
+    Where no block length is given, that is the default, or the model's own where it attends by shorter blocks.
+
     Raises:
-        InputError: an unknown order or task, a parameter that it refuses, or a setting that could not be read again.
+        InputError: an unknown order, task or attention rule, a parameter that is refused, or a setting that could not
+            be read again.
     """
+    sampling, model = config.sampling, canonical_name(config.model)
+    stated = stated_attention(model)
+    asked = parse_attention(config.attention) if config.attention is not None else stated
+    block = sampling.block
+    if sampling.block_length is None and asked is not None and asked.block is not None:
+        block = min(block, asked.block)
     canonical = dataclasses.replace(
         config,
-        model=canonical_name(config.model),
+        model=model,
+        # What the model's files say anyway makes no other run.
+        attention=None
+        if config.attention is None or asked is None or asked.spec == (stated and stated.spec)
+        else asked.spec,
         order=get_order(config.order).spec,
         task=task_spec(get_task(config.task)),
-        sampling=dataclasses.replace(config.sampling, block_length=config.sampling.block),
+        sampling=dataclasses.replace(sampling, block_length=block),
     )
     check(Names, config_to_dict(canonical), where="the configuration", remedy="give another value")
     return canonical

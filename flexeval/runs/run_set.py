@@ -140,6 +140,7 @@ def _settings(run: Run) -> dict[str, Any]:
         "model": run.model,
         "task": config.task,
         "order": config.order,
+        "attention": config.attention,
         "prompt_date": config.prompt_date,
         **sampling,
         "block_length": config.sampling.block,

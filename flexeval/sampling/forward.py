@@ -157,9 +157,7 @@ class Forward:
             torch.cuda.empty_cache()
 
     @torch.inference_mode()  # holds for one thread, and this may run in one of the pool
-    def _run(
-        self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray, window_end_U: IntArray
-    ) -> Tensor:
+    def _run(self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray, window_end_U: IntArray) -> Tensor:
         """One forward: hidden states [N, D] at the asked positions of a few canvases."""
         # Columns that are padding for all of them need no computing.
         first = int(attended_UL.argmax(axis=1).min())

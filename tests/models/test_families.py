@@ -6,7 +6,7 @@ import pytest
 from checkpoints import LLADA_CONFIG, QWEN_CONFIG
 
 from flexeval.errors import InputError
-from flexeval.models.families import FAMILIES, family_of
+from flexeval.models.families import FAMILIES, family_of, why_unknown
 
 LLADA_8B = {
     **{"model_type": "llada", "d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 32, "mlp_ratio": 4},
@@ -108,7 +108,44 @@ def test_rotary_parameters_are_read_in_every_form(fields, expected):
 
 
 def test_llada_moe_is_not_taken_for_llada():
-    assert family_of({"model_type": "llada", "num_experts": 64}) is None
+    assert family_of({"model_type": "llada", "num_experts": 64}) is FAMILIES.get("llada-moe")
     assert family_of(LLADA_CONFIG) is FAMILIES.get("llada")
     assert family_of({"model_type": "gpt2"}) is None
     assert family_of({}) is None
+
+
+def test_families_that_share_a_model_type_are_told_apart_by_what_is_in_their_files():
+    reasoner = FAMILIES.get("dream-reasoner")
+    assert family_of({"model_type": "Dream"}, ["model.layers.0.self_attn.q_proj.bias"]) is FAMILIES.get("Dream")
+    assert family_of({"model_type": "Dream"}, ["model.layers.0.self_attn.q_norm.weight"]) is reasoner
+    assert family_of({"model_type": "Dream", "block_size": 32}) is reasoner
+
+    llama = {"model_type": "llama", "architectures": ["StableDiffcoderForCausalLM"]}
+    assert family_of(llama) is FAMILIES.get("stable-diffcoder")
+    assert family_of(llama | {"architectures": ["LlamaForCausalLM"]}) is None
+    # A name that is no model_type is none.
+    assert family_of({"model_type": "stable-diffcoder"}) is None
+
+
+def test_an_unknown_type_is_named_and_what_is_missing():
+    assert "Nemotron-Labs-Diffusion: flexeval lacks" in why_unknown({"model_type": "nemotron_labs_diffusion"})
+    assert "trust_remote_code=True" in why_unknown({"model_type": "mystery"})
+    # Its own code would run with full attention.
+    assert "trust_remote_code" not in why_unknown({"model_type": "mystery", "block_size": 32})
+
+
+@pytest.mark.parametrize(
+    ("family", "config", "says"),
+    [
+        ("illada", {"layer_norm_eps": 1e-5}, "iLLaDA variant: it has layer_norm_eps"),
+        ("wedlm", {"qk_norm": True, "attention_bias": True}, "qk_norm and attention_bias are both True"),
+        ("llada-moe", {"moe_router_score_function": "sigmoid"}, "LLaDA-MoE variant: moe_router_score_function"),
+        ("llada2_moe", {"score_function": "softmax"}, "LLaDA2 variant: score_function is 'softmax'"),
+        ("llada2_moe", {"num_experts": 10, "n_group": 4}, "10 experts in 4 groups"),
+        ("llada2_moe", {"num_experts": 8, "num_experts_per_tok": 9}, "num_experts_per_tok is 9, more than"),
+    ],
+)
+def test_a_variant_that_the_layers_cannot_represent_is_refused(family, config, says):
+    needed = {"qk_layernorm": True, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 8}
+    with pytest.raises(InputError, match=says):
+        FAMILIES.get(family).translate({**QWEN_CONFIG, **needed, **config})

@@ -95,12 +95,18 @@ def test_logits_under_an_attention_rule_are_the_references(tmp_path, family, ind
     with np.load(golden_vectors.folder_of(family) / "logits.npz") as stored:
         case = {name.partition(f"logits_{index}_")[2]: stored[name] for name in stored.files if f"s_{index}_" in name}
     tokens_BL, attended_BL = case["input_ids"], case["attention_mask"].astype(bool)
-    rule = {"illada": "full"}.get(family) or (f"block-causal:{int(case['block_length'])}" if "block_length" in case else None)
+    rule = {"illada": "full"}.get(family) or (
+        f"block-causal:{int(case['block_length'])}" if "block_length" in case else None
+    )
     model = golden_vectors.load(family, tmp_path, attention=rule)
 
     # The rule lets every token see what the reference's mask did.
     levels_BL = model.attention.levels(
-        tokens_BL, attended_BL, answer=0, window_end_B=np.full(len(tokens_BL), tokens_BL.shape[1]), mask_id=model.mask_id
+        tokens_BL,
+        attended_BL,
+        answer=0,
+        window_end_B=np.full(len(tokens_BL), tokens_BL.shape[1]),
+        mask_id=model.mask_id,
     )
     sees_BLL = (levels_BL[:, :, None] >= levels_BL[:, None, :]) & attended_BL[:, None, :]
     np.testing.assert_array_equal(sees_BLL[attended_BL], case["allowed"].astype(bool)[attended_BL])

@@ -55,4 +55,3 @@ def test_a_golden_decode_is_reproduced(predictors, family, number):
         got = trajectories[f"row{row}"]
         np.testing.assert_array_equal(got.token_ids_G, case["generated_ids"][row])
         np.testing.assert_array_equal(got.commit_step_G, case["commit_step"][row])
-
