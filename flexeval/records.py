@@ -140,8 +140,8 @@ class SamplingConfig:
         _require_range("steps_per_block", self.steps_per_block, 1)
         _require(
             self.steps_per_block is None or self.steps_per_block <= self.block,
-            f"steps_per_block {self.steps_per_block} is more than the {self.block} positions of a block: a step commits "
-            f"at least one token; use at most {self.block}",
+            f"steps_per_block {self.steps_per_block} is more than the {self.block} positions of a block: a step "
+            f"commits at least one token; use at most {self.block}",
         )
         if self.schedule != "even":
             _require(self.tokens_per_step is None, f"schedule {self.schedule!r} takes steps, not tokens_per_step")

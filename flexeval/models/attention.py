@@ -124,7 +124,10 @@ class Attention:
         if self.kind == "rank":
             token_BL = attended_BL & (tokens_BL != mask_id)
             after_B1 = token_BL.sum(axis=1, keepdims=True)
-            return np.where(token_BL, token_BL.cumsum(axis=1), after_B1 + (~token_BL).cumsum(axis=1))
+            ranks_BL: NDArray[np.int64] = np.where(
+                token_BL, token_BL.cumsum(axis=1), after_B1 + (~token_BL).cumsum(axis=1)
+            )
+            return ranks_BL
         if self.kind == "block-causal":
             first_B1 = attended_BL.argmax(axis=1)[:, None] if self.from_prompt else np.array([[answer]])
             return np.broadcast_to((columns_L - first_B1) // self._block, tokens_BL.shape).copy()
@@ -170,7 +173,7 @@ def parse_attention(text: object) -> Attention:
             f"attention rule {kind!r} needs the positions of a block, a whole number of at least 1, as in "
             f"'{kind}:32', not {text!r}"
         )
-    return Attention(kind=kind, block=int(block))  # type: ignore[arg-type]
+    return Attention(kind=kind, block=int(block))
 
 
 BLOCK_FIELDS = ("block_size", "block_length", "bd_size")

@@ -2,7 +2,8 @@
 
 The self-test is two short forwards at every load. Several versions of transformers compute causal attention for a model
 that asked for bidirectional attention, some of them only when no padding mask is given; eager attention takes a boolean
-mask for numbers to add, and hides nothing; and a model's own code may ignore the mask. All give plausible, wrong numbers.
+mask for numbers to add, and hides nothing; and a model's own code may ignore the mask. All give plausible, wrong
+numbers.
 """
 
 from __future__ import annotations

@@ -51,16 +51,16 @@ class Family:
     fills_with_pad: bool = False
     """The canvas after the text is filled with the padding token, which differs from the end-of-sequence token."""
     attention: tuple[Attention, ...] = (FULL,)
-    """The rules that its checkpoints may have. The first is theirs unless something else is said; where it lacks a block
-    length, a checkpoint's configuration or the user must say one."""
+    """The rules that its checkpoints may have. The first is theirs unless something else is said; where it lacks a
+    block length, a checkpoint's configuration or the user must say one."""
     mask_id: int | None = None
     """The mask token that the published code writes down, for checkpoints whose files name none."""
     recognises: Callable[[Config, Collection[str]], bool] | None = None
-    """Whether a config.json and the names of the stored weights are of this family. None goes by the model_type, which is
-    then the name under which the family is registered."""
+    """Whether a config.json and the names of the stored weights are of this family. None goes by the model_type, which
+    is then the name under which the family is registered."""
     conversions: Callable[[], Sequence[Any]] = tuple
-    """Transformers' `WeightConverter`s for weights that are stored in another form than transformers' classes have them,
-    beside those that transformers knows for the classes (experts one by one)."""
+    """Transformers' `WeightConverter`s for weights that are stored in another form than transformers' classes have
+    them, beside those that transformers knows for the classes (experts one by one)."""
 
 
 LARGEST = 2**31 - 1
@@ -315,8 +315,8 @@ def _llada_moe(config: Config) -> Blueprint:
     sparse = [1] * layers if sparse is None else sparse
     if not isinstance(sparse, list) or len(sparse) != layers or any(each not in (0, 1) for each in sparse):
         raise InputError(
-            f"cannot build the model: config.json's moe_layer_freq is {shortened(repr(sparse), 60)}, but must be a list "
-            f"of {layers} numbers 0 or 1"
+            f"cannot build the model: config.json's moe_layer_freq is {shortened(repr(sparse), 60)}, but must be a "
+            f"list of {layers} numbers 0 or 1"
         )
     experts = field(config, "expert_intermediate_size")
     dense = field(config, "dense_intermediate_size", default=experts)

@@ -51,7 +51,7 @@ class NativePredictor(CheckpointPredictor):
         self._logit_scale = logit_scale
         last = getattr(getattr(self._trunk, "layers", [None])[-1], "mlp", None)
         # A mixture of experts wants whole canvases.
-        if hasattr(last, "gate_proj"):
+        if last is not None and hasattr(last, "gate_proj"):
             last_mlp.watch(last)
 
     def hidden(

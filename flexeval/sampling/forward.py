@@ -164,12 +164,11 @@ class Forward:
         tokens_UL, attended_UL = tokens_UL[:, first:], attended_UL[:, first:]
         prompt_length = tokens_UL.shape[1] - asked_UG.shape[1]
         asked_UL = np.pad(asked_UG, ((0, 0), (prompt_length, 0)))
-        told = [
-            self._on_device(tokens_UL),
-            None if attended_UL.all() else self._on_device(attended_UL),
-            None if self._config.batch_invariant else self._on_device(asked_UL),
-        ]
-        if not self._attention.is_full:
+        canvases, attended = self._on_device(tokens_UL), None if attended_UL.all() else self._on_device(attended_UL)
+        asked = None if self._config.batch_invariant else self._on_device(asked_UL)
+        if self._attention.is_full:
+            hidden_ULD = self.predictor.hidden(canvases, attended, asked)
+        else:
             level_UL = self._attention.levels(
                 tokens_UL,
                 attended_UL,
@@ -177,8 +176,8 @@ class Forward:
                 window_end_B=window_end_U,
                 mask_id=self.predictor.mask_id,
             )
-            told.append(self._on_device(level_UL))
-        hidden_ULD = self.predictor.hidden(*told)
+            # Only models that have a rule take levels.
+            hidden_ULD = self.predictor.hidden(canvases, attended, asked, self._on_device(level_UL))  # type: ignore[call-arg]
         if not isinstance(hidden_ULD, Tensor) or hidden_ULD.ndim != 3 or hidden_ULD.shape[:2] != tokens_UL.shape:
             raise PluginError(
                 f"model {self.predictor.name!r}: hidden() must return a tensor of shape [B, L, D] with B, L = "

@@ -110,7 +110,7 @@ def test_what_is_said_comes_before_the_configuration_and_that_before_the_family(
     assert choose_attention("m", A2D, {"block_size": 16}, None).spec == "block-causal:16"
     assert choose_attention("m", A2D, {"attention_rule": "full", "block_size": 16}, None).spec == "full"
     assert choose_attention("m", (Attention(),), {"block_size": 16}, None).spec == "full"
-    with pytest.raises(InputError, match="say it with --attention .*: block-causal:N or full"):
+    with pytest.raises(InputError, match=r"say it with --attention .*: block-causal:N or full"):
         choose_attention("m", A2D, {}, None)
     with pytest.raises(InputError, match="'m' cannot have the attention rule 'rank'; it may have block-causal:N or"):
         choose_attention("m", A2D, {}, parse_attention("rank"))
@@ -286,5 +286,5 @@ def test_missing_and_surplus_experts_are_named(tmp_path):
 def test_a_text_that_does_not_fit_in_whole_blocks_is_refused(tmp_path):
     model = load_model(str(write_qwen(tmp_path, "sdar", block_size=8, max_position_embeddings=30)))
     check_fits(model, 5, 19)
-    with pytest.raises(InputError, match="is 32 in whole blocks of 8, more than the 30 .* gen_length of at most 19"):
+    with pytest.raises(InputError, match=r"is 32 in whole blocks of 8, more than the 30 .* gen_length of at most 19"):
         check_fits(model, 5, 20)

@@ -38,7 +38,8 @@ def blind(oracle, rule: Attention):
         tokens, levels = tokens_BL.numpy(), level_BL.numpy()
         attended = np.ones(tokens.shape, dtype=bool) if attention_BL is None else attention_BL.numpy()
         out = np.zeros((*tokens.shape, oracle.vocab_size), dtype=np.float32)
-        for row, level in ((row, level) for row in range(len(tokens)) for level in np.unique(levels[row])):
+        places = [(row, level) for row in range(len(tokens)) for level in np.unique(levels[row])]
+        for row, level in places:
             first = int(attended[row].argmax())
             seen_L = np.where(levels[row] <= level, tokens[row], oracle.mask_id)[first:]
             at = np.flatnonzero(levels[row] == level)
