@@ -88,7 +88,8 @@ def _settings(run: Run) -> dict[str, Any]:
     others = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
     others |= {field.name: getattr(sampling, field.name) for field in dataclasses.fields(SamplingConfig)}
     others |= {"block_length": sampling.block, "tokens_per_step": _pace(sampling)}
-    passed_over = {"task", "sampling", "steps", "steps_per_block", *IRRELEVANT}
+    # Of these, others say the same; and no checkpoint with published numbers leaves its attention to be said.
+    passed_over = {"task", "sampling", "steps", "steps_per_block", "attention", *IRRELEVANT}
     return {**named, **{name: value for name, value in others.items() if name not in {*named, *passed_over}}}
 
 
