@@ -25,12 +25,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder of reference vectors and benchmark files, beside the checkout or where FLEXEVAL_SHARED_DIR says."""
+    """The folder of benchmark files, beside the checkout or where FLEXEVAL_SHARED_DIR says."""
     default = Path(__file__).resolve().parents[2] / "shared"
     folder = Path(os.environ.get("FLEXEVAL_SHARED_DIR", default))
-    if not (folder / "golden").is_dir():
+    if not (folder / "data").is_dir():
         pytest.skip(
-            "needs the reference vectors: put them in a folder `shared` beside the checkout, "
+            "needs the benchmark files: put them in a folder `shared` beside the checkout, "
             "or name it in FLEXEVAL_SHARED_DIR"
         )
     return folder
