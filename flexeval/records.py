@@ -334,8 +334,8 @@ class RunConfig:
     order: str = "ar"
     """`name` or `name:param=value,...`."""
     attention: str | None = None
-    """The attention rule that the model was trained with, where its files do not say it: `full`, or `block-causal:32` for
-    blocks of 32 positions."""
+    """The attention rule that the model was trained with, where its files do not say it: `full`, or `block-causal:32`
+    for blocks of 32 positions."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     num_samples: int = 16
     """Samples per problem: the n of Pass@k."""

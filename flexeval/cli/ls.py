@@ -85,7 +85,7 @@ def _tokens_and_settings(registry: Registry[Any], name: str) -> list[str]:
     from flexeval.models.families import FAMILIES
 
     model = dict(registry.usable()).get(name)
-    if model is None or model.family is None:
+    if model is None or model.family not in FAMILIES:
         return []
     family = FAMILIES.get(model.family)
     notes = [f"mask {family.mask_tokens[0]}, stops at EOS and {family.end_of_turn}"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 from checkpoints import EMBEDDING_SIZE, MASK, SPECIAL, write_qwen
+from golden_vectors import FAMILIES, folder_of, load
 from hypothesis import given
 from hypothesis import strategies as st
 from precision import assert_equal_but_rounding
@@ -128,11 +129,10 @@ def test_an_a2d_folder_is_refused_until_its_attention_is_said(tmp_path):
 
 
 def test_short_names_know_their_own():
-    from flexeval.models import MODELS
-    from flexeval.models.families import FAMILIES
+    from flexeval.models import MODELS, families
 
     for _, model in MODELS.usable():
-        choose_attention("m", FAMILIES.get(model.family).attention, {}, parse_attention(model.attention))
+        choose_attention("m", families.FAMILIES.get(model.family).attention, {}, parse_attention(model.attention))
     assert MODELS.get("a2d-qwen3-0.6b").attention == "full"
     assert MODELS.get("a2d-qwen3-0.6b-bd3lm").attention == "block-causal:32"
 
@@ -227,6 +227,20 @@ def test_layers_that_compute_another_rule_are_caught(tmp_path, monkeypatch, mask
         load_model(folder)
 
 
+RULED = [family for family in FAMILIES if family not in ("llada", "dream", "coda", "llada_moe")]
+
+
+@pytest.mark.parametrize("family", RULED)
+def test_the_layers_of_every_family_are_tested(tmp_path, monkeypatch, family):
+    rule = "block-causal:8" if family.startswith("a2d") else None
+    right = native.mask_of_levels
+    monkeypatch.setattr(native, "mask_of_levels", lambda level, *told, **more: right(0 * level, *told, **more))
+    with pytest.raises(InputError, match="computes attention that sees more than"):
+        load(family, tmp_path, attention=rule)
+    with pytest.raises(InputError, match="cannot have the attention rule 'open-block:8'"):
+        load(family, tmp_path, attention="open-block:8")
+
+
 def test_a_family_of_another_trunk_needs_no_change(tmp_path):
     """GPT-NeoX: another base model, other names of embedding and head, another MLP."""
     sizes = {"vocab_size": EMBEDDING_SIZE, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -255,8 +269,6 @@ def test_a_family_of_another_trunk_needs_no_change(tmp_path):
 
 
 def test_missing_and_surplus_experts_are_named(tmp_path):
-    from golden_vectors import folder_of, load
-
     source = folder_of("llada2_moe")
     weights = load_file(source / "model.safetensors")
     config = json.loads((source / "config.json").read_text())
