@@ -210,8 +210,8 @@ def choose_attention(
     if rules[0].block is not None or rules[0].kind not in WITH_BLOCKS:
         return rules[0]
     raise InputError(
-        f"{name!r} does not say which attention it was trained with; say it with --attention (in Python, attention=), or "
-        f"as {RULE_FIELD} in its config.json: {_choices(rules)}"
+        f"{name!r} does not say which attention it was trained with; say it with --attention (in Python, attention=) "
+        f"or as {RULE_FIELD} in its config.json: {_choices(rules)}"
     )
 
 

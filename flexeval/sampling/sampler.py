@@ -63,10 +63,11 @@ class Sampler:
             raise InputTypeError(f"config must be a SamplingConfig, not a {type(config).__name__}")
         if batch_size is not None:
             require_whole(batch_size, what="batch size", least=1, most=LARGEST_BATCH)
-        given = [name for name in ("steps", "tokens_per_step", "steps_per_block") if getattr(config, name) is not None]
-        if order.adaptive and given:
+        paced = (config.steps, config.tokens_per_step, config.steps_per_block)
+        if order.adaptive and any(pace is not None for pace in paced):
             raise InputError(
-                f"order {order.name!r} decides itself how many tokens a step commits; leave out {given[0]}"
+                f"order {order.name!r} decides itself how many tokens a step commits; "
+                "leave out steps, tokens_per_step and steps_per_block"
             )
         config = fit_block(config, attention_of(predictor), name=predictor.name)
         self.predictor = predictor

@@ -14,7 +14,8 @@ from flexeval.records import DecodingState
 SPECS = [
     "ar", "confidence", "top_prob", "margin", "entropy", "random", "permutation:seed=3", "egi", "parallel-3",
     "threshold:tau=0.6", "factor:factor=0.8", "eb:gamma=0.7", "eb:gamma=0.7,proxy=confidence",
-    "eb:gamma=0.7,proxy=margin", "fork:tau=0.6",
+    "eb:gamma=0.7,proxy=margin", "fork:tau=0.6", "low_confidence_dynamic:tau=0.5",
+    "low_confidence_dynamic:tau=0.5,strict=false",
 ]  # fmt: skip
 
 
@@ -68,6 +69,10 @@ def expected(spec, state, row):
         return best(entropy if state.committed_B[row] == 0 else top, eligible, budget)
     if name == "parallel-3":
         return best(confidence, eligible, 3)
+    if name == "low_confidence_dynamic":
+        # Half of the scores' steps of a sixth: equal to tau, which counts unless the order is strict.
+        clear = {g for g in eligible if confidence[g] > 0.5 or (confidence[g] == 0.5 and "strict=false" in spec)}
+        return clear if len(clear) >= budget else best(confidence, eligible, budget)
     if name == "threshold":
         return best(confidence, eligible, 1) | {g for g in eligible if confidence[g] >= np.float32(0.6)}
     if name == "fork":
@@ -130,7 +135,7 @@ def test_egi_opens_at_its_own_temperature():
 
 def test_which_orders_draw_before_they_select():
     propose = {name for name in ORDERS if get_order("parallel-2" if name == "parallel-k" else name).draw == "propose"}
-    assert propose == {"confidence", "parallel-k", "threshold", "factor"}
+    assert propose == {"confidence", "low_confidence_dynamic", "parallel-k", "threshold", "factor"}
 
 
 @pytest.mark.parametrize("spec", [*SPECS, "left_to_right", "low_confidence", "arbitrary", "lcr", "tpp", "topk_margin",

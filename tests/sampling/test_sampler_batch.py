@@ -362,7 +362,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers():
         list(sampler.run(requests(problems=4, samples=1)))
 
 
-@pytest.mark.parametrize("settings", [{"steps": 5}, {"tokens_per_step": 2}])
+@pytest.mark.parametrize("settings", [{"steps": 5}, {"tokens_per_step": 2}, {"steps_per_block": 2}])
 def test_an_adaptive_order_refuses_a_schedule(settings):
     with pytest.raises(InputError, match="leave out steps"):
         Sampler(RandomOracle(words=6), get_order("threshold"), SamplingConfig(gen_length=10, **settings))
