@@ -165,13 +165,13 @@ _register(
 _register(
     "CoDA",
     "full",
-    "--order entropy --schedule dream --scored sampled",
+    "--schedule dream --scored sampled",
     ("coda-1.7b-instruct", "Salesforce/CoDA-v0-Instruct", "CoDA 1.7B, instruct"),
 )
 _register(
     "wedlm",
     "rank",
-    "--order threshold:tau=0.9 --temperature 0",
+    "",  # its engine's own rule is none of the orders
     ("wedlm-8b-instruct", "tencent/WeDLM-8B-Instruct", "WeDLM 8B, instruct (arXiv:2512.22737)"),
     ("wedlm-8b-base", "tencent/WeDLM-8B-Base", "WeDLM 8B, base"),
     ("wedlm-7b-instruct", "tencent/WeDLM-7B-Instruct", "WeDLM 7B, instruct"),

@@ -396,7 +396,7 @@ ROWS = [
             ({"model_type": None}, ("type None",)),
             ({"model_type": "a2d-llama"}, ("--attention", "block-causal:N or full")),
             ({"model_type": "a2d-llama", "attention_rule": "full"}, ("hidden_size",)),
-            ({"model_type": "a2d-llama", "attention_rule": "wide"}, ("attention rule 'wide'",)),
+            ({"model_type": "a2d-llama", "attention_rule": "wide"}, ("unknown attention rule", "'wide'")),
             ({"model_type": "a2d-llama", "block_size": "x"}, ("block_size is 'x'",)),
             ({"attention_rule": "block-causal:8"}, ("cannot have", "it may have full")),
             ({"model_type": "\x1b[31mred"}, ("red",)),
