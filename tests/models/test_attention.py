@@ -190,7 +190,7 @@ def test_eager_attention_adds_the_mask_and_a_boolean_one_is_caught(tmp_path, mon
 
     folder = str(write_qwen(tmp_path, "sdar", block_size=4))
     sdpa = load_model(folder)
-    monkeypatch.setattr(transformers, "Qwen3ForCausalLM", Eager)
+    monkeypatch.setattr(native.transformers, "Qwen3ForCausalLM", Eager)
     eager = load_model(folder)
     assert eager.module.config._attn_implementation == "eager"
     tokens_BL = torch.arange(11)[None]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flexeval.errors import InputError
-from flexeval.models import MaskPredictor, check_fits, load_model
+from flexeval.models import MaskPredictor, check_fits, load_model, native
 
 MAKERS = {
     "llada": lambda folder: write_llada(folder),
@@ -168,7 +168,7 @@ def test_a_transformers_that_stays_causal_is_caught(tmp_path, monkeypatch):
             config.is_causal = True
             super().__init__(config)
 
-    monkeypatch.setattr(transformers, "LlamaForCausalLM", CausalLlama)
+    monkeypatch.setattr(native.transformers, "LlamaForCausalLM", CausalLlama)
     with pytest.raises(InputError, match=f"transformers {re.escape(transformers.__version__)} .* is causal"):
         load_model(str(write_llada(tmp_path)))
 
@@ -180,7 +180,7 @@ def test_a_transformers_that_sees_padding_is_caught(tmp_path, monkeypatch):
             whole = self.model.forward
             self.model.forward = lambda tokens, attention_mask=None, **others: whole(tokens, **others)
 
-    monkeypatch.setattr(transformers, "LlamaForCausalLM", Careless)
+    monkeypatch.setattr(native.transformers, "LlamaForCausalLM", Careless)
     with pytest.raises(InputError, match="sees padding"):
         load_model(str(write_llada(tmp_path)))
 
