@@ -107,6 +107,7 @@ _ORDERS = {
     "factor": Look(colour="#6fb3e0", dash=_LONG, marker="p"),
     "eb": Look(colour="#8f3b2e", dash=_DASH_DOT_DOT, marker="h"),
     "fork": Look(colour="#4d4d00", dash=_SOLID, marker="d"),
+    "low_confidence_dynamic": Look(colour="#2f6f73", dash=_LONG, marker="8"),
 }
 _MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*", ">", "<", "p", "h", "d")
 _DASHES = (_DASHED, _DOTTED, _DASH_DOT, _SOLID, _LONG, _DASH_DOT_DOT)
