@@ -10,7 +10,9 @@ from flexeval.models import MODELS
 
 
 def test_every_name_has_a_summary_and_its_own_place():
-    repos = [MODELS.get(name).repo for name in MODELS]
+    places = {name: MODELS.get(name).repo for name in MODELS}
+    assert {name for name, repo in places.items() if repo is None} == {"tiny", "forks"}  # in the folders of their names
+    repos = [repo for repo in places.values() if repo is not None]
     assert len(set(repos)) == len(repos)
     assert all(MODELS.summary(name) for name in MODELS)
 
