@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 import flexeval
-from flexeval.errors import InputError
+from flexeval.errors import InputError, one_line
 from flexeval.grading.soundness import find_equations
 from flexeval.records import Prompt, SamplingConfig
 from flexeval.runs.store import Run, RunSet, alike, read_runs
@@ -35,6 +35,9 @@ from flexeval.tasks.forks import Forks
 
 KS = (1, 4, 16, 64)
 SHUFFLES = 20
+READ = 10
+"""Solutions of each order that are shown."""
+TASK = "forks"
 DRAWN = 150
 """Solutions on which arithmetic is tried."""
 CONDUCT = (
@@ -100,7 +103,10 @@ def results_and_operands(tokens: pd.DataFrame) -> pd.DataFrame:
 
 
 def word_table(run: Run) -> pd.DataFrame:
-    """Words by mean entropy at commit: word, opening (opens a sentence), count, entropy (nats), bypassed (fraction)."""
+    """Words by falling entropy at commit: word, kind, count, entropy (nats) and bypassed (fraction), both means.
+
+    kind: `choice` for the words that open a sentence, `number`, or `other`.
+    """
     keys = ["problem_id", "sample_index", "position"]
     words = find_words(run.tokens([*keys, "piece", "in_text", "entropy", "passes", "frontier_step"]))
     words["kind"] = np.where(words["connector"] | words["word"].eq("We"), "choice", "other")
@@ -170,6 +176,10 @@ def section(runs: RunSet, temperature: float) -> Iterator[str]:
             same = tables[run.config.order].query("word == @row.word and kind == @row.kind")
             cells.append(f"{same['entropy'].iloc[0]:.2f} ({100 * same['bypassed'].iloc[0]:.0f})" if len(same) else "–")
         yield f"| {row.word} | {'yes' if row.kind == 'choice' else 'no'} | {row.entropy:.2f} | {' | '.join(cells)} |"
+    for order, run in sound.items():
+        yield f"\n{READ} random samples under `{order}`:\n\n```text"
+        yield from solutions(run)
+        yield "```"
 
 
 def _difference(run: Run, ar: Run, ks: list[int]) -> Iterator[str]:
@@ -218,11 +228,28 @@ def _share(values: pd.Series) -> str:
     return f"{values.mean():.0%}" if len(values) else "–"
 
 
+def solutions(run: Run) -> Iterator[str]:
+    """Random samples of a run, a line each: the problem, the text, and whether it is sound."""
+    question = run.problems.set_index("problem_id")["question"]
+    for row in run.outcomes().sample(READ, random_state=0).itertuples():
+        verdict = "sound" if row.correct else "not sound"
+        yield f"{verdict:9} | {question[row.problem_id]} | {one_line(row.text or '')}"
+
+
 def report(runs: RunSet) -> Iterable[str]:
-    """All tables, in Markdown."""
+    """All tables, in Markdown.
+
+    Raises:
+        InputError: runs of another task, or none of `ar` and `confidence` at one temperature.
+    """
+    if strange := sorted({run.config.task for run in runs} - {TASK}):
+        raise InputError(f"needs runs of the task {TASK}, with its default settings, not of {', '.join(strange)}")
+    if not runs:
+        raise InputError(f"needs runs of the task {TASK}")
     yield (
-        "# The demonstration: `forks`, by sound solutions\n\nMade by `python analyses/demonstration.py RUNS`. "
-        "Pass@k in percent; entropies in nats at commit."
+        "# The demonstration: `forks`, by sound solutions\n\nMade by `python analyses/demonstration.py RUNS -o FILE` "
+        "from runs of `flexeval passk --task forks --verdict sound`, with the settings in the titles and seed 0. Pass@k "
+        "in percent, differences with 95 % intervals over puzzles; entropies in nats at commit."
     )
     for model in dict.fromkeys(run.model for run in runs):
         own = runs.where(model=model)

@@ -7,6 +7,7 @@ compare equal and are stored alike.
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
 import operator
 import types
@@ -54,6 +55,40 @@ def require_whole(value: object, *, what: str, least: int, most: int) -> int:
     if number > most:
         raise InputError(f"{what} must be at most {most}, not {_shown(number)}")
     return number
+
+
+def require_float32(
+    what: str, value: float, *, positive: bool = False, least: float = 2.0**-126, most: float = 2.0**126
+) -> None:
+    """Refuse a setting that float32 arithmetic cannot compute with.
+
+    The default range is that of the numbers that float32 holds in full precision together with their reciprocals.
+
+    Args:
+        what: how the message calls the setting.
+        value: 0, unless `positive`, or a number from `least` to `most`.
+        positive: whether 0 is refused, too.
+        least: the smallest that is not 0.
+        most: the largest.
+
+    Raises:
+        InputError: any other value, infinity and NaN included.
+    """
+    sign = "above 0" if positive else ">= 0"
+    require(
+        (value > 0 if positive else value >= 0) and value != math.inf, f"{what} must be a number {sign}, not {value}"
+    )
+    require(
+        value == 0 or least <= value <= most,
+        f"{what} must be {'' if positive else '0 or '}between {least:.2g} and {most:.2g}, "
+        f"which is what float32 can compute with, not {value}",
+    )
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise InputError with this message unless the condition holds."""
+    if not condition:
+        raise InputError(message)
 
 
 @cache

@@ -5,7 +5,6 @@ Axis suffixes: `B` rows (samples in flight), `G` generated positions, `L` canvas
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flexeval.errors import InputError, PluginError, encodable, one_line
-from flexeval.fields import require_types
+from flexeval.errors import PluginError, encodable, one_line
+from flexeval.fields import require, require_float32, require_types
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.integer[Any]]
@@ -118,48 +117,48 @@ class SamplingConfig:
         require_types(self)
         _require_range("gen_length", self.gen_length, 1, MOST_POSITIONS)
         _require_range("block_length", self.block_length, 1)
-        _require(
+        require(
             self.block_length is None or self.block_length <= self.gen_length,
             f"block_length {self.block_length} is longer than gen_length {self.gen_length}; "
             f"use at most {self.gen_length}",
         )
         require_float32("temperature", self.temperature)
-        _require(0 < self.top_p <= 1, f"top_p must lie in (0, 1], not {self.top_p}")
+        require(0 < self.top_p <= 1, f"top_p must lie in (0, 1], not {self.top_p}")
         _require_range("top_k", self.top_k, 0, MOST)
         # It multiplies differences of logits, which leaves those up to 1e8 finite.
         require_float32("cfg_scale", self.cfg_scale, most=1e30)
         pace = [name for name in ("steps", "tokens_per_step", "steps_per_block") if getattr(self, name) is not None]
-        _require(len(pace) < 2, f"{' and '.join(pace)} say the same thing twice; give one of them")
+        require(len(pace) < 2, f"{' and '.join(pace)} say the same thing twice; give one of them")
         _require_range("steps", self.steps, 1)
-        _require(
+        require(
             self.steps is None or self.steps <= self.gen_length,
             f"steps {self.steps} is more than gen_length {self.gen_length}: a step commits at least one token; "
             f"use at most {self.gen_length}",
         )
         _require_range("tokens_per_step", self.tokens_per_step, 1, MOST_POSITIONS)
         _require_range("steps_per_block", self.steps_per_block, 1)
-        _require(
+        require(
             self.steps_per_block is None or self.steps_per_block <= self.block,
             f"steps_per_block {self.steps_per_block} is more than the {self.block} positions of a block: a step "
             f"commits at least one token; use at most {self.block}",
         )
         if self.schedule != "even":
-            _require(self.tokens_per_step is None, f"schedule {self.schedule!r} takes steps, not tokens_per_step")
+            require(self.tokens_per_step is None, f"schedule {self.schedule!r} takes steps, not tokens_per_step")
         if self.schedule == "dream":
-            _require(
+            require(
                 self.block_length in (None, self.gen_length),
                 "schedule 'dream' has no blocks; leave block_length out",
             )
-            _require(self.steps_per_block is None, "schedule 'dream' takes steps, not steps_per_block")
+            require(self.steps_per_block is None, "schedule 'dream' takes steps, not steps_per_block")
         elif self.steps is not None and self.schedule == "even":
             block = self.block
-            _require(
+            require(
                 self.gen_length % block == 0,
                 f"gen_length {self.gen_length} is not a multiple of block_length {block}, which `steps` needs to be "
                 f"split evenly; change one of them, or use tokens_per_step",
             )
             blocks = self.gen_length // block
-            _require(
+            require(
                 self.steps % blocks == 0,
                 f"steps {self.steps} is not a multiple of the {blocks} blocks (gen_length {self.gen_length} / "
                 f"block_length {block}); use {max(blocks, self.steps // blocks * blocks)}",
@@ -347,7 +346,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require_types(self)
-        _require(
+        require(
             _is_date(self.prompt_date),
             f"prompt_date must be a date or time such as 2026-01-31 or 2026-01-31T09:30, not {self.prompt_date!r}",
         )
@@ -363,40 +362,7 @@ def _is_date(text: str) -> bool:
     return text in (moment.date().isoformat(), moment.isoformat(timespec="minutes"))
 
 
-def require_float32(
-    what: str, value: float, *, positive: bool = False, least: float = 2.0**-126, most: float = 2.0**126
-) -> None:
-    """Refuse a setting that float32 arithmetic cannot compute with.
-
-    The default range is that of the numbers that float32 holds in full precision together with their reciprocals.
-
-    Args:
-        what: how the message calls the setting.
-        value: 0, unless `positive`, or a number from `least` to `most`.
-        positive: whether 0 is refused, too.
-        least: the smallest that is not 0.
-        most: the largest.
-
-    Raises:
-        InputError: any other value, infinity and NaN included.
-    """
-    sign = "above 0" if positive else ">= 0"
-    _require(
-        (value > 0 if positive else value >= 0) and value != math.inf, f"{what} must be a number {sign}, not {value}"
-    )
-    _require(
-        value == 0 or least <= value <= most,
-        f"{what} must be {'' if positive else '0 or '}between {least:.2g} and {most:.2g}, "
-        f"which is what float32 can compute with, not {value}",
-    )
-
-
 def _require_range(name: str, value: int | None, least: int, most: int | None = None) -> None:
     """Refuse a number outside a range; None is no number."""
-    _require(value is None or value >= least, f"{name} must be at least {least}, not {value}")
-    _require(value is None or most is None or value <= most, f"{name} must be at most {most}, not {value}")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)
+    require(value is None or value >= least, f"{name} must be at least {least}, not {value}")
+    require(value is None or most is None or value <= most, f"{name} must be at most {most}, not {value}")

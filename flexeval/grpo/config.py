@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flexeval.errors import InputError, did_you_mean
-from flexeval.fields import require_types
+from flexeval.fields import require, require_float32, require_types
 from flexeval.grpo.temperature import opening_temperatures
 from flexeval.hashing import json_hash
 from flexeval.orders import Order, get_order
 from flexeval.reading import parse_yaml, read_text
-from flexeval.records import CORRECT, MOST, SamplingConfig, require_float32
+from flexeval.records import CORRECT, MOST, SamplingConfig
 from flexeval.registry import convert, parse_spec
 from flexeval.tasks import Task
 
@@ -111,17 +111,17 @@ class GRPOConfig:
                      "save_every", "lora_rank", "limit", "rollout_batch"):  # fmt: skip
             value = getattr(self, name)
             least = 0 if name == "lora_rank" else 1
-            _require(value is None or value >= least, f"{name} must be at least {least}, not {value}")
-            _require(value is None or value <= MOST, f"{name} must be at most {MOST}, not {value}")
-        _require(self.seed >= 0, f"seed must be at least 0, not {self.seed}")
+            require(value is None or value >= least, f"{name} must be at least {least}, not {value}")
+            require(value is None or value <= MOST, f"{name} must be at most {MOST}, not {value}")
+        require(self.seed >= 0, f"seed must be at least 0, not {self.seed}")
         for name in ("learning_rate", "max_grad_norm", "clip"):
             require_float32(name, getattr(self, name), positive=True)
         _require_trainable_temperature("temperature", self.temperature)
         for name in ("weight_decay", "kl"):
             require_float32(name, getattr(self, name))
-        _require(self.group_size >= 2, "group_size must be at least 2: advantages compare the samples of a group")
-        _require(0 < self.fast_share <= 1, f"fast_share must lie in (0, 1], not {self.fast_share}")
-        _require(self.wrong_reward < 1, f"wrong_reward must be below the right answer's 1, not {self.wrong_reward}")
+        require(self.group_size >= 2, "group_size must be at least 2: advantages compare the samples of a group")
+        require(0 < self.fast_share <= 1, f"fast_share must lie in (0, 1], not {self.fast_share}")
+        require(self.wrong_reward < 1, f"wrong_reward must be below the right answer's 1, not {self.wrong_reward}")
         require_float32("the size of wrong_reward", abs(self.wrong_reward))
 
     @property
@@ -169,11 +169,6 @@ class GRPOConfig:
 def _require_trainable_temperature(what: str, temperature: float) -> None:
     """Gradients are divided by it, and squared for their norm."""
     require_float32(what, temperature, positive=True, least=1e-6, most=1e6)
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)
 
 
 def default_folder_name(config: GRPOConfig) -> str:

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from flexeval.fields import require_types
+from flexeval.fields import require_float32, require_types
 from flexeval.orders.order import Order, Read, take_highest
-from flexeval.records import BoolArray, DecodingState, FloatArray, require_float32
+from flexeval.records import BoolArray, DecodingState, FloatArray
 
 
 @dataclass(frozen=True)

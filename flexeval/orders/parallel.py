@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from flexeval.errors import InputError
-from flexeval.fields import require_types
+from flexeval.fields import require_float32, require_types
 from flexeval.orders.order import Order, Read, ranks_descending, take_highest, take_leftmost
-from flexeval.records import MOST_POSITIONS, BoolArray, DecodingState, require_float32
+from flexeval.records import MOST_POSITIONS, BoolArray, DecodingState
 
 ErrorProxy = Literal["entropy", "confidence", "margin"]
 
