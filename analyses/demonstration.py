@@ -248,8 +248,8 @@ def report(runs: RunSet) -> Iterable[str]:
         raise InputError(f"needs runs of the task {TASK}")
     yield (
         "# The demonstration: `forks`, by sound solutions\n\nMade by `python analyses/demonstration.py RUNS -o FILE` "
-        "from runs of `flexeval passk --task forks --verdict sound`, with the settings in the titles and seed 0. Pass@k "
-        "in percent, differences with 95 % intervals over puzzles; entropies in nats at commit."
+        "from runs of `flexeval passk --task forks --verdict sound`, with the settings in the titles and seed 0. "
+        "Pass@k in percent, differences with 95 % intervals over puzzles; entropies in nats at commit."
     )
     for model in dict.fromkeys(run.model for run in runs):
         own = runs.where(model=model)
