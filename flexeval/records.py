@@ -326,10 +326,10 @@ class SamplingEffort:
 class RunConfig:
     """One run: everything that decides which samples come out. The Python API, the command line and config.json."""
 
-    model: str = "tiny"
-    """Bundled name, short name, folder or hub id."""
-    task: str = "word-problems"
-    """`name` or `name:param=value,...`."""
+    model: str = ""
+    """Bundled name, short name, folder or hub id. Without one: `forks` for the task `forks`, `tiny` for other tasks."""
+    task: str = ""
+    """`name` or `name:param=value,...`. Without one: `forks` for the model `forks`, `word-problems` for others."""
     order: str = "ar"
     """`name` or `name:param=value,...`."""
     attention: str | None = None
@@ -346,6 +346,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require_types(self)
+        # The bundled models know their own tasks only, so each of the two says what the other is unless it is given.
+        model = self.model or ("forks" if self.task.partition(":")[0].strip() in ("", "forks") else "tiny")
+        task = self.task or ("forks" if model == "forks" else "word-problems")
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "task", task)
         require(
             _is_date(self.prompt_date),
             f"prompt_date must be a date or time such as 2026-01-31 or 2026-01-31T09:30, not {self.prompt_date!r}",

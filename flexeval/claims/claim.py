@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from flexeval.claims.built_in import built_in
 from flexeval.claims.findings import Finding
 from flexeval.claims.selection import Group, groups, is_constraint_task
 from flexeval.claims.verdict import Judgement
@@ -101,6 +102,7 @@ class Claim(ABC):
             high=measured.interval.high,
             unit=self.unit,
             paper=measured.published,
+            built_in=built_in(group.model, group.task, self.name),
             p_value=measured.judgement.p_value,
             p_holm=measured.judgement.p_value,
             verdict=measured.judgement.verdict,

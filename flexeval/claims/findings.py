@@ -15,7 +15,7 @@ from flexeval.records import CORRECT
 from flexeval.runs.store import RunSet
 from flexeval.stats.verdict import holm
 
-_HEADINGS = ("Claim", "Source", "Task", "Measured", "Reported", "p", "Verdict")
+_HEADINGS = ("Claim", "Source", "Task", "Measured", "Reported", "Built in?", "p", "Verdict")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class Finding:
     """Of the three numbers."""
     paper: str | None = None
     """As `Measured.published`; None when nothing was measured."""
+    built_in: str = ""
+    """As `flexeval.claims.built_in.built_in`; empty when nothing was measured."""
     p_value: float | None = None
     """Of the claim's contrary, or of the claim where the data point that way; by itself."""
     p_holm: float | None = None
@@ -81,7 +83,7 @@ def findings_markdown(findings: Sequence[Finding]) -> str:
     for finding in findings:
         where = f"{finding.task} ({finding.model})" if len(models) > 1 else finding.task
         p = "" if finding.p_holm is None else f"{finding.p_holm:.2g}"
-        texts = (finding.sentence, finding.source, where, finding.measured, finding.paper, p)
+        texts = (finding.sentence, finding.source, where, finding.measured, finding.paper, finding.built_in, p)
         cells = (*texts, f"**{finding.verdict}**")
         rows.append(tuple("–" if not cell else cell.replace("|", "\\|") for cell in cells))
     table = "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flexeval.claims import Finding
+    from flexeval.claims.replicates import Replicated
 
 EPILOG = """\
 examples:
   flexeval claims runs/tiny
   flexeval claims runs/tiny --verdict sound --json claims.json
+  flexeval claims runs/seed0 runs/seed1 runs/seed2 --replicates      the same training with three seeds
   flexeval ls claims                                      their names, and what they measure
 
 A folder stands for all runs in it. The lines below the table say how verdicts are corrected for the number of claims,
-and which runs they are not about. No model is needed.
+and which runs they are not about. With --replicates each model has its own table, corrected by itself, and a claim is
+one line: in how many models it holds, and the mean of what was measured. No model is needed.
 """
 
 
@@ -28,20 +31,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_stored_runs(parser)
     options.add_verdict(parser)
+    parser.add_argument(
+        "--replicates",
+        action="store_true",
+        help="The models differ in the seed of their training only: set their claims side by side.",
+    )
     options.add_files(parser.add_argument_group("output"), rows="one row for each claim, model and task")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the runs, examine the claims, print and write."""
     from flexeval.claims import examine, findings_frame
+    from flexeval.claims.replicates import replicate, replicates_frame
     from flexeval.cli import output
     from flexeval.runs.store import read_runs
 
     output.check_targets({"--json": args.json, "--csv": args.csv})
-    findings = examine(read_runs(args.runs).counting(args.verdict))
-    frame = findings_frame(findings)
-    content = {"counted": args.verdict, "claims": formatting.json_rows(frame)}
-    output.deliver(args, shown(findings), content, frame)
+    runs = read_runs(args.runs).counting(args.verdict)
+    if args.replicates:
+        replicated = replicate(runs)
+        frame, lines = replicates_frame(replicated), _replicates_shown(replicated)
+    else:
+        findings = examine(runs)
+        frame, lines = findings_frame(findings), shown(findings)
+    output.deliver(args, lines, {"counted": args.verdict, "claims": formatting.json_rows(frame)}, frame)
     return 0
 
 
@@ -53,11 +66,30 @@ def shown(findings: Sequence[Finding]) -> Iterator[str | Table]:
     from flexeval.stats.intervals import p_value_text
 
     table = Table(show_lines=True, title="Claims", title_justify="left")
-    for name in ("claim", "task", "measured", "reported", "p", "verdict"):
+    for name in ("claim", "task", "measured", "reported", "built in?", "p", "verdict"):
         table.add_column(name, overflow="fold")
     for finding in findings:
         sentence = f"{finding.sentence}\n({finding.source})"
         p = "-" if finding.p_holm is None else p_value_text(finding.p_holm)
-        table.add_row(sentence, finding.task or "-", finding.measured, finding.paper or "-", p, finding.verdict)
+        beside = (finding.measured, finding.paper or "-", finding.built_in or "-", p)
+        table.add_row(sentence, finding.task or "-", *beside, finding.verdict)
     yield table
     yield from findings_footer(findings)
+
+
+def _replicates_shown(replicated: Sequence[Replicated]) -> Iterator[str | Table]:
+    from flexeval.stats.intervals import interval_text
+
+    rows: list[list[str] | None] = []
+    for each in replicated:
+        first = each.first
+        at = "-" if first.temperature is None else f"{first.temperature:g}"
+        measured = ", ".join(f"{finding.estimate:.3f}" for finding in each.findings)
+        mean = interval_text(*each.interval(), form=".3f")
+        verdicts = ", ".join(finding.verdict for finding in each.findings)
+        rows.append(
+            [first.claim, first.task, at, measured, mean, first.unit, f"{each.holding} of {each.models}", verdicts]
+        )
+    columns = ["claim", "task", "T", "in each model", "mean", "unit", "holds in", "verdicts"]
+    yield formatting.table(columns, rows, right=["T"])
+    yield "mean: over the models, with Student's 95 % interval (models - 1 degrees of freedom)"

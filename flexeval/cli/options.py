@@ -61,7 +61,7 @@ def add_fields(
         if field.name in skip:
             continue
         shown = (defaults or {}).get(field.name, str(field.default).lower())
-        text = f"{docs[field.name]} [default: {shown}]".replace("%", "%%")
+        text = (docs[field.name] + (f" [default: {shown}]" if shown else "")).replace("%", "%%")
         if hints[field.name] is bool:
             options.add_argument(
                 _flag(field.name), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
@@ -81,7 +81,7 @@ def given(args: argparse.Namespace, record: type, *, skip: Container[str] = ()) 
     """The fields of a record that the user gave, each converted to its type, without those in `skip`.
 
     Raises:
-        InputError: a value of the wrong type.
+        InputError: an empty value, or one of the wrong type.
     """
     from flexeval.registry import convert
 
@@ -91,6 +91,9 @@ def given(args: argparse.Namespace, record: type, *, skip: Container[str] = ()) 
         for field in dataclasses.fields(record)
         if field.name in args and field.name not in skip
     }
+    for name, value in values.items():
+        if isinstance(value, str) and not value.strip():
+            raise InputError(f"{_flag(name)} is empty; give a value, or leave it out")
     return {
         name: convert(value, hints[name], what=_flag(name)) if isinstance(value, str) else value
         for name, value in values.items()
@@ -194,14 +197,14 @@ def add_runs_folder(options: Declares, *names: str) -> None:
     )
 
 
-def add_verdict(options: Declares) -> None:
-    """--verdict."""
+def add_verdict(options: Declares, *, of_plan: bool = False) -> None:
+    """--verdict; None stands for that of the plan where there is one."""
     options.add_argument(
         "--verdict",
         metavar="NAME",
-        default=CORRECT,
+        default=None if of_plan else CORRECT,
         help="The verdict by which a sample counts as solving its problem: correct, or one that its task gives beside "
-        "it, such as sound. [default: correct]",
+        f"it, such as sound. [default: {'the plan says it' if of_plan else 'correct'}]",
     )
 
 

@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", metavar="DIR", type=Path, help="Folder of the results. [default: results/ and the plan's name]"
     )
     options.add_runs_folder(output, "--runs")
-    options.add_verdict(output)
+    options.add_verdict(output, of_plan=True)
     options.add_machine(parser, batch=True)
     estimate = parser.add_argument_group("estimate")
     estimate.add_argument(
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plan is not None and args.quick:
         raise InputError("--quick is for presets; leave it out, or write a smaller plan")
     plan = read_preset(args.preset or PRESETS[0], quick=args.quick) if args.plan is None else read_plan(args.plan)
+    args.verdict = args.verdict or plan.verdict
     out = args.out or Path("results") / plan.name
     machine = Machine(**options.given(args, Machine))
     options.check_machine(args)
@@ -94,6 +95,9 @@ def run(args: argparse.Namespace) -> int:
         runs = RunSet(made).counting(args.verdict)
         findings = examine(runs)
         results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
+        for other in runs.other_verdicts():
+            seen_by = examine(runs.counting(other))
+            results.write_claims(seen_by, out, title=plan.title, name=f"{results.CLAIMS}-{other}")
         figures = make_figures(runs, out / results.FIGURES)
         write_report(runs, out / results.REPORT)
 

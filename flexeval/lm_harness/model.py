@@ -50,7 +50,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
 
     def __init__(
         self,
-        pretrained: str | MaskPredictor = RunConfig.model,
+        pretrained: str | MaskPredictor = "tiny",
         *,
         order: str = RunConfig.order,
         device: str | None = None,

@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 from flexeval.errors import InputError
 from flexeval.fields import require_types
+from flexeval.models import MODELS
 from flexeval.models.files import find_checkpoint, weight_files
 from flexeval.orders import get_order
 from flexeval.orders.parallel import Parallel
@@ -107,7 +108,8 @@ def count_parameters(model: str, stated: Mapping[str, float]) -> float | None:
     """
     if model in stated:
         return stated[model]
-    if model != "tiny" and not Path(model).is_dir():
+    bundled = model in MODELS and MODELS.get(model).repo is None
+    if not bundled and not Path(model).is_dir():
         return None
     return float(sum(_elements(path) for path in weight_files(find_checkpoint(model).folder)))
 

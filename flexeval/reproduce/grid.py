@@ -68,7 +68,8 @@ def _require_name(name: str, settings: Mapping[str, Sequence[str]]) -> None:
         return
     if owner not in ("order", "task"):
         raise did_you_mean("setting", name, [f"order.{param}", f"task.{param}", *SETTINGS])
-    specs = settings.get(owner, [getattr(RunConfig(), owner)])
+    models = settings.get("model", [""])
+    specs = settings.get(owner, [getattr(RunConfig(model=model), owner) for model in models])
     known = {other for spec in specs for other in _parameters(owner, spec)}
     if param not in known:
         raise did_you_mean(f"parameter of {owner} {' or '.join(map(repr, specs))}", param, known)
@@ -76,11 +77,12 @@ def _require_name(name: str, settings: Mapping[str, Sequence[str]]) -> None:
 
 def _config(values: Mapping[str, str]) -> RunConfig:
     run = {name: values[name] for name in _RUN & values.keys()}
+    named = RunConfig(model=run.get("model", ""), task=run.get("task", ""))
     for name, value in values.items():
         owner, dot, param = name.partition(".")
         if dot:
-            run[owner] = _with_parameter(owner, run.get(owner, getattr(RunConfig(), owner)), param, value)
-    task = get_task(run.get("task", RunConfig().task))
+            run[owner] = _with_parameter(owner, run.get(owner, getattr(named, owner)), param, value)
+    task = get_task(run.get("task", named.task))
     if isinstance(task, HasTemplate):
         # Read here, so that a mistake in it is found before anything is run.
         _ = task.prompt_template

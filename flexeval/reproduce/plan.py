@@ -3,6 +3,7 @@ whose checkpoints they sample.
 
     title: ...                    one line
     description: ...              what it is for and how long it takes
+    verdict: sound                what counts as solved; left out: correct
     ks: [1, 8, 64]                where Pass@k is tabulated; left out: powers of two up to n, and n
     parameters: {MODEL: 8.0e+9}   sizes of models that are not on this machine, for the estimate of GPU-hours
     defaults: {temperature: 0.6}  settings of every group that does not say otherwise
@@ -39,14 +40,14 @@ from flexeval.errors import InputError, did_you_mean, one_line
 from flexeval.grpo.config import GRPOConfig, read_settings, typed_setting
 from flexeval.grpo.problems import canonical_training
 from flexeval.reading import parse_yaml, read_text, require_text
-from flexeval.records import MOST, RunConfig
+from flexeval.records import CORRECT, MOST, RunConfig
 from flexeval.reproduce.grid import expand, without_duplicates
 from flexeval.reproduce.trainings import NAME, Training, find_training
 from flexeval.tasks import get_task
 
 PRESETS = ("tiny", "tiny-grpo", "llada", "replication")
 QUICK = "-quick"
-_KEYS = ("title", "description", "ks", "parameters", "defaults", "trainings", "runs")
+_KEYS = ("title", "description", "verdict", "ks", "parameters", "defaults", "trainings", "runs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,8 @@ class Plan:
     """Canonical, each run once, in the order in which to make them. A model may be `NAME@STEP` of a training."""
     trainings: tuple[Training, ...]
     """In the order in which to make them, which is before the runs."""
+    verdict: str
+    """By which a sample counts as solving its problem; every task of the plan gives it."""
     ks: tuple[int, ...]
     """Where Pass@k is tabulated, ascending; empty for the powers of two up to n, and n."""
     parameters: Mapping[str, float]
@@ -104,6 +107,7 @@ def read_plan(path: Path) -> Plan:
         description=_line(top.get("description"), "", f"{path}"),
         configs=tuple(without_duplicates(list(itertools.chain.from_iterable(by_model.values())))),
         trainings=trainings,
+        verdict=_line(top.get("verdict"), CORRECT, f"{path}"),
         ks=_ks(top.get("ks"), f"{path}"),
         parameters=_sizes(top.get("parameters"), f"{path}"),
     )

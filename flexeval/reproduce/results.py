@@ -51,10 +51,15 @@ def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title:
     table = pass_at_k_frame(runs, ks)
     _write(out / f"{PASS_AT_K}.csv", table.to_csv(index=False))
     _write(out / f"{PASS_AT_K}.md", f"# Pass@k: {title}\n\n{_UNITS}\n{pass_at_k_markdown(table)}")
-    _write(out / f"{CLAIMS}.csv", findings_frame(findings).to_csv(index=False))
+    write_claims(findings, out, title=title)
+
+
+def write_claims(findings: Sequence[Finding], out: Path, *, title: str, name: str = CLAIMS) -> None:
+    """Write the claims as `name`.csv, .json and .md. Raises OSError, old files untouched."""
+    _write(out / f"{name}.csv", findings_frame(findings).to_csv(index=False))
     listed = [dataclasses.asdict(finding) for finding in findings]
-    _write(out / f"{CLAIMS}.json", to_json({"claims": _without_nan(listed)}, indent=2) + "\n")
-    _write(out / f"{CLAIMS}.md", f"# Claims: {title}\n\n{findings_markdown(findings)}\n{_RULE}")
+    _write(out / f"{name}.json", to_json({"claims": _without_nan(listed)}, indent=2) + "\n")
+    _write(out / f"{name}.md", f"# Claims: {title}\n\n{findings_markdown(findings)}\n{_RULE}")
 
 
 def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:

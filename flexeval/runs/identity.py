@@ -191,7 +191,8 @@ def default_folder_name(config: RunConfig) -> str:
         InputError: as `canonical_config`.
     """
     config = canonical_config(config)
-    defaults = _identity(canonical_config(RunConfig()))
+    # The names of stored runs rest on these defaults, so they stay what they were when model and task get others.
+    defaults = _identity(canonical_config(RunConfig(model="tiny", task="word-problems")))
     changed = {setting: value for setting, value in _identity(config).items() if value != defaults[setting]}
     digest = json_hash(changed)[:8]
     sampling = config.sampling

@@ -62,6 +62,11 @@ class RunSet(Sequence[Run]):
         """As `Run.counting`, of each run. Raises InputError for one whose samples lack the verdict."""
         return dataclasses.replace(self, runs=tuple(run.counting(verdict) for run in self))
 
+    def other_verdicts(self) -> list[str]:
+        """The verdicts on every sample of every run that do not count, sorted."""
+        shared = set.intersection(*(set(run.tally()) for run in self)) if len(self) else set()
+        return sorted(shared - {run.counted for run in self})
+
     def varying(self) -> list[str]:
         """The settings that have more than one value among these runs."""
         settings = self.settings()

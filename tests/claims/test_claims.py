@@ -334,7 +334,7 @@ def test_markdown_keeps_its_columns():
     ar, confidence = run_of(solved(range(80)), "ar"), run_of(solved(range(50)), "confidence")
     lines = findings_markdown(examine(RunSet((ar, confidence)))).splitlines()
     table, footer = lines[: 2 + len(list(CLAIMS))], lines[2 + len(list(CLAIMS)) :]
-    assert {line.count(" | ") for line in table} == {6}
+    assert {line.count(" | ") for line in table} == {7}
     assert "Holm" in footer[1] and len(footer) == 2
 
 

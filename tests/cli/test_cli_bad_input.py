@@ -18,7 +18,7 @@ from flexeval.runs.writer import header_bytes
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 Refused = Callable[..., str]
-SMALL = ("--limit", "2", "--num-samples", "2", "--gen-length", "8")
+SMALL = ("--task", "word-problems", "--limit", "2", "--num-samples", "2", "--gen-length", "8")
 ROW = {"question": "Two and two?", "answer": "Add them. #### 4"}
 
 

@@ -29,7 +29,18 @@ def sampled(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
     """Samples one order with `flexeval passk`; the run."""
 
     def sample(order: str, *argv: str) -> Run:
-        given = ("--limit", "8", "--num-samples", "4", "--gen-length", "8", "--temperature", "1")
+        given = (
+            "--task",
+            "word-problems",
+            "--limit",
+            "8",
+            "--num-samples",
+            "4",
+            "--gen-length",
+            "8",
+            "--temperature",
+            "1",
+        )
         assert main(["passk", "--order", order, *given, "--json", "-", *argv]) == 0
         return read_run(Path(json.loads(capsys.readouterr().out)["runs"][0]["folder"]))
 

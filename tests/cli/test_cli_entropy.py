@@ -40,7 +40,20 @@ def loaded(bigram: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def runs(in_tmp: Path, loaded: list[str], capsys: pytest.CaptureFixture[str]) -> RunSet:
     """A stored run of each order."""
-    small = ["--limit", "6", "--num-samples", "6", "--gen-length", "12", "--block-length", "3", "--temperature", "1"]
+    small = [
+        "--task",
+        "word-problems",
+        "--limit",
+        "6",
+        "--num-samples",
+        "6",
+        "--gen-length",
+        "12",
+        "--block-length",
+        "3",
+        "--temperature",
+        "1",
+    ]
     assert main(["passk", *small, *(word for order in ORDERS for word in ("--order", order))]) == 0
     capsys.readouterr()
     loaded.clear()

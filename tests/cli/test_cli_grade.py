@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("in_tmp")
 
 
 def test_wrong_verdicts_are_put_right(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["passk", "--limit", "5", "--num-samples", "4", "--gen-length", "8"]) == 0
+    assert main(["passk", "--task", "word-problems", "--limit", "5", "--num-samples", "4", "--gen-length", "8"]) == 0
     (config,) = Path("runs").rglob("config.json")
     folder = config.parent
     right = read_run(folder).samples
@@ -45,7 +45,7 @@ def test_wrong_verdicts_are_put_right(bigram: list[str], capsys: pytest.CaptureF
 def test_a_task_that_does_not_fit_the_run_is_refused(
     bigram: list[str], refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["passk", "--limit", "2", "--num-samples", "1", "--gen-length", "8"]) == 0
+    assert main(["passk", "--task", "word-problems", "--limit", "2", "--num-samples", "1", "--gen-length", "8"]) == 0
     (config,) = Path("runs").rglob("config.json")
     capsys.readouterr()
     line = refused("grade", str(config.parent), "--task", "countdown")
@@ -69,7 +69,7 @@ def test_the_rules_of_published_numbers_change_no_run(bigram: list[str], capsys:
 def test_a_task_without_published_numbers_has_no_such_rules(
     bigram: list[str], refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["passk", "--limit", "1", "--num-samples", "1", "--gen-length", "8"]) == 0
+    assert main(["passk", "--task", "word-problems", "--limit", "1", "--num-samples", "1", "--gen-length", "8"]) == 0
     (config,) = Path("runs").rglob("config.json")
     capsys.readouterr()
     line = refused("grade", str(config.parent), "--grader", "paper")

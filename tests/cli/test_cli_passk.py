@@ -18,10 +18,11 @@ from flexeval.records import SamplingConfig
 from flexeval.runs import files
 from flexeval.runs.store import read_run
 from flexeval.stats.votes import majority_table
+from flexeval.tasks import TASKS
 from flexeval.tasks.word_problems import WordProblems
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
-SMALL = ("--limit", "6", "--num-samples", "4", "--gen-length", "8")
+SMALL = ("--task", "word-problems", "--limit", "6", "--num-samples", "4", "--gen-length", "8")
 
 
 @pytest.fixture
@@ -129,8 +130,9 @@ def test_settings_not_given_are_the_defaults_of_task_and_records(passk: Callable
 
 
 def test_gen_length_is_the_tasks(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["passk", "--limit", "2", "--num-samples", "1", "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out)["sampling"]["gen_length"] == WordProblems.gen_length
+    for task in ("forks", "word-problems"):
+        assert main(["passk", "--task", task, "--limit", "2", "--num-samples", "1", "--json", "-"]) == 0
+        assert json.loads(capsys.readouterr().out)["sampling"]["gen_length"] == TASKS.get(task).gen_length
 
 
 def test_tables_say_what_they_are_about(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> None:

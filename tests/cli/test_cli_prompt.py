@@ -70,7 +70,7 @@ def test_sample_shows_the_wording(bigram: list[str], wording: str, capsys: pytes
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--prompt", "bare"], "task 'word-problems' has one prompt only; leave out --prompt"),
+        (["--prompt", "bare"], "task 'forks' has one prompt only; leave out --prompt"),
         ([*TASK, "--prompt", "bar"], "unknown prompt: 'bar'. Did you mean 'bare'"),
         ([*TASK, "--prompt", "missing.yaml"], "cannot read the prompt file 'missing.yaml'"),
         ([*TASK, "--prompt", "a,b.yaml"], "'a,b.yaml' can have no comma"),

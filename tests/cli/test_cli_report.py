@@ -6,7 +6,24 @@ from flexeval.cli.main import main
 
 
 def test_it_writes_one_file_and_says_where(bigram, in_tmp, capsys):
-    assert main(["passk", "--order", "ar", "--limit", "2", "--num-samples", "2", "--gen-length", "12"]) == 0
+    assert (
+        main(
+            [
+                "passk",
+                "--task",
+                "word-problems",
+                "--order",
+                "ar",
+                "--limit",
+                "2",
+                "--num-samples",
+                "2",
+                "--gen-length",
+                "12",
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
     assert main(["report", "runs", "-o", "page.html"]) == 0
     assert capsys.readouterr().out == "page.html\n"

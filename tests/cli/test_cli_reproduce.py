@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("in_tmp")
 PLAN = """
 title: a few words
 ks: [1, 8]
-defaults: {gen_length: 8, num_samples: 8, limit: 6}
+defaults: {task: word-problems, gen_length: 8, num_samples: 8, limit: 6}
 parameters: {some/where: 1.0e+9}
 runs:
   - order: [ar, confidence, top_prob]
@@ -68,12 +68,17 @@ def test_a_plan_becomes_runs_tables_and_verdicts(
     # Run folders apart from results; every claim has its line, in the files and on the terminal.
     out = Path("results/words")
     assert sorted(path.name for path in out.iterdir()) == [
+        "claims-sound.csv",
+        "claims-sound.json",
+        "claims-sound.md",
         "claims.csv",
         "claims.json",
         "claims.md",
         "pass_at_k.csv",
         "pass_at_k.md",
     ]
+    by_sound = json.loads((out / "claims-sound.json").read_text())["claims"]
+    assert {finding["counted"] for finding in by_sound if finding["model"]} == {"sound"}
     findings = json.loads((out / "claims.json").read_text())["claims"]
     assert [finding["claim"] for finding in findings] == list(CLAIMS)
     assert pd.read_csv(out / "claims.csv")["verdict"].tolist() == [finding["verdict"] for finding in findings]
@@ -108,7 +113,7 @@ def test_a_dry_run_samples_and_writes_nothing(plan: str, bigram: list[str], caps
 def test_a_dry_run_says_what_is_stored(
     plan: str, bigram: list[str], drawn: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sampled = ["--gen-length", "8", "--num-samples", "8", "--limit", "6"]
+    sampled = ["--task", "word-problems", "--gen-length", "8", "--num-samples", "8", "--limit", "6"]
     assert main(["passk", "--order", "ar", *sampled]) == 0
     capsys.readouterr()
     assert main(["reproduce", "--plan", plan, "--dry-run"]) == 0
@@ -144,7 +149,7 @@ def test_the_quick_preset_is_the_default_models_small_plan(
     bigram: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["reproduce", "--quick", "--dry-run"]) == 0
-    assert "the bundled model, quickly" in capsys.readouterr().out
+    assert "the bundled models, quickly" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

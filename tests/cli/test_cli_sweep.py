@@ -17,7 +17,7 @@ from flexeval.runs.store import RunSet, read_runs
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 GRID = ("--over", "temperature=0.6,1", "--over", "block_length=2,whole", "--order", "confidence", "--order", "egi")
-SMALL = ("--limit", "3", "--num-samples", "4", "--gen-length", "8")
+SMALL = ("--task", "word-problems", "--limit", "3", "--num-samples", "4", "--gen-length", "8")
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +153,7 @@ def test_a_damaged_folder_fails_alone(bigram: list[str], capsys: pytest.CaptureF
         (["--over", "temperature=1,2", "--temperature", "1"], "as an option and in --over"),
         (["--over", "num_samples=1,2"], "give the largest as --num-samples"),
         (["--over", "order.gama=1", "--order", "eb"], "Did you mean 'gamma'"),
-        (["--over", "block_length=1,100"], "use at most 48"),
+        (["--over", "block_length=1,100"], "use at most 32"),
     ],
 )
 def test_refusals(refused: Callable[..., str], argv: list[str], said: str) -> None:

@@ -16,13 +16,35 @@ from flexeval.runs.identity import canonical_config
 
 def test_nothing_given_is_the_default_run_on_the_tasks_canvas():
     (config,) = expand({})
-    assert config == canonical_config(RunConfig(sampling=SamplingConfig(gen_length=48)))
+    assert config == canonical_config(RunConfig(sampling=SamplingConfig(gen_length=32)))
+    assert (config.model, config.task) == ("forks", "forks")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"task": "word-problems"}, ("tiny", "word-problems", 48)),
+        ({"task": "sudoku4"}, ("tiny", "sudoku4", 24)),
+        ({"model": "tiny"}, ("tiny", "word-problems", 48)),
+        ({"model": "forks"}, ("forks", "forks", 32)),
+        ({"task": "forks:min_numbers=4"}, ("forks", "forks:min_numbers=4", 32)),
+        ({"task.facts": "2"}, None),
+    ],
+)
+def test_model_and_task_name_each_other(given, expected):
+    settings = {name: [value] for name, value in given.items()}
+    if expected is None:
+        with pytest.raises(InputError, match="facts"):
+            expand(settings)
+        return
+    (config,) = expand(settings)
+    assert (config.model, config.task, config.sampling.gen_length) == expected
 
 
 @settings(max_examples=25)
 @given(
     orders=st.lists(st.sampled_from(["ar", "confidence", "random", "egi"]), min_size=1, max_size=4, unique=True),
-    blocks=st.lists(st.integers(1, 48), min_size=1, max_size=4, unique=True),
+    blocks=st.lists(st.integers(1, 32), min_size=1, max_size=4, unique=True),
     temperatures=st.lists(st.sampled_from([0.0, 0.3, 0.6, 1.0]), min_size=1, max_size=3, unique=True),
 )
 def test_a_grid_is_the_product_of_its_values_with_orders_fastest(orders, blocks, temperatures):
@@ -52,7 +74,10 @@ def test_a_parameter_goes_to_the_orders_that_have_it():
         "parallel-2",
         "parallel-4",
     ]
-    assert [config.task for config in expand({"task.facts": ["2", "3"]})] == ["word-problems:facts=2", "word-problems"]
+    assert [config.task for config in expand({"model": ["tiny"], "task.facts": ["2", "3"]})] == [
+        "word-problems:facts=2",
+        "word-problems",
+    ]
 
 
 def test_aliases_and_defaults_are_the_same_run():
@@ -82,7 +107,7 @@ def test_a_run_asked_for_twice_is_as_large_as_either():
         ({"order": ["eb:gamma=1"], "order.gamma": ["1"]}, "say the same thing twice"),
         ({"temperature": ["warm"]}, "temperature must be a number"),
         ({"temperature": []}, "temperature has no value"),
-        ({"block_length": ["64"]}, "block_length 64 is longer than gen_length 48"),
+        ({"block_length": ["64"]}, "block_length 64 is longer than gen_length 32"),
         ({"order": ["confidenc"]}, "'confidence'"),
         ({"task": ["sudoko"]}, "'sudoku4'"),
     ],

@@ -90,6 +90,12 @@ def test_written_out_and_read_again_a_plan_is_the_same(tmp_path):
     assert read(tmp_path, yaml.safe_dump({"runs": groups})).configs == plan.configs
 
 
+def test_a_plan_says_which_verdict_counts(tmp_path):
+    runs = "runs:\n  - {task: forks, order: ar}\n"
+    assert read(tmp_path, runs).verdict == "correct"
+    assert read(tmp_path, "verdict: sound\n" + runs).verdict == "sound"
+
+
 def test_models_come_one_after_the_other(tmp_path):
     plan = read(tmp_path, "runs:\n  - {model: [a/b, c/d], order: ar}\n  - {model: [a/b, c/d], order: random}\n")
     assert [(config.model, config.order) for config in plan.configs] == [
@@ -161,28 +167,35 @@ def test_presets_can_be_run_and_estimated(preset, quick):
 
 
 def test_the_tiny_plan_stays_within_its_time():
-    """At 10 word problems and 80 Sudokus a second (two slow cores): within 100 minutes, and within 4 quickly."""
+    """Samples a second on two slow cores, measured: within 100 minutes, and within 4 quickly."""
+    per_second = {"word-problems": 10, "sudoku4": 80, "forks": 80}
     for quick, minutes in ((False, 100), (True, 4)):
         seconds = sum(
-            config.num_samples * (config.limit or 0) / (80 if config.task == "sudoku4" else 10)
+            config.num_samples * (config.limit or 0) / per_second[config.task]
             for config in read_preset("tiny", quick=quick).configs
         )
         assert seconds / 60 < minutes
 
 
 def test_the_tiny_plan_has_the_runs_of_every_claim():
-    """At the paper's settings: the orders that claims compare; block lengths; a hot run; both kinds of task."""
+    """At the paper's settings: the orders that claims compare; block lengths; a hot run; both kinds of task. The main
+    orders at the models' own temperature, too."""
     configs = read_preset("tiny", quick=False).configs
-    plain = {
-        config.order
-        for config in configs
-        if config.task == "word-problems"
-        and (config.sampling.temperature, config.sampling.block) == (TEMPERATURE, BLOCK)
-    }
-    assert {"ar", "confidence", "top_prob", "egi"} <= plain
-    of_confidence = [config for config in configs if (config.task, config.order) == ("word-problems", "confidence")]
-    assert {1, 8, BLOCK} <= {config.sampling.block for config in of_confidence}
-    assert max(config.sampling.temperature for config in of_confidence) >= 1
+    for task in ("forks", "word-problems"):
+        of_task = [config for config in configs if config.task == task]
+        at = {
+            temperature: {
+                config.order
+                for config in of_task
+                if (config.sampling.temperature, config.sampling.block) == (temperature, BLOCK)
+            }
+            for temperature in (TEMPERATURE, 1.0)
+        }
+        assert {"ar", "confidence", "top_prob", "egi"} <= at[TEMPERATURE]
+        assert {"ar", "confidence", "top_prob"} <= at[1.0]
+        of_confidence = [config for config in of_task if config.order == "confidence"]
+        assert {1, 8, BLOCK} <= {config.sampling.block for config in of_confidence}
+        assert max(config.sampling.temperature for config in of_confidence) >= 1
     assert {"ar", "confidence"} <= {config.order for config in configs if config.task == "sudoku4"}
 
 

@@ -1,0 +1,80 @@
+"""Trainings with other seeds are replicates of a claim: one number each, whatever the number of their problems."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from planted import run_of, solved
+from scipy import stats
+
+from flexeval.claims import examine
+from flexeval.claims.built_in import built_in
+from flexeval.claims.replicates import replicate, replicates_frame
+from flexeval.errors import InputError
+from flexeval.runs.store import RunSet
+
+NAME = "ar-better-at-largest-k"
+SOLVED = {"seed-0": 60, "seed-1": 40, "seed-2": 79}
+"""Model -> problems that confidence order solves; AR order solves 80."""
+
+
+def runs_of(solved_by_confidence, *, repeat=1):
+    made = []
+    for model, number in solved_by_confidence.items():
+        made += [
+            run_of(np.tile(solved(range(80)), (repeat, 1)), "ar", model=model),
+            run_of(np.tile(solved(range(number)), (repeat, 1)), "confidence", model=model),
+        ]
+    return RunSet(tuple(made))
+
+
+def row_of(runs):
+    frame = replicates_frame(replicate(runs))
+    return frame[(frame["claim"] == NAME) & (frame["temperature"] == 0.6)].iloc[0]
+
+
+def test_each_model_is_one_number_of_students_interval():
+    row = row_of(runs_of(SOLVED))
+    gaps = np.array([0.2, 0.4, 0.01])
+    assert row["mean"] == pytest.approx(gaps.mean())
+    low, high = stats.t.interval(0.95, 2, loc=gaps.mean(), scale=stats.sem(gaps))
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+    assert (row["models"], row["measured"], row["holding"], row["refuted"]) == (3, 3, 2, 0)
+
+
+def test_more_problems_of_the_same_models_do_not_narrow_the_interval():
+    once, thrice = row_of(runs_of(SOLVED)), row_of(runs_of(SOLVED, repeat=3))
+    assert (once["low"], once["high"]) == pytest.approx((thrice["low"], thrice["high"]))
+
+
+def test_each_model_is_corrected_by_itself():
+    runs = runs_of(SOLVED)
+    row = row_of(runs)
+    for model in SOLVED:
+        alone = examine(RunSet(tuple(run for run in runs if run.model == model)))
+        (finding,) = [each for each in alone if each.claim == NAME]
+        assert row[f"{model}_verdict"] == finding.verdict
+        assert row[f"{model}_estimate"] == finding.estimate
+
+
+def test_a_claim_that_one_model_lacks_is_measured_on_the_others():
+    runs = runs_of(SOLVED)
+    row = row_of(RunSet(tuple(runs)[:-1]))
+    assert (row["models"], row["measured"]) == (3, 2)
+
+
+def test_one_model_has_no_replicates():
+    with pytest.raises(InputError, match="several models"):
+        replicate(runs_of({"seed-0": 60}))
+
+
+def test_a_bundled_model_says_what_is_built_in_and_others_do_not_know():
+    bundled = [run_of(solved(range(number)), order, model="tiny") for order, number in (("ar", 80), ("confidence", 60))]
+    (finding,) = [each for each in examine(RunSet(tuple(bundled))) if each.claim == NAME]
+    assert finding.built_in == "no"
+    elsewhere = [dataclasses.replace(run, config=dataclasses.replace(run.config, model="own")) for run in bundled]
+    (finding,) = [each for each in examine(RunSet(tuple(elsewhere))) if each.claim == NAME]
+    assert finding.built_in == ""
+    assert built_in("forks", "forks:min_numbers=4", "connectors-bypassed").startswith("in part")
