@@ -12,14 +12,16 @@ from matplotlib.axes import Axes
 
 from flexeval import published
 from flexeval.figures.curves import CurveFigure
-from flexeval.figures.selection import against_ar, at_fixed_pace, at_least, common_ks, of_pair
+from flexeval.figures.selection import against_ar, at_fixed_pace, at_least, common_ks, comparable, of_pair
 from flexeval.figures.settings import MEASURED, WHY_NONE, foot, published_pass_at_k, sources, with_settings
 from flexeval.plots.curves import powers_of_two
 from flexeval.plots.style import FAINT, INK
 from flexeval.records import CORRECT
-from flexeval.runs.store import Run, RunSet, alike
+from flexeval.runs.store import TEMPERATURE, Run, RunSet, alike
 from flexeval.stats.curves import crossing_point, difference_band, pass_at_k_band
 
+MAIN_TEMPERATURES = (TEMPERATURE, 1.0)
+"""The paper's, and the one at which tokens are drawn from the model's own distribution."""
 BAND_NOTE = "Bands hold the whole curve with 95 % confidence (bootstrap over problems)."
 
 
@@ -36,12 +38,25 @@ class PassAtKFigure(CurveFigure):
 
 
 class PassAtK(PassAtKFigure):
-    """Rows of quantity `pass@k` at each k, and a row of quantity `crossing` whose estimate is k*."""
+    """Rows of quantity `pass@k` at each k, and a row of quantity `crossing` whose estimate is k*.
+
+    One panel at the paper's temperature and one at the model's own, where there are such runs; else one at each.
+    """
 
     name = "pass-at-k"
     title = "Pass@k: AR order against arbitrary order"
     source = "paper, Figures 1 and 3"
     needs = "a run of order ar and one of order confidence, alike in all else"
+    per = by = ("model", "task", "temperature")
+
+    def data(self, runs: RunSet) -> pd.DataFrame:
+        """See `Figure.data`."""
+        main = [run for run in runs if run.config.sampling.temperature in MAIN_TEMPERATURES]
+        if not any(of_pair(group) for group in comparable(RunSet(tuple(main)), free=self.free)):
+            return super().data(runs)
+        others = sorted({run.config.sampling.temperature for run in runs} - set(MAIN_TEMPERATURES))
+        not_shown = [f"T = {', '.join(f'{temperature:g}' for temperature in others)}"] if others else []
+        return super().data(RunSet(tuple(main), (*runs.left_out, *not_shown)))
 
     def usable(self, group: RunSet) -> RunSet:
         """See `Figure.usable`."""

@@ -78,13 +78,24 @@ def test_a_free_setting_needs_no_preference(made_up):
 
 def test_seeds_are_pooled_and_what_is_left_out_is_at_the_foot(made_up):
     runs = [made_up(order, seed=seed) for order in ("ar", "confidence") for seed in (0, 1)]
-    runs += [made_up(order, temperature=1.0) for order in ("ar", "confidence", "random")]
+    runs += [made_up(order, temperature=1.5) for order in ("ar", "confidence", "random")]
     figure = FIGURES.get("pass-at-k")()
     data = figure.data(RunSet(tuple(runs)))
     assert set(data["seed"]) == {"0+1"} and set(data["num_samples"]) == {16}
-    assert set(data["left_out"]) == {"T = 1"}
+    assert set(data["left_out"]) == {"T = 1.5"}
     (_, foot) = (text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in figure.draw(data).texts)
-    assert "seed 0+1" in foot and "Not shown: T = 1." in foot.replace("\n", " ")
+    assert "seed 0+1" in foot and "Not shown: T = 1.5." in foot.replace("\n", " ")
+
+
+def test_pass_at_k_has_a_panel_at_each_main_temperature(made_up):
+    def shown(*temperatures):
+        runs = [made_up(order, temperature=each) for each in temperatures for order in ("ar", "confidence")]
+        data = FIGURES.get("pass-at-k")().data(RunSet(tuple(runs)))
+        return list(dict.fromkeys(data["temperature"])), set(data["left_out"])
+
+    assert shown(0.6, 1.0) == ([0.6, 1.0], {""})
+    assert shown(1.0, 0.3, 1.5) == ([1.0], {"T = 0.3, 1.5"})
+    assert shown(0.3, 1.5) == ([0.3, 1.5], {""})
 
 
 @pytest.mark.parametrize("name", ["bypassed-words", "order-map", "collapse", "non-top-rate", "tokens-per-step"])
