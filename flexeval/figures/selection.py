@@ -166,7 +166,7 @@ def _apart(runs: RunSet, per: Collection[str]) -> list[RunSet]:
     found: dict[Hashable, list[Run]] = {}
     for run, key in zip(runs, _keys(runs.settings(), per) if len(runs) else [], strict=True):
         found.setdefault(key, []).append(run)
-    return [RunSet(tuple(own)) for own in found.values()]
+    return [RunSet(tuple(own), runs.left_out) for own in found.values()]
 
 
 def _at_paper_settings(group: RunSet, free: Collection[str]) -> bool:
