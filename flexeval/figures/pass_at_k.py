@@ -52,7 +52,8 @@ class PassAtK(PassAtKFigure):
     def data(self, runs: RunSet) -> pd.DataFrame:
         """See `Figure.data`."""
         main = [run for run in runs if run.config.sampling.temperature in MAIN_TEMPERATURES]
-        if not any(of_pair(group) for group in comparable(RunSet(tuple(main)), free=self.free)):
+        groups = comparable(RunSet(tuple(main)), free=self.free) if main else []
+        if not any(map(of_pair, groups)):
             return super().data(runs)
         others = sorted({run.config.sampling.temperature for run in runs} - set(MAIN_TEMPERATURES))
         not_shown = [f"T = {', '.join(f'{temperature:g}' for temperature in others)}"] if others else []
