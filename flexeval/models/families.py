@@ -6,15 +6,15 @@ what they do. No tensors, no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flexeval.errors import PluginError
+from flexeval.errors import InputError, PluginError, shortened
 from flexeval.models import layouts
-from flexeval.models.attention import BLOCK_FIELDS, FULL, Attention
+from flexeval.models.attention import BLOCK_FIELDS, FULL, RULE_FIELD, WITH_BLOCKS, Attention
+from flexeval.models.config import Config, Fields, refuse_unread
 from flexeval.models.layouts import Blueprint as Blueprint
-from flexeval.models.layouts import Config
 from flexeval.registry import Registry
 
 
@@ -91,16 +91,38 @@ def blueprint_of(family: Family, config: Config) -> Blueprint:
     """What to build for a checkpoint.
 
     Raises:
-        InputError: transformers' layers cannot represent the model.
+        InputError: transformers' layers cannot represent the model, or a field that may change its numbers would be
+            left out.
         PluginError: `translate` answers something else than a blueprint.
     """
-    blueprint: object = family.translate(config)
+    for name in QUANTISED_FIELDS:
+        if config.get(name):
+            raise InputError(
+                f"config.json has {name} ({_method(config[name])}), and flexeval computes with weights that are not "
+                "quantised; use the checkpoint before quantisation, or remove the field if its weights are not"
+            )
+    fields = Fields(config)
+    # Which `choose_attention` reads.
+    fields.read |= {RULE_FIELD, *QUANTISED_FIELDS}
+    if any(rule.kind in WITH_BLOCKS for rule in family.attention):
+        fields.read |= {*BLOCK_FIELDS}
+    blueprint: object = family.translate(fields)
     if not isinstance(blueprint, Blueprint):
         raise PluginError(
             f"translate() of model family {config.get('model_type')!r} must return a Blueprint, not a "
             f"{type(blueprint).__name__}"
         )
+    refuse_unread(fields, where="config.json", what=f"flexeval's layers of family {config.get('model_type')!r}")
     return blueprint
+
+
+QUANTISED_FIELDS = ("quantization_config", "compression_config")
+
+
+def _method(value: Any) -> str:
+    """How the weights were quantised, in a word."""
+    said = value.get("quant_method") or value.get("format") if isinstance(value, Mapping) else value
+    return shortened(str(said or "of an unnamed method"), 40)
 
 
 def _is_llada_moe(config: Config, _: Collection[str]) -> bool:
@@ -163,7 +185,7 @@ FAMILIES.register(
 FAMILIES.register(
     "Dream",
     Family(
-        translate=layouts.standard("Qwen2"),
+        translate=layouts.standard("Qwen2", ignores_windows=True),
         rename=layouts.same,
         shifted=True,
         mask_tokens=("<|mask|>",),
@@ -176,7 +198,7 @@ FAMILIES.register(
 FAMILIES.register(
     "a2d-llama",
     Family(
-        translate=layouts.standard("Llama", extra=("head_dim", "attention_bias", "mlp_bias")),
+        translate=layouts.standard("Llama", extra=("head_dim", "attention_bias", "mlp_bias"), ignores_windows=True),
         rename=layouts.same,
         shifted=False,
         mask_tokens=_A2D_MASKS,
@@ -189,7 +211,7 @@ FAMILIES.register(
 FAMILIES.register(
     "a2d-qwen2",
     Family(
-        translate=layouts.standard("Qwen2"),
+        translate=layouts.standard("Qwen2", ignores_windows=True),
         rename=layouts.same,
         shifted=False,
         mask_tokens=_A2D_MASKS,
@@ -202,7 +224,7 @@ FAMILIES.register(
 FAMILIES.register(
     "a2d-qwen3",
     Family(
-        translate=layouts.standard("Qwen3", extra=("head_dim", "attention_bias")),
+        translate=layouts.standard("Qwen3", extra=("head_dim", "attention_bias"), ignores_windows=True),
         rename=layouts.same,
         shifted=False,
         mask_tokens=_A2D_MASKS,

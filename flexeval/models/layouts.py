@@ -6,13 +6,22 @@ Knows configurations and names only: no tensors, no torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flexeval.errors import InputError, shortened
-
-Config = Mapping[str, Any]
+from flexeval.models.config import (
+    WINDOW_FIELDS,
+    Config,
+    choice_of,
+    field,
+    layers_of,
+    require_no_window,
+    require_values,
+    rope,
+    switch,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,27 +36,6 @@ class Blueprint:
     """Longest canvas that the model was made for."""
     logit_scale: float = 1.0
     """What the head's output is multiplied by."""
-
-
-LARGEST = 2**31 - 1
-"""Of any size in a configuration."""
-MOST_LAYERS = 1024
-"""More than any model has; building far more takes for ever before it turns out that their weights are missing."""
-
-
-def field(config: Config, name: str, *, default: float | None = None, whole: bool = True) -> Any:
-    """A number above 0 from config.json. Raises InputError when it is something else, or missing without default."""
-    value = config.get(name)
-    if value is None and default is not None:
-        return default
-    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not number or not 0 < value <= LARGEST:  # type: ignore[operator]
-        said = "is missing" if name not in config else f"is {shortened(repr(value), 60)}"
-        noun = "a whole number" if whole else "a number"
-        raise InputError(
-            f"cannot build the model: config.json's {name} {said}, but must be {noun} above 0 and at most {LARGEST}"
-        )
-    return value
 
 
 def llada(config: Config) -> Blueprint:
@@ -82,14 +70,16 @@ def llada(config: Config) -> Blueprint:
         "vocab_size": field(config, "embedding_size", default=field(config, "vocab_size")),
         "hidden_size": width,
         "intermediate_size": field(config, "mlp_hidden_size", default=field(config, "mlp_ratio", default=4) * width),
-        "num_hidden_layers": _layers(config, "n_layers"),
+        "num_hidden_layers": layers_of(config, "n_layers"),
         "num_attention_heads": heads,
         "num_key_value_heads": key_heads,
         "max_position_embeddings": field(config, "max_sequence_length"),
         "rms_norm_eps": field(config, "rms_norm_eps", default=1e-5, whole=False),
-        "rope_parameters": {"rope_type": "default", "rope_theta": _rope_theta(config)},
-        "tie_word_embeddings": _switch(config, "weight_tying", default=True),
+        "rope_parameters": rope(config),
+        "tie_word_embeddings": switch(config, "weight_tying", default=True),
     }
+    require_no_window(config)
+    config.get("tie_word_embeddings")  # LLaDA's code goes by weight_tying, whatever this says
     return Blueprint(
         layers="Llama",
         options=options,
@@ -98,64 +88,50 @@ def llada(config: Config) -> Blueprint:
     )
 
 
-def standard(layers: str, *, extra: tuple[str, ...] = ()) -> Callable[[Config], Blueprint]:
+def standard(
+    layers: str, *, extra: tuple[str, ...] = (), partial: bool = False, ignores_windows: bool = False, **own: Any
+) -> Callable[[Config], Blueprint]:
     """The translation for checkpoints whose fields already have transformers' names.
 
-    Sliding windows are left out on purpose: Dream and A2D attend over the whole canvas whatever these fields say.
+    Args:
+        layers: prefix of transformers' classes.
+        extra: fields that are passed on where they are given, besides those that all have.
+        partial: they can rotate a part of each head.
+        ignores_windows: the published code attends to the whole canvas whatever the fields of sliding windows say, as
+            that of Dream and A2D does. Without it, such a window is refused.
+        own: options that stand for fields of other names.
     """
     kept = ("hidden_act", "rms_norm_eps", *extra)
 
     def translate(config: Config) -> Blueprint:
+        if ignores_windows:
+            _ = [config.get(name) for name in WINDOW_FIELDS]
+        else:
+            require_no_window(config)
+        if layers.startswith("Qwen3"):
+            require_values(layers, config, use_qk_norm=(True, None), qk_norm=(True, None), qk_layernorm=(True, None))
         width = field(config, "hidden_size")
         heads = field(config, "num_attention_heads")
         key_heads = field(config, "num_key_value_heads", default=heads)
         if "head_dim" not in extra or config.get("head_dim") is None:
             _check_heads(width, heads, key_heads)
+            require_values(layers, config, head_dim=(width // heads, None))
         options = {
             "vocab_size": field(config, "vocab_size"),
             "hidden_size": width,
-            "intermediate_size": field(config, "intermediate_size"),
-            "num_hidden_layers": _layers(config, "num_hidden_layers"),
+            "intermediate_size": own.get("intermediate_size") or field(config, "intermediate_size"),
+            "num_hidden_layers": layers_of(config, "num_hidden_layers"),
             "num_attention_heads": heads,
             "num_key_value_heads": key_heads,
             "max_position_embeddings": field(config, "max_position_embeddings"),
-            "rope_parameters": _rope(config),
-            "tie_word_embeddings": _switch(config, "tie_word_embeddings", default=False),
+            "rope_parameters": rope(config, partial=partial),
+            "tie_word_embeddings": switch(config, "tie_word_embeddings", default=False),
             **{name: config[name] for name in kept if config.get(name) is not None},
+            **own,
         }
         return Blueprint(layers=layers, options=options, max_length=options["max_position_embeddings"])
 
     return translate
-
-
-def _rope(config: Config) -> dict[str, Any]:
-    """Rotary parameters in today's form, from today's field or from the two older ones."""
-    given = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if not isinstance(given, Mapping):
-        raise InputError(f"cannot build the model: config.json's rope_parameters are {given!r}, but must be an object")
-    rope = dict(given)
-    kind = rope.pop("type", "default")
-    return {"rope_type": kind, "rope_theta": _rope_theta(config), **rope}
-
-
-def _rope_theta(config: Config) -> float:
-    return float(field(config, "rope_theta", default=10000.0, whole=False))
-
-
-def _switch(config: Config, name: str, *, default: bool) -> bool:
-    value = config.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise InputError(
-            f"cannot build the model: config.json's {name} is {shortened(repr(value), 60)}, but must be true or false"
-        )
-    return default if value is None else value
-
-
-def _layers(config: Config, name: str) -> int:
-    number: int = field(config, name)
-    if number > MOST_LAYERS:
-        raise InputError(f"cannot build the model: config.json's {name} is {number}, but must be at most {MOST_LAYERS}")
-    return number
 
 
 def _check_heads(width: int, heads: int, key_heads: int) -> None:
@@ -175,8 +151,8 @@ def illada(config: Config) -> Blueprint:
 
 def wedlm(config: Config) -> Blueprint:
     """Qwen3's layers, or Qwen2's: with norms of queries and keys and no biases, or the other way round."""
-    norms = _switch(config, "qk_norm", default=False)
-    biases = _switch(config, "attention_bias", default=not norms)
+    norms = switch(config, "qk_norm", default=False)
+    biases = switch(config, "attention_bias", default=not norms)
     if norms == biases:
         raise InputError(
             f"cannot run this WeDLM variant: qk_norm and attention_bias are both {norms}, and one of them must be True"
@@ -184,11 +160,9 @@ def wedlm(config: Config) -> Blueprint:
     return standard("Qwen3" if norms else "Qwen2", extra=("head_dim", "attention_bias") if norms else ())(config)
 
 
-def _moe(config: Config, *, layers: str, **options: Any) -> Blueprint:
+def _moe(config: Config, *, layers: str, partial: bool = False, **options: Any) -> Blueprint:
     """A standard translation with options of a mixture of experts."""
-    blueprint = standard(layers, extra=("head_dim", "attention_bias"))(config)
-    blueprint.options.update(options)
-    return blueprint
+    return standard(layers, extra=("head_dim", "attention_bias"), partial=partial, **options)(config)
 
 
 def sdar_moe(config: Config) -> Blueprint:
@@ -200,9 +174,9 @@ def sdar_moe(config: Config) -> Blueprint:
         config,
         layers="Qwen3Moe",
         num_experts=field(config, "num_experts"),
-        num_experts_per_tok=_choice_of(config, "num_experts_per_tok", "num_experts"),
+        num_experts_per_tok=choice_of(config, "num_experts_per_tok", "num_experts"),
         moe_intermediate_size=field(config, "moe_intermediate_size"),
-        norm_topk_prob=_switch(config, "norm_topk_prob", default=True),
+        norm_topk_prob=switch(config, "norm_topk_prob", default=True),
         decoder_sparse_step=field(config, "decoder_sparse_step", default=1),
         mlp_only_layers=dense,
     )
@@ -210,7 +184,7 @@ def sdar_moe(config: Config) -> Blueprint:
 
 def llada_moe(config: Config) -> Blueprint:
     """LLaDA-MoE's own field names -> those of Qwen3's layers with experts, whose weights it does not normalise."""
-    _require_values(
+    require_values(
         "LLaDA-MoE",
         config,
         clip_qkv=(None,),
@@ -224,7 +198,7 @@ def llada_moe(config: Config) -> Blueprint:
         shared_expert_intermediate_size=(None,),
         partial_rotary_factor=(1, None),
     )
-    layers = _layers(config, "num_hidden_layers")
+    layers = layers_of(config, "num_hidden_layers")
     sparse = config.get("moe_layer_freq")
     sparse = [1] * layers if sparse is None else sparse
     if not isinstance(sparse, list) or len(sparse) != layers or any(each not in (0, 1) for each in sparse):
@@ -235,10 +209,11 @@ def llada_moe(config: Config) -> Blueprint:
     experts = field(config, "expert_intermediate_size")
     dense = field(config, "dense_intermediate_size", default=experts)
     return _moe(
-        {**config, "intermediate_size": dense},
+        config,
         layers="Qwen3Moe",
+        intermediate_size=dense,
         num_experts=field(config, "num_experts"),
-        num_experts_per_tok=_choice_of(config, "num_experts_per_tok", "num_experts"),
+        num_experts_per_tok=choice_of(config, "num_experts_per_tok", "num_experts"),
         moe_intermediate_size=experts,
         norm_topk_prob=False,
         decoder_sparse_step=1,
@@ -248,7 +223,7 @@ def llada_moe(config: Config) -> Blueprint:
 
 def llada2(config: Config) -> Blueprint:
     """LLaDA2's own field names -> those of GLM-4's layers with experts."""
-    _require_values(
+    require_values(
         "LLaDA2",
         config,
         score_function=("sigmoid", None),
@@ -259,7 +234,7 @@ def llada2(config: Config) -> Blueprint:
         using_split_qkv_in_self_attention=(False, None),
     )
     experts, groups = field(config, "num_experts"), field(config, "n_group", default=1)
-    chosen = _choice_of(config, "topk_group", "n_group", default=groups)
+    chosen = choice_of(config, "topk_group", "n_group", default=groups)
     if experts % groups or experts // groups < 2:
         raise InputError(
             f"cannot build the model: {experts} experts in {groups} groups; every group must have equally many, at "
@@ -268,44 +243,29 @@ def llada2(config: Config) -> Blueprint:
     blueprint = _moe(
         config,
         layers="Glm4Moe",
+        partial=True,
         n_routed_experts=experts,
         n_shared_experts=field(config, "num_shared_experts", default=1),
-        num_experts_per_tok=_choice_of(config, "num_experts_per_tok", "num_experts"),
+        num_experts_per_tok=choice_of(config, "num_experts_per_tok", "num_experts"),
         moe_intermediate_size=field(config, "moe_intermediate_size"),
         n_group=groups,
         topk_group=chosen,
         routed_scaling_factor=float(field(config, "routed_scaling_factor", default=1.0, whole=False)),
         first_k_dense_replace=_first_dense(config),
-        norm_topk_prob=_switch(config, "norm_topk_prob", default=True),
-        use_qk_norm=_switch(config, "use_qk_norm", default=True),
+        norm_topk_prob=switch(config, "norm_topk_prob", default=True),
+        use_qk_norm=switch(config, "use_qk_norm", default=True),
         num_mtp_layers=0,
     )
-    rotated = float(field(config, "partial_rotary_factor", default=1.0, whole=False))
-    blueprint.options["rope_parameters"]["partial_rotary_factor"] = rotated
+    options = blueprint.options
+    head = options.get("head_dim") or options["hidden_size"] // options["num_attention_heads"]
+    rotated = int(head * options["rope_parameters"]["partial_rotary_factor"])
+    require_values("LLaDA2", config, rotary_dim=(rotated, None))
+    config.get("moe_router_enable_expert_bias")  # the weights hold it or do not
     return blueprint
 
 
 def _first_dense(config: Config) -> int:
     return 0 if config.get("first_k_dense_replace") == 0 else int(field(config, "first_k_dense_replace", default=0.0))
-
-
-def _choice_of(config: Config, name: str, among: str, *, default: int | None = None) -> int:
-    """How many are chosen among others."""
-    number: int = field(config, name, default=default)
-    most: int = field(config, among, default=1)
-    if number > most:
-        raise InputError(f"cannot build the model: config.json's {name} is {number}, more than its {among}, {most}")
-    return number
-
-
-def _require_values(title: str, config: Config, **allowed: tuple[Any, ...]) -> None:
-    """Refuse a variant that transformers' layers do not compute. None among the values: the field may be absent."""
-    for name, values in allowed.items():
-        if config.get(name) not in values:
-            raise InputError(
-                f"cannot run this {title} variant: {name} is {shortened(repr(config.get(name)), 60)}, and only "
-                f"{values[0]!r} is supported"
-            )
 
 
 _LLADA_OUTER = {

@@ -126,7 +126,11 @@ def find_special_ids(
     # CoDA's configuration names no end of sequence: it fills with padding, which ends its texts.
     ends = ends or fillers
     if not ends or not fillers:
-        raise InputError(f"{name!r} has no end-of-sequence token: neither its config.json nor its tokenizer names one")
+        what, field = ("padding", "pad_token_id") if fills_with_pad else ("end-of-sequence", "eos_token_id")
+        raise InputError(
+            f"{name!r} has no {what} token, which fills its canvas after the text: neither its config.json nor its "
+            f"tokenizer names one; write its {field} into config.json"
+        )
     turns = [vocabulary[end_of_turn]] if end_of_turn in vocabulary else []
 
     for value in (masks[0], fillers[0], *ends, *turns):

@@ -6,6 +6,7 @@ Knows nothing of configurations and tokenizers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from flexeval.errors import InputError, one_line
+from flexeval.errors import InputError, one_line, shortened
 from flexeval.models.conversion import Joined
 
 
@@ -29,24 +30,48 @@ class StoredTensor:
     shape: tuple[int, ...]
 
 
+_COMPUTED = re.compile(r".*rotary_emb\.(inv_freq|cos_cached|sin_cached)")
+"""Buffers in older files, which the configuration decides."""
+_FLOATING = ("F16", "BF16", "F32", "F64")
+"""Types of weights, as safetensors calls them."""
+_QUANTISED = re.compile(
+    r".*[._](qweight|qzeros|scales|g_idx|qdata|weight_(scale|scale_inv|zero_point|packed)|input_scale|absmax|quant_map"
+    r"|quant_state|SCB|weight_format)(\..*)?|.*:(qdata|scale|zero_point)"
+)
+"""Names of what stands beside quantised weights: GPTQ, AWQ, fp8, compressed-tensors, bitsandbytes, torchao."""
+_WRAPPED = re.compile(r"(.*\.)?(module|_orig_mod|_fsdp_wrapped_module|base_model\.model|base_layer|lora_[AB])\..*")
+"""Names of a model inside another: DistributedDataParallel, torch.compile, FSDP, peft."""
+
+
 def list_tensors(files: Sequence[Path], rename: Callable[[str], str]) -> dict[str, StoredTensor]:
     """The weights of a checkpoint by the name that the module gives them; reads headers only.
 
     Raises:
-        InputError: a file that is truncated or no safetensors file, or two weights of the same name.
+        InputError: a file that is truncated or no safetensors file, two weights of the same name, or quantised ones.
     """
     found: dict[str, StoredTensor] = {}
     for file in files:
         try:
             with safe_open(file, framework="pt") as handle:
                 for key in handle.keys():  # noqa: SIM118 - a safetensors handle is no dict
-                    name = rename(key)
+                    if _COMPUTED.fullmatch(key):
+                        continue
+                    name, part = rename(key), handle.get_slice(key)
+                    _require_floating(file, key, part.get_dtype())
                     if name in found:
                         raise InputError(f"{file.name} and {found[name].file.name} both hold the weight {key!r}")
-                    found[name] = StoredTensor(file=file, key=key, shape=tuple(handle.get_slice(key).get_shape()))
+                    found[name] = StoredTensor(file=file, key=key, shape=tuple(part.get_shape()))
         except (SafetensorError, OSError) as error:
             raise InputError(f"cannot read {str(file)!r}: {one_line(error)}") from error
     return found
+
+
+def _require_floating(file: Path, key: str, dtype: str) -> None:
+    if dtype not in _FLOATING or _QUANTISED.fullmatch(key):
+        raise InputError(
+            f"{str(file)!r} holds quantised weights (found {shortened(key, 80)!r} of type {dtype}), and flexeval "
+            "computes with weights that are not; use the checkpoint before quantisation"
+        )
 
 
 def check_tensors(
@@ -84,8 +109,30 @@ def check_tensors(
         ("has wrong shapes", wrong),
     ):
         if names:
+            _refuse_wrapped(unexpected)
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise InputError(f"the checkpoint does not match its config.json: it {what}: {', '.join(names[:3])}{more}")
+            instead = (
+                f"; its files hold {', '.join(unexpected[:3])} instead" if names[0] in missing and unexpected else ""
+            )
+            raise InputError(
+                f"the checkpoint does not match its config.json: it {what}: {', '.join(names[:3])}{more}{instead}"
+            )
+
+
+def _refuse_wrapped(names: Sequence[str]) -> None:
+    """Say what to do about weights that are named as inside another model."""
+    for name in names:
+        if not (found := _WRAPPED.fullmatch(name)):
+            continue
+        if found[2] in ("module", "_orig_mod", "_fsdp_wrapped_module"):
+            who, instead = (
+                f"of a model inside a wrapper ({found[2]}.)",
+                "save the model inside it, as by save_pretrained",
+            )
+        else:
+            who = f"of a model inside peft ({found[2]}.)"
+            instead = "save base and adapter apart and give the adapter as --adapter, or save merged weights"
+        raise InputError(f"the files hold weights such as {name!r}, {who}; {instead}")
 
 
 def fill(
