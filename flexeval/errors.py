@@ -23,6 +23,10 @@ class InputTypeError(InputError, TypeError):
     """Input of a type that it cannot have."""
 
 
+class Note(UserWarning):
+    """What a user should know and need not change. The command line prints it as one line."""
+
+
 class PluginError(InputError):
     """An order, task or model that does not keep its contract. The message names it and says what its author writes."""
 

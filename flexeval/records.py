@@ -335,6 +335,8 @@ class RunConfig:
     attention: str | None = None
     """The attention rule that the model was trained with, where its files do not say it: `full`, or `block-causal:32`
     for blocks of 32 positions."""
+    adapter: str | None = None
+    """A LoRA adapter to merge into the model's weights: a folder that peft saved, or a hub id."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     num_samples: int = 16
     """Samples per problem: the n of Pass@k."""

@@ -32,14 +32,14 @@ class RunSampler:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._batch_size = options.batch_size(args)
-        self._loaded: dict[tuple[str, str | None], MaskPredictor] = {}
+        self._loaded: dict[tuple[str | None, ...], MaskPredictor] = {}
 
     def model(self, config: RunConfig) -> MaskPredictor:
         """The model of a run. Raises InputError as `flexeval.load_model`."""
-        asked = config.model, config.attention
+        asked = config.model, config.attention, config.adapter
         if asked not in self._loaded:
             self._loaded.clear()
-            args = argparse.Namespace(**{**vars(self._args), "attention": config.attention})
+            args = argparse.Namespace(**{**vars(self._args), "attention": config.attention, "adapter": config.adapter})
             self._loaded[asked] = options.load_model(args, config.model)
         return self._loaded[asked]
 
@@ -108,7 +108,7 @@ def make_runs(
         InputError: before any run: a task, model name, folder or machine option that cannot be used.
     """
     from flexeval.cli.progress import runs_watch
-    from flexeval.models.files import check_name
+    from flexeval.models.places import check_name
     from flexeval.reproduce.sweep import cells, run_cells
     from flexeval.tasks import get_task
     from flexeval.tasks.task import problems_of
@@ -119,8 +119,8 @@ def make_runs(
     missing = [cell for cell in found if cell.stored is None]
     if missing:
         options.check_device(args)
-    for model in dict.fromkeys(cell.config.model for cell in missing):
-        check_name(model)
+    for model, adapter in dict.fromkeys((cell.config.model, cell.config.adapter) for cell in missing):
+        check_name(model, adapter)
     for task in {cell.config.task: cell.task for cell in missing}.values():
         problems_of(task)  # raises for damaged data
         output.announce_isolation(task)
@@ -182,7 +182,7 @@ def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> 
             f"trainings run on {accelerator.device.type} here, not on {device!r}; give auto or cpu, and choose a GPU "
             "with CUDA_VISIBLE_DEVICES"
         )
-    source = find_checkpoint(config.model)
+    source = find_checkpoint(config.model, adapter=config.adapter)
     check_trainable(source)
     if accelerator.is_main_process:
         output.announce_isolation(task)
@@ -211,7 +211,10 @@ def _load(config: GRPOConfig, device: Any) -> Any:
 
     # accelerate numbers the CPU, too.
     device = "cpu" if device.type == "cpu" else device
-    return flexeval.load_model(config.model, device=device, dtype="auto" if config.lora_rank else "float32")
+    model: Any = flexeval.load_model(
+        config.model, adapter=config.adapter, device=device, dtype="auto" if config.lora_rank else "float32"
+    )
+    return model
 
 
 def make_trainings(trainings: Sequence[Training], args: argparse.Namespace, runs: Path) -> list[TrainingOutcome]:

@@ -58,8 +58,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str] | None], *, right
 def run_name(config: RunConfig) -> str:
     """A run in a few words."""
     from flexeval.grpo.layout import checkpoint_name
+    from flexeval.models.names import model_name
 
-    sampling, model = config.sampling, checkpoint_name(config.model)
+    sampling, model = config.sampling, model_name(checkpoint_name(config.model), config.adapter)
     return f"{model} {config.task} {config.order} T={sampling.temperature:g} block={sampling.block}"
 
 

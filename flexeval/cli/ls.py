@@ -89,7 +89,9 @@ def _tokens_and_settings(registry: Registry[Any], name: str) -> list[str]:
         return []
     family = FAMILIES.get(model.family)
     notes = [f"mask {family.mask_tokens[0]}, stops at EOS and {family.end_of_turn}"]
-    return [*notes, f"published with {model.settings}"] if model.settings else notes
+    canvas = {"--gen-length": model.recommended.gen_length, "--block-length": model.recommended.block_length}
+    settings = " ".join([model.settings, *(f"{name} {value}" for name, value in canvas.items() if value is not None)])
+    return [*notes, f"published with {settings.strip()}"] if settings else notes
 
 
 def _notes(registry: Registry[Any], name: str) -> list[str]:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import argparse
 import errno
+import functools
 import importlib
 import keyword
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import flexeval
 from flexeval.cli import endings
-from flexeval.errors import InputError, did_you_mean, one_line
+from flexeval.errors import InputError, Note, did_you_mean, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed import SupportsWrite
 
 VERBS = {
@@ -140,7 +144,10 @@ def main(argv: list[str] | None = None) -> int:
         if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
             raise did_you_mean("command", arguments[0], VERBS)
         args = make_parser().parse_args(arguments)
-        status: int = args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
+            warnings.filterwarnings("default", category=Note)
+            status: int = args.run(args)
         sys.stdout.flush()
     except InputError as error:
         return _fail(str(error))
@@ -182,6 +189,14 @@ def _require_text(arguments: list[str]) -> None:
             raise InputError(f"the argument {argument!r} is not UTF-8; write it in UTF-8, or rename the file") from None
         if "\0" in argument:
             raise InputError(f"the argument {argument!r} contains a zero byte; leave it out")
+
+
+def _show_warning(others: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a `Note` as one line, and have other warnings shown as they are."""
+    if issubclass(category, Note):
+        print(f"flexeval: note: {one_line(message)}", file=sys.stderr)
+    else:
+        others(message, category, *where)
 
 
 def _fail(message: str) -> int:

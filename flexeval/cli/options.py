@@ -139,7 +139,8 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Every field of `SamplingConfig`."""
     from flexeval.records import SamplingConfig
 
-    add_fields(parser.add_argument_group("sampling"), SamplingConfig, defaults={"gen_length": "the task's"})
+    defaults = {"gen_length": "the task's; without a task, the model's"}
+    add_fields(parser.add_argument_group("sampling"), SamplingConfig, defaults=defaults)
 
 
 def add_machine(parser: argparse.ArgumentParser, *, batch: bool = False) -> None:
@@ -346,4 +347,5 @@ def load_model(args: argparse.Namespace, spec: str) -> MaskPredictor:
         dtype=args.dtype,
         trust_remote_code=args.trust_remote_code,
         attention=getattr(args, "attention", None),
+        adapter=getattr(args, "adapter", None),
     )

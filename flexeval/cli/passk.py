@@ -164,6 +164,7 @@ def _settings(runs: Sequence[Run], summary: RunSummary) -> dict[str, Any]:
     config = runs[0].config
     return {
         "model": config.model,
+        "adapter": config.adapter,
         "task": config.task,
         "problems": summary.problems,
         "num_samples": config.num_samples,

@@ -11,7 +11,8 @@ from flexeval.cli import options
 from flexeval.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from flexeval.records import Problem
+    from flexeval.models import MaskPredictor
+    from flexeval.records import Problem, SamplingConfig
     from flexeval.tasks import Task
 
 DEFAULT_PROBLEM = "0"
@@ -104,6 +105,7 @@ def _draw_texts(args: argparse.Namespace) -> int:
 
     asked = read_prompts(args.prompts, prompt_field=args.prompt_field, id_field=args.id_field)
     model = options.load_model(args, wanted.model)
+    sampling = _on_its_canvas(args, model, sampling)
 
     from flexeval.sampling import Sampler
     from flexeval.sampling.forward import side_by_side
@@ -146,6 +148,8 @@ def _show_one(args: argparse.Namespace) -> int:
     else:
         raise InputError("--question is asked word for word; leave out --prompt")
     model = options.load_model(args, wanted.model)
+    if problem is None:
+        sampling = _on_its_canvas(args, model, sampling)
 
     from flexeval.models.predictor import encode_prompt
     from flexeval.sampling import Sampler, SampleRequest
@@ -173,9 +177,24 @@ def _show_one(args: argparse.Namespace) -> int:
     )
     decode_view.show(output.console(stdout_taken=args.json == "-"), decode, as_table=args.table)
     if args.json is not None:
-        settings = {"model": wanted.model, "task": wanted.task, "sampling": dataclasses.asdict(sampling)}
+        settings = {
+            "model": wanted.model,
+            "adapter": wanted.adapter,
+            "task": wanted.task,
+            "sampling": dataclasses.asdict(sampling),
+        }
         output.write_json(args.json, {**settings, **decode_view.as_json(decode)})
     return 0
+
+
+def _on_its_canvas(args: argparse.Namespace, model: MaskPredictor, sampling: SamplingConfig) -> SamplingConfig:
+    """Settings for texts of no task: the length that the model recommends, unless the user named a task or a length."""
+    from flexeval.models.recommended import recommended_sampling
+    from flexeval.records import SamplingConfig
+
+    if "task" in args or "gen_length" in args:
+        return sampling
+    return recommended_sampling(model, **options.given(args, SamplingConfig))
 
 
 def _find(task: Task, name: str) -> Problem:

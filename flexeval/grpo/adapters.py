@@ -1,13 +1,17 @@
-"""LoRA through peft: adapters put into a network, and folded into its weights for a checkpoint."""
+"""LoRA through peft: adapters put into a network, folded into its weights for a checkpoint, and saved by themselves."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from flexeval.models.places import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 SCALE = 2
 """What an adapter's product is multiplied by: peft's lora_alpha / r."""
@@ -48,6 +52,47 @@ def without_adapters(module: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.set_scale(_NAME, 1)
+
+
+def has_adapters(weights: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict has adapters in it."""
+    return any(name.endswith(_UP) for name in weights)
+
+
+def save_adapters(folder: Path, weights: Mapping[str, Tensor], names: Mapping[str, str], *, base: str) -> None:
+    """Write the adapters of a state dict by themselves, as peft saves them.
+
+    Args:
+        folder: is made.
+        weights: a state dict with adapters.
+        names: name of a weight in the network -> its name in the checkpoint, which the adapters' names follow.
+        base: the name of the model that they were trained on.
+    """
+    from safetensors.torch import save_file
+
+    saved: dict[str, Tensor] = {}
+    modules = []
+    for name, stored in names.items():
+        module, published = name.removesuffix(".weight"), stored.removesuffix(".weight")
+        if f"{module}{_UP}" not in weights:
+            continue
+        modules.append(published)
+        for part in (_DOWN, _UP):
+            place = part.replace(f".{_NAME}", "")
+            saved[f"base_model.model.{published}{place}"] = weights[f"{module}{part}"].contiguous()
+    rank = next(value for name, value in weights.items() if name.endswith(_DOWN)).shape[0]
+    settings = {
+        "peft_type": "LORA",
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": SCALE * rank,
+        "target_modules": modules,
+        "bias": "none",
+        "inference_mode": True,
+    }
+    folder.mkdir()
+    save_file(saved, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def fold_adapters(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from flexeval.errors import InputError
-from flexeval.grpo.adapters import fold_adapters
+from flexeval.grpo.adapters import fold_adapters, has_adapters, save_adapters
 from flexeval.grpo.layout import finished_steps, step_folder
 from flexeval.models.attention import RULE_FIELD
-from flexeval.models.files import DATA_FILES, Checkpoint, read_json, weight_files
+from flexeval.models.files import Checkpoint, weight_files
 from flexeval.models.lineage import LINEAGE, Lineage
+from flexeval.models.places import ADAPTER_CONFIG, DATA_FILES, read_json
 from flexeval.models.weights import list_tensors
 from flexeval.runs.files import replace_folder, to_json
 
@@ -54,7 +55,8 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
     Args:
         folder: must not exist; its parent must.
         weights: of the trained network, under transformers' names, with or without adapters; written in their type,
-            but float32 where adapters were trained beside weights of half precision.
+            but float32 where adapters were trained beside weights of half precision. Adapters are also written by
+            themselves, into the folder `adapter` inside, as peft saves them.
         source: where the model was loaded from.
         lineage: how it was trained.
 
@@ -76,7 +78,7 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
     with _made_whole(folder) as partial:
         for pattern in DATA_FILES:
             for file in source.folder.glob(pattern):
-                if file.suffix != ".safetensors" and file.name != _INDEX:
+                if file.suffix != ".safetensors" and file.name not in (_INDEX, ADAPTER_CONFIG):
                     shutil.copyfile(file, partial / file.name)
         # A short name says the attention rule where configurations do not; a folder has to say it itself.
         rule = {RULE_FIELD: source.attention().spec} if len(family.attention) > 1 else {}
@@ -88,6 +90,9 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
                 _edit(partial / "tokenizer_config.json", chat_template=None)
         (partial / LINEAGE).write_text(to_json(lineage.as_dict(), indent=2) + "\n", encoding="utf-8")
         save_torch_state_dict(published, partial, max_shard_size=_MAX_FILE)
+        if has_adapters(weights):
+            save_adapters(partial / "adapter", weights, names, base=lineage.base)
+            shutil.copyfile(partial / LINEAGE, partial / "adapter" / LINEAGE)
 
 
 def _edit(path: Path, **fields: Any) -> None:

@@ -17,6 +17,7 @@ from flexeval.errors import InputError, did_you_mean
 from flexeval.fields import require, require_float32, require_types
 from flexeval.grpo.temperature import opening_temperatures
 from flexeval.hashing import json_hash
+from flexeval.models.names import model_name
 from flexeval.orders import Order, get_order
 from flexeval.reading import parse_yaml, read_text
 from flexeval.records import CORRECT, MOST, SamplingConfig
@@ -33,6 +34,8 @@ class GRPOConfig:
 
     model: str = "tiny"
     """Bundled name, short name, folder or hub id."""
+    adapter: str | None = None
+    """A LoRA adapter to merge into the model's weights before training: a folder that peft saved, or a hub id."""
     task: str = "word-problems"
     """`name` or `name:param=value,...`; its training split is used."""
     limit: int | None = None
@@ -176,7 +179,8 @@ def default_folder_name(config: GRPOConfig) -> str:
     settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in EXTENT}
     changed = {name: value for name, value in settings.items() if value != getattr(GRPOConfig, name)}
     digest = json_hash(changed)[:8]
-    names = (re.split(r"[/\\]", config.model.rstrip("/\\"))[-1], parse_spec(config.task)[0], config.rollout_order)
+    model = model_name(re.split(r"[/\\]", config.model.rstrip("/\\"))[-1], config.adapter)
+    names = (model, parse_spec(config.task)[0], config.rollout_order)
     readable = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name)[:60] for name in names)
     return f"{readable}{'-fast' if config.fast else ''}-{digest}"
 

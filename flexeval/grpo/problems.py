@@ -10,7 +10,7 @@ import numpy as np
 
 from flexeval.errors import InputError, PluginError
 from flexeval.grpo.config import GRPOConfig
-from flexeval.models.files import canonical_name
+from flexeval.models.places import canonical_adapter
 from flexeval.records import Problem
 from flexeval.registry import parse_spec
 from flexeval.tasks import TASKS, Task, task_spec
@@ -28,8 +28,9 @@ def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]
         InputError: a task without training problems, an order that cannot be trained, lengths that exclude each other.
     """
     task = training_task(task, config.task)
+    model, adapter = canonical_adapter(config.model, config.adapter)
     config = dataclasses.replace(
-        config, model=canonical_name(config.model), task=task_spec(task), rollout_order=config.order.spec
+        config, model=model, adapter=adapter, task=task_spec(task), rollout_order=config.order.spec
     )
     config.sampling(task)
     return config, task

@@ -30,6 +30,7 @@ from flexeval.grpo.policy import Trainable
 from flexeval.grpo.trainer import Trainer
 from flexeval.models.files import Checkpoint
 from flexeval.models.lineage import Lineage
+from flexeval.models.names import model_name
 from flexeval.runs.environment import environment
 from flexeval.runs.files import locked, read_object, replace_file, to_json
 from flexeval.runs.identity import require_same_model
@@ -139,7 +140,7 @@ def lineage(out: Path, config: GRPOConfig, steps: int) -> Lineage:
     """Where the weights after so many steps come from, by the log of these steps."""
     logged = [row for row in read_metrics(out) if row["step"] < steps]
     return Lineage(
-        base=config.model,
+        base=model_name(config.model, config.adapter),
         training=out.resolve().name,
         rollout_order=config.rollout_order,
         fast=config.fast,

@@ -44,7 +44,7 @@ def read_generation(
             `order`, and every field of `SamplingConfig`. `do_sample: false` is temperature 0.
         order: the model's.
         sampling: the fields of `SamplingConfig` that the model was given.
-        gen_length: the task's, unless the model has its own; None where the task has none.
+        gen_length: the task's, else what the checkpoint recommends; None where neither says one.
 
     Raises:
         InputError: an unknown argument, a value of the wrong type, or two lengths.

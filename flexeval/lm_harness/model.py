@@ -39,6 +39,7 @@ from flexeval.lm_harness.task import SampleInstance
 from flexeval.models import load_model
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.predictor import MaskPredictor
+from flexeval.models.recommended import recommended_of
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.sampling import SampleRequest
 from flexeval.sampling.forward import side_by_side
@@ -59,6 +60,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         max_batch_size: int | None = None,
         trust_remote_code: bool = False,
         attention: str | None = None,
+        adapter: str | None = None,
         add_bos_token: bool = False,
         mc_num: int | None = None,
         loglikelihood_gen_length: int | None = None,
@@ -75,6 +77,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
             max_batch_size: what "auto" stands for, where it is given.
             trust_remote_code: as for `flexeval.load_model`.
             attention: as for `flexeval.load_model`.
+            adapter: as for `flexeval.load_model`.
             add_bos_token: begin plain texts with BOS even if the tokenizer does not.
             mc_num: number of draws of LLaDA's Monte Carlo bound, from `seed`; None computes the exact chain.
             loglikelihood_gen_length: generated positions of the canvas that a text is scored on; None gives it as many
@@ -105,6 +108,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 dtype=dtype,
                 trust_remote_code=read_value(trust_remote_code, bool, what="model argument 'trust_remote_code'"),
                 attention=attention,
+                adapter=adapter,
             )
         )
         self._codec = _from_checkpoint(self._predictor).codec
@@ -205,7 +209,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         wanted: list[Wanted] = []
         for request in requests:
             context, asked = request.args
-            gen_length = None
+            gen_length = recommended_of(self._predictor).gen_length
             if isinstance(request, SampleInstance):
                 gen_length = request.gen_length
                 problem_id, index = request.problem_id, request.sample_index

@@ -20,7 +20,9 @@ from torch import Tensor
 from flexeval.errors import InputError, one_line
 from flexeval.models.checkpoint_predictor import CheckpointPredictor, self_test
 from flexeval.models.files import Checkpoint, read_source, weight_files
-from flexeval.models.vocabulary import TextCodec, find_special_ids
+from flexeval.models.lora import merge_adapter
+from flexeval.models.places import ADAPTER_CONFIG
+from flexeval.models.vocabulary import TextCodec, find_special_ids, warn_of_plain_text
 
 AUTO_CLASSES = ("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModel")
 MASK_TOKENS = ("<|mdm_mask|>", "<|mask|>", "<|MASK|>", "<[MASK]>", "[MASK]")
@@ -82,7 +84,12 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
             the model is causal.
     """
     weight_files(checkpoint.folder)
-    source = read_source(checkpoint.folder)
+    if (checkpoint.folder / ADAPTER_CONFIG).exists():
+        raise InputError(
+            f"{checkpoint.name!r} holds whole weights and an adapter, which transformers would add by itself; move the "
+            "adapter into a folder of its own"
+        )
+    source = read_source(checkpoint.folder, checkpoint.adapter)
     offered = checkpoint.config.get("auto_map") or {}
     auto_class = next((name for name in AUTO_CLASSES if name in offered), AUTO_CLASSES[0])
     try:
@@ -106,6 +113,9 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
                 f"the weights of {checkpoint.name!r} do not match its code: {what}: {', '.join(names[:3])}"
             )
 
+    if checkpoint.adapter is not None:
+        merge_adapter(module, checkpoint.adapter, rename=str)
+    warn_of_plain_text(checkpoint, tokenizer)
     vocab_size = int(module.get_input_embeddings().weight.shape[0])
     special = find_special_ids(
         checkpoint.name,
@@ -129,6 +139,7 @@ def load_adapter(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.d
         dtype=next(module.parameters()).dtype,
         network={"config": checkpoint.config, "code": _code_checksums(checkpoint.folder)},
         source=source,
+        recommended=checkpoint.recommended,
     )
     findings = self_test(predictor)
     if not findings.finite:

@@ -24,6 +24,7 @@ from flexeval.models.files import Source
 from flexeval.models.fingerprint import Fingerprint, weights_fingerprint
 from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor, attention_of
+from flexeval.models.recommended import NOTHING_SAID, Recommended
 from flexeval.models.vocabulary import SpecialIds, TextCodec
 from flexeval.records import Prompt
 
@@ -54,6 +55,7 @@ class CheckpointPredictor:
         source: Source,
         attention: Attention = FULL,
         lineage: Lineage | None = None,
+        recommended: Recommended = NOTHING_SAID,
     ) -> None:
         """
         Args:
@@ -69,6 +71,7 @@ class CheckpointPredictor:
             source: where the weights came from, read before they were.
             attention: who sees whom.
             lineage: of the checkpoint, when flexeval trained it.
+            recommended: the canvas to decode it with.
         """
         self.module = module
         self.name = name
@@ -81,6 +84,7 @@ class CheckpointPredictor:
         self.dtype = dtype
         self.attention = attention
         self.lineage = lineage
+        self.recommended = recommended
         self._codec = codec
         self._network = json_hash(network)
         self._source = source

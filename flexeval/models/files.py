@@ -1,31 +1,40 @@
-"""What the user wrote -> a checkpoint folder on this machine, and its JSON files.
+"""A checkpoint: its folder, its JSON files, its family and attention rule, and the checksum of its files.
 
-Knows short names, folders and the hub; does not know what the files mean. Imports no torch.
+`places.py` finds the folder. Imports no torch.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import os
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError, did_you_mean, one_line
+from flexeval.errors import InputError
 from flexeval.models.attention import Attention, choose_attention, parse_attention
 from flexeval.models.families import Family, family_of
 from flexeval.models.lineage import LINEAGE
-from flexeval.models.names import MODELS, KnownModel
-from flexeval.reading import parse_object, read_bytes
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-DATA_FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.txt", "*.model")
-"""What is fetched from the hub: never a pickle, and Python files only if the user trusts the checkpoint's code."""
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+from flexeval.models.names import MODELS
+from flexeval.models.places import (
+    ADAPTER_CONFIG,
+    DATA_FILES,
+    PICKLES,
+    adapter_folder,
+    base_of,
+    bundled_folder,
+    cached_folder,
+    folder_on_disk,
+    is_adapter_alone,
+    known_model,
+    place_of,
+    read_json,
+)
+from flexeval.models.places import canonical_name as canonical_name
+from flexeval.models.places import check_name as check_name
+from flexeval.models.recommended import NOTHING_SAID, Recommended, read_recommended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +62,10 @@ class Checkpoint:
     """Whether to use the tokenizer's chat template, if it has one."""
     known_attention: Attention | None = None
     """The attention rule of a registered model."""
+    recommended: Recommended = NOTHING_SAID
+    """The canvas to decode it with."""
+    adapter: Path | None = None
+    """The folder of an adapter to merge into the weights."""
 
     @cached_property
     def family(self) -> Family | None:
@@ -71,28 +84,53 @@ class Checkpoint:
         return choose_attention(self.name, self.family.attention, self.config, asked or self.known_attention)
 
 
-def find_checkpoint(spec: str, *, with_code: bool = False) -> Checkpoint:
+def find_checkpoint(spec: str, *, adapter: str | None = None, with_code: bool = False) -> Checkpoint:
     """The checkpoint that a bundled name, a short name, a folder or a hub id stands for.
 
-    A registered name wins over a folder of the same name; write `./name` for the folder.
+    A registered name wins over a folder of the same name; write `./name` for the folder. A folder with an adapter alone
+    stands for the adapter and the base that it names.
 
     Args:
         spec: what the user wrote.
+        adapter: an adapter for it, a folder or a hub id; see `adapter_folder`.
         with_code: also fetch the Python files of a hub checkpoint.
 
     Raises:
-        InputError: an unknown name, a missing folder, a hub that cannot be reached, an unreadable config.json.
+        InputError: an unknown name, a missing folder, a hub that cannot be reached, an unreadable config.json; whole
+            weights beside an adapter, of which nothing says whether it is in them.
     """
     name = spec.strip()
-    known = _known(name)
-    folder = _folder(name, with_code=with_code)
+    known = known_model(name)
+    folder = place_of(name, with_code=with_code)
+    added = None if adapter is None else adapter_folder(adapter)
+    if is_adapter_alone(folder):
+        if added is not None:
+            raise InputError(f"{name!r} is an adapter itself; give its base as the model, and one adapter")
+        base = base_of(folder)
+        try:
+            found = find_checkpoint(base, adapter=str(folder), with_code=with_code)
+        except InputError as error:
+            raise InputError(
+                f"cannot find the base of the adapter {name!r}: {error}; or give the base as the model, and {name!r} "
+                "as its --adapter (in Python, adapter=)"
+            ) from error
+        return dataclasses.replace(found, name=name)
+    if (folder / ADAPTER_CONFIG).exists() and (added is None or added.resolve() != folder.resolve()):
+        raise InputError(
+            f"{name!r} holds whole weights and an adapter, and does not say whether the adapter is merged into them; "
+            f"if it is, move {ADAPTER_CONFIG} elsewhere; if not, merge it: --adapter {name} (in Python, adapter=)"
+        )
+    generation = read_json(folder / "generation_config.json") if (folder / "generation_config.json").exists() else {}
+    says = read_recommended(generation)
     return Checkpoint(
-        name=name,
+        name=name if adapter is None else f"{name} with the adapter {adapter}",
         folder=folder,
         config=read_json(folder / "config.json"),
-        generation=read_json(folder / "generation_config.json") if (folder / "generation_config.json").exists() else {},
+        generation=generation,
         chat=known is None or known.chat,
         known_attention=parse_attention(known.attention) if known is not None and known.attention else None,
+        recommended=known.recommended if says == NOTHING_SAID and known is not None else says,
+        adapter=added,
     )
 
 
@@ -102,7 +140,7 @@ def stated_attention(spec: str) -> Attention | None:
     Loads no weights.
     """
     name = spec.strip()
-    known, folder = _known(name), _folder_on_disk(name)
+    known, folder = known_model(name), folder_on_disk(name)
     if known is None and folder is None:
         return None
     if known is not None and known.attention is not None:
@@ -113,21 +151,10 @@ def stated_attention(spec: str) -> Attention | None:
         return None  # loading it says what is wrong
 
 
-def canonical_name(spec: str) -> str:
-    """One name for each model: a short name, a hub id that has none, or the absolute path of a folder.
+def read_source(folder: Path, adapter: Path | None = None) -> Source:
+    """Where a checkpoint folder comes from, and the checksum of its files and of those of an adapter, if there is one.
 
-    A name that is neither registered nor a folder stays as it is; loading it says what is wrong.
-    """
-    name = spec.strip()
-    if name in MODELS:
-        return MODELS.canonical(name)
-    if (folder := _folder_on_disk(name)) is not None:
-        return str(folder.resolve())
-    return next((short for short, model in MODELS.usable() if model.repo == name), name)
-
-
-def read_source(folder: Path) -> Source:
-    """Where a checkpoint folder comes from, and the checksum of its files. Reads the files, without parsing them.
+    Reads the files, without parsing them.
 
     In the hub's cache a file is a link to contents that are named by their hash, which then need not be read.
 
@@ -145,25 +172,23 @@ def read_source(folder: Path) -> Source:
             with contents.open("rb") as stream:
                 checksum = hashlib.file_digest(stream, "sha256").hexdigest()
         digest.update(f"{path.name} {checksum}\n".encode())
+    if adapter is not None:
+        digest.update(f"adapter {read_source(adapter).files}\n".encode())
     return Source(files=digest.hexdigest(), revision=folder.name if folder.parent.name == "snapshots" else None)
 
 
-def local_source(spec: str) -> Source | None:
+def local_source(spec: str, adapter: str | None = None) -> Source | None:
     """As `read_source`, of what the user wrote; None where it is not on this machine."""
     name = spec.strip()
     if name in MODELS:
         repo = MODELS.get(name).repo
-        folder = _bundled(name) if repo is None else _cached(repo)
+        folder = bundled_folder(name) if repo is None else cached_folder(repo)
     else:
-        folder = _folder_on_disk(name) or _cached(name)
-    return read_source(folder) if folder is not None else None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises InputError when it is missing, unreadable or something else."""
-    if not path.exists():
-        raise InputError(f"{str(path.parent)!r} is not a checkpoint: it has no {path.name}")
-    return parse_object(read_bytes(path, what=f"the checkpoint's {path.name}"), where=f"cannot read {str(path)!r}: it")
+        folder = folder_on_disk(name) or cached_folder(name)
+    added = None if adapter is None else folder_on_disk(adapter) or cached_folder(adapter)
+    if folder is None or (adapter is not None and added is None):
+        return None
+    return read_source(folder, added)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -207,70 +232,3 @@ def _weight_names(folder: Path) -> Collection[str]:
         except (SafetensorError, OSError):
             return ()  # loading the weights says what is wrong with them
     return names
-
-
-def _known(name: str) -> KnownModel | None:
-    """The registered model of this name or with this hub id."""
-    if name in MODELS:
-        return MODELS.get(name)
-    return next((model for _, model in MODELS.usable() if model.repo == name), None)
-
-
-def check_name(spec: str) -> None:
-    """Raise InputError for a model that cannot be found. Looks at this machine only, and opens no file."""
-    _place(spec.strip())
-
-
-def _folder(name: str, *, with_code: bool) -> Path:
-    place = _place(name)
-    return place if isinstance(place, Path) else _download(place, with_code=with_code)
-
-
-def _place(name: str) -> Path | str:
-    """The folder of a model, or its id on the hub."""
-    if name in MODELS:
-        return MODELS.get(name).repo or _bundled(name)
-    if (folder := _folder_on_disk(name)) is not None:
-        return folder
-    if name and os.path.exists(os.path.expanduser(name)):
-        raise InputError(f"{name!r} is a file; give the folder that holds config.json and the weights")
-    if HUB_ID.fullmatch(name):
-        return name
-    if "/" in name or "\\" in name:
-        raise InputError(f"there is no folder {name!r}; give a checkpoint folder, a hub id 'org/name' or a short name")
-    raise did_you_mean("model", name, MODELS, listed=", ".join(MODELS) + ", a folder, a hub id 'org/name'")
-
-
-def _folder_on_disk(name: str) -> Path | None:
-    """The folder at a path; None where there is none, or where the name cannot be a path."""
-    path = os.path.expanduser(name)
-    return Path(path) if os.path.isdir(path) else None
-
-
-def _bundled(name: str) -> Path:
-    return Path(str(resources.files("flexeval.models"))) / MODELS.canonical(name)
-
-
-def _cached(repo: str) -> Path | None:
-    """The newest snapshot of a hub checkpoint that an earlier call fetched."""
-    import huggingface_hub
-
-    if not HUB_ID.fullmatch(repo):
-        return None
-    try:
-        return Path(huggingface_hub.snapshot_download(repo, local_files_only=True))
-    except (OSError, ValueError):
-        return None
-
-
-def _download(repo: str, *, with_code: bool) -> Path:
-    """Fetch what is missing of a hub checkpoint and return its folder."""
-    import huggingface_hub
-
-    patterns = [*DATA_FILES, "*.py"] if with_code else list(DATA_FILES)
-    try:
-        return Path(huggingface_hub.snapshot_download(repo, allow_patterns=patterns))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot fetch {repo!r} from the hub, and there is no folder of that name: {one_line(error)}"
-        ) from error

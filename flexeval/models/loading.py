@@ -23,6 +23,7 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     trust_remote_code: bool = False,
     attention: str | None = None,
+    adapter: str | Path | None = None,
 ) -> MaskPredictor:
     """Load a mask predictor.
 
@@ -39,6 +40,8 @@ def load_model(
         attention: the attention rule of its training, such as "full" or "block-causal:32". None takes that of the short
             name or of the configuration; where files of two kinds look alike, as dLLM's A2D checkpoints do, it must be
             given.
+        adapter: a LoRA adapter that peft saved, to merge into the weights: a folder or a hub id. A folder that holds an
+            adapter alone may also be the `spec`; its base is the one that it names.
 
     Raises:
         InputError: unknown model, device or type; a checkpoint that cannot be fetched, read or represented; one
@@ -49,7 +52,9 @@ def load_model(
         raise InputTypeError(f"a model is a name, a folder or a hub id, not a {type(spec).__name__}")
     chosen_device = _device(str(device))
     chosen_dtype = _dtype(str(dtype).removeprefix("torch."), chosen_device)
-    checkpoint = find_checkpoint(str(spec), with_code=trust_remote_code)
+    checkpoint = find_checkpoint(
+        str(spec), adapter=None if adapter is None else str(adapter), with_code=trust_remote_code
+    )
     asked = parse_attention(attention) if attention is not None else None
     if checkpoint.family is not None:
         rule = checkpoint.attention(asked)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flexeval.errors import InputError, PluginError
 from flexeval.models.attention import parse_attention
+from flexeval.models.recommended import NOTHING_SAID, Recommended
 from flexeval.registry import Registry
 
 
@@ -25,6 +26,17 @@ class KnownModel:
     """Its family, which tells how its mask and the end of a turn are called."""
     settings: str = ""
     """What its authors decode with, as options of flexeval."""
+    recommended: Recommended = NOTHING_SAID
+    """The canvas that they decode."""
+
+
+def model_name(model: str, adapter: str | None) -> str:
+    """A model's name with that of its adapter: `tiny+my-lora`, or `tiny+training-step-000030` for a checkpoint's."""
+    if adapter is None:
+        return model
+    parts = [part for part in re.split(r"[/\\]", adapter) if part not in ("", "adapter", "checkpoints")]
+    numbered = parts and re.fullmatch(r"(checkpoint|step)-\d+", parts[-1])
+    return f"{model}+{'-'.join(parts[-2 if numbered else -1 :]) or adapter}"
 
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -39,6 +51,9 @@ def check_known_model(model: object) -> None:
         raise PluginError(f"its repo {model.repo!r} is no hub id; write 'owner/name'")
     if not isinstance(model.chat, bool):
         raise PluginError(f"its chat must be True or False, not {model.chat!r}")
+    if not isinstance(model.recommended, Recommended):
+        said = repr(model.recommended)
+        raise PluginError(f"its recommended must be a Recommended, as in Recommended(gen_length=256), not {said}")
     if model.attention is not None:
         try:
             parse_attention(model.attention)
@@ -55,11 +70,15 @@ for _name, _summary in [
         MODELS.register(_name, KnownModel(repo=None, attention="full", family="llada"), summary=_summary)
 
 
-def _register(family: str, attention: str, settings: str, *models: tuple[str, str, str]) -> None:
+def _register(
+    family: str, attention: str, settings: str, *models: tuple[str, str, str], canvas: Recommended = NOTHING_SAID
+) -> None:
     """Register (short name, hub id, summary) of one family. Ids that say Base are asked without chat template."""
     for name, repo, summary in models:
         chat = "base" not in repo.lower()
-        known = KnownModel(repo=repo, chat=chat, attention=attention, family=family, settings=settings)
+        known = KnownModel(
+            repo=repo, chat=chat, attention=attention, family=family, settings=settings, recommended=canvas
+        )
         MODELS.register(name, known, summary=summary)
 
 
@@ -77,6 +96,8 @@ _register(
     ),
     ("llada-justgrpo-math500", "nzl-thu/LLaDA-Instruct-JustGRPO-Math500", "the same, trained for MATH-500"),
     ("llada-justgrpo-code", "nzl-thu/LLaDA-Instruct-JustGRPO-Code", "the same, trained for HumanEval and MBPP"),
+    # Of arXiv:2601.15165.
+    canvas=Recommended(gen_length=256, block_length=32),
 )
 _register(
     "Dream",
@@ -133,9 +154,10 @@ _register(
 _register(
     "Fast_dLLM_Qwen",
     "block-causal:32",
-    "--order low_confidence_dynamic:tau=0.9 --block-length 8 --temperature 0",
+    "--order low_confidence_dynamic:tau=0.9 --temperature 0",
     ("fast-dllm-v2-7b", "Efficient-Large-Model/Fast_dLLM_v2_7B", "Fast-dLLM v2 7B (arXiv:2509.26328)"),
     ("fast-dllm-v2-1.5b", "Efficient-Large-Model/Fast_dLLM_v2_1.5B", "Fast-dLLM v2 1.5B"),
+    canvas=Recommended(block_length=8),
 )
 _register(
     "llada-moe",
@@ -161,6 +183,7 @@ _register(
     "--order confidence --temperature 0",
     ("illada-8b-instruct", "GSAI-ML/iLLaDA-8B-Instruct", "iLLaDA 8B, instruct (arXiv:2606.25331)"),
     ("illada-8b-base", "GSAI-ML/iLLaDA-8B-Base", "iLLaDA 8B, base"),
+    canvas=Recommended(gen_length=1024, block_length=32),
 )
 _register(
     "CoDA",

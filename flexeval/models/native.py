@@ -24,7 +24,8 @@ from flexeval.models.families import Blueprint, Family, blueprint_of
 from flexeval.models.files import Checkpoint, read_source, weight_files
 from flexeval.models.head import float32_logits
 from flexeval.models.lineage import read_lineage
-from flexeval.models.vocabulary import TextCodec, find_special_ids, load_tokenizer
+from flexeval.models.lora import merge_adapter
+from flexeval.models.vocabulary import TextCodec, find_special_ids, load_tokenizer, warn_of_plain_text
 from flexeval.models.weights import check_tensors, fill, list_tensors, stored_dtype
 
 
@@ -151,7 +152,7 @@ def load_native(
             token, or a version of transformers whose attention is not bidirectional.
     """
     blueprint = blueprint_of(family, checkpoint.config)
-    source = read_source(checkpoint.folder)
+    source = read_source(checkpoint.folder, checkpoint.adapter)
     tokenizer = load_tokenizer(checkpoint.folder)
     vocab_size = int(blueprint.options["vocab_size"])
     special = find_special_ids(
@@ -167,6 +168,7 @@ def load_native(
     if family.fills_with_pad and attention.block is not None:
         # dLLM hides padding tokens wherever they stand, the generated ones of finished blocks included.
         attention = dataclasses.replace(attention, forgets=special.eos)
+    warn_of_plain_text(checkpoint, tokenizer)
     module, dtype = _build(checkpoint, family, blueprint, device=device, dtype=dtype)
     silent_ids = special.stop | {special.mask}
     predictor = NativePredictor(
@@ -179,6 +181,7 @@ def load_native(
         name=checkpoint.name,
         special=special,
         codec=tokenizer and TextCodec(tokenizer, name=checkpoint.name, chat=checkpoint.chat, silent_ids=silent_ids),
+        recommended=checkpoint.recommended,
         vocab_size=vocab_size,
         max_length=blueprint.max_length,
         device=device,
@@ -190,7 +193,7 @@ def load_native(
         },
         source=source,
         attention=attention,
-        lineage=read_lineage(checkpoint.folder),
+        lineage=read_lineage(checkpoint.adapter or checkpoint.folder),
     )
     findings = self_test(predictor, shifted=family.shifted)
     if not findings.finite:
@@ -249,6 +252,8 @@ def _build(
             )
         module.get_output_embeddings().weight = module.get_input_embeddings().weight
     _renew_buffers(module, config, device)
+    if checkpoint.adapter is not None:
+        merge_adapter(module, checkpoint.adapter, rename=family.rename)
     return module.eval(), dtype
 
 

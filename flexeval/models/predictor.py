@@ -16,6 +16,7 @@ from flexeval.errors import InputError, PluginError, shortened
 from flexeval.fields import LARGEST_WHOLE
 from flexeval.models.attention import FULL, Attention
 from flexeval.models.fingerprint import Fingerprint
+from flexeval.models.recommended import warn_beyond_training
 from flexeval.records import Prompt
 
 
@@ -108,6 +109,7 @@ def encode_prompt(model: MaskPredictor, prompt: Prompt, gen_length: int, *, of: 
             "the tokenizer is another model's, or vocab_size is too small"
         )
     ids = list(map(int, ids))
+    warn_beyond_training(model, gen_length)
     check_fits(model, len(ids), gen_length, of=of)
     return ids
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +16,10 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError, one_line, shortened
-from flexeval.models.files import read_json
+from flexeval.errors import InputError, Note, one_line, shortened
+from flexeval.models.files import Checkpoint
+from flexeval.models.lineage import LINEAGE
+from flexeval.models.places import read_json
 from flexeval.records import PROMPT_DATE, Prompt
 
 # ----- tokenizer -----
@@ -187,6 +191,24 @@ def _clock(date: str) -> dict[str, str]:
     return unpadded | {
         f"%{letter}": moment.strftime(f"%{letter}") for letter in "aAbBcdDefFgGhHIjklmMpPrRsSTuUVwWxXyYzZ%"
     }
+
+
+def warn_of_plain_text(checkpoint: Checkpoint, tokenizer: Any | None) -> None:
+    """Warn where a model that may expect a chat is asked in plain text, since it has no chat template.
+
+    Base models and what flexeval trained have none on purpose.
+    """
+    is_base = re.search(r"(?<![A-Za-z])base(?![A-Za-z])", re.split(r"[/\\]", checkpoint.name)[-1], re.IGNORECASE)
+    if tokenizer is None or tokenizer.chat_template or not checkpoint.chat or is_base:
+        return
+    if (checkpoint.folder / LINEAGE).exists():
+        return
+    warnings.warn(
+        f"{checkpoint.name!r} has no chat template, so prompts are given as plain text; if it is a chat model, put its "
+        "tokenizer_config.json or chat_template.jinja into its folder",
+        Note,
+        stacklevel=2,
+    )
 
 
 class TextCodec:

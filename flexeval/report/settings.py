@@ -58,6 +58,8 @@ def _facts(run: Run) -> dict[str, str]:
     made = ("flexeval", "git_revision", "python", *PACKAGES)
     settings = {str(name): value for name, value in RunSet((run,)).settings().iloc[0].items()}
     first = ("model", "task", "order")
+    # The model's name has that of its adapter, and a page shows no paths.
+    del settings["adapter"]
     return {
         **{name: str(settings.pop(name)) for name in first},
         "pace": _pace(sampling.steps, sampling.tokens_per_step),

@@ -14,7 +14,9 @@ from typing import Any
 from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.hashing import json_hash
 from flexeval.models.attention import parse_attention
-from flexeval.models.files import canonical_name, stated_attention
+from flexeval.models.files import stated_attention
+from flexeval.models.names import model_name
+from flexeval.models.places import canonical_adapter
 from flexeval.orders import get_order
 from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
 from flexeval.runs.files import RESTORE
@@ -27,7 +29,8 @@ EXTENT = ("num_samples", "limit")
 
 
 def canonical_config(config: RunConfig) -> RunConfig:
-    """The same run with aliases resolved, a model's folder as an absolute path and the block length written out.
+    """The same run with aliases resolved, a model's folder as an absolute path, an adapter alone as adapter and base,
+    and the block length written out.
 
     Where no block length is given, that is the default, or the model's own where it attends by shorter blocks.
 
@@ -35,7 +38,8 @@ def canonical_config(config: RunConfig) -> RunConfig:
         InputError: an unknown order, task or attention rule, a parameter that is refused, or a setting that could not
             be read again.
     """
-    sampling, model = config.sampling, canonical_name(config.model)
+    sampling = config.sampling
+    model, adapter = canonical_adapter(config.model, config.adapter)
     stated = stated_attention(model)
     asked = parse_attention(config.attention) if config.attention is not None else stated
     block = sampling.block
@@ -44,6 +48,7 @@ def canonical_config(config: RunConfig) -> RunConfig:
     canonical = dataclasses.replace(
         config,
         model=model,
+        adapter=adapter,
         # What the model's files say anyway makes no other run.
         attention=None
         if config.attention is None or asked is None or asked.spec == (stated and stated.spec)
@@ -197,7 +202,7 @@ def default_folder_name(config: RunConfig) -> str:
     digest = json_hash(changed)[:8]
     sampling = config.sampling
     lengths = f"T{sampling.temperature:g}-L{sampling.gen_length}-B{sampling.block}-s{sampling.seed}"
-    model = re.split(r"[/\\]", config.model.rstrip("/\\"))[-1]
+    model = model_name(re.split(r"[/\\]", config.model.rstrip("/\\"))[-1], config.adapter)
     return f"{_slug(model)}/{_slug(config.task)}/{_slug(config.order)}-{lengths}-{digest}"
 
 
@@ -207,7 +212,11 @@ def run_key(config: RunConfig, record: Mapping[str, Any]) -> str:
     It is made of them alone, so two runs that should be equal have equal files.
     """
     model = {part: record["model"][part] for part in ("weights", "network", "vocabulary")} if "model" in record else {}
-    decides = {**_identity(config), **model, "dtype": record["environment"]["dtype"]}
+    settings = _identity(config)
+    if config.adapter is None:
+        # Runs of versions that knew no adapters keep their key.
+        del settings["adapter"]
+    decides = {**settings, **model, "dtype": record["environment"]["dtype"]}
     return json_hash(decides)[:16]
 
 

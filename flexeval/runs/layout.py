@@ -214,6 +214,7 @@ class Names(TypedDict):
     model: NotRequired[Name]
     task: NotRequired[Name]
     order: NotRequired[Name]
+    adapter: NotRequired[Name | None]
 
 
 def _has_device_and_dtype(environment: dict[str, Any]) -> dict[str, Any]:

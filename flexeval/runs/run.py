@@ -15,6 +15,7 @@ from flexeval.errors import InputError, did_you_mean
 from flexeval.grading.answers import answer_started
 from flexeval.models.files import local_source
 from flexeval.models.lineage import Lineage
+from flexeval.models.names import model_name
 from flexeval.records import CORRECT, RunConfig, SamplingEffort
 from flexeval.runs.environment import distinct
 from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
@@ -62,8 +63,11 @@ class Run:
 
     @property
     def model(self) -> str:
-        """The model's name in tables and figures: its lineage's label, or else how it was asked for; then its mark."""
-        return (self.lineage.label if self.lineage else self.config.model) + self.mark
+        """The model's name in tables and figures: its lineage's label, or else how it was asked for, with the name of
+        its adapter; then its mark.
+        """
+        named = model_name(self.config.model, self.config.adapter)
+        return (self.lineage.label if self.lineage else named) + self.mark
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
@@ -231,7 +235,7 @@ def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "a
         InputError: the folder holds a run of another configuration, or cannot be read.
     """
     run = read_finished_run(folder, config)
-    if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not _of_model(run, config.model):
+    if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not _of_model(run, config):
         return None
     problems = problems_of(task)[: config.limit]
     now = [(problem.id, data_hash(problem)) for problem in problems]
@@ -240,10 +244,10 @@ def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "a
     return run if same_prompt and list(stored) == now else None
 
 
-def _of_model(run: Run, model: str) -> bool:
-    """Whether the files of a model are still those that the run was made with."""
+def _of_model(run: Run, config: RunConfig) -> bool:
+    """Whether the files of the model and its adapter are still those that the run was made with."""
     made_with = run.record.get("model", {}).get("files")
-    source = local_source(model) if made_with else None
+    source = local_source(config.model, config.adapter) if made_with else None
     return source is not None and source.files == made_with
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.models.names import model_name
 from flexeval.records import SamplingConfig
 from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
@@ -74,7 +75,7 @@ class RunSet(Sequence[Run]):
 
     def labels(self) -> list[str]:
         """A short name for each run: its order, and what else differs among them ("ar", "eb:gamma=0.5 T=1.0")."""
-        names = [name for name in self.varying() if name not in ("order", "problems")]
+        names = [name for name in self.varying() if name not in ("order", "problems", "adapter")]
         return [" ".join([run.config.order, *(_shown(name, _settings(run)[name]) for name in names)]) for run in self]
 
     @overload
@@ -146,6 +147,7 @@ def _settings(run: Run) -> dict[str, Any]:
         "task": config.task,
         "order": config.order,
         "attention": config.attention,
+        "adapter": config.adapter,
         "prompt_date": config.prompt_date,
         **sampling,
         "block_length": config.sampling.block,
@@ -350,7 +352,7 @@ def on_their_own(runs: RunSet) -> RunSet:
     Such checkpoints are compared with their base, before and after training. Where orders are compared, each of them
     would only repeat the comparison.
     """
-    bases = {(run.config.model, run.config.task) for run in runs if run.lineage is None}
+    bases = {(model_name(run.config.model, run.config.adapter), run.config.task) for run in runs if run.lineage is None}
     kept = (run for run in runs if not run.lineage or (run.lineage.base, run.config.task) not in bases)
     return RunSet(tuple(kept), runs.left_out)
 

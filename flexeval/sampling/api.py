@@ -10,6 +10,7 @@ from hashlib import blake2b
 from flexeval.errors import InputTypeError
 from flexeval.fields import require_whole
 from flexeval.models.predictor import MaskPredictor, check_predictor, encode_prompt
+from flexeval.models.recommended import recommended_sampling
 from flexeval.orders import Order, get_order
 from flexeval.records import MOST, Prompt, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import SampleRequest
@@ -44,7 +45,8 @@ def sample(
         model: from `flexeval.load_model`.
         prompts: the user's turn, or a `Prompt` with a system text or a prefilled answer.
         order: `name`, `name:param=value,...` or an `Order`.
-        config: None takes the defaults of `SamplingConfig`.
+        config: None takes the length and the block that the model recommends, and otherwise the defaults of
+            `SamplingConfig`. `flexeval.models.recommended.recommended_sampling(model, temperature=1.0)` changes some.
         num_samples: per prompt.
         batch_size: samples in flight; None chooses for the device. Changes no sample in float32, see `Sampler`.
 
@@ -57,8 +59,8 @@ def sample(
     if isinstance(prompts, str | Prompt) or not isinstance(prompts, Iterable):
         raise InputTypeError("prompts must be a list; for one prompt write [prompt]")
     num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
-    config = SamplingConfig() if config is None else config
     check_predictor(model)
+    config = recommended_sampling(model) if config is None else config
     with side_by_side_here(model) as workers:
         sampler = Sampler(model, get_order(order), config, batch_size=batch_size, workers=workers)
         requests: list[SampleRequest] = []

@@ -26,21 +26,24 @@ _BLOCK_PARTS = ("attn_norm", "q_proj", "k_proj", "v_proj", "attn_out", "ff_norm"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
-def export(checkpoint: Path, folder: Path) -> None:
+def export(checkpoint: Path, folder: Path, *, gen_length: int = 48, max_gen_length: int = 96) -> None:
     """Write the model folder.
 
     Args:
         checkpoint: `checkpoint.pt` of a training run, its tokenizer files beside it.
         folder: where the model goes; made if missing, files of the same names replaced.
+        gen_length: generated positions of the canvas that it is to be decoded with.
+        max_gen_length: the most that it was trained on.
     """
     tokenizer = PreTrainedTokenizerFast.from_pretrained(checkpoint.parent)
     ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     published = to_published(torch.load(checkpoint, map_location="cpu")["average"])
+    canvas = {"gen_length": gen_length, "block_length": 32, "max_gen_length": max_gen_length}
     config = published_config(len(tokenizer)) | ids | {"mask_token_id": tokenizer.mask_token_id}
     folder.mkdir(parents=True, exist_ok=True)
 
     _replace(folder / "model.safetensors", save(published, metadata={"format": "pt"}))
-    for name, content in (("config.json", config), ("generation_config.json", ids)):
+    for name, content in (("config.json", config), ("generation_config.json", ids | canvas)):
         _replace(folder / name, f"{json.dumps(content, indent=1)}\n".encode())
     for name in _TOKENIZER_FILES:
         _replace(folder / name, (checkpoint.parent / name).read_bytes())
@@ -113,8 +116,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Turn a training checkpoint into a model folder.")
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--gen-length", type=int, default=48)
+    parser.add_argument("--max-gen-length", type=int, default=96)
     arguments = parser.parse_args()
-    export(arguments.checkpoint, arguments.folder)
+    export(
+        arguments.checkpoint,
+        arguments.folder,
+        gen_length=arguments.gen_length,
+        max_gen_length=arguments.max_gen_length,
+    )
 
 
 if __name__ == "__main__":
