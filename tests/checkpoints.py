@@ -136,6 +136,21 @@ def write_qwen(folder: Path, model_type: str, *, seed: int = 0, with_norms: bool
     return folder
 
 
+def write_lora(folder: Path, base: Path | str, *, seed: int = 0, rank: int = 2) -> Path:
+    """A LoRA adapter with random weights for a checkpoint of `write_llada` or `write_qwen`, as peft saves one."""
+    generator = np.random.default_rng(seed)
+    weights = {}
+    for layer in range(2):
+        module = f"base_model.model.model.layers.{layer}.self_attn.q_proj"
+        weights[f"{module}.lora_A.weight"] = generator.standard_normal((rank, 32)).astype(np.float32)
+        weights[f"{module}.lora_B.weight"] = generator.standard_normal((32, rank)).astype(np.float32)
+    settings = {"peft_type": "LORA", "base_model_name_or_path": str(base), "r": rank, "lora_alpha": 2 * rank}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    (folder / "adapter_config.json").write_text(json.dumps(settings | {"target_modules": ["q_proj"]}))
+    return folder
+
+
 def write_folder(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], seed: int) -> None:
     """config.json and random float32 weights of these shapes."""
     generator = np.random.default_rng(seed)

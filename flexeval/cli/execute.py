@@ -186,7 +186,7 @@ def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> 
     check_trainable(source)
     if accelerator.is_main_process:
         output.announce_isolation(task)
-    predictor = _load(config, accelerator.device)
+    predictor = _load(config, source, accelerator.device)
     try:
         with training_report(config, out, accelerator) as report:
             return train(
@@ -205,15 +205,22 @@ def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> 
         gc.collect()
 
 
-def _load(config: GRPOConfig, device: Any) -> Any:
+def _load(config: GRPOConfig, source: Any, device: Any) -> Any:
     """The model. What is trained is float32; weights that adapters leave alone may keep the checkpoint's type."""
     import flexeval
+    from flexeval.models.families import blueprint_of
 
     # accelerate numbers the CPU, too.
     device = "cpu" if device.type == "cpu" else device
     model: Any = flexeval.load_model(
         config.model, adapter=config.adapter, device=device, dtype="auto" if config.lora_rank else "float32"
     )
+    if config.adapter is not None and blueprint_of(source.family, source.config).options["tie_word_embeddings"]:
+        if not model.module.config.tie_word_embeddings:
+            raise InputError(
+                f"the adapter {config.adapter!r} gives {config.model!r} a head of its own, which its checkpoints have no "
+                "place for; merge the two and train the merged model"
+            )
     return model
 
 

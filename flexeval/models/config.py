@@ -76,15 +76,15 @@ _CHANGES_NOTHING = re.compile(
             # special tokens, which are read elsewhere, and texts
             ".*token_ids?|.*_token|bad_words_ids|.*suppress_tokens|prefix|chat_template",
             # who made it, with what
-            "_.*|.*version|.*name_or_path|name|architectures|auto_map|model_type|library_name|license|tokenizer_class",
+            "_.*|unsloth.*|.*version|.*name_or_path|name|architectures|auto_map|model_type|library_name|license|tokenizer_class",
             "torch_dtype|dtype|precision|use_bfloat16|torchscript|remove_invalid_values|keys_to_ignore_at_inference",
             # of training, and of its first weights
             "init_.*|initializer_.*|.*dropout|.*pdrop|.*loss.*|.*cross_entropy|.*aux.*coef|.*probability|training.*",
             "gradient_checkpointing|debug|micro_forward|skip_checkpoint|ep_size|use_deepep|pretraining_tp",
             "mask_block_sizes|sampling_eps|conplemenrary_mask|complementary_mask",
             # kernels and caches, which compute the same
-            "attn_implementation|attention_kernel|.*flash_att.*|use_cache|cache_implementation|chunk_size_feed_forward",
-            "rope_full_precision|router_dtype",
+            "attn_implementation|.*flash_att.*|use_cache|cache_implementation|chunk_size_feed_forward",
+            ".*kernel|rope_full_precision|router_dtype",
             # what is returned
             "return_dict.*|output_(attentions|hidden_states|router_logits|scores)",
             # decoding, which flexeval's own settings decide
@@ -95,6 +95,8 @@ _CHANGES_NOTHING = re.compile(
             "task_specific_params|problem_type|finetuning_task|id2label|label2id",
             # of parts that LLaDA's layers do not have; sizes that the shapes of the weights show
             "alibi_bias_max|attention_layer_norm_with_affine|.*intermediate_size",
+            # the context, which `max_position_embeddings` says
+            "seq_length|max_seq_len.*|model_max_length|n_ctx|n_positions",
         )
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -67,8 +68,6 @@ def test_the_tokenizer_comes_along(tmp_path):
 
 
 def test_a_base_model_keeps_being_asked_without_a_chat_template(tmp_path):
-    import dataclasses
-
     from flexeval.records import Prompt
 
     source = write_llada(tmp_path / "source")
@@ -94,6 +93,30 @@ def test_adapters_are_folded_into_the_weights(tmp_path, llada_folder):
     assert names_in(tmp_path / "trained") == names_in(llada_folder)
     assert_equal_but_rounding(logits_of(again), logits_of(model))
     assert (logits_of(again) - logits_of(load_model(llada_folder, device="cpu"))).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("write", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_adapters_are_also_there_by_themselves(tmp_path, write):
+    source = write(tmp_path / "source")
+    model = load_model(source, device="cpu")
+    add_adapters(model.module, 2, seed=0)
+    with torch.no_grad():
+        for name, weight in model.module.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.2, generator=torch.manual_seed(1))
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    trained = tmp_path / "run" / "checkpoints" / "step-000003"
+    lineage = dataclasses.replace(LINEAGE, base=str(source))
+    write_model(trained, model.module.state_dict(), find_checkpoint(str(source)), lineage)
+    for adapter in (trained / "adapter", trained, tmp_path / "run"):
+        found = load_model(source, adapter=adapter, device="cpu")
+        assert_equal_but_rounding(logits_of(found), logits_of(load_model(trained, device="cpu")))
+        assert found.lineage == lineage
+    # Its names are those of the checkpoint's own code, and it names its base.
+    with safe_open(trained / "adapter" / "adapter_model.safetensors", framework="pt") as handle:
+        stems = {name.removeprefix("base_model.model.").partition(".lora_")[0] for name in handle.keys()}  # noqa: SIM118
+    assert {f"{stem}.weight" for stem in stems} < names_in(source).keys()
+    assert_equal_but_rounding(logits_of(load_model(trained / "adapter", device="cpu")), logits_of(model))
 
 
 def test_adapters_of_a_model_in_half_precision_keep_what_they_learn(tmp_path, llada_folder):

@@ -13,7 +13,7 @@ from precision import assert_equal_but_rounding
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, Note
 from flexeval.models import MaskPredictor, check_fits, load_model, native
 
 MAKERS = {
@@ -136,6 +136,83 @@ def test_weights_that_do_not_match_are_refused(tmp_path, change, message):
     with pytest.raises(InputError, match=message) as caught:
         load_model(str(folder))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [
+        (".qweight", torch.int32),
+        (".scales", torch.float16),
+        (".weight_scale_inv", torch.float32),
+        (".weight", torch.int8),
+        (".weight", torch.float8_e4m3fn),
+        (".weight.absmax", torch.float32),
+    ],
+)
+def test_quantised_weights_are_never_taken_for_numbers(tmp_path, suffix, dtype):
+    folder = write_llada(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    name = "model.transformer.blocks.0.q_proj"
+    weights[name + suffix] = weights.pop(f"{name}.weight").to(dtype)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(InputError, match=re.escape(f"quantised weights (found '{name}{suffix}'")) as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "says"),
+    [
+        ("module.{}", "save the model inside it"),
+        ("_orig_mod.{}", "save the model inside it"),
+        ("module._orig_mod.{}", "save the model inside it"),
+        ("base_model.model.{}", "--adapter"),
+    ],
+)
+def test_weights_of_a_wrapped_model_are_named_as_in_the_file(tmp_path, wrap, says):
+    folder = write_llada(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    save_file({wrap.format(name): value for name, value in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(InputError, match=says) as caught:
+        load_model(str(folder))
+    assert wrap.format("model.transformer.") in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_names_of_another_layout_are_shown_as_the_file_has_them(tmp_path):
+    folder = write_llada(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    renamed = {name.replace(".transformer.", ".decoder."): value for name, value in weights.items()}
+    save_file(renamed, folder / "model.safetensors")
+    with pytest.raises(InputError, match=r"its files hold model\.decoder\.\S+, .* instead"):
+        load_model(str(folder))
+
+
+def test_rotary_buffers_of_older_files_are_harmless(tmp_path):
+    folder = write_qwen(tmp_path, "Dream")
+    reference = load_model(str(folder))
+    weights = load_file(folder / "model.safetensors")
+    weights |= {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": torch.ones(4) for i in range(2)}
+    save_file(weights | {"model.rotary_emb.inv_freq": torch.ones(4)}, folder / "model.safetensors")
+    assert_same_weights(load_model(str(folder)), reference)
+
+
+def test_a_model_without_a_chat_template_is_noted(tmp_path):
+    chat = write_llada(tmp_path / "chat")
+    load_model(str(chat))
+    (chat / "tokenizer_config.json").unlink()
+    with pytest.warns(Note, match="has no chat template") as noted:
+        load_model(str(chat))
+    assert len(noted) == 1 and "\n" not in str(noted[0].message)
+    # A base model has none on purpose.
+    load_model(str(chat.rename(tmp_path / "LLaDA-8B-Base")))
+
+
+def test_the_padding_token_is_named_where_it_is_the_one_that_is_missing(tmp_path):
+    folder = write_qwen(tmp_path, "a2d-qwen2", pad_token_id=None)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"pad_token": None}))
+    with pytest.raises(InputError, match=r"has no padding token.* write its pad_token_id into config\.json"):
+        load_model(str(folder))
 
 
 def test_a_tied_head_may_be_stored_but_not_differ(tmp_path):

@@ -59,7 +59,7 @@ def test_every_setting_of_a_run_is_compared_or_said_to_be_irrelevant():
     assert {field.name for field in dataclasses.fields(SamplingConfig)} - IRRELEVANT == set(CHANGED)
     of_run = {field.name for field in dataclasses.fields(RunConfig)} - IRRELEVANT
     # A run that says how its model attends is of a checkpoint without published numbers.
-    assert of_run == {"model", "task", "order", "sampling", "attention"}
+    assert of_run == {"model", "task", "order", "sampling", "attention", "adapter"}
 
 
 @pytest.mark.parametrize("field", CHANGED)
