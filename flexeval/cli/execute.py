@@ -215,12 +215,12 @@ def _load(config: GRPOConfig, source: Any, device: Any) -> Any:
     model: Any = flexeval.load_model(
         config.model, adapter=config.adapter, device=device, dtype="auto" if config.lora_rank else "float32"
     )
-    if config.adapter is not None and blueprint_of(source.family, source.config).options["tie_word_embeddings"]:
-        if not model.module.config.tie_word_embeddings:
-            raise InputError(
-                f"the adapter {config.adapter!r} gives {config.model!r} a head of its own, which its checkpoints have no "
-                "place for; merge the two and train the merged model"
-            )
+    tied = blueprint_of(source.family, source.config).options["tie_word_embeddings"]
+    if tied and not model.module.config.tie_word_embeddings:
+        raise InputError(
+            f"the adapter {config.adapter!r} gives {config.model!r} a head of its own, for which its checkpoints have "
+            "no place; merge the two and train the merged model"
+        )
     return model
 
 

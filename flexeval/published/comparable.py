@@ -58,11 +58,13 @@ def differing(run: Run, published: Mapping[str, Any], *, free: Collection[str] =
 def is_model(run: Run, name: str) -> bool:
     """Whether the run is of a model of `MODELS`: by that name, hub id, or a path whose last part is that of the id.
 
-    A checkpoint that flexeval trained never is. `owner/name` is a hub id, and another owner's is another model.
+    A checkpoint that flexeval trained never is, nor a model with an adapter. `owner/name` is a hub id, and another
+    owner's is another model.
     """
     asked, repo = run.config.model.rstrip("/\\").lower(), (MODELS.get(name).repo or name).lower()
-    if run.lineage or asked in (name, repo):
-        return not run.lineage
+    changed = run.lineage is not None or run.config.adapter is not None
+    if changed or asked in (name, repo):
+        return not changed
     is_hub_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", asked) is not None
     *_, folder = parts = re.split(r"[/\\]", asked)
     in_hub_cache = f"models--{repo.replace('/', '--')}" in parts
@@ -88,8 +90,9 @@ def _settings(run: Run) -> dict[str, Any]:
     others = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
     others |= {field.name: getattr(sampling, field.name) for field in dataclasses.fields(SamplingConfig)}
     others |= {"block_length": sampling.block, "tokens_per_step": _pace(sampling)}
-    # Of these, others say the same; and no checkpoint with published numbers leaves its attention to be said.
-    passed_over = {"task", "sampling", "steps", "steps_per_block", "attention", *IRRELEVANT}
+    # Of these, others say the same (an adapter makes another model); and no checkpoint with published numbers leaves
+    # its attention to be said.
+    passed_over = {"task", "sampling", "steps", "steps_per_block", "attention", "adapter", *IRRELEVANT}
     return {**named, **{name: value for name, value in others.items() if name not in {*named, *passed_over}}}
 
 

@@ -1,4 +1,4 @@
-"""`--model BASE --adapter DIR`: a model of its own in run folders, comparisons and pages; and the notes of a command."""
+"""`--model BASE --adapter DIR`: a model of its own in run folders and comparisons; and the notes of a command."""
 
 from __future__ import annotations
 
