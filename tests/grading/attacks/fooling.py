@@ -218,6 +218,16 @@ def add(a, b):
 """,
     ),
     attack(
+        "a line for the terminal",
+        "raises an error that clears the screen and reads like a result",
+        "def add(a, b):\n    raise ValueError('\\x1b[2J\\x1b[H\\u202e\\naccuracy 100.00 %')\n",
+    ),
+    attack(
+        "half a character",
+        "raises an error whose text no file in UTF-8 can hold",
+        "def add(a, b):\n    raise ValueError('\\ud800 ' + 'x' * 10 ** 6)\n",
+    ),
+    attack(
         "raise what tests expect",
         "raises StopIteration out of the call",
         "def add(a, b):\n    raise StopIteration(a + b)\n",

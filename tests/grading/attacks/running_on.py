@@ -48,6 +48,16 @@ def add(a, b):
     ),
     attack("huge power", "computes inside C code, without a chance for Python signals", in_call("9 ** 9 ** 9")),
     attack(
+        "colliding numbers",
+        "returns numbers of one hash, which take ever longer to tell apart",
+        "def add(a, b):\n    return {n * ((1 << 61) - 1): a + b for n in range(30_000)}\n",
+    ),
+    attack(
+        "huge number",
+        "returns a number that the tests would compute with for long",
+        "def add(a, b):\n    return 1 << 50_000_000\n",
+    ),
+    attack(
         "endless iterator",
         "returns an iterator that the tests could exhaust only in vain",
         """
