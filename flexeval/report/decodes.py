@@ -79,10 +79,15 @@ _ABOUT = (
 )
 
 
-def decodes_section(played: Decodes | None) -> Section:
-    """The viewer, and what part of the runs it carries."""
+def decodes_section(played: Decodes | None, *, imported: bool = False) -> Section:
+    """The viewer, and what part of the runs it carries; `imported`: another program drew all samples."""
     if played is None:
-        nothing = "There is no decode to show: no run has a sample that fits on the page."
+        why = (
+            "how other programs drew their texts is not known"
+            if imported
+            else "no run has a sample that fits on the page"
+        )
+        nothing = f"There is no decode to show: {why}."
         return Section(name="decodes", title="Decode viewer", parts=[nothing])
     return Section(name="decodes", title="Decode viewer", about=_ABOUT, parts=[*played.scope, asset("viewer.html")])
 

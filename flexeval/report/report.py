@@ -65,7 +65,7 @@ def render(runs: RunSet) -> bytes:
         sections.append(Section(name="figures", title="More figures", parts=others))
     taken = _VIEWER + len(make_page(title, lead, sections, Markup()).encode())
     played = decodes(runs, budget=min(LARGEST_DECODES, LARGEST_PAGE - taken))
-    sections.insert(7, decodes_section(played))
+    sections.insert(7, decodes_section(played, imported=all(run.imported for run in runs)))
     page = make_page(title, lead, sections, played.island if played else Markup()).encode()
     if len(page) > LARGEST_PAGE:
         raise InputError(f"a page of {len(runs)} runs has {len(page)} bytes, more than {LARGEST_PAGE}; give fewer runs")

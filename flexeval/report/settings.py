@@ -65,7 +65,7 @@ def _facts(run: Run) -> dict[str, str]:
         "pace": _pace(sampling.steps, sampling.tokens_per_step),
         **{name: _written(value) for name, value in settings.items() if name not in ("steps", "tokens_per_step")},
         **({"imported from": "{file} ({form})".format(**run.record["imported"])} if run.imported else {}),
-        "device": f"{environment.get('device')}, {environment.get('dtype')}",
+        "device": "not known" if run.imported else f"{environment.get('device')}, {environment.get('dtype')}",
         "isolation of programs": _isolation(run.record.get("isolation")),
         "prompt": _prompt(run.record.get("prompt_template")),
         "machine": ", ".join(
@@ -74,9 +74,8 @@ def _facts(run: Run) -> dict[str, str]:
             if value and name not in ("device", "dtype", *made)
         )
         or "not recorded",
-        "versions": ", ".join(
-            f"{name.replace('_', ' ')} {environment[name]}" for name in made if environment.get(name)
-        ),
+        "versions": ", ".join(f"{name.replace('_', ' ')} {environment[name]}" for name in made if environment.get(name))
+        or "not recorded",
     }
 
 

@@ -174,7 +174,7 @@ def _most_bypassed_table(task: TaskWords) -> list[Part]:
         if row["bypassed"]
     ]
     if not rows:
-        return ["No word with 20 occurrences or more was bypassed."]
+        return ["No word with 20 occurrences or more was bypassed."] if task.runs else []
     columns = ["run", "word", "connector", "bypassed", "rate, %", "mean delay, steps"]
     caption = "The most bypassed words, among those with 20 occurrences or more"
     return [Table(columns=columns, rows=rows, caption=caption, words=(2,), labels=2)]

@@ -80,6 +80,9 @@ def test_what_needs_no_tokens_works_and_what_needs_them_says_so(
     page = Path("report.html").read_text()
     assert "imported from" in page
     assert "another program drew its texts" in page
+    # What was not measured is not said to be absent.
+    assert "how other programs drew their texts is not known" in page
+    assert not any(text in page for text in ("was bypassed.", "unknown, unknown", "fits on the page"))
     capsys.readouterr()
     assert "imported" in refused("figures", "runs", "--only", "pass-at-nfe", "--out", "figures")
     for verb in ("entropy", "bypass"):
