@@ -51,9 +51,9 @@ def check_known_model(model: object) -> None:
         raise PluginError(f"its repo {model.repo!r} is no hub id; write 'owner/name'")
     if not isinstance(model.chat, bool):
         raise PluginError(f"its chat must be True or False, not {model.chat!r}")
-    if not isinstance(model.recommended, Recommended):
-        said = repr(model.recommended)
-        raise PluginError(f"its recommended must be a Recommended, as in Recommended(gen_length=256), not {said}")
+    canvas: object = model.recommended
+    if not isinstance(canvas, Recommended):
+        raise PluginError(f"its recommended must be a Recommended, as in Recommended(gen_length=256), not {canvas!r}")
     if model.attention is not None:
         try:
             parse_attention(model.attention)

@@ -25,7 +25,13 @@ from flexeval.models.files import Checkpoint, read_source, weight_files
 from flexeval.models.head import float32_logits
 from flexeval.models.lineage import read_lineage
 from flexeval.models.lora import merge_adapter
-from flexeval.models.vocabulary import TextCodec, find_special_ids, load_tokenizer, warn_of_plain_text
+from flexeval.models.vocabulary import (
+    TextCodec,
+    find_special_ids,
+    load_tokenizer,
+    warn_of_other_tokenizer,
+    warn_of_plain_text,
+)
 from flexeval.models.weights import check_tensors, fill, list_tensors, stored_dtype
 
 
@@ -169,6 +175,7 @@ def load_native(
         # dLLM hides padding tokens wherever they stand, the generated ones of finished blocks included.
         attention = dataclasses.replace(attention, forgets=special.eos)
     warn_of_plain_text(checkpoint, tokenizer)
+    warn_of_other_tokenizer(checkpoint, tokenizer)
     module, dtype = _build(checkpoint, family, blueprint, device=device, dtype=dtype)
     silent_ids = special.stop | {special.mask}
     predictor = NativePredictor(

@@ -211,6 +211,20 @@ def warn_of_plain_text(checkpoint: Checkpoint, tokenizer: Any | None) -> None:
     )
 
 
+def warn_of_other_tokenizer(checkpoint: Checkpoint, tokenizer: Any | None) -> None:
+    """Warn where an adapter brings along a tokenizer or a chat template that is not its base's."""
+    own = None if checkpoint.adapter is None else load_tokenizer(checkpoint.adapter)
+    if own is None or tokenizer is None:
+        return
+    if (own.chat_template, own.get_vocab()) != (tokenizer.chat_template, tokenizer.get_vocab()):
+        warnings.warn(
+            f"{checkpoint.name!r}: the adapter's folder has another tokenizer or chat template than its base, which is "
+            "not used; to use it, put it into a copy of the base's folder",
+            Note,
+            stacklevel=2,
+        )
+
+
 class TextCodec:
     """A tokenizer as a mask predictor uses it: chat template, exactly one BOS, text token by token."""
 

@@ -35,8 +35,8 @@ _COMPUTED = re.compile(r".*rotary_emb\.(inv_freq|cos_cached|sin_cached)")
 _FLOATING = ("F16", "BF16", "F32", "F64")
 """Types of weights, as safetensors calls them."""
 _QUANTISED = re.compile(
-    r".*[._](qweight|qzeros|scales|g_idx|qdata|weight_(scale|scale_inv|zero_point|packed)|input_scale|absmax|quant_map"
-    r"|quant_state|SCB|weight_format)(\..*)?|.*:(qdata|scale|zero_point)"
+    r".*(\.(qweight|qzeros|scales|g_idx|input_scale|(nested_)?(absmax|quant_map)|quant_state|SCB|weight_format)"
+    r"|[._](qdata|weight_(scale|scale_inv|zero_point|packed)))(\..*)?|.*:(qdata|scale|zero_point)"
 )
 """Names of what stands beside quantised weights: GPTQ, AWQ, fp8, compressed-tensors, bitsandbytes, torchao."""
 _WRAPPED = re.compile(r"(.*\.)?(module|_orig_mod|_fsdp_wrapped_module|base_model\.model|base_layer|lora_[AB])\..*")

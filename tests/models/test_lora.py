@@ -9,10 +9,10 @@ from pathlib import Path
 import peft
 import pytest
 import torch
-from checkpoints import write_llada, write_qwen
+from checkpoints import write_llada, write_lora, write_qwen, write_tokenizer
 from safetensors.torch import load_file, save_file
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, Note
 from flexeval.models import load_model
 from flexeval.models.families import FAMILIES
 from flexeval.models.files import local_source
@@ -181,6 +181,15 @@ def test_an_adapter_of_another_model_is_refused(base, tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             load_model(base, adapter=tmp_path / f"lora-{place.name}")
         assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_of_its_own_is_noted(base, tmp_path):
+    folder = write_lora(tmp_path / "lora", base)
+    write_tokenizer(folder)
+    load_model(folder)
+    write_tokenizer(folder, chat_template="{{ messages[0]['content'] }}")
+    with pytest.warns(Note, match="another tokenizer or chat template than its base"):
+        load_model(folder)
 
 
 def test_what_is_no_adapter_is_named(base, tmp_path):
