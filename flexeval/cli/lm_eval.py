@@ -23,8 +23,8 @@ examples:
 
 --model_args of the model `flexeval`: pretrained, order (with `;` between the parameters of an order), device, dtype,
 batch_size, trust_remote_code, attention, adapter, add_bos_token, mc_num (draws of LLaDA's likelihood bound; without
-it, the exact chain rule), loglikelihood_gen_length, and every setting that `flexeval passk --help` lists under "sampling", with `_` for
-`-`. The arguments of a request and --gen_kwargs override them.
+it, the exact chain rule), loglikelihood_gen_length, and every setting that `flexeval passk --help` lists under
+"sampling", with `_` for `-`. The arguments of a request and --gen_kwargs override them.
 """
 
 
