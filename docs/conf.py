@@ -48,6 +48,19 @@ def _literal(code: re.Match[str]) -> str:
     return f"``{code[1]}``" + ("\\ " if code[2] else "")
 
 
+def _marks_escaped(text: str) -> str:
+    """Outside code, a star is no emphasis and Pass@k no address."""
+    return re.sub(r"`[^`]+`|(?<= )\*|@", lambda found: found[0] if found[0][0] == "`" else f"\\{found[0]}", text)
+
+
+def _table(text: str) -> list[str]:
+    """A Markdown table as a list-table."""
+    heading, _, *rows = (line.strip("| ").split(" | ") for line in text.split("\n"))
+    cells = [[_CODE.sub(_literal, _marks_escaped(cell)) for cell in row] for row in (heading, *rows)]
+    lines = [f"   {'  -' if place else '* -'} {cell}" for row in cells for place, cell in enumerate(row)]
+    return ["", ".. list-table::", "   :header-rows: 1", "", *lines, ""]
+
+
 def _as_it_stands(line: str) -> bool:
     return line.startswith(("|", "    "))
 
@@ -57,10 +70,12 @@ def _restructured(app: Any, what: str, name: str, obj: Any, options: Any, lines:
     kept: list[str] = []
     for literal, block in groupby(lines, key=lambda line: what in ("module", "data") and _as_it_stands(line)):
         text = "\n".join(block)
-        if literal:
+        if literal and text.startswith("|"):
+            kept += _table(text)
+        elif literal:
             kept += ["", "::", "", *(f"    {line}" for line in text.split("\n")), ""]
         else:
-            kept += _CODE.sub(_literal, text.replace(" *", r" \*")).split("\n")
+            kept += _CODE.sub(_literal, _marks_escaped(text)).split("\n")
     lines[:] = kept
 
 

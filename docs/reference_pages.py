@@ -39,6 +39,8 @@ def write_reference() -> None:
     _write("orders", "# Decoding orders\n\n" + _listed("ls", "orders"))
     for package, about in PACKAGES.items():
         _write(package, _api(package, about))
+    pages = ["commands", "orders", "../families", "../figures", *PACKAGES]
+    _write("index", "# Reference\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(pages) + "\n```\n")
 
 
 def _commands() -> str:
@@ -85,4 +87,4 @@ def _write(name: str, text: str) -> None:
         path.write_text(text)
 
 
-os.environ.setdefault("COLUMNS", "110")
+os.environ["COLUMNS"] = "78"

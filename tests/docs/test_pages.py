@@ -54,8 +54,9 @@ def test_its_commands_have_these_verbs_and_options(page):
         assert options <= known[verb], f"{page.name}: {verb} has no {options - known[verb]}"
 
 
-def test_the_index_leads_to_every_page():
-    named = (DOCS / "index.md").read_text()
+def test_a_table_of_contents_leads_to_every_page():
+    """The build refuses a page that is in none; here, that those in this folder are not left out by a pattern."""
+    listed = "".join(page.read_text() for page in (DOCS / "index.md", DOCS / "howto" / "index.md"))
+    listed += (DOCS / "reference_pages.py").read_text()
     for page in PAGES:
-        if page.stem != "index":
-            assert f"\n{page.relative_to(DOCS).with_suffix('')}\n" in named, f"{page.name} is in no table of contents"
+        assert page.stem == "index" or page.stem in listed, f"{page.name} is in no table of contents"
