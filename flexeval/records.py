@@ -5,7 +5,7 @@ Axis suffixes: `B` rows (samples in flight), `G` generated positions, `L` canvas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -107,7 +107,8 @@ class SamplingConfig:
     seed: int = 0
     """Seed of all random numbers; see `flexeval.sampling.randomness`."""
     stop_at_eos: bool = True
-    """End a sample as soon as its text is settled. This changes no text, except as `batch_invariant` explains."""
+    """End a sample as soon as its text is settled: every position up to the first stop token is committed, and under an
+    order that revises, its block is finished too. This changes no text, except as `batch_invariant` explains."""
     batch_invariant: bool = False
     """Evaluate each canvas alone and whole, which is slower. In half precision the numbers of a canvas change with the
     rest of its batch, so that samples depend on the batch size; this option prevents it. Float32 does not need it:
@@ -186,9 +187,10 @@ class DecodingState:
     """
 
     eligible_BG: BoolArray
-    """Masked and inside the current block. Every row has at least one."""
+    """Masked and inside the current block. Every row has at least one, but where an order that revises has asked to
+    look at a full block again."""
     frontier_B: IntArray
-    """The leftmost eligible position of each row."""
+    """The leftmost eligible position of each row; 0 where there is none."""
     budget_B: IntArray
     """Commits that the schedule asks for at this step, at least 1 and at most the number of eligible positions."""
     step_B: IntArray
@@ -207,6 +209,37 @@ class DecodingState:
     """Probability of the proposal, float32; read as `proposal`."""
     uniform_BG: FloatArray = field(default_factory=_not_read, repr=False)
     """A uniform number in [0, 1) per position, the same at every step of a sample: for choices of position."""
+    noise_BG: FloatArray = field(default_factory=_not_read, repr=False)
+    """A uniform number in [0, 1) per position and step."""
+    window_step_B: IntArray = field(default_factory=_not_read, repr=False)
+    """Steps of the current block so far; read as `place`."""
+    window_size_B: IntArray = field(default_factory=_not_read, repr=False)
+    """Positions of the current block; read as `place`."""
+    full_steps_B: IntArray = field(default_factory=_not_read, repr=False)
+    """Steps that found the current block without a mask; read as `place`."""
+    drift_BGH: FloatArray = field(default_factory=_not_read, repr=False)
+    """KL divergence of the distribution of a step from that of the step before, nats, for the last `Order.history`
+    steps, the newest last; infinite where there was no step before. Read as `drift`."""
+    revisable_BG: BoolArray = field(default_factory=_not_read, repr=False)
+    """Committed in the current block: what may be masked again or rewritten; read as `past`."""
+    token_BG: IntArray = field(default_factory=_not_read, repr=False)
+    """The token that stands at each position, or the mask token; read as `past`."""
+    commit_step_BG: IntArray = field(default_factory=_not_read, repr=False)
+    """Step at which that token was committed, -1 at masks; read as `past`."""
+    commit_prob_BG: FloatArray = field(default_factory=_not_read, repr=False)
+    """Untempered probability of that token when it was committed; read as `past`."""
+    remasks_BG: IntArray = field(default_factory=_not_read, repr=False)
+    """How often each position was masked again; read as `past`."""
+    kept_prob_BG: FloatArray = field(default_factory=_not_read, repr=False)
+    """Probability that the model gives a revisable token at its own position, where it sees it; read as `kept`."""
+    kept_before_BG: FloatArray = field(default_factory=_not_read, repr=False)
+    """The same at the step before, which for a new token is that of its commit; read as `kept`."""
+    unseen_prob_BG: FloatArray = field(default_factory=_not_read, repr=False)
+    """Probability that a twin, a mask in the place of the token, gives it; read as `unseen`."""
+    redraw_BG: IntArray = field(default_factory=_not_read, repr=False)
+    """A token drawn at this step for a revisable position, as a proposal for a mask; read as `redraw`."""
+    redraw_prob_BG: FloatArray = field(default_factory=_not_read, repr=False)
+    """Its probability; read as `redraw`."""
 
     def __post_init__(self) -> None:
         # What was not asked for is taken away, so that Python looks for it in `__getattr__`.
@@ -230,8 +263,98 @@ _SCORES: Mapping[str, str] = {
     "proposal_BG": "proposal",
     "confidence_BG": "proposal",
     "uniform_BG": "uniform",
+    "noise_BG": "noise",
+    "window_step_B": "place",
+    "window_size_B": "place",
+    "full_steps_B": "place",
+    "drift_BGH": "drift",
+    "revisable_BG": "past",
+    "token_BG": "past",
+    "commit_step_BG": "past",
+    "commit_prob_BG": "past",
+    "remasks_BG": "past",
+    "kept_prob_BG": "kept",
+    "kept_before_BG": "kept",
+    "unseen_prob_BG": "unseen",
+    "redraw_BG": "redraw",
+    "redraw_prob_BG": "redraw",
 }
 """Array -> the read that it comes with."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Revision:
+    """What an order that revises answers. None stands for nothing."""
+
+    commit_BG: BoolArray
+    """Masks to commit: eligible positions, in some rows none."""
+    remask_BG: BoolArray | None = None
+    """Revisable positions to mask again."""
+    rewrite_BG: BoolArray | None = None
+    """Revisable positions that get their `redraw_BG` instead; none of those to mask again."""
+    again_B: BoolArray | None = None
+    """Rows whose block is evaluated once more even if it has no mask after this step."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Revisions:
+    """The tokens that a sample took back, one entry each, by step and position: masked again, or rewritten.
+
+    With the trajectory, which keeps the last commit of every position, they are the whole history of a canvas.
+    """
+
+    step_N: NDArray[np.int32]
+    """0-based step at which the token was taken back."""
+    position_N: NDArray[np.int32]
+    old_token_N: NDArray[np.int32]
+    new_token_N: NDArray[np.int32]
+    """What it was rewritten to; -1 where the position was masked again."""
+    commit_step_N: NDArray[np.int32]
+    """Step at which the old token was committed."""
+    commit_entropy_N: NDArray[np.float32]
+    """Nats of the untempered softmax at that commit."""
+    commit_prob_N: NDArray[np.float32]
+    """Untempered probability of the old token at that commit."""
+    passes_N: NDArray[np.int32]
+    """How often the position had been passed over as the frontier by then."""
+    entropy_N: NDArray[np.float32]
+    """Nats of the distribution that was looked at when the token was taken back; NaN where none was."""
+    old_prob_N: NDArray[np.float32]
+    """Untempered probability of the old token in it."""
+    new_prob_N: NDArray[np.float32]
+    """Untempered probability of the new token in it; NaN where the position was masked again."""
+
+    def __len__(self) -> int:
+        return len(self.step_N)
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[float, ...]]) -> Revisions:
+        """From one tuple an entry, in the order of the fields."""
+        columns = list(zip(*rows, strict=True)) or [()] * len(REVISION_COLUMNS)
+        return cls(
+            **{
+                f"{name}_N": np.array(column, dtype=kind)
+                for (name, kind), column in zip(REVISION_COLUMNS.items(), columns, strict=True)
+            }
+        )
+
+
+REVISION_COLUMNS: Mapping[str, Any] = {
+    "step": np.int32,
+    "position": np.int32,
+    "old_token": np.int32,
+    "new_token": np.int32,
+    "commit_step": np.int32,
+    "commit_entropy": np.float32,
+    "commit_prob": np.float32,
+    "passes": np.int32,
+    "entropy": np.float32,
+    "old_prob": np.float32,
+    "new_prob": np.float32,
+}
+"""The fields of `Revisions` without their axis, in order, and their types."""
+
+NO_REVISIONS = Revisions.of([])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +362,8 @@ class Trajectory:
     """One finished sample: the record of how each generated position was decided.
 
     All arrays have length `gen_length`. Positions that were never committed (the sample left at its EOS)
-    hold the mask id and -1 or NaN.
+    hold the mask id and -1 or NaN. Where an order revises, a position may be committed several times: "committed" then
+    means the last time, of the token that stands, and `revisions` has the times before.
     """
 
     problem_id: str
@@ -269,6 +393,10 @@ class Trajectory:
     """Entropy at that step."""
     passes_G: NDArray[np.int32]
     """Steps at which the position was the frontier and something else was committed instead."""
+    revisions: Revisions = NO_REVISIONS
+    """What was taken back; nothing under orders that do not revise."""
+    capped: bool = False
+    """Whether revising was ended because a block took more steps than its order said it would."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flexeval.errors import printable
-from flexeval.records import FloatArray, Grade, Trajectory
+from flexeval.records import REVISION_COLUMNS, FloatArray, Grade, Trajectory
 
 _RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 """Red, green, blue from low to high: viridis, which keeps its order in greyscale and for the colour-blind."""
@@ -83,7 +83,23 @@ def as_json(decode: Decode) -> dict[str, Any]:
             }
             for i in np.flatnonzero(of.commit_step_G >= 0).tolist()
         ],
+        **_revisions_as_json(of),
     }
+
+
+def _revisions_as_json(of: Trajectory) -> dict[str, Any]:
+    """What was taken back, and whether that was ended; nothing where nothing was."""
+    if not len(of.revisions):
+        return {}
+    columns = {
+        f"{name}_nats" if kind is np.float32 and "entropy" in name else name: getattr(of.revisions, f"{name}_N")
+        for name, kind in REVISION_COLUMNS.items()
+    }
+    rows = [
+        {name: _number(column[i]) if column.dtype.kind == "f" else int(column[i]) for name, column in columns.items()}
+        for i in range(len(of.revisions))
+    ]
+    return {"revisions": rows, "capped": of.capped}
 
 
 def _number(value: np.float32) -> float | None:

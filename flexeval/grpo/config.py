@@ -132,10 +132,16 @@ class GRPOConfig:
         """The rollout order.
 
         Raises:
-            InputError: an unknown order, one of the kind *propose, then select*, or one that draws at temperature 0 or
+            InputError: an unknown order, one that takes tokens back, one of the kind *propose, then select*, or one
+                that draws at temperature 0 or
                 at one that float32 has no gradients for.
         """
         order = get_order(self.rollout_order)
+        if order.revises:
+            raise InputError(
+                f"order {order.name!r} cannot be trained: it takes tokens back, so the probabilities of the tokens that "
+                "stand are not the likelihood of the decode; use ar, top_prob, egi or random"
+            )
         if order.draw == "propose":
             raise InputError(
                 f"order {order.name!r} cannot be trained: it draws a token at every eligible position and keeps the "

@@ -40,6 +40,7 @@ from flexeval.models import load_model
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.predictor import MaskPredictor
 from flexeval.models.recommended import recommended_of
+from flexeval.orders import get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.sampling import SampleRequest
 from flexeval.sampling.forward import side_by_side
@@ -283,6 +284,11 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         return totals
 
     def _scores(self, continuations: list[Continuation], what: str, disable_tqdm: bool) -> list[Likelihood]:
+        if get_order(self._order).revises:
+            raise InputError(
+                f"order {self._order!r} takes tokens back, so no text has a likelihood under it; score texts with "
+                "another order, such as order=ar"
+            )
         with self._bar(len(continuations), what, disable_tqdm) as bar:
             return self._scorer.score(continuations, lambda _index, _score: bar.update())
 

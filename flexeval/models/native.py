@@ -67,13 +67,16 @@ class NativePredictor(CheckpointPredictor):
         attention_BL: Tensor | None = None,
         asked_BL: Tensor | None = None,
         level_BL: Tensor | None = None,
+        twin_BL: Tensor | None = None,
     ) -> Tensor:
         """Final hidden states [B, L, D]; see `MaskPredictor.hidden`.
 
         `level_BL` has the levels of the model's attention rule. None takes the whole canvas for finished blocks, the
-        last of which ends with it.
+        last of which ends with it. `twin_BL` says of each column which one it stands for, -1 of ordinary columns: a
+        twin takes the position of that column, sees all ordinary columns but it, and all twins; nothing else sees a
+        twin. One that stands for itself is out of use. Full attention only.
         """
-        if level_BL is None and not self.attention.is_full:
+        if twin_BL is None and level_BL is None and not self.attention.is_full:
             level_BL = self._levels_of_text(tokens_BL, attention_BL)
         position_BL = None
         if attention_BL is not None and not self._slot_positions:
@@ -84,6 +87,11 @@ class NativePredictor(CheckpointPredictor):
             if position_BL is None:
                 # Given along: otherwise transformers looks for packed texts in what it counts itself.
                 position_BL = torch.arange(tokens_BL.shape[1], device=tokens_BL.device).expand(tokens_BL.shape)
+        if twin_BL is not None:
+            if position_BL is None:
+                position_BL = torch.arange(tokens_BL.shape[1], device=tokens_BL.device).expand(tokens_BL.shape)
+            mask = mask_of_twins(twin_BL, attention_BL, dtype=self.dtype)
+            position_BL = torch.where(twin_BL < 0, position_BL, position_BL.gather(1, twin_BL.clamp(min=0)))
         if asked_BL is not None and self._shifted:
             # What is read at i comes from i - 1, except at a row's first token.
             asked_BL = asked_BL.clone()
@@ -92,6 +100,11 @@ class NativePredictor(CheckpointPredictor):
             output = self._trunk(tokens_BL, attention_mask=mask, position_ids=position_BL, use_cache=False)
         hidden_BLD: Tensor = output.last_hidden_state
         return _align(hidden_BLD, attention_BL) if self._shifted else hidden_BLD
+
+    @property
+    def takes_twins(self) -> bool:
+        """Whether `hidden` can be given twins."""
+        return self.attention.is_full and not self._shifted
 
     def _levels_of_text(self, tokens_BL: Tensor, attention_BL: Tensor | None) -> Tensor:
         tokens = tokens_BL.cpu().numpy()
@@ -124,6 +137,20 @@ def mask_of_levels(level_BL: Tensor, attention_BL: Tensor | None, *, dtype: torc
         sees_BLL &= attention_BL.bool()[:, None, :]
         sees_BLL |= torch.eye(level_BL.shape[1], dtype=torch.bool, device=level_BL.device)
     zero = torch.zeros((), dtype=dtype, device=level_BL.device)
+    return torch.where(sees_BLL, zero, torch.finfo(dtype).min)[:, None]
+
+
+def mask_of_twins(twin_BL: Tensor, attention_BL: Tensor | None, *, dtype: torch.dtype) -> Tensor:
+    """The mask [B, 1, L, L], as `mask_of_levels`, of canvases with twins."""
+    own_L = torch.arange(twin_BL.shape[1], device=twin_BL.device)
+    ordinary_BL, used_BL = twin_BL < 0, (twin_BL >= 0) & (twin_BL != own_L)
+    others_BLL = twin_BL[:, :, None] != own_L
+    sees_BLL = ordinary_BL[:, None, :] & (ordinary_BL | used_BL)[:, :, None] & others_BLL
+    sees_BLL |= used_BL[:, :, None] & used_BL[:, None, :]
+    if attention_BL is not None:
+        sees_BLL &= attention_BL.bool()[:, None, :]
+    sees_BLL |= (own_L[:, None] == own_L) & ~used_BL[:, :, None]
+    zero = torch.zeros((), dtype=dtype, device=twin_BL.device)
     return torch.where(sees_BLL, zero, torch.finfo(dtype).min)[:, None]
 
 

@@ -1,9 +1,10 @@
-"""DecodingState -> which positions to commit. Pure functions.
+"""DecodingState -> which positions to commit, and of orders that revise, which to take back. Pure functions.
 
     order.py          what an order is, its checks, and selections that several orders share
     model_free.py     orders that do not read the model
     highest_score.py  the highest-scoring positions, as many as the schedule asks for
     parallel.py       orders that decide themselves how many
+    revising.py       orders that take tokens back
 
 A new order is a class in one of these and a line in the table below.
 """
@@ -14,6 +15,7 @@ import re
 
 from flexeval.errors import InputError, InputTypeError
 from flexeval.orders.order import Order, Read, check_order, check_order_class, take_highest, take_leftmost
+from flexeval.records import Revision
 from flexeval.registry import Registry, build, parse_spec
 
 ORDERS: Registry[type[Order]] = Registry("order", entry_point_group="flexeval.orders", check=check_order_class)
@@ -31,6 +33,12 @@ for _name, _target, _aliases, _summary in [
         ("dynamic",),
         "all proposals above tau, or as many of the best as the schedule asks for (SDAR, LLaDA2, Fast-dLLM v2)",
     ),
+    (
+        "tlc",
+        "highest_score:TemperedConfidence",
+        ("tempered_confidence",),
+        "proposals drawn by confidence at a position temperature (Two Temperatures)",
+    ),
     ("top_prob", "highest_score:TopProb", ("tpp",), "largest top-token probability, then draw"),
     ("margin", "highest_score:Margin", ("topk_margin",), "largest gap between the two likeliest tokens, then draw"),
     ("entropy", "highest_score:Entropy", ("neg_entropy",), "lowest entropy, then draw"),
@@ -47,6 +55,17 @@ for _name, _target, _aliases, _summary in [
     ("factor", "parallel:Factor", (), "as many proposals as Fast-dLLM's factor rule allows"),
     ("eb", "parallel:EntropyBound", ("entropy_bound",), "largest prefix with sum H - max H <= gamma (EB-Sampler)"),
     ("fork", "parallel:Fork", (), "all above tau; where none is, the frontier (Fork-dLLM)"),
+    ("klass", "parallel:Klass", (), "all proposals above tau whose distribution is at rest (KLASS)"),
+    (
+        "tct",
+        "parallel:TemperedThreshold",
+        ("tempered_threshold",),
+        "proposals accepted at a threshold with a position temperature (Two Temperatures)",
+    ),
+    ("wino", "revising:Wino", (), "all above tau; masks again what a second look doubts (WINO)"),
+    ("remdm", "revising:ReMDM", (), "masks tokens again at random or by their confidence (ReMDM)"),
+    ("edit", "revising:Edit", (), "all above tau; rewrites tokens that a draw contradicts (LLaDA2.1)"),
+    ("t2m", "revising:TokenToMask", (), "as edit, but masks suspect tokens again (Token-to-Mask)"),
 ]:
     ORDERS.register(_name, f"flexeval.orders.{_target}", aliases=_aliases, summary=_summary)
 
@@ -70,4 +89,4 @@ def get_order(spec: str | Order) -> Order:
     return check_order(build(ORDERS.get(name), params, owner=f"order {name!r}"))
 
 
-__all__ = ["ORDERS", "Order", "Read", "get_order", "take_highest", "take_leftmost"]
+__all__ = ["ORDERS", "Order", "Read", "Revision", "get_order", "take_highest", "take_leftmost"]

@@ -57,6 +57,33 @@ class LowConfidenceDynamic(Order):
 
 
 @dataclass(frozen=True)
+class TemperedConfidence(Order):
+    """Draw proposals, and commit as many as the schedule asks for, drawn without replacement from softmax(c / t_pos).
+
+    Tempered low confidence, TLC (arXiv:2604.09921): a temperature on the *position*, beside that of the token, softens
+    `confidence`, which `t_pos` = 0 is. Known of the paper's rule is that positions are drawn without replacement by
+    tempered confidences c; that these enter the softmax themselves and not their logarithms is ours, as in Dream's
+    `alg_temp`.
+    """
+
+    t_pos: float = 0.1
+
+    name = "tlc"
+    reads: ClassVar[frozenset[Read]] = frozenset({"proposal", "noise"})
+
+    def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
+        require_float32("order 'tlc': t_pos", self.t_pos)
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """The largest of the confidences with Gumbel noise, which are such a draw."""
+        with np.errstate(divide="ignore"):
+            gumbel_BG = -np.log(-np.log(state.noise_BG))
+        score_BG = state.confidence_BG + self.t_pos * np.maximum(gumbel_BG, -1e3)
+        return take_highest(score_BG, state.eligible_BG, state.budget_B)
+
+
+@dataclass(frozen=True)
 class TopProb(Order):
     """The largest top-token probability (TPP of arXiv:2609.34509)."""
 

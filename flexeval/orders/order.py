@@ -1,7 +1,8 @@
 """What a decoding order is, and the selections that several orders share.
 
-An order sees a `DecodingState` and answers which positions to commit. It never touches the canvas, the
-block window, the randomness or the NFE count, so no order can get them wrong. Everything here is numpy.
+An order sees a `DecodingState` and answers which positions to commit; one that revises also, which to mask again and
+which to rewrite. It never touches the canvas, the block window, the randomness or the NFE count, so no order can get
+them wrong. Everything here is numpy.
 """
 
 from __future__ import annotations
@@ -16,13 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError, PluginError, did_you_mean
-from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray
+from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray, Revision
 from flexeval.registry import NAME, format_spec
 
-Read = Literal["top_prob", "margin", "entropy", "proposal", "uniform"]
-"""What an order may ask for. With `proposal` comes the proposal's `confidence`."""
+Read = Literal[
+    "top_prob",
+    "margin",
+    "entropy",
+    "proposal",
+    "uniform",
+    "noise",
+    "place",
+    "drift",
+    "past",
+    "kept",
+    "unseen",
+    "redraw",
+]
+"""What an order may ask for. `DecodingState` says what comes with each; the last four are for orders that revise."""
 
-MODEL_READS: frozenset[Read] = frozenset({"top_prob", "margin", "entropy", "proposal"})
+LOOKS: frozenset[Read] = frozenset({"kept", "unseen", "redraw"})
+"""Reads that need the model at every position that may be revised."""
+MODEL_READS: frozenset[Read] = LOOKS.union({"top_prob", "margin", "entropy", "proposal", "drift"})
 """Reads that need the model at every eligible position. An order without any of them chooses before the forward."""
 
 
@@ -41,10 +57,25 @@ class Order(ABC):
     """What the call reads of the state beyond eligibility, frontier, budget and step."""
     adaptive: ClassVar[bool] = False
     """Whether the order itself decides how many positions a step commits, so that `steps` has no meaning."""
+    revises: ClassVar[bool] = False
+    """Whether it takes committed tokens of the current block back. Then it is adaptive, and may answer a `Revision`."""
 
     @abstractmethod
-    def __call__(self, state: DecodingState) -> BoolArray:
-        """The positions to commit, [B, G]: at least one in each row, eligible ones only."""
+    def __call__(self, state: DecodingState) -> BoolArray | Revision:
+        """The positions to commit, [B, G]: at least one in each row, eligible ones only. Or a `Revision`."""
+
+    def most_steps(self, size: int) -> int:
+        """Most steps of a block of `size` positions, which the rule of the order guarantees.
+
+        A block that takes more is filled without any further revision, and the record says so. An order that revises
+        gets four steps a position unless it says otherwise.
+        """
+        return 4 * size if self.revises else size
+
+    @property
+    def history(self) -> int:
+        """Steps that `drift_BGH` goes back."""
+        return 1
 
     def temperature(self, state: DecodingState, default: float) -> FloatArray:
         """The temperature [B] at which the chosen tokens are drawn (select, then sample only)."""
@@ -82,8 +113,11 @@ def check_order_class(kind: object) -> None:
         raise PluginError(
             f'{title} has {"no name" if name is None else f"the name {name!r}"}; write `name = "my-order"` in the class'
         )
-    if not isinstance(getattr(kind, "adaptive", None), bool):
-        raise PluginError(f"{title}: `adaptive` must be True or False, not {kind.adaptive!r}")
+    for flag in ("adaptive", "revises"):
+        if not isinstance(value := getattr(kind, flag, None), bool):
+            raise PluginError(f"{title}: `{flag}` must be True or False, not {value!r}")
+    if kind.revises and not kind.adaptive:
+        raise PluginError(f"{title} revises, so no schedule says how much a step commits; write `adaptive = True`")
 
 
 def check_order(order: object) -> Order:
@@ -103,6 +137,8 @@ def check_order(order: object) -> Order:
     for read in order.reads:
         if read not in known:
             raise PluginError(f"order {order.name!r}: {did_you_mean('name in `reads`', str(read), known)}")
+        if read in LOOKS | {"past"} and not order.revises:
+            raise PluginError(f"order {order.name!r} reads {read!r} of committed tokens; add `revises = True` to it")
     return order
 
 
@@ -132,6 +168,46 @@ def ask_positions(order: Order, state: DecodingState) -> BoolArray:
             "frontier (flexeval.orders.take_leftmost)"
         )
     return answer.copy()
+
+
+def ask_revision(order: Order, state: DecodingState, revisable_BG: BoolArray) -> Revision:
+    """What an order that revises answers, with arrays of its own in all fields.
+
+    Raises:
+        PluginError: as `ask_positions`, but that a row may commit nothing; or positions that cannot be revised.
+    """
+    shape = state.eligible_BG.shape
+    answer = _asked(order, lambda: order(state))
+    if isinstance(answer, np.ndarray):
+        answer = Revision(commit_BG=answer)
+    if not isinstance(answer, Revision):
+        raise PluginError(
+            f"order {order.name!r} must return a Revision, or a boolean array of shape {list(shape)}, "
+            f"not {_described(answer)}"
+        )
+    parts: dict[str, BoolArray] = {}
+    for name, wanted in (("commit_BG", shape), ("remask_BG", shape), ("rewrite_BG", shape), ("again_B", shape[:1])):
+        part = getattr(answer, name)
+        if part is not None and (not isinstance(part, np.ndarray) or part.dtype != np.bool_ or part.shape != wanted):
+            raise PluginError(
+                f"order {order.name!r}: {name} of its Revision must be a boolean array of shape {list(wanted)}, "
+                f"not {_described(part)}"
+            )
+        parts[name] = np.zeros(wanted, dtype=np.bool_) if part is None else part.copy()
+    if (parts["commit_BG"] & ~state.eligible_BG).any():
+        raise PluginError(
+            f"order {order.name!r} chose a position that is not eligible; take only positions of state.eligible_BG"
+        )
+    if ((parts["remask_BG"] | parts["rewrite_BG"]) & ~revisable_BG).any():
+        raise PluginError(
+            f"order {order.name!r} revises a position that is no token of the current block; take only positions of "
+            "state.revisable_BG"
+        )
+    if (parts["remask_BG"] & parts["rewrite_BG"]).any():
+        raise PluginError(f"order {order.name!r} both masks and rewrites a position; choose one of them")
+    if parts["rewrite_BG"].any() and "redraw" not in order.reads:
+        raise PluginError(f"order {order.name!r} rewrites tokens without new ones; add 'redraw' to its `reads`")
+    return Revision(**parts)
 
 
 def ask_temperature(order: Order, state: DecodingState, default: float) -> FloatArray:
@@ -170,12 +246,20 @@ def _asked(order: Order, question: Callable[[], Any]) -> Any:
 
 
 def _described(answer: object) -> str:
+    if isinstance(answer, Revision):
+        return "a Revision; write `revises = True` in the class to return one"
     if isinstance(answer, np.ndarray):
         return f"one of {answer.dtype} {list(answer.shape)}"
     return f"a {type(answer).__name__}" if answer is not None else "None"
 
 
-# ----- selections that several orders share -----
+# ----- what several orders share -----
+
+
+def require_probability(order: str, field: str, value: float) -> None:
+    """Raise InputError unless a field of an order is a probability."""
+    if not 0 <= value <= 1:
+        raise InputError(f"order {order!r}: {field} is a probability between 0 and 1, not {value}")
 
 
 def take_highest(score_BG: FloatArray, eligible_BG: BoolArray, count_B: IntArray) -> BoolArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from flexeval.errors import InputError
 from flexeval.fields import require_float32, require_types
-from flexeval.orders.order import Order, Read, ranks_descending, take_highest, take_leftmost
+from flexeval.orders.order import Order, Read, ranks_descending, require_probability, take_highest, take_leftmost
 from flexeval.records import MOST_POSITIONS, BoolArray, DecodingState
 
 ErrorProxy = Literal["entropy", "confidence", "margin"]
@@ -55,7 +55,7 @@ class Threshold(Order):
 
     def __post_init__(self) -> None:
         require_types(self, owner=f"order {self.name!r}: ")
-        _require_probability(self.name, self.tau)
+        require_probability(self.name, "tau", self.tau)
 
     def __call__(self, state: DecodingState) -> BoolArray:
         """Every proposal that clears tau, and the best one."""
@@ -148,7 +148,7 @@ class Fork(Order):
 
     def __post_init__(self) -> None:
         require_types(self, owner=f"order {self.name!r}: ")
-        _require_probability(self.name, self.tau)
+        require_probability(self.name, "tau", self.tau)
 
     def __call__(self, state: DecodingState) -> BoolArray:
         """The positions that clear tau, or the frontier."""
@@ -157,7 +157,72 @@ class Fork(Order):
         return np.where(clear_BG.any(axis=1, keepdims=True), clear_BG, frontier_BG)
 
 
-def _require_probability(order: str, tau: float) -> None:
-    """Raise InputError unless tau is a probability."""
-    if not 0 <= tau <= 1:
-        raise InputError(f"order {order!r}: tau is a probability between 0 and 1, not {tau}")
+@dataclass(frozen=True)
+class Klass(Order):
+    """All proposals above tau whose distribution has come to rest; where there is none, the most confident (KLASS).
+
+    At rest: the KL divergence from the step before was below `tau_kl` nats in each of the last `rest` steps
+    (arXiv:2511.05664; shkim0116/KLASS, src/model/llada_klass.py, `alg="klass"`, one token a step otherwise). As there,
+    masks of later blocks are watched too, and a block commits nothing by this rule in its first `rest` - 1 steps. At
+    T > 0 the published code compares the softmax of numbers to which it has added the noise of its draw; this compares
+    the model's distributions.
+    """
+
+    tau: float = 0.9
+    tau_kl: float = 0.01
+    rest: int = 2
+
+    name = "klass"
+    reads: ClassVar[frozenset[Read]] = frozenset({"proposal", "drift", "place"})
+    adaptive = True
+
+    def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
+        require_probability(self.name, "tau", self.tau)
+        require_float32("order 'klass': tau_kl", self.tau_kl)
+        if not 1 <= self.rest <= 64:
+            raise InputError(f"order 'klass': rest counts steps, between 1 and 64, not {self.rest}")
+
+    @property
+    def history(self) -> int:
+        """As many steps as must be at rest."""
+        return self.rest
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """What is sure and at rest, or else the most confident."""
+        at_rest_BG = (state.drift_BGH < self.tau_kl).all(axis=2) & (state.window_step_B >= self.rest - 1)[:, None]
+        ready_BG = state.eligible_BG & at_rest_BG & (np.nan_to_num(state.confidence_BG) > self.tau)
+        best_BG = take_highest(state.confidence_BG, state.eligible_BG, np.ones(len(state.step_B), dtype=np.int64))
+        return np.where(ready_BG.any(axis=1, keepdims=True), ready_BG, best_BG)
+
+
+@dataclass(frozen=True)
+class TemperedThreshold(Order):
+    """Each proposal of confidence c is taken with probability 1 / (1 + exp((tau - c) / t_pos)); else the best (TCT).
+
+    Tempered confidence thresholding (arXiv:2604.09921): a temperature on the *position* softens `threshold`, which
+    `t_pos` = 0 is. Known of the paper's rule is that positions are accepted independently, by a tempered threshold, and
+    that `t_pos` is about 0.1; the logistic link and what happens where nothing is accepted are ours.
+    """
+
+    tau: float = 0.7
+    t_pos: float = 0.1
+
+    name = "tct"
+    reads: ClassVar[frozenset[Read]] = frozenset({"proposal", "noise"})
+    adaptive = True
+
+    def __post_init__(self) -> None:
+        require_types(self, owner=f"order {self.name!r}: ")
+        require_probability(self.name, "tau", self.tau)
+        require_float32("order 'tct': t_pos", self.t_pos)
+
+    def __call__(self, state: DecodingState) -> BoolArray:
+        """What is accepted, or else the most confident."""
+        # The uniform number as a threshold of its own: u < 1 / (1 + exp(-x)) where x > log(u / (1 - u)).
+        with np.errstate(divide="ignore"):
+            shift_BG = np.log(state.noise_BG) - np.log1p(-state.noise_BG)
+        threshold_BG = self.tau + (self.t_pos * shift_BG if self.t_pos else 0.0)
+        taken_BG = state.eligible_BG & (np.nan_to_num(state.confidence_BG) >= threshold_BG)
+        best_BG = take_highest(state.confidence_BG, state.eligible_BG, np.ones(len(state.step_B), dtype=np.int64))
+        return np.where(taken_BG.any(axis=1, keepdims=True), taken_BG, best_BG)

@@ -10,13 +10,14 @@ true of the sample; `correct` and those of the task's own), and its positions fr
 0 to the last one that was committed: `piece` (a place in pieces), `step`, `entropy` and `eligible_entropy` (in
 1/`nat` nats), `prob` (in 1/`certain`), with step -1 where a position was left a mask. `rank`, `passes`,
 `frontier_step` and `frontier_entropy` are mostly empty and are written as [position, value, position, value, ...],
-without the ranks and passes that are 0.
+without the ranks and passes that are 0. A sample that took tokens back has `lives`, six numbers for each: position,
+commit step, the step at which it was taken back, piece, entropy and probability at that commit.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,8 @@ def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
 _ABOUT = (
     "How an answer came about: each token where it was committed, step by step, under one order or two on the same "
     "problem. Equal sample numbers drew from the same random numbers. Bypassed tokens have a dotted underline: at some "
-    "step they were the frontier, and another position was committed."
+    "step they were the frontier, and another position was committed. Under an order that revises, a token that was "
+    "taken back shows as long as it stood, and its place is outlined at the step that took it back."
 )
 
 
@@ -102,6 +104,8 @@ class _Task:
     labels: Sequence[str]
     tokens: Sequence[pd.DataFrame]
     """Of each run."""
+    revisions: Sequence[pd.DataFrame]
+    """Of each run."""
     problems: pd.DataFrame
     """All of the task: question and target, by problem_id."""
     chosen: Sequence[str]
@@ -119,6 +123,7 @@ class _Task:
             runs=parts,
             labels=runs.labels(),
             tokens=[part.tokens(_READ) for part in parts],
+            revisions=[part.revisions() for part in parts],
             problems=pd.concat([run.problems for run in runs]).drop_duplicates("problem_id").set_index("problem_id"),
             chosen=chosen,
             num_samples=max(run.config.num_samples for run in runs),
@@ -133,8 +138,10 @@ class _Task:
                 {"id": one, "question": asked["question"][one], "target": asked["target"][one]} for one in chosen
             ],
             "runs": [
-                _run(run, label, tokens, chosen, samples)
-                for run, label, tokens in zip(self.runs, self.labels, self.tokens, strict=True)
+                _run(run, label, tokens, revisions, chosen, samples)
+                for run, label, tokens, revisions in zip(
+                    self.runs, self.labels, self.tokens, self.revisions, strict=True
+                )
             ],
         }
 
@@ -165,13 +172,19 @@ def _spread(ids: Sequence[str], count: int) -> list[str]:
     return [ids[place] for place in places]
 
 
-def _run(run: Run, label: str, tokens: pd.DataFrame, problem_ids: Sequence[str], samples: int) -> dict[str, Any]:
+def _run(
+    run: Run, label: str, tokens: pd.DataFrame, revisions: pd.DataFrame, problem_ids: Sequence[str], samples: int
+) -> dict[str, Any]:
     rows = _carried(tokens, problem_ids, samples)
     rows = rows.assign(piece=rows["piece"].cat.remove_unused_categories())
     by_sample = dict(list(rows.groupby(["problem_id", "sample_index"], observed=True)))
     # A sample that committed nothing has no rows.
     nothing = rows.iloc[:0]
-    pieces, place = list(rows["piece"].cat.categories), {one: i for i, one in enumerate(problem_ids)}
+    taken_back = _carried(revisions, problem_ids, samples)
+    lives = dict(list(taken_back.groupby(["problem_id", "sample_index"], observed=True)))
+    pieces = list(dict.fromkeys([*rows["piece"].cat.categories, *taken_back["old_piece"]]))
+    place_of_piece = {piece: i for i, piece in enumerate(pieces)}
+    place = {one: i for i, one in enumerate(problem_ids)}
     return {
         "label": label,
         "gen_length": run.config.sampling.gen_length,
@@ -184,10 +197,26 @@ def _run(run: Run, label: str, tokens: pd.DataFrame, problem_ids: Sequence[str],
                 **{name: sample[name] for name in ("length", "nfe", "extracted", "error")},
                 "verdicts": {CORRECT: sample["correct"], **sample.get("verdicts", {})},
                 **_positions(by_sample.get((sample["problem_id"], sample["sample_index"]), nothing)),
+                **_lives(lives.get((sample["problem_id"], sample["sample_index"])), place_of_piece),
             }
             for sample in _carried(run.samples, problem_ids, samples).to_dict("records")
         ],
     }
+
+
+def _lives(rows: pd.DataFrame | None, place_of_piece: Mapping[str, int]) -> dict[str, list[int]]:
+    """What a sample took back; see the module."""
+    if rows is None:
+        return {}
+    columns = [
+        rows["position"],
+        rows["commit_step"],
+        rows["step"],
+        rows["old_piece"].astype(object).map(place_of_piece),
+        (rows["commit_entropy"] * NAT).round(),
+        (rows["commit_prob"] * CERTAIN).round(),
+    ]
+    return {"lives": np.column_stack([column.to_numpy(dtype=np.int64) for column in columns]).ravel().tolist()}
 
 
 def _positions(rows: pd.DataFrame) -> dict[str, list[int | None]]:

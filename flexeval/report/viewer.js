@@ -20,7 +20,7 @@
   let clock = 0; // steps done: a token shows when its commit step is below it
   let last = 0; // the clock at which every pane is finished
   let timer = null;
-  let told = null; // the token whose facts are shown: its pane, its place, and whether it was still a mask
+  let told = null; // the token whose facts are shown: its pane, its place, and what stood there
 
   // ----- data -----
 
@@ -34,8 +34,20 @@
     return found;
   };
 
+  /** What stood at each position before it was taken back, oldest first. */
+  const livesOf = (run, flat) => {
+    const found = new Map();
+    for (let i = 0; i < flat.length; i += 6) {
+      const [position, step, until, piece, entropy, prob] = flat.slice(i, i + 6);
+      const life = {step, until, piece: run.pieces[piece], entropy: entropy / DATA.nat, prob: prob / DATA.certain};
+      found.set(position, [...(found.get(position) ?? []), life]);
+    }
+    return found;
+  };
+
   /** The tokens of a sample; null where a position was left a mask. */
   const tokensOf = (run, sample) => {
+    const lives = livesOf(run, sample.lives ?? []);
     const ranks = sparse(sample.rank);
     const passes = sparse(sample.passes);
     const steps = sparse(sample.frontier_step);
@@ -53,6 +65,7 @@
       passes: passes.get(position) ?? 0,
       frontierStep: steps.get(position) ?? null,
       frontierEntropy: share(entropies.get(position), DATA.nat),
+      lives: lives.get(position) ?? [],
     });
   };
 
@@ -77,7 +90,8 @@
 
   /** The largest value of the scale, over all panes, so that colours compare. */
   const highest = () => {
-    const values = panes.flatMap((pane) => pane.tokens.filter(Boolean).map((token) => token[colouring()]));
+    const shown = panes.flatMap((pane) => pane.tokens.filter(Boolean).flatMap((token) => [token, ...token.lives]));
+    const values = shown.map((token) => token[colouring()]);
     return Math.max(...values, 0);
   };
 
@@ -185,20 +199,29 @@
 
   // ----- the clock -----
 
-  const isMask = (token) => token === null || token.step >= clock;
+  /** What stands at a position: the token, one that is taken back later, or null for a mask. */
+  const standing = (token) => {
+    if (token === null) return null;
+    if (token.step < clock) return token;
+    return token.lives.find((life) => life.step < clock && clock <= life.until) ?? null;
+  };
+
+  const isMask = (token) => standing(token) === null;
 
   const showTokens = (pane, high) => {
     const going = pane.tokens.some((token) => token !== null && isMask(token));
     const frontier = going ? pane.tokens.findIndex(isMask) : -1; // what is left at the end was never decided
     pane.tokens.forEach((token, i) => {
       const span = pane.spans[i];
-      const shown = !isMask(token);
+      const now = standing(token);
+      const shown = now !== null;
       span.classList.toggle("mask", !shown);
-      span.classList.toggle("fresh", shown && token.step === clock - 1 && clock < last);
+      span.classList.toggle("fresh", shown && now.step === clock - 1 && clock < last);
+      span.classList.toggle("revised", token !== null && token.lives.some((life) => life.until === clock - 1));
       span.classList.toggle("frontier", i === frontier);
-      const text = shown ? token.piece : maskFor(token === null ? "" : token.piece);
+      const text = shown ? now.piece : maskFor(token === null ? "" : token.piece);
       if (span.textContent !== text) span.textContent = text;
-      const colour = shown ? viridis(high > 0 ? token[colouring()] / high : 0) : null;
+      const colour = shown ? viridis(high > 0 ? now[colouring()] / high : 0) : null;
       span.style.backgroundColor = colour ? css(colour) : "";
       span.style.color = colour ? inkOn(colour) : "";
     });
@@ -211,7 +234,7 @@
     byId("time").textContent = `step ${clock} of ${last}`;
     const high = highest();
     for (const pane of panes) showTokens(pane, high);
-    if (told !== null && told.mask !== isMask(told.pane.tokens[told.index])) showFacts(told.pane, told.index);
+    if (told !== null && told.now !== standing(told.pane.tokens[told.index])) showFacts(told.pane, told.index);
     if (clock === last) pause();
   };
 
@@ -248,21 +271,25 @@
     const written = (piece) => JSON.stringify(piece).replace(
       /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`);
     const run = task().runs[pane.run.value].label;
-    const mask = isMask(token);
-    told = {pane, index, mask};
+    const now = standing(token);
+    const mask = now === null;
+    const facts = now ?? token; // of a mask, those of the commit to come
+    told = {pane, index, now};
     const rows = token === null
       ? [["Run", run], ["Position", index], ["Token", "never decided"]]
       : [
         ["Run", run],
         ["Position", index],
-        ["Token", mask ? "still a mask" : token.piece === "" && !token.inText ? "end of the text" : written(token.piece)],
-        ["Commit step", token.step],
-        ["Entropy at commit", nats(token.entropy)],
+        ["Token", mask ? "still a mask" : facts.piece === "" && !token.inText ? "end of the text" : written(facts.piece)],
+        ["Commit step", facts.step],
+        ...(facts.until === undefined ? [] : [["Taken back", `at step ${facts.until}`]]),
+        ...(token.lives.length === 0 ? [] : [["Tokens taken back here", token.lives.length]]),
+        ["Entropy at commit", nats(facts.entropy)],
         ["Entropy when eligible", nats(token.eligible)],
         ["Became the frontier", token.frontierStep === null ? "never" : `at step ${token.frontierStep}`],
         ["Entropy at the frontier", token.frontierStep === null ? "–" : nats(token.frontierEntropy)],
-        ["Probability", token.prob.toFixed(4)],
-        ["Rank", token.rank === 0 ? "0, the likeliest" : token.rank],
+        ["Probability", facts.prob.toFixed(4)],
+        ...(facts === token ? [["Rank", token.rank === 0 ? "0, the likeliest" : token.rank]] : []),
         ["Passed over", token.passes === 1 ? "once" : `${token.passes} times`],
       ];
     byId("facts").replaceChildren(...rows.map(([name, value]) => {

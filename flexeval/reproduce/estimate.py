@@ -89,7 +89,7 @@ def evaluations_per_sample(config: RunConfig) -> int:
     if isinstance(order, Parallel):
         steps = sum(-(-block // order.k) for block in blocks)
     elif order.adaptive:
-        steps = sampling.gen_length
+        steps = sum(map(order.most_steps, blocks))
     else:
         steps = sum(num_steps(sampling, block) for block in blocks)
     return steps * (2 if sampling.cfg_scale else 1)

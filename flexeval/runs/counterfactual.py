@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from flexeval.errors import InputError
 from flexeval.models.predictor import MaskPredictor
+from flexeval.orders import get_order
 from flexeval.runs.counterfactual_table import KEYS, read_rows, samples_of, samples_with_text, write_rows
 from flexeval.runs.identity import require_same_dtype, require_same_model, require_same_task, run_prompt
 from flexeval.runs.layout import SampleKey, stored_problem
@@ -57,10 +58,15 @@ def add_counterfactual(
         progress: called with the samples done and the samples in all, at the start and after every problem.
 
     Raises:
-        InputError: a folder in use; another model, another task, other prompts or another dtype than the run's.
+        InputError: a folder in use; a run of an order that takes tokens back; another model, another task, other prompts or another dtype than the run's.
         OSError: the folder cannot be written.
     """
     require_checksums(run.key, folder=run.folder)
+    if get_order(run.config.order).revises:
+        raise InputError(
+            f"order {run.config.order!r} of run folder {run.folder} takes tokens back, so a token's entropy at its last "
+            "commit is no measure of what was known without it; compare a run of an order that does not"
+        )
     with lock_run(run.folder):
         prompts = _prompts(run, predictor, task)
         stored = read_rows(run)

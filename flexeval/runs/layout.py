@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, NotRequired
+from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -56,6 +56,7 @@ Total = Annotated[int, Strict(), Field(ge=0)]
 Amount = Annotated[float, Strict(), Field(ge=0)]
 Environment = Annotated[dict[Name, Name | int | None], Strict(), Field(min_length=1)]
 Shard = Annotated[str, Strict(), Field(pattern=r"^part-[0-9]{5,}-[0-9a-f]{16}\.parquet$")]
+RevisedShard = Annotated[str, Strict(), Field(pattern=r"^revised-[0-9]{5,}-[0-9a-f]{16}\.parquet$")]
 
 # A dataclass in strict mode would take instances only; that is why its fields are strict one by one.
 _RECORD = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -96,6 +97,8 @@ class SampleLine(TypedDict):
     error: str | None
     nfe: Count
     length: Count
+    capped: NotRequired[Literal[True]]
+    """Left out unless revising was ended, see `Trajectory.capped`."""
     verdicts: NotRequired[Annotated[dict[Name, bool], Field(min_length=1)]]
     """The task's own, beside `correct`; left out where it gives none."""
 
@@ -123,6 +126,15 @@ class Flush(EffortLine):
     """The file of the token rows; None for samples that another program drew."""
     environment: Environment
     """What the samples were drawn with."""
+    revised: RevisedShard | None = None
+    """The file of what was taken back; None, and left out of the line, where nothing was."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The line."""
+        line = dataclasses.asdict(self)
+        if self.revised is None:
+            del line["revised"]
+        return line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +146,8 @@ class GradedSample:
     pieces: Sequence[str]
     """The text that each of the `gen_length` tokens adds."""
     grade: Grade
+    old_pieces: Sequence[str] = ()
+    """The text of each token that was taken back."""
 
 
 def stored_problem(problem: Problem, prompt_ids: Sequence[int]) -> StoredProblem:

@@ -65,6 +65,10 @@ class Contents:
             return sorted((folder / TOKENS).glob("part-*.parquet"))
         return [folder / TOKENS / flush.shard for flush in self.journal if flush.shard is not None]
 
+    def revised(self, folder: Path) -> list[Path]:
+        """The files of what was taken back, oldest first."""
+        return [folder / TOKENS / flush.revised for flush in self.journal if flush.revised is not None]
+
 
 def read_contents(folder: Path) -> Contents:
     """Read and check a run folder, finished or not, also while another process writes it.

@@ -21,6 +21,7 @@ from flexeval.runs.environment import distinct
 from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
 from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, SampleKey, StoredProblem, data_hash, total_effort
 from flexeval.runs.reader import Contents, read_contents, read_header, read_journal
+from flexeval.runs.revisions import read_revisions
 from flexeval.runs.tokens import read_tokens
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
@@ -40,14 +41,16 @@ class Run:
     """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash."""
     samples: pd.DataFrame
     """One row a finished sample, sorted by problem and sample: problem_id, sample_index, text, extracted, rule,
-    correct, error, nfe, length, verdicts. `length` counts the tokens of the text; a text that is missing is None;
-    `verdicts` maps the names of the task's own verdicts to truth values."""
+    correct, error, nfe, length, capped, verdicts. `length` counts the tokens of the text; a text that is missing is
+    None; `capped` is `Trajectory.capped`; `verdicts` maps the names of the task's own verdicts to truth values."""
     effort: SamplingEffort
     """Totals of the whole folder; a view of part of it has the same."""
     environments: Sequence[Mapping[str, Any]] = ()
     """What its samples were drawn with, distinct ones, oldest first; also of the whole folder."""
     shards: Sequence[Path] = ()
     """The files of the token rows."""
+    revised: Sequence[Path] = ()
+    """The files of what was taken back; none under orders that do not revise."""
     key: str = ""
     """Of the folder's checksums; empty where there are none (format 1)."""
     counted: str = CORRECT
@@ -155,6 +158,24 @@ class Run:
             self.shards, self.samples, problem_ids, columns, sampling=sampling, key=self.key, where=where
         )
 
+    def revisions(self) -> pd.DataFrame:
+        """One row a token that was taken back, sorted by problem, sample and time; read from disk at each call.
+
+        Returns:
+            The columns of `flexeval.runs.revisions.SCHEMA`. No rows under an order that does not revise.
+
+        Raises:
+            InputError: rows that are not as they were written, or an imported run, of which that is not known.
+        """
+        if self.imported:
+            raise InputError(
+                f"the samples of {self.model} in order {self.config.order} were imported, and what they took back is "
+                "not known; leave them out, or draw them with `flexeval passk`"
+            )
+        problem_ids, where = list(self.problems["problem_id"]), self.folder / TOKENS
+        sampling = self.config.sampling
+        return read_revisions(self.revised, self.samples, problem_ids, sampling=sampling, key=self.key, where=where)
+
     def part(self, *, num_samples: int, limit: int | None) -> Run:
         """The view that a smaller run would have given: the first samples of the first problems."""
         problems = self.problems.iloc[:limit]
@@ -192,6 +213,7 @@ def run_of(folder: Path, contents: Contents) -> Run:
         effort=total_effort(contents.journal),
         environments=distinct([flush.environment for flush in contents.journal]),
         shards=contents.shards(folder),
+        revised=contents.revised(folder),
         key=contents.header.key,
     )
 
@@ -262,5 +284,6 @@ def _sample_frame(rows: Mapping[SampleKey, Mapping[str, Any]], problems: Sequenc
     in_order = sorted(rows, key=lambda key: (place[key[0]], key[1]))
     # As objects first, so that a missing text is None in every column, also in one that has no text at all.
     frame = pd.DataFrame([rows[key] for key in in_order], columns=list(SAMPLE_FIELDS), dtype=object)
+    frame["capped"] = pd.Series([rows[key].get("capped", False) for key in in_order], dtype="bool")
     frame["verdicts"] = pd.Series([rows[key].get("verdicts", {}) for key in in_order], dtype=object)
     return frame.astype({"sample_index": "int64", "correct": "bool", "nfe": "int64", "length": "int64"})

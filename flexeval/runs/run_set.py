@@ -6,7 +6,7 @@ Runs that differ only in their seed are more samples of the same settings, and `
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -179,13 +179,22 @@ class PooledRun(Run):
         """See `Run.tokens`."""
         keys = ["problem_id", "sample_index", "position"]
         wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
+        rows = self._rows(lambda part: part.tokens(wanted))
+        return rows[list(columns) if columns is not None else list(rows.columns)]
+
+    def revisions(self) -> pd.DataFrame:
+        """See `Run.revisions`."""
+        return self._rows(lambda part: part.revisions())
+
+    def _rows(self, read: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
+        """What each part has of the samples of this view, numbered as they are here."""
         frames = []
         for first, part in self.numbered_parts():
             samples = self.samples[self.samples["sample_index"].between(first, first + part.config.num_samples - 1)]
             samples = samples.assign(sample_index=samples["sample_index"] - first)
-            rows = dataclasses.replace(part, problems=self.problems, samples=samples).tokens(wanted)
+            rows = read(dataclasses.replace(part, problems=self.problems, samples=samples))
             frames.append(rows.assign(sample_index=rows["sample_index"] + first))
-        return _joined_rows(frames)[list(columns) if columns is not None else list(frames[0].columns)]
+        return _joined_rows(frames)
 
 
 def seeds(run: Run) -> int | str:

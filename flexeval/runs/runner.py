@@ -111,12 +111,16 @@ def run(
         return run_of(out, writer.contents).part(num_samples=config.num_samples, limit=config.limit)
 
 
-def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, list[str]]:
-    """The text of a sample, and what each token adds to the text."""
+def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, list[str], list[str]]:
+    """The text of a sample, what each token adds to the text, and what each one that was taken back would have added."""
     token_ids = trajectory.token_ids_G.tolist()
     text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
     # Apart, so that the pieces of the text join to it even where a character spans several tokens.
-    return encodable(predictor.decode(text_ids)), [*predictor.pieces(text_ids), *predictor.pieces(rest_ids)]
+    pieces = [*predictor.pieces(text_ids), *predictor.pieces(rest_ids)]
+    # After the token that stands before it in the end: some tokenizers leave out the space of a first token.
+    taken_back = zip(trajectory.revisions.position_N.tolist(), trajectory.revisions.old_token_N.tolist(), strict=True)
+    old_pieces = [predictor.pieces([*token_ids[max(at - 1, 0) : at], token])[-1] for at, token in taken_back]
+    return encodable(predictor.decode(text_ids)), pieces, old_pieces
 
 
 def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt: Prompt) -> dict[str, Any]:

@@ -111,11 +111,11 @@ class Storage:
                 return
             yield trajectory
 
-    def take(self, trajectory: Trajectory, text: str, pieces: Sequence[str]) -> None:
+    def take(self, trajectory: Trajectory, text: str, pieces: Sequence[str], old_pieces: Sequence[str] = ()) -> None:
         """Have a finished sample graded and stored. Raises what went wrong with an earlier one."""
         if self._error is not None:
             raise self._error
-        self._waiting.put(self._graders.submit(self._graded, trajectory, text, pieces))
+        self._waiting.put(self._graders.submit(self._graded, trajectory, text, pieces, old_pieces))
 
     def close(self) -> None:
         """Wait until everything taken is stored, however often that is interrupted. Raises what went wrong."""
@@ -133,9 +133,11 @@ class Storage:
 
     # ----- in the threads that grade -----
 
-    def _graded(self, trajectory: Trajectory, text: str, pieces: Sequence[str]) -> GradedSample:
+    def _graded(
+        self, trajectory: Trajectory, text: str, pieces: Sequence[str], old_pieces: Sequence[str]
+    ) -> GradedSample:
         grade = self._grade(trajectory.problem_id, text)
-        return GradedSample(trajectory=trajectory, text=text, pieces=pieces, grade=grade)
+        return GradedSample(trajectory=trajectory, text=text, pieces=pieces, grade=grade, old_pieces=old_pieces)
 
     # ----- in the thread that writes -----
 

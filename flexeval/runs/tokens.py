@@ -6,7 +6,7 @@ caller says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -115,11 +115,11 @@ def read_tokens(
             raise did_you_mean("column of the token table", name, SCHEMA.names)
     keys = ["problem_id", "sample_index", "position"]
     frame = _read(paths, [*keys, *(name for name in wanted if name not in keys)], key=key)
-    _require_ranges(frame, where)
+    require_ranges(frame, where, RANGES, MAY_LACK)
     frame["problem_id"] = frame["problem_id"].cat.set_categories(list(problem_ids))
-    sample_R = _sample_numbers(frame["problem_id"].cat.codes, frame["sample_index"])
+    sample_R = sample_numbers(frame["problem_id"].cat.codes, frame["sample_index"])
     listed = pd.Categorical(samples["problem_id"], categories=list(problem_ids)).codes
-    listed_S = _sample_numbers(listed, samples["sample_index"])
+    listed_S = sample_numbers(listed, samples["sample_index"])
     length_S = samples["length"].to_numpy()[np.argsort(listed_S)]
     listed_S.sort()
     kept_R = np.flatnonzero(np.isin(sample_R, listed_S))
@@ -212,17 +212,26 @@ def _read(paths: Sequence[Path], columns: Sequence[str], *, key: str) -> pd.Data
     return frame
 
 
-def _require_ranges(frame: pd.DataFrame, where: Path) -> None:
-    """Raise InputError for a number that no measurement can be."""
-    for name in frame.columns.intersection(list(RANGES)):
+def require_ranges(
+    frame: pd.DataFrame, where: Path, ranges: Mapping[str, tuple[float, float]], may_lack: Collection[str]
+) -> None:
+    """Raise InputError for a number that no measurement can be.
+
+    Args:
+        frame: rows of a table.
+        where: what messages call them.
+        ranges: least and largest value of columns, infinity excluded.
+        may_lack: the columns that may be NaN.
+    """
+    for name in frame.columns.intersection(list(ranges)):
         values_R = frame[name].to_numpy()
         if len(values_R):
-            low, high = RANGES[name]
+            low, high = ranges[name]
             slack = _ROUNDING if values_R.dtype.kind == "f" else 0
             # Of NaN, min and max are NaN; the others skip it.
-            reduce = (np.fmin, np.fmax) if name in MAY_LACK else (np.minimum, np.maximum)
+            reduce = (np.fmin, np.fmax) if name in may_lack else (np.minimum, np.maximum)
             least, largest = (ufunc.reduce(values_R) for ufunc in reduce)
-            lacks_all = name in MAY_LACK and np.isnan(largest)
+            lacks_all = name in may_lack and np.isnan(largest)
             if not lacks_all and not (low - slack <= least and largest <= high + slack and largest < np.inf):
                 value = largest if low - slack <= least else least
                 raise InputError(f"{where} holds {name} {value:g}, which cannot be; {RESTORE}")
@@ -259,6 +268,6 @@ def _require_texts(
             raise InputError(f"{where} has lost token rows of {lost} samples; restore it, or use another folder")
 
 
-def _sample_numbers(problem: ArrayLike, sample_index: ArrayLike) -> NDArray[np.int64]:
+def sample_numbers(problem: ArrayLike, sample_index: ArrayLike) -> NDArray[np.int64]:
     """One integer per (problem, sample), in that order; negative where the problem is (-1)."""
     return np.asarray(problem, np.int64) * 2**31 + np.asarray(sample_index, np.int64)

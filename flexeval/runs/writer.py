@@ -50,6 +50,7 @@ from flexeval.runs.layout import (
     checked_rows,
 )
 from flexeval.runs.reader import Contents, header_of, read_contents, read_header, summary_of
+from flexeval.runs.revisions import write_revisions
 from flexeval.runs.tokens import require_shards, write_shard
 
 
@@ -95,11 +96,23 @@ class RunWriter:
 
         # Token rows, then samples, then the journal.
         journal, ends = self.contents.journal, self.contents.ends
-        shard = write_shard(self.folder / TOKENS, len(journal), samples, key=self.contents.header.key)
-        flush = Flush(**dataclasses.asdict(effort), shard=shard.name, environment=dict(self._environment))
+        key = self.contents.header.key
+        shard = write_shard(self.folder / TOKENS, len(journal), samples, key=key)
+        shards = [shard]
+        revised = None
+        if any(len(sample.trajectory.revisions) for sample in samples):
+            try:
+                shards.append(write_revisions(self.folder / TOKENS, len(journal), samples, key=key))
+            except OSError:
+                shard.unlink()
+                raise
+            revised = shards[-1].name
+        flush = Flush(
+            **dataclasses.asdict(effort), shard=shard.name, environment=dict(self._environment), revised=revised
+        )
         new_lines = {
             SAMPLES: line_bytes(rows.values(), ends[SAMPLES].checksum),
-            JOURNAL: line_bytes([dataclasses.asdict(flush)], ends[JOURNAL].checksum),
+            JOURNAL: line_bytes([flush.as_dict()], ends[JOURNAL].checksum),
         }
         try:
             size = append_bytes(self.folder / SAMPLES, new_lines[SAMPLES][0])
@@ -109,7 +122,8 @@ class RunWriter:
                 os.truncate(self.folder / SAMPLES, size)
                 raise
         except OSError:
-            shard.unlink()
+            for path in shards:
+                path.unlink()
             raise
         self.contents.samples.update(rows)
         journal.append(flush)
@@ -266,6 +280,7 @@ def _sample_row(sample: GradedSample) -> dict[str, Any]:
         **grade_fields(sample.grade),
         "nfe": trajectory.nfe,
         "length": trajectory.length,
+        **({"capped": True} if trajectory.capped else {}),
         **own_verdicts(sample.grade),
     }
 
@@ -316,11 +331,12 @@ def _repaired(folder: Path, wanted: RunConfig | None = None) -> Contents:
     if wanted is not None:
         require_same_run(contents.header.config, wanted, folder=folder)
     require_checksums(contents.header.key, folder=folder)
-    counted = contents.shards(folder)
+    counted = [*contents.shards(folder), *contents.revised(folder)]
     require_shards(counted, key=contents.header.key)
-    for path in (folder / TOKENS).glob("part-*.parquet*"):
-        if path not in counted and path.is_file():
-            path.unlink()
+    for kind in ("part", "revised"):
+        for path in (folder / TOKENS).glob(f"{kind}-*.parquet*"):
+            if path not in counted and path.is_file():
+                path.unlink()
     for name in (SAMPLES, JOURNAL):
         cut_lines(folder / name, contents.ends[name].size)
     return contents

@@ -10,7 +10,8 @@ softmax.py     what is measured of a softmax; tempering; draws
 schedule.py    how many positions a step commits
 randomness.py  the uniform numbers
 
-Beside the loop, circulation.py scores pairs of masks in both orders and draws nothing.
+For orders that take tokens back, revising.py adds to canvas.py and step.py; for those that wait until distributions
+come to rest, drift.py. Beside the loop, circulation.py scores pairs of masks in both orders and draws nothing.
 """
 
 from __future__ import annotations

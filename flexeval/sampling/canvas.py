@@ -1,7 +1,7 @@
 """The samples in flight: each one's canvas, its place in the schedule, and its record.
 
-Host memory only; knows nothing of models and orders. Axis suffixes: `B` rows of the batch, `R` rows of a step,
-`P` prompt columns, `G` generated positions, `L` the canvas (prompt and generated positions), `M` commits.
+Knows nothing of models and orders; all but the drift is in host memory. Axis suffixes: `B` rows of the batch, `R` rows
+of a step, `P` prompt columns, `G` generated positions, `L` the canvas (prompt and generated positions), `M` commits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flexeval.models.attention import FULL, Attention
 from flexeval.records import BoolArray, IntArray, SamplingConfig, Trajectory
+from flexeval.sampling.drift import Drift
 from flexeval.sampling.randomness import sample_key
 from flexeval.sampling.schedule import Window, budget, num_steps, windows
 
@@ -56,6 +57,7 @@ class CanvasBatch:
         mask_id: int,
         stop_ids: frozenset[int],
         attention: Attention = FULL,
+        drift: Drift | None = None,
     ) -> None:
         """
         Args:
@@ -65,6 +67,7 @@ class CanvasBatch:
             mask_id: the mask token.
             stop_ids: tokens that end the text.
             attention: the model's rule, whose blocks hold the windows of the schedule.
+            drift: where the order asks how distributions move from step to step.
         """
         self.config = config
         self.mask_id = mask_id
@@ -86,6 +89,7 @@ class CanvasBatch:
         self._window_step_B = np.zeros(size, dtype=np.int64)
         self.window_end_B = np.zeros(size, dtype=np.int64)
         """The generated position after the last that may be filled."""
+        self.drift = drift
         # An adaptive order has no schedule. Each of its steps commits at least one position.
         self._adaptive = adaptive
         # The record.
@@ -126,6 +130,8 @@ class CanvasBatch:
             self.window_end_B[row] = self._windows[row][0].end
             for name, blank in BLANK_RECORD.items():
                 self.record[name][row] = blank
+            if self.drift is not None:
+                self.drift.forget(row)
             self._skip_idle_steps(row)
 
     def pop_finished(self) -> list[Trajectory]:
@@ -160,6 +166,15 @@ class CanvasBatch:
         """Whether this is the first step of each sample's current window [R]."""
         opens_R: BoolArray = self._window_step_B[rows_R] == 0
         return opens_R
+
+    def place(self, rows_R: IntArray) -> dict[str, NDArray[Any]]:
+        """Each sample's place in its current window [R], by the names of `DecodingState`."""
+        sizes = [self._windows[row][self._window_B[row]].size for row in rows_R.tolist()]
+        return {
+            "window_step_B": self._window_step_B[rows_R],
+            "window_size_B": np.array(sizes, dtype=np.int64),
+            "full_steps_B": np.zeros(len(rows_R), dtype=np.int64),
+        }
 
     def budget(self, rows_R: IntArray) -> IntArray:
         """How many positions the schedule commits at this step [R]; 1 for an adaptive order."""

@@ -87,6 +87,7 @@ class Forward:
         attended_RL: BoolArray,
         asked_RG: BoolArray,
         window_end_R: IntArray | None = None,
+        twin_RS: IntArray | None = None,
     ) -> Logits:
         """Start to evaluate each distinct canvas once. With several workers, the forwards run on after the return.
 
@@ -96,13 +97,16 @@ class Forward:
             asked_RG: the generated positions, at the end of each canvas, whose logits will be read.
             window_end_R: the generated position after the last that may be filled, for attention rules that ask where
                 the current block is. None: after the last that is asked for.
+            twin_RS: where the last columns are twins, the generated position that each stands for (see
+                `NativePredictor.hidden`), -1 where it stands for none. They count as generated positions otherwise.
         """
         generated = asked_RG.shape[1]
         if window_end_R is None:
             window_end_R = generated - asked_RG[:, ::-1].argmax(axis=1)
 
         # Merge equal canvases, and ask for what any of them is asked for.
-        canvas_R, first_U = merge_equal(tokens_RL, attended_RL, window_end_R if self._attention.moves else None)
+        told_apart = self._attention.moves or twin_RS is not None
+        canvas_R, first_U = merge_equal(tokens_RL, attended_RL, window_end_R if told_apart else None)
         tokens_UL, attended_UL, window_end_U = tokens_RL[first_U], attended_RL[first_U], window_end_R[first_U]
         asked_UG = np.zeros((len(first_U), generated), dtype=np.bool_)
         np.logical_or.at(asked_UG, canvas_R, asked_RG)
@@ -111,11 +115,12 @@ class Forward:
         )
 
         # Evaluate them, and with guidance once more with the prompt masked.
-        hidden, unconditional = self._submit(tokens_UL, attended_UL, asked_UG, window_end_U), []
+        rest = (asked_UG, window_end_U) if twin_RS is None else (asked_UG, window_end_U, twin_RS[first_U])
+        hidden, unconditional = self._submit(tokens_UL, attended_UL, *rest), []
         if self._config.cfg_scale > 0:
             masked_UL = tokens_UL.copy()
             masked_UL[:, :-generated] = self.predictor.mask_id
-            unconditional = self._submit(masked_UL, attended_UL, asked_UG, window_end_U)
+            unconditional = self._submit(masked_UL, attended_UL, *rest)
         passes = 2 if unconditional else 1
         self.counters = Counters(
             evaluations=self.counters.evaluations + passes * len(tokens_RL),
@@ -131,6 +136,19 @@ class Forward:
             unconditional=unconditional,
             head_rows=max(1, limits.head_bytes // row_bytes),
             softmax_rows=max(1, limits.softmax_bytes // row_bytes),
+        )
+
+    def nothing(self, shape: tuple[int, ...]) -> Logits:
+        """The logits of canvases [R, G] of which none is asked for anything."""
+        return Logits(
+            predictor=self.predictor,
+            config=self._config,
+            canvas_R=np.zeros(shape[0], dtype=np.int64),
+            row_UG=np.full((1, shape[1]), -1, dtype=np.int64),
+            hidden=[],
+            unconditional=[],
+            head_rows=1,
+            softmax_rows=1,
         )
 
     def _submit(self, *arrays_U: NDArray[Any]) -> list[Future[Tensor]]:
@@ -157,7 +175,14 @@ class Forward:
             torch.cuda.empty_cache()
 
     @torch.inference_mode()  # holds for one thread, and this may run in one of the pool
-    def _run(self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray, window_end_U: IntArray) -> Tensor:
+    def _run(
+        self,
+        tokens_UL: IntArray,
+        attended_UL: BoolArray,
+        asked_UG: BoolArray,
+        window_end_U: IntArray,
+        twin_US: IntArray | None = None,
+    ) -> Tensor:
         """One forward: hidden states [N, D] at the asked positions of a few canvases."""
         # Columns that are padding for all of them need no computing.
         first = int(attended_UL.argmax(axis=1).min())
@@ -166,7 +191,11 @@ class Forward:
         asked_UL = np.pad(asked_UG, ((0, 0), (prompt_length, 0)))
         canvases, attended = self._on_device(tokens_UL), None if attended_UL.all() else self._on_device(attended_UL)
         asked = None if self._config.batch_invariant else self._on_device(asked_UL)
-        if self._attention.is_full:
+        if twin_US is not None:
+            twin_UL = np.pad(twin_columns(twin_US, asked_UG.shape[1]) + prompt_length, ((0, 0), (prompt_length, 0)))
+            twin_UL[:, : tokens_UL.shape[1] - twin_US.shape[1]] = -1
+            hidden_ULD = self.predictor.hidden(canvases, attended, asked, None, self._on_device(twin_UL))  # type: ignore[call-arg]
+        elif self._attention.is_full:
             hidden_ULD = self.predictor.hidden(canvases, attended, asked)
         else:
             level_UL = self._attention.levels(
@@ -188,6 +217,13 @@ class Forward:
 
     def _on_device(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.predictor.device)
+
+
+def twin_columns(twin_US: IntArray, generated: int) -> IntArray:
+    """The generated column that each of the last columns stands for [U, generated]; its own where that is none."""
+    own_S = np.arange(generated - twin_US.shape[1], generated)
+    columns_US = np.where(twin_US < 0, own_S, twin_US)
+    return np.pad(columns_US, ((0, 0), (generated - twin_US.shape[1], 0)))
 
 
 def merge_equal(

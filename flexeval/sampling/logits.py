@@ -105,6 +105,8 @@ class Logits:
         """
         # The distinct rows, and the readings sorted by row, so that those of a chunk stand side by side.
         canvas_M, position_M = np.nonzero(marked_RG)
+        if not len(canvas_M):
+            return
         temperature_R = np.broadcast_to(temperature_R, len(marked_RG))
         temperatures, which_R = np.unique(temperature_R, return_inverse=True)
         shape = (*self.row_UG.shape, len(temperatures))

@@ -25,6 +25,8 @@ class Purpose(IntEnum):
     """Which token a position gets."""
     POSITION = 2
     """Which position is chosen (`random`)."""
+    CHOICE = 3
+    """What is chosen of a position at a step, which counts as the draw (`tct`, `remdm`)."""
 
 
 def sample_key(seed: int, problem_id: str, sample_index: int) -> int:

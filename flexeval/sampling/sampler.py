@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from typing import Any
 
 import torch
 
@@ -19,7 +20,9 @@ from flexeval.models.predictor import MaskPredictor, attention_of, check_fits, c
 from flexeval.orders.order import Order, check_order
 from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import CanvasBatch, SampleRequest
+from flexeval.sampling.drift import Drift
 from flexeval.sampling.forward import Counters, Forward, limits_of
+from flexeval.sampling.revising import RevisingBatch, RevisingStep
 from flexeval.sampling.schedule import fit_block
 from flexeval.sampling.step import Step
 
@@ -68,6 +71,12 @@ class Sampler:
             raise InputError(
                 f"order {order.name!r} decides itself how many tokens a step commits; "
                 "leave out steps, tokens_per_step and steps_per_block"
+            )
+        if "unseen" in order.reads and not getattr(predictor, "takes_twins", False):
+            raise InputError(
+                f"order {order.name!r} looks at tokens through masks that stand beside them, which needs a model on "
+                f"flexeval's own layers with full attention and unshifted predictions, unlike {predictor.name!r}; use "
+                "another model, or an order such as t2m"
             )
         config = fit_block(config, attention_of(predictor), name=predictor.name)
         self.predictor = predictor
@@ -120,7 +129,7 @@ class Sampler:
                     # Start the lane's next step.
                     if len(batch.rows):
                         with torch.inference_mode():
-                            steps[lane] = Step(batch, self.order, self.config, self._forward)
+                            steps[lane] = self._step(batch)
                 if not any(len(batch.rows) for batch in batches):
                     return
         finally:
@@ -128,14 +137,20 @@ class Sampler:
                 step.cancel()
 
     def _empty_batch(self) -> CanvasBatch:
-        return CanvasBatch(
-            self._lane_size,
-            self.config,
-            adaptive=self.order.adaptive,
-            mask_id=self.predictor.mask_id,
-            stop_ids=self.predictor.stop_ids,
-            attention=attention_of(self.predictor),
-        )
+        common: dict[str, Any] = {
+            "mask_id": self.predictor.mask_id,
+            "stop_ids": self.predictor.stop_ids,
+            "attention": attention_of(self.predictor),
+        }
+        if "drift" in self.order.reads:
+            common["drift"] = Drift(self._lane_size, self.config.gen_length, self.order.history)
+        if self.order.revises:
+            return RevisingBatch(self._lane_size, self.config, most_steps=self.order.most_steps, **common)
+        return CanvasBatch(self._lane_size, self.config, adaptive=self.order.adaptive, **common)
+
+    def _step(self, batch: CanvasBatch) -> Step:
+        kind = RevisingStep if isinstance(batch, RevisingBatch) else Step
+        return kind(batch, self.order, self.config, self._forward)  # type: ignore[arg-type] # each has its batch
 
     def _groups(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampleRequest]]:
         """Consecutive requests with the same prompt, at most as many as a lane holds."""

@@ -28,7 +28,7 @@ from flexeval.orders.order import Order, ask_positions, ask_temperature
 from flexeval.records import BoolArray, DecodingState, FloatArray, SamplingConfig
 from flexeval.sampling.canvas import CanvasBatch
 from flexeval.sampling.forward import Forward
-from flexeval.sampling.logits import Chunk
+from flexeval.sampling.logits import Chunk, Logits
 from flexeval.sampling.randomness import Purpose, uniforms
 from flexeval.sampling.softmax import Distribution, draw, temper
 
@@ -59,10 +59,10 @@ class Step:
         if not order.reads_model:
             self._choice = self._choose({})
             self._asked_RG = self._choice[0] | self._new_frontier_RG
+        elif "drift" in order.reads:
+            self._asked_RG = batch.tokens_BG[self._rows_R] == batch.mask_id
 
-        # Start the forward.
-        window_end_R = batch.window_end_B[self._rows_R]
-        self._logits = forward.start(*batch.canvases(self._rows_R), self._asked_RG, window_end_R)
+        self._logits = self._start(forward)
 
     def finish(self) -> None:
         """Choose positions, draw their tokens and commit them."""
@@ -99,10 +99,25 @@ class Step:
         """Cancel what is left of the forward."""
         self._logits.cancel()
 
+    def _start(self, forward: Forward) -> Logits:
+        """Start the forward."""
+        batch, rows_R = self._batch, self._rows_R
+        return forward.start(*batch.canvases(rows_R), self._asked_RG, batch.window_end_B[rows_R])
+
     # ----- score -----
 
     def _score(self) -> dict[str, NDArray[Any]]:
         """What the order reads of the model [R, G], by the names of `DecodingState`: NaN, or -1, where not eligible."""
+        scores = self._blank_scores()
+        if self._batch.drift is not None:
+            chunks = self._logits.softmax(self._asked_RG, self._config.temperature, keep=True)
+            scores["drift_BGH"] = self._batch.drift.measure(self._rows_R, chunks)
+        opened_RG = self._opened()
+        for chunk in self._logits.softmax(self._eligible_RG, self._config.temperature, keep=True):
+            self._score_chunk(chunk, scores, opened_RG)
+        return scores
+
+    def _blank_scores(self) -> dict[str, NDArray[Any]]:
         reads, shape = self._order.reads, self._eligible_RG.shape
         scores: dict[str, NDArray[Any]] = {
             f"{name}_BG": np.full(shape, np.nan, dtype=np.float32) for name in _MEASURES.keys() & reads
@@ -110,24 +125,29 @@ class Step:
         if "proposal" in reads:
             scores["proposal_BG"] = np.full(shape, -1, dtype=np.int64)
             scores["confidence_BG"] = np.full(shape, np.nan, dtype=np.float32)
-        opened_RG = self._eligible_RG & self._batch.window_opens(self._rows_R)[:, None]
-
-        for chunk in self._logits.softmax(self._eligible_RG, self._config.temperature, keep=True):
-            scored = self._scored(chunk.distribution)
-            for name in _MEASURES.keys() & reads:
-                scores[f"{name}_BG"][chunk.at] = _on_host(_MEASURES[name](scored)[chunk.rows])
-            if "proposal" in reads:
-                token_M = self._draw(chunk)
-                scores["proposal_BG"][chunk.at] = _on_host(token_M)
-                scores["confidence_BG"][chunk.at] = _on_host(scored.prob(token_M, chunk.rows))
-
-            # Record the entropy of positions that become eligible or the frontier.
-            entropy_N = torch.full_like(chunk.distribution.normaliser_N, torch.nan)
-            rows = chunk.on_device(np.unique(chunk.where(opened_RG | self._new_frontier_RG).row_M))
-            entropy_N[rows] = chunk.distribution.entropy(rows)
-            self._record("eligible_entropy_G", chunk.where(opened_RG), entropy_N)
-            self._record("frontier_entropy_G", chunk.where(self._new_frontier_RG), entropy_N)
         return scores
+
+    def _opened(self) -> BoolArray:
+        """The positions that become eligible at this step [R, G]."""
+        return self._eligible_RG & self._batch.window_opens(self._rows_R)[:, None]
+
+    def _score_chunk(self, chunk: Chunk, scores: dict[str, NDArray[Any]], opened_RG: BoolArray) -> None:
+        """Fill in what is read at some eligible positions."""
+        reads = self._order.reads
+        scored = self._scored(chunk.distribution)
+        for name in _MEASURES.keys() & reads:
+            scores[f"{name}_BG"][chunk.at] = on_host(_MEASURES[name](scored)[chunk.rows])
+        if "proposal" in reads:
+            token_M = self._draw(chunk)
+            scores["proposal_BG"][chunk.at] = on_host(token_M)
+            scores["confidence_BG"][chunk.at] = on_host(scored.prob(token_M, chunk.rows))
+
+        # Record the entropy of positions that become eligible or the frontier.
+        entropy_N = torch.full_like(chunk.distribution.normaliser_N, torch.nan)
+        rows = chunk.on_device(np.unique(chunk.where(opened_RG | self._new_frontier_RG).row_M))
+        entropy_N[rows] = chunk.distribution.entropy(rows)
+        self._record("eligible_entropy_G", chunk.where(opened_RG), entropy_N)
+        self._record("frontier_entropy_G", chunk.where(self._new_frontier_RG), entropy_N)
 
     def _scored(self, distribution: Distribution) -> Distribution:
         """The distribution that scores are read from (`SamplingConfig.scored`, `confidence_eos_eot_inf`)."""
@@ -145,11 +165,13 @@ class Step:
     # ----- choose -----
 
     def _choose(self, scores: Mapping[str, NDArray[Any]]) -> tuple[BoolArray, FloatArray]:
-        """The order's answers: the positions to commit [R, G], and the temperature of their draws [R].
+        """The order's answers: the positions to commit [R, G], and the temperature of their draws [R]."""
+        state = self._state(scores)
+        return ask_positions(self._order, state), ask_temperature(self._order, state, self._config.temperature)
 
-        The order sees the state of the step and nothing else, in read-only arrays.
-        """
-        batch, rows_R = self._batch, self._rows_R
+    def _state(self, scores: Mapping[str, NDArray[Any]]) -> DecodingState:
+        """What the order sees: the state of the step and nothing else, in read-only arrays."""
+        batch, rows_R, reads = self._batch, self._rows_R, self._order.reads
         arrays: dict[str, NDArray[Any]] = {
             "eligible_BG": self._eligible_RG,
             "frontier_B": self._frontier_R,
@@ -158,13 +180,18 @@ class Step:
             "committed_B": (batch.tokens_BG[rows_R] != batch.mask_id).sum(axis=1),
             **scores,
         }
-        if "uniform" in self._order.reads:
+        if "uniform" in reads:
             positions = np.arange(self._eligible_RG.shape[1])
             arrays["uniform_BG"] = uniforms(batch.keys_B[rows_R][:, None], Purpose.POSITION, positions[None, :])
+        if "noise" in reads:
+            keys_R1, steps_R1 = batch.keys_B[rows_R][:, None], batch.step_B[rows_R][:, None]
+            positions = np.arange(self._eligible_RG.shape[1])
+            arrays["noise_BG"] = uniforms(keys_R1, Purpose.CHOICE, positions[None, :], steps_R1)
+        if "place" in reads:
+            arrays |= batch.place(rows_R)
         for array in arrays.values():
             array.flags.writeable = False
-        state = DecodingState(**arrays)
-        return ask_positions(self._order, state), ask_temperature(self._order, state, self._config.temperature)
+        return DecodingState(**arrays)
 
     # ----- draw -----
 
@@ -190,18 +217,19 @@ class Step:
         self._batch.commit(
             self._rows_R[chunk.canvas_M],
             chunk.position_M,
-            _on_host(token_M),
-            entropy_G=_on_host(entropy_N[chunk.rows]),
-            prob_G=_on_host(distribution.prob(token_M, chunk.rows)),
-            rank_G=_on_host(distribution.rank(token_M, chunk.rows)),
-            top_prob_G=_on_host(distribution.top_prob()[chunk.rows]),
+            on_host(token_M),
+            entropy_G=on_host(entropy_N[chunk.rows]),
+            prob_G=on_host(distribution.prob(token_M, chunk.rows)),
+            rank_G=on_host(distribution.rank(token_M, chunk.rows)),
+            top_prob_G=on_host(distribution.top_prob()[chunk.rows]),
         )
 
     def _record(self, name: str, chunk: Chunk, values_N: Tensor) -> None:
         """Write values of a chunk's rows into the record of the positions that read them."""
-        self._batch.record[name][self._rows_R[chunk.canvas_M], chunk.position_M] = _on_host(values_N[chunk.rows])
+        self._batch.record[name][self._rows_R[chunk.canvas_M], chunk.position_M] = on_host(values_N[chunk.rows])
 
 
-def _on_host(values: Tensor) -> NDArray[Any]:
+def on_host(values: Tensor) -> NDArray[Any]:
+    """A tensor as an array."""
     array: NDArray[Any] = values.cpu().numpy()
     return array
