@@ -58,14 +58,15 @@ def add_counterfactual(
         progress: called with the samples done and the samples in all, at the start and after every problem.
 
     Raises:
-        InputError: a folder in use; a run of an order that takes tokens back; another model, another task, other prompts or another dtype than the run's.
+        InputError: a folder in use; a run of an order that takes tokens back; another model, another task, other
+            prompts or another dtype than the run's.
         OSError: the folder cannot be written.
     """
     require_checksums(run.key, folder=run.folder)
     if get_order(run.config.order).revises:
         raise InputError(
-            f"order {run.config.order!r} of run folder {run.folder} takes tokens back, so a token's entropy at its last "
-            "commit is no measure of what was known without it; compare a run of an order that does not"
+            f"order {run.config.order!r} of run folder {run.folder} takes tokens back, so a token's entropy at its "
+            "last commit may know of the token itself; take a run of an order that does not"
         )
     with lock_run(run.folder):
         prompts = _prompts(run, predictor, task)

@@ -1,4 +1,4 @@
-"""The table of what samples took back: one row a token, in Parquet files beside the token rows, none where there is none.
+"""The table of what samples took back: one row a token, in Parquet files beside those of the token rows.
 
 With the token rows, which hold the last commit of every position, it is the whole history of a canvas.
 """

@@ -112,7 +112,7 @@ def run(
 
 
 def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, list[str], list[str]]:
-    """The text of a sample, what each token adds to the text, and what each one that was taken back would have added."""
+    """The text of a sample, what each token adds to it, and what each one that was taken back would have added."""
     token_ids = trajectory.token_ids_G.tolist()
     text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
     # Apart, so that the pieces of the text join to it even where a character spans several tokens.

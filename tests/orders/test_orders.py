@@ -15,7 +15,8 @@ SPECS = [
     "ar", "confidence", "top_prob", "margin", "entropy", "random", "permutation:seed=3", "egi", "parallel-3",
     "threshold:tau=0.6", "factor:factor=0.8", "eb:gamma=0.7", "eb:gamma=0.7,proxy=confidence",
     "eb:gamma=0.7,proxy=margin", "fork:tau=0.6", "low_confidence_dynamic:tau=0.5",
-    "low_confidence_dynamic:tau=0.5,strict=false",
+    "low_confidence_dynamic:tau=0.5,strict=false", "tlc:t_pos=0.4", "tct:tau=0.6,t_pos=0.2", "tct:tau=0.6,t_pos=0",
+    "klass:tau=0.4,tau_kl=0.3",
 ]  # fmt: skip
 
 
@@ -43,6 +44,9 @@ def states(draw):
         proposal_BG=np.where(eligible, rng.integers(0, 50, size=(rows, length)), -1),
         confidence_BG=score(),
         uniform_BG=rng.random((rows, length)),
+        noise_BG=rng.random((rows, length)),
+        drift_BGH=rng.random((rows, length, 2)),
+        window_step_B=rng.integers(0, 3, size=rows),
     )
 
 
@@ -77,6 +81,17 @@ def expected(spec, state, row):
         return best(confidence, eligible, 1) | {g for g in eligible if confidence[g] >= np.float32(0.6)}
     if name == "fork":
         return {g for g in eligible if top[g] >= np.float32(0.6)} or {eligible[0]}
+    if name == "tlc":
+        return best(confidence - 0.4 * np.log(-np.log(state.noise_BG[row])), eligible, budget)
+    if name == "tct":
+        noise = state.noise_BG[row]
+        accept = confidence >= np.float32(0.6)
+        if "t_pos=0.2" in spec:
+            accept = noise < 1 / (1 + np.exp((0.6 - confidence) / 0.2))
+        return {g for g in eligible if accept[g]} or best(confidence, eligible, 1)
+    if name == "klass":
+        rests = (state.drift_BGH[row] < 0.3).all(axis=1) & (state.window_step_B[row] >= 1)
+        return {g for g in eligible if rests[g] and confidence[g] > np.float32(0.4)} or best(confidence, eligible, 1)
     if name == "factor":
         ordered = sorted(eligible, key=lambda g: (-confidence[g], g))
         sizes = [n for n, g in enumerate(ordered, start=1) if confidence[g] >= 1 - 0.8 / (n + 1)]
@@ -135,7 +150,26 @@ def test_egi_opens_at_its_own_temperature():
 
 def test_which_orders_draw_before_they_select():
     propose = {name for name in ORDERS if get_order("parallel-2" if name == "parallel-k" else name).draw == "propose"}
-    assert propose == {"confidence", "low_confidence_dynamic", "parallel-k", "threshold", "factor"}
+    plain = {"confidence", "low_confidence_dynamic", "parallel-k", "threshold", "factor"}
+    assert propose == plain | {"tlc", "tct", "klass", "wino", "edit", "t2m"}
+
+
+def test_a_position_temperature_draws_positions_as_it_says():
+    """The first of `tlc` is drawn from softmax(c / t), further ones from what is left; `tct` accepts each by itself."""
+    confidence_G = np.array([0.9, 0.8, 0.65], dtype=np.float32)
+    rows = 20_000
+    noise_BG = np.random.default_rng(0).random((rows, 3))
+    state = flat_state(rows, 3, confidence_BG=np.tile(confidence_G, (rows, 1)), noise_BG=noise_BG)
+    weights = np.exp(confidence_G / 0.2) / np.exp(confidence_G / 0.2).sum()
+    assert get_order("tlc:t_pos=0.2")(state).mean(axis=0) == pytest.approx(weights, abs=0.012)
+    two = DecodingState(**{**vars(state), "budget_B": np.full(rows, 2)})
+    left_out = [sum(weights[i] * weights[j] / (1 - weights[i]) for i, j in ((a, b), (b, a)))
+                for a, b in ((1, 2), (0, 2), (0, 1))]  # fmt: skip
+    assert 1 - get_order("tlc:t_pos=0.2")(two).mean(axis=0) == pytest.approx(left_out, abs=0.012)
+    accepted = 1 / (1 + np.exp((0.7 - confidence_G) / 0.1))
+    none = np.prod(1 - accepted)
+    expected = accepted + none * np.array([1, 0, 0])
+    assert get_order("tct:tau=0.7,t_pos=0.1")(state).mean(axis=0) == pytest.approx(expected, abs=0.012)
 
 
 @pytest.mark.parametrize("spec", [*SPECS, "left_to_right", "low_confidence", "arbitrary", "lcr", "tpp", "topk_margin",
