@@ -139,8 +139,8 @@ class GRPOConfig:
         order = get_order(self.rollout_order)
         if order.revises:
             raise InputError(
-                f"order {order.name!r} cannot be trained: it takes tokens back, so the probabilities of the tokens that "
-                "stand are not the likelihood of the decode; use ar, top_prob, egi or random"
+                f"order {order.name!r} cannot be trained: it takes tokens back, so the probabilities of the tokens "
+                "that stand are not the likelihood of the decode; use ar, top_prob, egi or random"
             )
         if order.draw == "propose":
             raise InputError(

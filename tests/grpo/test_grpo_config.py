@@ -124,3 +124,10 @@ def test_folders_differ_when_what_is_computed_differs():
     assert len(names | {default_folder_name(GRPOConfig())}) == len(changes) + 1
     assert default_folder_name(GRPOConfig(steps=7)) == default_folder_name(GRPOConfig())
     assert set(EXTENT) < {field.name for field in dataclasses.fields(GRPOConfig)}
+
+
+@pytest.mark.parametrize("order", ["wino", "remdm", "edit", "t2m"])
+def test_an_order_that_takes_tokens_back_has_no_likelihood(order):
+    with pytest.raises(InputError, match="takes tokens back, so the probabilities") as refusal:
+        _ = GRPOConfig(rollout_order=order).order
+    assert "\n" not in str(refusal.value)

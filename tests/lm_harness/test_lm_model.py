@@ -380,6 +380,15 @@ def test_scores_are_cut_and_summed_as_lm_eval_asks(llada):
     assert empty == near(begun)
 
 
+def test_texts_have_no_likelihood_under_an_order_that_takes_tokens_back(llada):
+    lm = make(llada, order="t2m:tau=0.5")
+    for ask in (lambda: lm.loglikelihood([score("ab", "cd")]), lambda: lm.loglikelihood_rolling([rolling("ab")])):
+        with pytest.raises(InputError, match="takes tokens back, so no text has a likelihood") as refusal:
+            ask()
+        assert "\n" not in str(refusal.value)
+    assert len(answers(lm, [generate("ab")])) == 1
+
+
 def test_a_score_on_the_samplers_canvas_is_what_the_sampler_recorded(llada):
     import numpy as np
 

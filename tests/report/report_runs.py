@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flexeval.records import Grade, RunConfig, SamplingConfig, SamplingEffort, Trajectory
+from flexeval.records import Grade, Revisions, RunConfig, SamplingConfig, SamplingEffort, Trajectory
 from flexeval.runs.store import GradedSample, Run, RunSet, StoredProblem, open_run, read_runs
 
 PIECES = ("Since", " she", " has", " 2", ",", " then", " 3", " more", ",", " that", " makes", " 5", " in", " all", ".")
@@ -27,10 +27,19 @@ HOSTILE = (
     "",
 )
 """Texts that a model might write to take over a page."""
+TakenBack = tuple[int, int, int, str]
+"""Position, commit step, the step at which it was masked again, and text of a token."""
 
 
 def sample(
-    problem: str, index: int, pieces: Sequence[str], steps: Sequence[int], *, size: int, **grade
+    problem: str,
+    index: int,
+    pieces: Sequence[str],
+    steps: Sequence[int],
+    *,
+    size: int,
+    taken_back: Sequence[TakenBack] = (),
+    **grade,
 ) -> GradedSample:
     """A finished sample: its tokens, the step of each, and measurements that follow from both.
 
@@ -68,10 +77,17 @@ def sample(
             frontier_step_G=np.where(ever_frontier_G, np.maximum(step_G - passes_G, 0), -1).astype(np.int32),
             frontier_entropy_G=np.where(ever_frontier_G, rng.random(size), np.nan).astype(np.float32),
             passes_G=passes_G.astype(np.int32),
+            revisions=Revisions.of(
+                [
+                    (until, at, 90 + i, -1, step, 1.5, 0.25, 0, 2.0, 0.125, np.nan)
+                    for i, (at, step, until, _) in enumerate(taken_back)
+                ]
+            ),
         ),
         text="".join(pieces),
         pieces=[*pieces, *[""] * (size - text)],
         grade=Grade(**{"correct": False, **grade}),
+        old_pieces=[piece for _, _, _, piece in taken_back],
     )
 
 
@@ -90,6 +106,7 @@ def write_run(
     grade: Mapping[str, object] | None = None,
     sound: Callable[[int, int], bool] | None = None,
     record: Mapping[str, object] | None = None,
+    taken_back: Sequence[TakenBack] = (),
 ) -> Path:
     """A run folder. AR order commits from left to right, every other order the odd positions first.
 
@@ -106,7 +123,7 @@ def write_run(
         for i in range(problems)
     ]
     drawn = [
-        sample(one.id, j, pieces, steps, size=gen_length,
+        sample(one.id, j, pieces, steps, size=gen_length, taken_back=taken_back,
                **(grade or {"correct": (i + j + len(order)) % 2 == 0, "extracted": str(i + j)}),
                **({"verdicts": {"sound": sound(i, j)}} if sound else {}))
         for i, one in enumerate(stored)

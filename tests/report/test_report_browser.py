@@ -280,3 +280,21 @@ def test_samples_are_narrowed_by_verdict(browser, tmp_path):
     choose(browser, "kind", "all")
     assert len(choices(browser, "problem")) == 3
     assert_quiet(browser)
+
+
+def test_a_revision_is_played(browser, tmp_path):
+    """A token that is taken back shows from its commit on until then, and its place is marked at that step."""
+    taken_back = [(0, 1, 3, "Thus"), (0, 4, 6, "As")]
+    browser.open(viewer_page(tmp_path, run_set(write_run(tmp_path / "run", order="t2m", taken_back=taken_back))))
+    (run,) = run_set(tmp_path / "run")
+    last = int(steps_of(run)["commit_step"].iloc[0])
+    assert last == 7
+    browser.click("#start")
+    seen = []
+    for _ in range(last + 1):
+        classes = browser.value(TOKENS.format(pane=0) + ".map((token) => token.className)[0]").split()
+        seen.append((None if "mask" in classes else texts(browser, 0)[0], "revised" in classes))
+        browser.click("#forward")
+    mask, thus, as_ = (None, False), ("Thus", False), ("As", False)
+    assert seen == [mask, mask, thus, thus, (None, True), as_, as_, (None, True)]
+    assert texts(browser, 0)[0] == PIECES[0]

@@ -144,3 +144,18 @@ def test_texts_that_no_file_holds_survive(tmp_path):
     runs = with_verdicts(run_set(write_run(tmp_path / "run")), extracted=hostile, error=hostile)
     (task,) = data_of(decodes(runs, budget=PLENTY))["tasks"]
     assert {(one["extracted"], one["error"]) for one in task["runs"][0]["samples"]} == {(hostile, hostile)}
+
+
+def test_the_viewer_is_given_what_was_taken_back(tmp_path):
+    """Also texts that no token of the answer has; a run that took nothing back has no such data."""
+    taken_back = [(0, 1, 3, "Thus"), (2, 2, 5, " had"), (0, 4, 6, "Since")]
+    revising = write_run(tmp_path / "t2m", order="t2m", taken_back=taken_back)
+    (task,) = data_of(decodes(run_set(revising, write_run(tmp_path / "ar")), budget=PLENTY))["tasks"]
+    runs = {run["label"]: run for run in task["runs"]}
+    for sample in runs["t2m"]["samples"]:
+        rows = np.reshape(sample["lives"], (-1, 6)).tolist()
+        found = [(at, step, until, runs["t2m"]["pieces"][piece]) for at, step, until, piece, _, _ in rows]
+        assert found == taken_back
+        assert {(entropy, prob) for *_, entropy, prob in rows} == {(1.5 * NAT, 0.25 * CERTAIN)}
+    assert len(set(runs["t2m"]["pieces"])) == len(runs["t2m"]["pieces"])
+    assert all("lives" not in sample for sample in runs["ar"]["samples"])
