@@ -5,7 +5,8 @@
                          the programs (null where the task runs none), prompt template, first prompt
       problems.jsonl     one line per problem, in the task's order: id, question, target, prompt length and hash
       samples.jsonl      one line per finished sample, appended: ids, text, verdict, nfe, length
-      tokens/*.parquet   one row per committed position (`flexeval.runs.tokens.SCHEMA`)
+      tokens/*.parquet   one row per committed position (`flexeval.runs.tokens.SCHEMA`), and one per token that was
+                         taken back (`flexeval.runs.revisions.SCHEMA`)
       sampling.jsonl     the journal, one line per write: samples, seconds in the sampler, evaluations asked for and
                          computed, the file of the token rows, and what the samples were drawn with
       summary.json       the seal, written last: counts and checksums of a complete run
