@@ -28,7 +28,8 @@ class MaskPredictor(Protocol):
     adapter for checkpoints with their own code, and the oracles of the test suite.
 
     A model whose attention is not full has an `attention`, its rule (`attention_of` reads it), and its `hidden` takes
-    the levels that the rule gives as a fourth argument, `level_BL`: a position sees those of no higher level.
+    the levels that the rule gives as a fourth argument, `level_BL`: a position sees those of no higher level. One that
+    has a true `takes_twins` takes a fifth, `twin_BL`, for orders that read `unseen` (`NativePredictor.hidden`).
     """
 
     name: str

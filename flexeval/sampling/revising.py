@@ -133,9 +133,9 @@ class RevisingBatch(CanvasBatch):
         for row, evaluations, was_full, masks, again in zip(*(column.tolist() for column in columns), strict=True):
             window = self._windows[row][self._window_B[row]]
             most = self._most_steps(window.size)
-            if not window.free:
-                self.step_B[row] += 1
-                self._nfe_B[row] += evaluations
+            # A free window counts as well: it may take several steps, and each is a time of its own.
+            self.step_B[row] += 1
+            self._nfe_B[row] += evaluations
             self._window_step_B[row] += 1
             self._full_steps_B[row] += was_full
             steps = self._window_step_B[row]
@@ -250,7 +250,7 @@ class RevisingStep(Step):
             if not self._needed_R.all():
                 return self._start_some(forward, tokens_RL, attended_RL, window_end_R)
         elif reads & {"kept", "redraw"}:
-            self._asked_RG = self._eligible_RG | self._revisable_RG
+            self._asked_RG = self._asked_RG | self._revisable_RG
         if "unseen" not in reads:
             return forward.start(tokens_RL, attended_RL, self._asked_RG, window_end_R)
 
@@ -276,7 +276,7 @@ class RevisingStep(Step):
     def _start_some(
         self, forward: Forward, tokens_RL: IntArray, attended_RL: BoolArray, window_end_R: IntArray
     ) -> Logits:
-        """Start the forward of the samples that need one; one of another sample where none does, since none is read."""
+        """Start the forward of the samples that need one."""
         some = np.flatnonzero(self._needed_R)
         if not len(some):
             return forward.nothing(self._asked_RG.shape)

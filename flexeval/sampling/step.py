@@ -109,15 +109,13 @@ class Step:
     def _score(self) -> dict[str, NDArray[Any]]:
         """What the order reads of the model [R, G], by the names of `DecodingState`: NaN, or -1, where not eligible."""
         scores = self._blank_scores()
-        if self._batch.drift is not None:
-            chunks = self._logits.softmax(self._asked_RG, self._config.temperature, keep=True)
-            scores["drift_BGH"] = self._batch.drift.measure(self._rows_R, chunks)
         opened_RG = self._opened()
         for chunk in self._logits.softmax(self._eligible_RG, self._config.temperature, keep=True):
             self._score_chunk(chunk, scores, opened_RG)
         return scores
 
     def _blank_scores(self) -> dict[str, NDArray[Any]]:
+        """What is filled in position by position, and the drift, which is measured at once."""
         reads, shape = self._order.reads, self._eligible_RG.shape
         scores: dict[str, NDArray[Any]] = {
             f"{name}_BG": np.full(shape, np.nan, dtype=np.float32) for name in _MEASURES.keys() & reads
@@ -125,6 +123,9 @@ class Step:
         if "proposal" in reads:
             scores["proposal_BG"] = np.full(shape, -1, dtype=np.int64)
             scores["confidence_BG"] = np.full(shape, np.nan, dtype=np.float32)
+        if self._batch.drift is not None:
+            chunks = self._logits.softmax(self._asked_RG, self._config.temperature, keep=True)
+            scores["drift_BGH"] = self._batch.drift.measure(self._rows_R, chunks)
         return scores
 
     def _opened(self) -> BoolArray:

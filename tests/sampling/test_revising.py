@@ -455,3 +455,17 @@ def test_an_order_says_that_it_revises():
         draw(RandomOracle(words=3), Paced(), SamplingConfig(gen_length=4))
     with pytest.raises(PluginError, match="add `revises = True`"):
         draw(RandomOracle(words=3), Looking(), SamplingConfig(gen_length=4))
+
+
+@pytest.mark.parametrize("spec", ["remdm:eta=0.3", "edit:tau=0.3,tau_edit=0.1", "t2m:tau=0.3"])
+def test_every_step_is_a_time_of_its_own_also_where_a_first_token_is_apart(spec, tmp_path):
+    """Where the block before decides a first token, its step counts: no token is taken back when it is committed."""
+    model = golden_vectors.load("fast_dllm_v2", tmp_path, attention="block-causal:8")
+    config = SamplingConfig(gen_length=17, block_length=4, temperature=1.0, stop_at_eos=False)
+    for trajectory in draw(model, spec, config, requests(2, 2)).values():
+        assert (trajectory.commit_step_G >= 0).all() and not trajectory.capped and len(trajectory.revisions)
+        assert all(event["commit_step"] < event["step"] for event in events(trajectory))
+        assert [canvas_before(trajectory, step, model.mask_id) for step in (0, 99)] == [
+            [model.mask_id] * 17,
+            trajectory.token_ids_G.tolist(),
+        ]
