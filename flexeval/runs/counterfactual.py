@@ -63,11 +63,7 @@ def add_counterfactual(
         OSError: the folder cannot be written.
     """
     require_checksums(run.key, folder=run.folder)
-    if get_order(run.config.order).revises:
-        raise InputError(
-            f"order {run.config.order!r} of run folder {run.folder} takes tokens back, so a token's entropy at its "
-            "last commit may know of the token itself; take a run of an order that does not"
-        )
+    _require_final(run)
     with lock_run(run.folder):
         prompts = _prompts(run, predictor, task)
         stored = read_rows(run)
@@ -99,6 +95,15 @@ def add_counterfactual(
         finally:
             if len(parts) > 1:
                 write_rows(run, pd.concat(parts))
+
+
+def _require_final(run: Run) -> None:
+    """Raise InputError for a run of an order that takes tokens back."""
+    if get_order(run.config.order).revises:
+        raise InputError(
+            f"order {run.config.order!r} of run folder {run.folder} takes tokens back, so a token's entropy at its "
+            "last commit may know of the token itself; take a run of an order that does not"
+        )
 
 
 def ar_entropies(
