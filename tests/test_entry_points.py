@@ -140,9 +140,9 @@ def test_their_claim_stands_in_the_table_and_is_corrected_with_it(package, runs)
     assert finding.verdict != "not measured" and finding.p_holm >= finding.p_value
 
 
-def test_the_readme_claim_compares_its_two_orders():
-    readme = (Path(flexeval.__file__).parents[1] / "README.md").read_text()
-    code = readme[readme.index("from flexeval.claims.pass_at_k import PassAtKGap") :]
+def test_the_documented_claim_compares_its_two_orders():
+    page = (Path(flexeval.__file__).parents[1] / "docs" / "howto" / "own-claim.md").read_text()
+    code = page[page.index("from flexeval.claims.pass_at_k import PassAtKGap") :]
     names = {"__name__": __name__}
     exec(code[: code.index("```")], names)
     claim = names["MostUncertainExceedsAr"]

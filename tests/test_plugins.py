@@ -66,10 +66,10 @@ def test_what_an_order_did_not_ask_for_is_not_there(read: str, asked: frozenset[
             draw(order)
 
 
-def test_the_readme_order_without_its_reads_is_refused() -> None:
-    readme = (Path(flexeval.__file__).parents[1] / "README.md").read_text()
-    code = readme[readme.index("from dataclasses import dataclass\nfrom flexeval.orders") :]
-    code = code[: code.index("flexeval.sample(")]
+def test_the_documented_order_without_its_reads_is_refused() -> None:
+    page = (Path(flexeval.__file__).parents[1] / "docs" / "howto" / "own-order.md").read_text()
+    code = page[page.index("from dataclasses import dataclass") :]
+    code = code[: code.index("model = flexeval.load_model")]
     names: dict[str, Any] = {"__name__": __name__}
     exec(code, names)
     assert len(draw(names["MostUncertain"]())) == 3
