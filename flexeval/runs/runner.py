@@ -87,13 +87,16 @@ class Drawn:
     trajectory: Trajectory
     text: str
     pieces: Sequence[str]
+    old_pieces: Sequence[str]
     """As of `GradedSample`."""
     effort: SamplingEffort
     """What it took, beyond the one before."""
 
     def graded(self, grade: Grade) -> GradedSample:
         """The same with its verdict."""
-        return GradedSample(trajectory=self.trajectory, text=self.text, pieces=self.pieces, grade=grade)
+        return GradedSample(
+            trajectory=self.trajectory, text=self.text, pieces=self.pieces, grade=grade, old_pieces=self.old_pieces
+        )
 
 
 class Here:
@@ -183,8 +186,8 @@ class Here:
                 distinct=counters.distinct - distinct,
             )
             evaluations, distinct = counters.evaluations, counters.distinct
-            text, pieces = _decoded(trajectory, self._predictor)
-            yield Drawn(trajectory=trajectory, text=text, pieces=pieces, effort=effort)
+            text, pieces, old_pieces = _decoded(trajectory, self._predictor)
+            yield Drawn(trajectory=trajectory, text=text, pieces=pieces, old_pieces=old_pieces, effort=effort)
 
     def grade(self, drawn: Drawn) -> Grade:
         """The verdict on a sample; may be called from several threads."""
