@@ -322,7 +322,8 @@ class _Source:
         return self._first
 
     def _open(self, member: _Member) -> None:
-        member.opened = None
+        # Whoever raised an error has still the package of the run that it ended.
+        member.opened = member.package = None
         answer = member.actor.open.remote(self._config) if member.host else member.actor.about.remote()
         self._waiting[answer] = member
 

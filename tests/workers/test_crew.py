@@ -55,7 +55,7 @@ class FakeRay:
 
     def wait(self, waitables, num_returns=1, timeout=None):
         assert num_returns == 1 and waitables
-        ready = self.rng.choice(waitables) if timeout is None or self.rng.random() < 0.9 else None
+        ready = self.rng.choice(waitables) if timeout != 0 or self.rng.random() < 0.9 else None
         return ([ready], None) if ready is not None else ([], None)
 
     def get(self, answer):
