@@ -113,11 +113,11 @@ def _write(out: Path, parts: dict[Path, Contents], whole: Contents) -> None:
     journal: list[Flush] = []
     for folder, part in parts.items():
         for flush in part.journal:
-            names = {
-                field: _renamed(folder / TOKENS / name, tokens, len(journal)) if name is not None else None
-                for field, name in (("shard", flush.shard), ("revised", flush.revised))
-            }
-            journal.append(dataclasses.replace(flush, **names))
+            shard, revised = (
+                None if name is None else _renamed(folder / TOKENS / name, tokens, len(journal))
+                for name in (flush.shard, flush.revised)
+            )
+            journal.append(dataclasses.replace(flush, shard=shard, revised=revised))
 
     # Lines, and then the configuration.
     key, samples = whole.header.key, {sample: whole.samples[sample] for sample in sorted_keys(whole)}
