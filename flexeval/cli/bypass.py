@@ -39,14 +39,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, count, print and write."""
     from flexeval.cli import output
-    from flexeval.runs.store import read_runs
     from flexeval.stats.bypass import bypass_table, most_bypassed
     from flexeval.stats.words import find_words
 
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
     output.check_targets({"--json": args.json, "--csv": args.csv})
-    runs = read_runs(args.runs)
+    runs = stored_runs.read(args.runs)
     labels = runs.labels()
 
     enrichments: dict[str, Enrichment | InputError] = {}

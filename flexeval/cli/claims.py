@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flexeval.cli import formatting, options
+from flexeval.cli import formatting, options, stored_runs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,10 +44,9 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.claims import examine, findings_frame
     from flexeval.claims.replicates import replicate, replicates_frame
     from flexeval.cli import output
-    from flexeval.runs.store import read_runs
 
     output.check_targets({"--json": args.json, "--csv": args.csv})
-    runs = read_runs(args.runs).counting(args.verdict)
+    runs = stored_runs.read(args.runs).counting(args.verdict)
     if args.replicates:
         replicated = replicate(runs)
         frame, lines = replicates_frame(replicated), _replicates_shown(replicated)

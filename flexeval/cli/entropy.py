@@ -46,7 +46,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, compute what is asked for, print and write."""
     from flexeval.cli import output
-    from flexeval.runs.store import read_runs
     from flexeval.stats.entropy import connector_entropy, highest_entropy_words
     from flexeval.stats.traces import block_entropy, trace_table, traces_by_verdict
     from flexeval.stats.words import find_words
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
     options.check_machine(args)
     output.check_targets({"--json": args.json, "--csv": args.csv})
-    runs = read_runs(args.runs)
+    runs = stored_runs.read(args.runs)
     if args.counterfactual:
         _add_counterfactuals(runs, args)
 

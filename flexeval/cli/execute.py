@@ -9,7 +9,8 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from flexeval.cli import options, output
 from flexeval.cli.formatting import run_name
@@ -24,15 +25,40 @@ if TYPE_CHECKING:
     from flexeval.runs.storage import Progress
     from flexeval.runs.store import Run
     from flexeval.tasks import Task
+    from flexeval.workers import Crew
 
 
 class RunSampler:
-    """Samples runs with the machine options of a command. It keeps the last model that it loaded."""
+    """Samples runs with the machine options of a command. It keeps the last model that it loaded, or its workers.
+
+    Use it in a `with` block.
+    """
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._batch_size = options.batch_size(args)
         self._loaded: dict[tuple[str | None, ...], MaskPredictor] = {}
+        self._crew: Crew | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._crew is not None:
+            self._crew.close()
+
+    def prepare(self, config: RunConfig) -> None:
+        """Load the model of a run, or start the workers."""
+        if options.several(self._args):
+            self.crew()
+        else:
+            self.model(config)
+
+    def crew(self) -> Crew:
+        """The workers of the command. Raises InputError as `flexeval.workers.Crew`."""
+        if self._crew is None:
+            self._crew = make_crew(self._args, batch_size=self._batch_size)
+        return self._crew
 
     def model(self, config: RunConfig) -> MaskPredictor:
         """The model of a run. Raises InputError as `flexeval.load_model`."""
@@ -45,6 +71,8 @@ class RunSampler:
 
     def __call__(self, config: RunConfig, folder: Path, task: Task, progress: Callable[[Progress], None]) -> Run:
         """As `flexeval.reproduce.sweep.SampleRun`."""
+        if options.several(self._args):
+            return self.crew().run(config, out=folder, shard=self._args.shard, progress=progress)
         # Only now: it imports torch, which complete runs do not need.
         from flexeval.runs.runner import run
         from flexeval.sampling import Sampler
@@ -58,6 +86,7 @@ class RunSampler:
             batch_size=self._batch_size,
             progress=progress,
             make_sampler=functools.partial(Sampler, workers=_threads(predictor)),
+            shard=self._args.shard,
         )
 
     def add_counterfactual(self, run: Run, progress: Callable[[int, int], None]) -> None:
@@ -74,6 +103,26 @@ class RunSampler:
             workers=_threads(predictor),
             progress=progress,
         )
+
+
+def make_crew(args: argparse.Namespace, *, batch_size: int | None = None) -> Crew:
+    """The workers that a command asks for. Raises InputError as `flexeval.workers.Crew`."""
+    from flexeval.workers import Crew, Machine
+
+    machine = Machine(
+        device=args.device if "device" in args else "cpu",
+        dtype=args.dtype if "dtype" in args else "auto",
+        batch_size=batch_size,
+        trust_remote_code=bool(getattr(args, "trust_remote_code", False)),
+        data_dir=args.data_dir,
+    )
+    console = output.messages()
+    return Crew(
+        options.workers(args),
+        address=args.ray_address,
+        machine=machine,
+        say=lambda line: console.print(f"flexeval: {line}", soft_wrap=True),
+    )
 
 
 def _threads(model: MaskPredictor) -> int:
@@ -114,17 +163,20 @@ def make_runs(
     from flexeval.tasks.task import problems_of
 
     output.check_folder(out, what="the folder of runs")
-    sample = RunSampler(args)
-    found = cells(configs, out=out, load_task=functools.partial(get_task, data_dir=args.data_dir), dtype=args.dtype)
+    load_task = functools.partial(get_task, data_dir=args.data_dir)
+    found = cells(configs, out=out, load_task=load_task, dtype=args.dtype, shard=args.shard)
     missing = [cell for cell in found if cell.stored is None]
-    if missing:
+    if missing and not options.several(args):
         options.check_device(args)
     for model, adapter in dict.fromkeys((cell.config.model, cell.config.adapter) for cell in missing):
         check_name(model, adapter)
     for task in {cell.config.task: cell.task for cell in missing}.values():
         problems_of(task)  # raises for damaged data
-        output.announce_isolation(task)
-    with runs_watch(found, parameters) as watch:
+        if not options.several(args):
+            output.announce_isolation(task)
+    with RunSampler(args) as sample, runs_watch(found, parameters) as watch:
+        if missing and options.several(args):
+            sample.crew()  # what is wrong with it is wrong for all runs
         return list(run_cells(found, sample=sample, watch=watch))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flexeval.cli import options
+from flexeval.cli import options, stored_runs
 
 EPILOG = """\
 examples:
@@ -43,10 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli import output
     from flexeval.figures import FIGURES
     from flexeval.figures.make import make_figures
-    from flexeval.runs.store import read_runs
 
     names = None if args.only is None else [FIGURES.canonical(name) for name in args.only]
     output.check_folder(args.out, what="the folder of figures")
-    for path in make_figures(read_runs(args.runs).counting(args.verdict), args.out, names):
+    for path in make_figures(stored_runs.read(args.runs).counting(args.verdict), args.out, names):
         print(path)
     return 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from flexeval.cli import options
 from flexeval.errors import InputError, did_you_mean, printable
@@ -15,9 +17,11 @@ from flexeval.records import CORRECT
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flexeval.records import Grade
+    from flexeval.records import Grade, Problem
+    from flexeval.runs.grading import Verdicts
     from flexeval.runs.store import Run
     from flexeval.tasks import Task
+    from flexeval.workers import Crew
 
 ERRORS_SHOWN = 5
 GRADERS = ("exact", "paper")
@@ -60,6 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "[default: exact]",
     )
     options.add_data_dir(parser)
+    options.add_workers(parser)
     options.add_files(parser, rows="one row for each PATH and k")
 
 
@@ -72,17 +77,19 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None and (len(args.paths) > 1 or not _is_file(args.paths[0])):
         raise InputError("--out takes the grades of one file of completions; those of runs go into their folders")
     output.check_targets({"--out": args.out, "--json": args.json, "--csv": args.csv}, reads=args.paths)
+    options.workers(args)
     found = []
-    for path in args.paths:
-        if _is_file(path):
-            outcome, lines = _grade_file(path, args)
-        elif args.grader == "paper":
-            outcome, lines = _compare_with_paper(path, args)
-        else:
-            outcome, lines = _regrade(path, args)
-        # Each as soon as it is known: programs take their time.
-        output.show((printable(line, keep="") for line in lines), stdout_taken=args.json == "-")
-        found.append(outcome)
+    with _Graders(args) as graders:
+        for path in _with_shards(args.paths):
+            if _is_file(path):
+                outcome, lines = _grade_file(path, args, graders)
+            elif args.grader == "paper":
+                outcome, lines = _compare_with_paper(path, args, graders)
+            else:
+                outcome, lines = _regrade(path, args, graders)
+            # Each as soon as it is known: programs take their time.
+            output.show((printable(line, keep="") for line in lines), stdout_taken=args.json == "-")
+            found.append(outcome)
     output.write_json(args.json, {"graded": found})
     output.write_csv(args.csv, _rows(found))
     return 0
@@ -90,6 +97,50 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_file(path: Path) -> bool:
     return path.is_file() or (not path.exists() and bool({".jsonl", ".json", ".parquet"} & set(path.suffixes)))
+
+
+def _with_shards(paths: Sequence[Path]) -> list[Path]:
+    """The paths, with the shards of a run in its place where they are not merged."""
+    from flexeval.runs.joining import begun_shards
+
+    return [each for path in paths for each in (begun_shards(path) if path.is_dir() else []) or [path]]
+
+
+class _Graders:
+    """Who grades: this process, or workers that are started for the first text and kept. Use it in a `with` block."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+        self._crew: Crew | None = None
+        self._announced: list[Task] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._crew is not None:
+            self._crew.close()
+
+    def of(self, task: Task, *, published: bool = False) -> Verdicts | None:
+        """Who grades texts of a task; None for this process. Says on stderr what isolates programs."""
+        from flexeval.cli import output
+        from flexeval.cli.execute import make_crew
+        from flexeval.tasks import task_spec
+
+        if not options.several(self._args):
+            if task not in self._announced:
+                output.announce_isolation(task)
+                self._announced.append(task)
+            return None
+        crew = self._crew = self._crew or make_crew(self._args)
+
+        def verdicts(texts: Sequence[tuple[Problem, str]]) -> Sequence[Grade]:
+            grades, isolations = crew.grade(task_spec(task), texts, published=published)
+            for isolation in isolations:
+                print(f"generated programs ran as {isolation}", file=sys.stderr, flush=True)
+            return grades
+
+        return verdicts
 
 
 Graded = tuple[dict[str, Any], list[str]]
@@ -105,15 +156,13 @@ def _rows(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     )
 
 
-def _regrade(folder: Path, args: argparse.Namespace) -> Graded:
-    from flexeval.cli import output
+def _regrade(folder: Path, args: argparse.Namespace, graders: _Graders) -> Graded:
     from flexeval.runs.grading import regrade
     from flexeval.runs.store import read_config
     from flexeval.tasks import get_task
 
     task = get_task(args.task or read_config(folder).task, data_dir=args.data_dir)
-    output.announce_isolation(task)
-    before, after = regrade(folder, task)
+    before, after = regrade(folder, task, graders.of(task))
     changed = int((before.samples["correct"] != after.samples["correct"]).sum())
     errors = after.samples["error"].dropna().tolist()
     outcome = {
@@ -134,8 +183,7 @@ def _regrade(folder: Path, args: argparse.Namespace) -> Graded:
     ]
 
 
-def _compare_with_paper(folder: Path, args: argparse.Namespace) -> Graded:
-    from flexeval.cli import output
+def _compare_with_paper(folder: Path, args: argparse.Namespace, graders: _Graders) -> Graded:
     from flexeval.runs.completions import Completion, grade_as_published
     from flexeval.runs.store import read_run
     from flexeval.tasks import get_task
@@ -143,13 +191,13 @@ def _compare_with_paper(folder: Path, args: argparse.Namespace) -> Graded:
 
     run = read_run(folder)
     task = get_task(args.task or run.config.task, data_dir=args.data_dir)
-    output.announce_isolation(task)
     problems = {problem.id: problem for problem in problems_of(task)}
     unknown = set(run.samples["problem_id"]) - set(problems)
     if unknown:
         raise InputError(f"run folder {folder} was made from other data: the task has no problem {min(unknown)!r}")
     texts = zip(run.samples["problem_id"], run.samples["text"], strict=True)
-    published = grade_as_published([Completion(problem=problems[i], text=text) for i, text in texts], task)
+    completions = [Completion(problem=problems[i], text=text) for i, text in texts]
+    published = grade_as_published(completions, task, graders.of(task, published=True))
     ours = [bool(verdict) for verdict in run.samples["correct"]]
     errors = run.samples["error"].dropna().tolist()
     outcome = {
@@ -179,8 +227,7 @@ def _correct(run: Run) -> str:
 # ----- files of completions -----
 
 
-def _grade_file(path: Path, args: argparse.Namespace) -> Graded:
-    from flexeval.cli import output
+def _grade_file(path: Path, args: argparse.Namespace, graders: _Graders) -> Graded:
     from flexeval.runs.completions import (
         completion_counts,
         grade_as_published,
@@ -195,9 +242,9 @@ def _grade_file(path: Path, args: argparse.Namespace) -> Graded:
     task = get_task(args.task, data_dir=args.data_dir)
     found = read_completions(path, task)
     completions = found.completions
-    output.announce_isolation(task)
-    published = grade_as_published(completions, task) if args.grader == "paper" else None
-    graded = grade_completions(completions, task)
+    by_paper = args.grader == "paper"
+    published = grade_as_published(completions, task, graders.of(task, published=True)) if by_paper else None
+    graded = grade_completions(completions, task, graders.of(task))
     if args.out is not None:
         write_graded(Path(args.out), graded, published)
     grades = [line.grade for line in graded]

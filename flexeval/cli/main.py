@@ -39,6 +39,7 @@ VERBS = {
     "claims": "say what stored runs show of each claim of the literature: a table of verdicts",
     "report": "write one HTML page: settings, claims, Pass@k, coverage, entropy, bypass, decodes to play",
     "grade": "grade stored runs again and replace their verdicts, or grade completions of another program",
+    "merge": "make one run folder of the shards of a run",
     "import": "make a run of a file of completions that another program drew",
     "grpo": "train a model with GRPO in AR order or another: sample groups of answers and reinforce the better ones",
     "ls": "list decoding orders, models and their families, tasks, figures and claims",

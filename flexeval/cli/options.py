@@ -11,7 +11,9 @@ import argparse
 import ast
 import dataclasses
 import inspect
+import os
 import re
+import sys
 import textwrap
 import typing
 from collections.abc import Container, Mapping
@@ -126,6 +128,7 @@ def _metavar(hint: Any) -> str:
 
 DEFAULT_LIMIT = 50
 """Problems of a run of `passk` and `sweep`."""
+MOST_WORKERS = 10_000
 
 
 def add_run(options: Declares) -> None:
@@ -162,6 +165,34 @@ def add_machine(parser: argparse.ArgumentParser, *, batch: bool = False) -> None
         help="Run the code that comes with a checkpoint, for models that flexeval has no layers for.",
     )
     add_data_dir(machine)
+
+
+def add_workers(options: Declares) -> None:
+    """--workers and --ray-address."""
+    options.add_argument(
+        "--workers",
+        metavar="N",
+        default="1",
+        help="Processes that share the work, through Ray: each has a GPU of its own where there are GPUs, else its "
+        "share of the processors. Samples do not depend on how many. [default: 1, without Ray]",
+    )
+    options.add_argument(
+        "--ray-address",
+        metavar="auto|HOST:PORT",
+        help="Use a Ray cluster that runs already. [default: Ray is started on this machine for this command]",
+    )
+
+
+def add_division(parser: argparse.ArgumentParser) -> None:
+    """--workers, --ray-address and --shard; docs/cluster.md has examples."""
+    options = parser.add_argument_group("several processes and machines")
+    add_workers(options)
+    options.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="Draw only the problems whose place is I modulo N, into a folder of their own; `flexeval merge` makes one "
+        "run of the shards. [default: in a Slurm job array its place in the array, else none]",
+    )
 
 
 def add_data_dir(options: Declares) -> None:
@@ -304,6 +335,36 @@ def ks(text: str | None, n: int, *, limit: str) -> list[int]:
     return values
 
 
+def workers(args: argparse.Namespace) -> int:
+    """The value of --workers. Raises InputError as `whole_number`."""
+    return whole_number(args.workers, least=1, most=MOST_WORKERS, what="--workers")
+
+
+def several(args: argparse.Namespace) -> bool:
+    """Whether workers do the work, and not this process. Raises InputError as `workers`."""
+    return workers(args) > 1 or args.ray_address is not None
+
+
+def settle_shard(args: argparse.Namespace) -> None:
+    """Put the shard that is meant in the place of the text of --shard, and say so where a job array decides it.
+
+    Raises:
+        InputError: no shard, or an array whose tasks do not know their place.
+    """
+    from flexeval.runs.shards import WHOLE, parse_shard, shard_of_array
+
+    if args.shard is not None:
+        args.shard = WHOLE if args.shard == "none" else parse_shard(args.shard)
+        return
+    found = shard_of_array(os.environ)
+    args.shard = found or WHOLE
+    if found is not None:
+        print(
+            f"flexeval: shard {found} of each run, by the place in the Slurm job array; --shard none makes whole runs",
+            file=sys.stderr,
+        )
+
+
 def check_machine(args: argparse.Namespace) -> None:
     """Raise InputError for machine options that are wrong on any machine. Imports nothing of weight."""
     from flexeval.models.names import DTYPES
@@ -314,6 +375,8 @@ def check_machine(args: argparse.Namespace) -> None:
         raise did_you_mean("device", args.device, ["auto", "cpu", "cuda"], listed="auto, cpu, cuda, cuda:1")
     if "batch_size" in args:
         batch_size(args)
+    if "workers" in args:
+        several(args)
     if args.data_dir is not None and not args.data_dir.is_dir():
         raise InputError(f"no data folder {str(args.data_dir)!r}; give the folder that holds the benchmark files")
 

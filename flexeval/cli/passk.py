@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexeval.cli import formatting, options
+from flexeval.cli import formatting, options, stored_runs
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_verdict(run_options)
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
+    options.add_division(parser)
     output = parser.add_argument_group("output")
     options.add_runs_folder(output, "--out")
     options.add_files(output, rows="one row for each order and k")
@@ -65,10 +66,13 @@ def run(args: argparse.Namespace) -> int:
     wanted = dataclasses.replace(wanted, task=task_spec(task), sampling=options.sampling_config(args, task))
     configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
     options.check_machine(args)
+    options.settle_shard(args)
     output.check_folder(args.out, what="--out")
     output.check_targets({"--json": args.json, "--csv": args.csv})
 
-    deliver([run.counting(args.verdict) for run in _sampled(configs, task, args)], ks, args)
+    runs = stored_runs.whole(_sampled(configs, task, args), configs, args)
+    if runs is not None:
+        deliver([run.counting(args.verdict) for run in runs], ks, args)
     return 0
 
 
@@ -140,23 +144,25 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     from flexeval.runs.store import default_folder_name, reusable_run
     from flexeval.tasks.task import problems_of
 
-    sample = RunSampler(args)
     folders: list[Path] = [args.out / default_folder_name(config) for config in configs]
     stored = [
-        reusable_run(folder, config, task, dtype=args.dtype) for folder, config in zip(folders, configs, strict=True)
+        reusable_run(folder, config, task, dtype=args.dtype, shard=args.shard)
+        for folder, config in zip(folders, configs, strict=True)
     ]
     finished = [run for run in stored if run is not None]
     if len(finished) == len(stored):
         return finished
 
     problems_of(task)  # raises for damaged data, before the model is loaded
-    output.announce_isolation(task)
-    sample.model(configs[0])
-    with sampling_bars() as bar:
-        return [
-            run or sample(config, folder, task, bar(config.order))
-            for run, config, folder in zip(stored, configs, folders, strict=True)
-        ]
+    if not options.several(args):
+        output.announce_isolation(task)
+    with RunSampler(args) as sample:
+        sample.prepare(configs[0])
+        with sampling_bars() as bar:
+            return [
+                run or sample(config, folder, task, bar(config.order))
+                for run, config, folder in zip(stored, configs, folders, strict=True)
+            ]
 
 
 def _settings(runs: Sequence[Run], summary: RunSummary) -> dict[str, Any]:

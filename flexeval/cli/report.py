@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flexeval.cli import options
+from flexeval.cli import options, stored_runs
 
 EPILOG = """\
 examples:
@@ -28,9 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Read the runs and write the page."""
     from flexeval.cli import output
     from flexeval.report import write_report
-    from flexeval.runs.store import read_runs
 
     output.check_targets({"--out": args.out})
-    write_report(read_runs(args.runs).counting(args.verdict), Path(args.out))
+    write_report(stored_runs.read(args.runs).counting(args.verdict), Path(args.out))
     print(args.out)
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flexeval.cli import claims, formatting, options
+from flexeval.cli import claims, formatting, options, stored_runs
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_runs_folder(output, "--runs")
     options.add_verdict(output, of_plan=True)
     options.add_machine(parser, batch=True)
+    options.add_division(parser)
     estimate = parser.add_argument_group("estimate")
     estimate.add_argument(
         "--dry-run", action="store_true", help="Print what would be made and what it takes, then stop."
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path("results") / plan.name
     machine = Machine(**options.given(args, Machine))
     options.check_machine(args)
+    options.settle_shard(args)
     execute.check_verdict(args, plan.configs)
     output.check_folder(args.runs, what="--runs")
     output.check_folder(out, what="--out")
@@ -80,11 +82,15 @@ def run(args: argparse.Namespace) -> int:
         output.show(_dry_run(plan, machine, args))
         return 0
 
-    options.check_device(args)
+    if not options.several(args):
+        options.check_device(args)
+    _require_trained(plan, args)
     trained = execute.make_trainings(plan.trainings, args, args.runs)
     configs = with_folders(without_failed(plan.configs, trained), plan.trainings, args.runs)
     outcomes = execute.make_runs(configs, args, args.runs, plan.parameters)
-    made = tuple(outcome.run for outcome in outcomes if outcome.run is not None)
+    outcomes_made = [outcome for outcome in outcomes if outcome.run is not None]
+    parts = [outcome.run for outcome in outcomes_made if outcome.run is not None]
+    made = stored_runs.whole(parts, [outcome.cell.config for outcome in outcomes_made], args)
     if made:
         from flexeval.claims import examine
         from flexeval.figures import make_figures
@@ -92,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         from flexeval.reproduce import results
         from flexeval.runs.store import RunSet
 
-        runs = RunSet(made).counting(args.verdict)
+        runs = RunSet(tuple(made)).counting(args.verdict)
         findings = examine(runs)
         results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
         for other in runs.other_verdicts():
@@ -105,6 +111,18 @@ def run(args: argparse.Namespace) -> int:
         files = f"{len(figures)} figure files, {results.PASS_AT_K}.md and {results.CLAIMS}.md are in {out}"
         output.show([files, f"report: {out / results.REPORT}"])
     return execute.report_failures(outcomes, trained)
+
+
+def _require_trained(plan: Plan, args: argparse.Namespace) -> None:
+    """Raise InputError where several shards would have to make the same training."""
+    from flexeval.reproduce.trainings import missing_checkpoints
+    from flexeval.runs.shards import WHOLE
+
+    if args.shard != WHOLE and any(missing_checkpoints(training, args.runs) for training in plan.trainings):
+        raise InputError(
+            "the plan's trainings are not made yet, and each shard would make them; make them first, with --shard none "
+            "or `flexeval grpo`"
+        )
 
 
 # ----- --dry-run: what a plan would make, what is stored of it, and what the rest takes -----

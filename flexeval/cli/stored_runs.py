@@ -4,15 +4,62 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import options
-from flexeval.errors import InputError
+from flexeval.errors import InputError, printable
 
 if TYPE_CHECKING:
+    from flexeval.records import RunConfig
     from flexeval.runs.store import Run, RunSet
+
+
+def read(folders: Sequence[Path]) -> RunSet:
+    """As `flexeval.runs.store.read_runs`; says on stderr what is missing of runs that lie there as shards."""
+    from flexeval.runs.store import read_runs
+
+    runs = read_runs(folders)
+    for run in runs:
+        say_what_is_missing(run)
+    return runs
+
+
+def say_what_is_missing(run: Run) -> None:
+    """Say on stderr which shards of a run are missing or unfinished, if any."""
+    if run.lacking:
+        line = printable(f"flexeval: {run.folder} lacks {run.lacking}", keep="")
+        print(line, file=sys.stderr, flush=True)
+
+
+def whole(parts: Sequence[Run], configs: Sequence[RunConfig], args: argparse.Namespace) -> Sequence[Run] | None:
+    """The runs that a command has made: whole where they were not divided, and else once all shards are there.
+
+    Args:
+        parts: what the command has made.
+        configs: of each.
+        args: with the shard.
+
+    Returns:
+        None where shards are missing; stderr then says which.
+    """
+    from flexeval.runs.shards import WHOLE
+    from flexeval.runs.store import read_run
+
+    if args.shard == WHOLE:
+        return parts
+    together = []
+    for part, config in zip(parts, configs, strict=True):
+        print(f"shard {args.shard}: {len(part.samples)} samples, {part.tally()['correct']} correct, {part.folder}")
+        run = read_run(part.folder.parent)
+        say_what_is_missing(run)
+        together.append(run.part(num_samples=config.num_samples, limit=config.limit))
+    if all(run.complete for run in together):
+        return together
+    print("The tables come with the last of the shards, or after `flexeval merge`.", file=sys.stderr)
+    return None
 
 
 # ----- two runs -----
@@ -35,12 +82,12 @@ def read_pair(args: argparse.Namespace) -> RunSet:
         InputError: not two run folders, the same run twice, runs on different tasks or problems, or runs with fewer
             problems or samples, or without the verdict, that were asked for.
     """
-    from flexeval.runs.store import fewest_samples, read_runs
+    from flexeval.runs.store import fewest_samples
 
     folders: list[Path] = args.runs
     if folders[0].resolve() == folders[1].resolve():
         raise InputError(f"{str(folders[0])!r} is given twice; give two runs")
-    pair = read_runs(folders)
+    pair = read(folders)
     if len(pair) != 2:
         raise InputError(f"these folders hold {len(pair)} runs, but two are compared; name two of them")
     a, b = pair

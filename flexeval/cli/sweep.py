@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flexeval.cli import formatting, options
+from flexeval.cli import formatting, options, stored_runs
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_run(grid)
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
+    options.add_division(parser)
     output = parser.add_argument_group("output")
     options.add_runs_folder(output, "-o", "--out")
     options.add_files(output, rows="one row for each run and k", json=False)
@@ -56,10 +57,13 @@ def run(args: argparse.Namespace) -> int:
 
     configs = expand({"limit": [str(options.DEFAULT_LIMIT)], **_settings(args)})
     options.check_machine(args)
+    options.settle_shard(args)
     execute.check_verdict(args, configs)
     output.check_targets({"--csv": args.csv})
     outcomes = execute.make_runs(configs, args, args.out, parameters={})
-    runs = RunSet(tuple(outcome.run for outcome in outcomes if outcome.run is not None)).counting(args.verdict)
+    made = [outcome for outcome in outcomes if outcome.run is not None]
+    found = stored_runs.whole([o.run for o in made if o.run], [outcome.cell.config for outcome in made], args)
+    runs = RunSet(tuple(found or ())).counting(args.verdict)
     if len(runs):
         output.write_csv(args.csv, pass_at_k_frame(runs, ks=()))
         output.show([f"Pass@k in percent, with 95 % intervals over problems{formatting.counted(runs)}", _table(runs)])

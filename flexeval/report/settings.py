@@ -135,7 +135,12 @@ def _samples_table(groups: Sequence[TaskRuns]) -> Table:
 
 
 def _unfinished(groups: Sequence[TaskRuns]) -> list[Part]:
-    names = [f"{group.task}, {label}" for group in groups for label, run in group.named if not run.complete]
+    names = [
+        f"{group.task}, {label}{f' (lacks {run.lacking})' if run.lacking else ''}"
+        for group in groups
+        for label, run in group.named
+        if not run.complete
+    ]
     if not names:
         return []
     return [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flexeval.errors import InputError
 from flexeval.records import RunConfig
+from flexeval.runs.shards import WHOLE, Shard
 from flexeval.runs.store import Run, default_folder_name, reusable_run
 from flexeval.tasks import Task
 
@@ -59,7 +60,12 @@ class Outcome:
 
 
 def cells(
-    configs: Sequence[RunConfig], *, out: Path, load_task: Callable[[str], Task], dtype: str = "auto"
+    configs: Sequence[RunConfig],
+    *,
+    out: Path,
+    load_task: Callable[[str], Task],
+    dtype: str = "auto",
+    shard: Shard = WHOLE,
 ) -> list[Cell]:
     """Where each run goes, and what is there already.
 
@@ -68,6 +74,7 @@ def cells(
         out: the folder of run folders; theirs are called by their settings.
         load_task: task spec -> task with its data; called once for each spec.
         dtype: of the weights; a run in another type is not taken for stored.
+        shard: which part of each run is made.
 
     Raises:
         InputError: a task that cannot be used.
@@ -77,7 +84,7 @@ def cells(
     for config in configs:
         folder, task = out / default_folder_name(config), tasks[config.task]
         try:
-            stored = reusable_run(folder, config, task, dtype=dtype)
+            stored = reusable_run(folder, config, task, dtype=dtype, shard=shard)
         except InputError:
             # Sampling into this folder will say the same, and by then the other runs are safe.
             stored = None

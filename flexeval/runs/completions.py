@@ -22,11 +22,11 @@ from flexeval.grading.answers import before_end_token
 from flexeval.reading import Row, read_rows
 from flexeval.records import Grade, Problem
 from flexeval.runs.files import to_json
-from flexeval.runs.grading import graded
+from flexeval.runs.grading import Verdicts, graded, here
 from flexeval.runs.target import write_target
 from flexeval.tasks import Task
 from flexeval.tasks.data import local_folder
-from flexeval.tasks.task import GradesAnyTarget, HasPublishedGrader, grade_of, problems_of
+from flexeval.tasks.task import GradesAnyTarget, HasPublishedGrader, problems_of
 
 TEXTS = (
     "completion", "completions", "generation", "generations", "response", "responses", "output", "outputs",
@@ -205,23 +205,37 @@ def _first_text(answer: _Answer, names: Sequence[str]) -> str | None:
 # ----- verdicts -----
 
 
-def grade_completions(completions: Sequence[Completion], task: Task) -> list[GradedCompletion]:
-    """The verdicts, in the order of the completions."""
-    verdicts = graded(completions, lambda completion: grade_of(task, completion.problem, completion.text))
-    return [GradedCompletion(completion=completion, grade=grade) for completion, grade in verdicts]
+def grade_completions(
+    completions: Sequence[Completion], task: Task, verdicts: Verdicts | None = None
+) -> list[GradedCompletion]:
+    """The verdicts, in the order of the completions.
+
+    Args:
+        completions: of the task's problems or their own.
+        task: that grades them.
+        verdicts: who does; None for this process.
+    """
+    grades = (verdicts or here(task))([(completion.problem, completion.text) for completion in completions])
+    return [GradedCompletion(completion=one, grade=grade) for one, grade in zip(completions, grades, strict=True)]
 
 
-def grade_as_published(completions: Sequence[Completion], task: Task) -> list[Grade]:
+def grade_as_published(completions: Sequence[Completion], task: Task, verdicts: Verdicts | None = None) -> list[Grade]:
     """The verdicts by the rules behind published numbers, in the order of the completions.
+
+    Args:
+        completions: as `grade_completions`.
+        task: that knows these rules.
+        verdicts: who applies them; None for this process.
 
     Raises:
         InputError: a task without such rules.
     """
     if not isinstance(task, HasPublishedGrader):
         raise InputError(f"no published numbers of task {task.name!r} are known; leave out --grader paper")
-    grader = task
-    verdicts = graded(completions, lambda completion: grader.grade_as_published(completion.problem, completion.text))
-    return [grade for _, grade in verdicts]
+    grader, texts = task, [(completion.problem, completion.text) for completion in completions]
+    if verdicts is not None:
+        return list(verdicts(texts))
+    return [grade for _, grade in graded(texts, lambda item: grader.grade_as_published(*item))]
 
 
 def completion_counts(completions: Sequence[GradedCompletion]) -> pd.DataFrame:

@@ -27,7 +27,13 @@ Environment = dict[str, str | int | None]
 
 
 def environment(
-    *, device: str, dtype: str, attention: str | None = None, batch_size: int | None = None, workers: int | None = None
+    *,
+    device: str,
+    dtype: str,
+    attention: str | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    isolation: str | None = None,
 ) -> Environment:
     """The record; None stands for what the machine lacks or does not tell.
 
@@ -37,6 +43,7 @@ def environment(
         attention: the implementation of its attention, as transformers calls it ("sdpa").
         batch_size: samples in flight at most.
         workers: forwards side by side.
+        isolation: of generated programs, in words.
     """
     return {
         "flexeval": flexeval.__version__,
@@ -49,6 +56,7 @@ def environment(
         "attention": attention,
         "batch_size": batch_size,
         "workers": workers,
+        "isolation": isolation,
     }
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from flexeval.errors import InputError
 from flexeval.grading.processors import processors
-from flexeval.records import Grade
+from flexeval.records import Grade, Problem
 from flexeval.runs.identity import require_same_task
 from flexeval.runs.layout import data_hash
 from flexeval.runs.run import Run, run_of
@@ -60,12 +60,22 @@ def graded(items: Iterable[T], grade: Callable[[T], Grade], *, threads: int | No
         pool.shutdown(cancel_futures=True)
 
 
-def regrade(folder: Path, task: Task) -> tuple[Run, Run]:
+Verdicts = Callable[[Sequence[tuple[Problem, str]]], Sequence[Grade]]
+"""Texts, each with its problem -> the verdicts on them, in their order."""
+
+
+def here(task: Task) -> Verdicts:
+    """Verdicts by this process."""
+    return lambda texts: [grade for _, grade in graded(texts, lambda item: grade_of(task, *item))]
+
+
+def regrade(folder: Path, task: Task, verdicts: Verdicts | None = None) -> tuple[Run, Run]:
     """Grade every text of a run again and write the verdicts, all in one step.
 
     Args:
         folder: a run folder, finished or not.
         task: the task that the run was made with.
+        verdicts: who grades; None for this process.
 
     Returns:
         The run before and after.
@@ -87,9 +97,7 @@ def regrade(folder: Path, task: Task) -> tuple[Run, Run]:
                 )
 
         before = run_of(folder, contents)
-        verdicts = graded(
-            list(contents.samples.values()), lambda row: grade_of(task, problems[row["problem_id"]], row["text"])
-        )
-        writer.replace_grades([grade for _, grade in verdicts])
+        texts = [(problems[row["problem_id"]], row["text"]) for row in contents.samples.values()]
+        writer.replace_grades((verdicts or here(task))(texts))
         writer.finish()
         return before, run_of(folder, contents)

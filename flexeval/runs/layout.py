@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 from flexeval.errors import InputError
 from flexeval.records import Grade, Problem, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.files import RESTORE
+from flexeval.runs.shards import WHOLE, Shard
 
 CONFIG = "config.json"
 PROBLEMS = "problems.jsonl"
@@ -55,7 +56,7 @@ Positive = Annotated[int, Strict(), Field(ge=1, lt=2**31)]
 Total = Annotated[int, Strict(), Field(ge=0)]
 Amount = Annotated[float, Strict(), Field(ge=0)]
 Environment = Annotated[dict[Name, Name | int | None], Strict(), Field(min_length=1)]
-Shard = Annotated[str, Strict(), Field(pattern=r"^part-[0-9]{5,}-[0-9a-f]{16}\.parquet$")]
+TokenFile = Annotated[str, Strict(), Field(pattern=r"^part-[0-9]{5,}-[0-9a-f]{16}\.parquet$")]
 RevisedShard = Annotated[str, Strict(), Field(pattern=r"^revised-[0-9]{5,}-[0-9a-f]{16}\.parquet$")]
 
 # A dataclass in strict mode would take instances only; that is why its fields are strict one by one.
@@ -122,7 +123,7 @@ class EffortLine(SamplingEffort):
 class Flush(EffortLine):
     """A line of sampling.jsonl: what one write stored, and what it took to sample."""
 
-    shard: Shard | None
+    shard: TokenFile | None
     """The file of the token rows; None for samples that another program drew."""
     environment: Environment
     """What the samples were drawn with."""
@@ -192,6 +193,8 @@ class Header:
     """Of the checksums, so that files of another run are refused; see `run_key`. Empty in format 1."""
     problems: int | None
     """How many lines of problems.jsonl count; a kill may leave more. None in format 1."""
+    shard: Shard = WHOLE
+    """Which of these problems the folder is for."""
 
 
 @with_config(_STRICT)
@@ -202,6 +205,12 @@ class _Isolation(TypedDict):
     user: Count | None
     python: Name
     missing: dict[str, str]
+
+
+@with_config(_STRICT)
+class _Shard(TypedDict):
+    index: Count
+    count: Positive
 
 
 @with_config(_OPEN)
@@ -245,6 +254,7 @@ class ConfigFile(TypedDict):
     format: Count
     id: NotRequired[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]]
     problems: NotRequired[Positive]
+    shard: NotRequired[_Shard]
     config: Names
     environment: Annotated[Environment, AfterValidator(_has_device_and_dtype)]
     model: NotRequired[_Fingerprint]

@@ -43,6 +43,7 @@ from flexeval.runs.layout import (
     checked_rows,
     total_effort,
 )
+from flexeval.runs.shards import WHOLE, Shard
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +59,10 @@ class Contents:
     """Oldest first."""
     ends: dict[str, End]
     """Of problems.jsonl, samples.jsonl and sampling.jsonl, by name."""
+
+    def wanted(self, limit: int | None = None) -> Sequence[StoredProblem]:
+        """The problems that the folder is for: all, or the share of a shard; of the first ones with a limit."""
+        return self.header.shard.of(self.problems[:limit])
 
     def shards(self, folder: Path) -> list[Path]:
         """The files of the token rows, oldest first."""
@@ -77,15 +82,15 @@ def read_contents(folder: Path) -> Contents:
         InputError: not a run folder, or one that is damaged: the file, and the line.
     """
     while True:
-        before = _config_and_summary(folder)
+        before = _version(folder)
         try:
             contents = _read(folder)
         except InputError:
-            # What changes several files, growing and grading, changes one of these two, too.
-            if _config_and_summary(folder) == before:
+            # What changes several files, growing and grading, changes one of these, too.
+            if _version(folder) == before:
                 raise
         else:
-            if _config_and_summary(folder) == before:
+            if _version(folder) == before:
                 return contents
 
 
@@ -118,10 +123,15 @@ def header_of(values: Mapping[str, Any], *, where: str) -> Header:
             )
     if values.get("lineage"):
         Lineage.from_dict(values["lineage"], where=where)
+    try:
+        shard = Shard(**values["shard"]) if "shard" in values else WHOLE
+    except InputError as error:
+        raise InputError(f"{where}: {error}; {RESTORE}") from None
     return Header(
         format=number,
         config=config_from_dict(values.get("config", {}), where=where),
-        record={key: value for key, value in values.items() if key not in ("format", "config", *has_checks)},
+        shard=shard,
+        record={key: value for key, value in values.items() if key not in ("format", "config", "shard", *has_checks)},
         key=values.get("id", ""),
         problems=values.get("problems"),
     )
@@ -143,7 +153,7 @@ def summary_of(contents: Contents) -> dict[str, Any]:
     rows, effort = contents.samples.values(), total_effort(contents.journal)
     verdicts = Counter(name for row in rows for name, holds in row.get("verdicts", {}).items() if holds)
     summary = {
-        "problems": len(contents.problems),
+        "problems": len(contents.wanted()),
         "samples": len(rows),
         "correct": sum(row["correct"] for row in rows),
         "errors": sum(row["error"] is not None for row in rows),
@@ -157,14 +167,22 @@ def summary_of(contents: Contents) -> dict[str, Any]:
     return summary
 
 
-def _config_and_summary(folder: Path) -> list[bytes | None]:
-    """The bytes of the files that say which run it is, and whether it is complete."""
-    found: list[bytes | None] = []
+def _version(folder: Path) -> list[bytes | int | None]:
+    """What changes when a folder changes in any other way than by growing.
+
+    The bytes of the files that say which run it is, and whether it is complete; and the number that the file system
+    gives to samples.jsonl, which is replaced when its lines are put in order.
+    """
+    found: list[bytes | int | None] = []
     for name in (CONFIG, SUMMARY):
         try:
             found.append((folder / name).read_bytes())
         except OSError:
             found.append(None)
+    try:
+        found.append((folder / SAMPLES).stat().st_ino)
+    except OSError:
+        found.append(None)
     return found
 
 
@@ -227,13 +245,14 @@ def _lines(path: Path, header: Header, *, count: int | None) -> tuple[list[dict[
 
 def _require_wanted(contents: Contents, folder: Path) -> None:
     """Every sample is one of those that the configuration asks for, and fits its canvas."""
-    ids = {problem.id for problem in contents.problems}
+    ids = {problem.id for problem in contents.wanted()}
     config: RunConfig = contents.header.config
-    if config.limit is not None and len(ids) > config.limit:
+    if config.limit is not None and len(contents.problems) > config.limit:
         raise InputError(f"{folder / PROBLEMS}: more problems than the limit of {CONFIG}; {RESTORE}")
     for (problem_id, index), row in contents.samples.items():
         if problem_id not in ids:
-            raise InputError(f"{folder / SAMPLES}: problem {problem_id!r} is not in {PROBLEMS}; restore the files")
+            where = PROBLEMS if contents.header.shard == WHOLE else f"{PROBLEMS}, or of another shard"
+            raise InputError(f"{folder / SAMPLES}: problem {problem_id!r} is not in {where}; restore the files")
         if index >= config.num_samples or row["length"] > config.sampling.gen_length:
             raise InputError(
                 f"{folder / SAMPLES}: sample {index} of problem {problem_id!r}, with {row['length']} tokens, does not "
@@ -256,5 +275,5 @@ def _require_sealed(contents: Contents, folder: Path) -> None:
                 f"{path}: says {name} {stored.get(name)!r}, but the run has {value!r}: something was lost or changed; "
                 "restore the folder, or use another"
             )
-    if len(contents.samples) != len(contents.problems) * contents.header.config.num_samples:
+    if len(contents.samples) != len(contents.wanted()) * contents.header.config.num_samples:
         raise InputError(f"{path}: calls the run complete, but {CONFIG} asks for more samples; restore the folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from flexeval.models.names import model_name
 from flexeval.records import CORRECT, RunConfig, SamplingEffort
 from flexeval.runs.environment import distinct
 from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
+from flexeval.runs.joining import begun_shards, joined, lacking
 from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, SampleKey, StoredProblem, data_hash, total_effort
 from flexeval.runs.reader import Contents, read_contents, read_header, read_journal
 from flexeval.runs.revisions import read_revisions
+from flexeval.runs.shards import WHOLE, Shard
 from flexeval.runs.tokens import read_tokens
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
@@ -38,7 +41,8 @@ class Run:
     """What else config.json says: model (its fingerprint), environment, task_source, isolation, prompt_template,
     first_prompt, lineage, imported."""
     problems: pd.DataFrame
-    """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash."""
+    """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash. The
+    index is the place among all problems of the run: of shards, only those that are there are listed."""
     samples: pd.DataFrame
     """One row a finished sample, sorted by problem and sample: problem_id, sample_index, text, extracted, rule,
     correct, error, nfe, length, capped, verdicts. `length` counts the tokens of the text; a text that is missing is
@@ -55,6 +59,8 @@ class Run:
     """Of the folder's checksums; empty where there are none (format 1)."""
     counted: str = CORRECT
     """The verdict by which a sample counts as solving its problem; see `counting`."""
+    lacking: str = ""
+    """Of a run that is read from shards: which of them are missing or unfinished, in words; else empty."""
     mark: str = ""
     """Appended to the model's name where other models have the same name; empty otherwise."""
 
@@ -85,8 +91,8 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Every sample that the configuration asks for is there."""
-        return len(self.samples) == len(self.problems) * self.config.num_samples
+        """Every sample that the configuration asks for is there; of a shard's folder, every sample of its problems."""
+        return not self.lacking and len(self.samples) == len(self.problems) * self.config.num_samples
 
     def tally(self) -> dict[str, int]:
         """Verdict -> the number of samples that it is true of: `correct`, then those of the task's own.
@@ -178,7 +184,7 @@ class Run:
 
     def part(self, *, num_samples: int, limit: int | None) -> Run:
         """The view that a smaller run would have given: the first samples of the first problems."""
-        problems = self.problems.iloc[:limit]
+        problems = self.problems if limit is None else self.problems[self.problems.index < limit]
         wanted = self.samples["problem_id"].isin(problems["problem_id"]) & (self.samples["sample_index"] < num_samples)
         return dataclasses.replace(
             self,
@@ -189,17 +195,30 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run folder, finished or not.
+    """Read a run folder, finished or not; one that holds shards of a run as one run.
 
     Raises:
-        InputError: not a run folder, or one that is damaged: the file, and the line.
+        InputError: not a run folder, or one that is damaged: the file, and the line; shards of different runs.
     """
-    return run_of(folder, read_contents(folder))
+    shards = begun_shards(folder)
+    if not shards:
+        return run_of(folder, read_contents(folder))
+    parts = {path: read_contents(path) for path in shards}
+    whole = joined(parts, folder=folder)
+    covered = {place for contents in parts.values() for place in _places(contents)}
+    run = run_of(folder, whole)
+    return dataclasses.replace(
+        run,
+        problems=run.problems[run.problems.index.isin(covered)],
+        shards=[shard for path, contents in parts.items() for shard in contents.shards(path)],
+        revised=[shard for path, contents in parts.items() for shard in contents.revised(path)],
+        lacking=lacking(parts, whole),
+    )
 
 
 def read_config(folder: Path) -> RunConfig:
     """The configuration of a run folder. Raises InputError where there is no run, or its config.json is damaged."""
-    return read_header(folder).config
+    return read_header(next(iter(begun_shards(folder)), folder)).config
 
 
 def run_of(folder: Path, contents: Contents) -> Run:
@@ -208,7 +227,7 @@ def run_of(folder: Path, contents: Contents) -> Run:
         folder=folder,
         config=contents.header.config,
         record=contents.header.record,
-        problems=_problem_frame(contents.problems),
+        problems=_problem_frame(contents.problems).iloc[_places(contents)],
         samples=_sample_frame(contents.samples, contents.problems),
         effort=total_effort(contents.journal),
         environments=distinct([flush.environment for flush in contents.journal]),
@@ -224,9 +243,15 @@ def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
     Raises:
         InputError: the folder holds a run of another configuration, or cannot be read.
     """
+    config = canonical_config(config)
+    if begun_shards(folder):
+        together = read_run(folder)
+        require_same_run(together.config, config, folder=folder)
+        part = together.part(num_samples=config.num_samples, limit=config.limit)
+        enough = together.config.limit is None or (config.limit or math.inf) <= together.config.limit
+        return part if part.complete and enough else None
     if not os.path.lexists(folder / CONFIG):
         return None
-    config = canonical_config(config)
 
     # config.json and the journal usually tell that samples are missing; then samples.jsonl need not be read for it.
     header = read_header(folder)
@@ -235,7 +260,7 @@ def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
     if stored.limit is not None and (config.limit is None or config.limit > stored.limit):
         return None
     if header.problems is not None:
-        problems = min(header.problems, config.limit or header.problems)
+        problems = len(header.shard.of(range(min(header.problems, config.limit or header.problems))))
         journal, _ = read_journal(folder, header)
         if sum(flush.samples for flush in journal) < problems * config.num_samples:
             return None
@@ -244,7 +269,9 @@ def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
     return part if part.complete else None
 
 
-def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "auto") -> Run | None:
+def reusable_run(
+    folder: Path, config: RunConfig, task: Task, *, dtype: str = "auto", shard: Shard = WHOLE
+) -> Run | None:
     """The stored run, if sampling again would give the same: all that is wanted, the same model, type and data.
 
     Args:
@@ -252,15 +279,16 @@ def reusable_run(folder: Path, config: RunConfig, task: Task, *, dtype: str = "a
         config: which run, and how much of it.
         task: the task of `config.task`, with the data of today.
         dtype: of the weights, by name; "auto" takes any.
+        shard: which part of the run, in its folder below.
 
     Raises:
         InputError: the folder holds a run of another configuration, or cannot be read.
     """
-    run = read_finished_run(folder, config)
+    run = read_finished_run(shard.folder(folder), config)
     if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not _of_model(run, config):
         return None
     problems = problems_of(task)[: config.limit]
-    now = [(problem.id, data_hash(problem)) for problem in problems]
+    now = [(problem.id, data_hash(problem)) for problem in shard.of(problems)]
     stored = run.problems[["problem_id", "data_hash"]].itertuples(index=False, name=None)
     same_prompt = dataclasses.asdict(run_prompt(config, task, problems[0])) == run.record.get("first_prompt")
     return run if same_prompt and list(stored) == now else None
@@ -277,6 +305,11 @@ def _problem_frame(problems: Sequence[StoredProblem]) -> pd.DataFrame:
     columns = [field.name for field in dataclasses.fields(StoredProblem)]
     frame = pd.DataFrame([dataclasses.asdict(problem) for problem in problems], columns=columns)
     return frame.rename(columns={"id": "problem_id"})
+
+
+def _places(contents: Contents) -> list[int]:
+    """Where the problems that a folder is for stand among all problems of the run."""
+    return list(contents.header.shard.of(range(len(contents.problems))))
 
 
 def _sample_frame(rows: Mapping[SampleKey, Mapping[str, Any]], problems: Sequence[StoredProblem]) -> pd.DataFrame:

@@ -20,8 +20,10 @@ from flexeval.models.names import model_name
 from flexeval.records import SamplingConfig
 from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
+from flexeval.runs.joining import begun_shards
 from flexeval.runs.layout import JOURNAL, PROBLEMS, SAMPLES, total_effort
 from flexeval.runs.run import Run, read_run
+from flexeval.runs.shards import shard_named
 
 EXTENT = ("num_samples", "problems", "seed")
 """The settings that say how many samples a run has, and which; all others say what is sampled."""
@@ -102,7 +104,8 @@ def read_runs(folders: Sequence[Path]) -> RunSet:
     """
     found: list[Path] = []
     for folder in folders:
-        inside = [folder] if any((folder / name).exists() for name in _LINES) else _runs_below(folder)
+        itself = begun_shards(folder) or any((folder / name).exists() for name in _LINES)
+        inside = [folder] if itself else _runs_below(folder)
         if not inside:
             raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
         found += [path for path in inside if path not in found]
@@ -136,7 +139,9 @@ _LINES = (PROBLEMS, SAMPLES, JOURNAL)
 
 
 def _runs_below(folder: Path) -> list[Path]:
-    return sorted({path.parent for path in folder.rglob("*.jsonl") if path.name in _LINES})
+    found = {path.parent for path in folder.rglob("*.jsonl") if path.name in _LINES}
+    # The shards of a run are read together.
+    return sorted({path if shard_named(path) is None else path.parent for path in found})
 
 
 def _settings(run: Run) -> dict[str, Any]:

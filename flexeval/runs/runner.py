@@ -1,27 +1,32 @@
 """RunConfig -> a run folder: sample what is missing, grade it, store it. Continues wherever an earlier run stopped.
 
-One sample's way: `Sampler.run` draws it, `_decoded` makes text of it, `Storage` has it graded and collects it, and
-`RunWriter.append` puts it on the disk.
+One sample's way: `Sampler.run` draws it, `_decoded` makes text of it, a thread of `Here` grades it, `Storage` collects
+it, and `RunWriter.append` puts it on the disk. `flexeval.workers` has other processes do all but the last two.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from flexeval.errors import InputError, encodable
+from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor, encode_prompt
 from flexeval.orders import get_order
-from flexeval.records import Prompt, RunConfig, Trajectory
+from flexeval.records import Grade, Prompt, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.environment import environment
+from flexeval.runs.filling import fill
 from flexeval.runs.identity import canonical_config, run_prompt
-from flexeval.runs.layout import stored_problem
-from flexeval.runs.run import Run, run_of
-from flexeval.runs.storage import Progress, Storage
-from flexeval.runs.writer import open_run
+from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem, stored_problem
+from flexeval.runs.run import Run
+from flexeval.runs.shards import WHOLE, Shard
+from flexeval.runs.storage import Finished, Progress
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks import Task, task_spec
 from flexeval.tasks.task import HasTemplate, RunsPrograms, check_task, grade_of, problems_of
@@ -45,6 +50,7 @@ def run(
     batch_size: int | None = None,
     progress: Callable[[Progress], None] | None = None,
     make_sampler: Callable[..., Sampler] = Sampler,
+    shard: Shard = WHOLE,
 ) -> Run:
     """Sample, grade and store what a run folder lacks.
 
@@ -59,6 +65,7 @@ def run(
         batch_size: samples in flight; None lets the sampler choose. Changes no sample in float32; see `Sampler`.
         progress: called once at the start, and after every sample by another thread, one call at a time.
         make_sampler: called as `Sampler`.
+        shard: which part of the run; it goes into a folder of its own below `out`.
 
     Returns:
         The part of the folder that `config` asks for, complete.
@@ -68,47 +75,123 @@ def run(
         OSError: the folder cannot be written.
     """
     config = canonical_config(config)
-    if task_spec(task) != config.task:
-        raise InputError(f"the configuration names task {config.task!r}, but {task_spec(task)!r} was given")
-    problems = list(problems_of(check_task(task))[: config.limit])
-    # What the sampler would refuse, all of it, before there is a folder.
-    prompts = {
-        problem.id: encode_prompt(
-            predictor, run_prompt(config, task, problem), config.sampling.gen_length, of=problem.id
-        )
-        for problem in problems
-    }
-    sampler = make_sampler(predictor, get_order(config.order), config.sampling, batch_size=batch_size)
+    here = Here(config, predictor=predictor, task=task, batch_size=batch_size, make_sampler=make_sampler)
+    shard.require_problems(len(here.problems))
+    return fill(config, out=out, source=here, shard=shard, progress=progress)
 
-    stored = [stored_problem(problem, prompts[problem.id]) for problem in problems]
-    record = _record(predictor, sampler, task, run_prompt(config, task, problems[0]))
-    with open_run(out, config, stored, record) as writer:
-        missing = writer.count_missing(num_samples=config.num_samples, limit=config.limit)
-        total = len(problems) * config.num_samples
-        at_first = Progress(done=total - missing, total=total, correct=0)
-        report = progress or (lambda _: None)
-        report(at_first)
-        by_id = {problem.id: problem for problem in problems}
-        storage = Storage(
-            writer,
-            sampler,
-            grade=lambda problem_id, text: grade_of(task, by_id[problem_id], text),
-            progress=at_first,
-            report=report,
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A sample that was drawn and not graded yet."""
+
+    trajectory: Trajectory
+    text: str
+    pieces: Sequence[str]
+    old_pieces: Sequence[str]
+    """As of `GradedSample`."""
+    effort: SamplingEffort
+    """What it took, beyond the one before."""
+
+    def graded(self, grade: Grade) -> GradedSample:
+        """The same with its verdict."""
+        return GradedSample(
+            trajectory=self.trajectory, text=self.text, pieces=self.pieces, grade=grade, old_pieces=self.old_pieces
         )
-        # All samples of a problem stand side by side: their first canvases are equal and merge.
-        requests = (
-            SampleRequest(problem_id=id_, sample_index=i, prompt_ids=prompts[id_])
-            for id_, i in storage.paced(writer.missing(num_samples=config.num_samples, limit=config.limit))
-        )
+
+
+class Here:
+    """The source of a run's samples that is this process: one thread draws them, others grade them."""
+
+    longest_first = False
+
+    def __init__(
+        self,
+        config: RunConfig,
+        *,
+        predictor: MaskPredictor,
+        task: Task,
+        batch_size: int | None = None,
+        make_sampler: Callable[..., Sampler] = Sampler,
+    ) -> None:
+        """
+        Args:
+            config: canonical.
+            predictor: as `run`.
+            task: as `run`.
+            batch_size: as `run`.
+            make_sampler: as `run`.
+
+        Raises:
+            InputError: everything that the sampler would refuse, so that it is refused before there is a folder.
+        """
+        if task_spec(task) != config.task:
+            raise InputError(f"the configuration names task {config.task!r}, but {task_spec(task)!r} was given")
+        problems = list(problems_of(check_task(task))[: config.limit])
+        self._prompts = {
+            problem.id: encode_prompt(
+                predictor, run_prompt(config, task, problem), config.sampling.gen_length, of=problem.id
+            )
+            for problem in problems
+        }
+        self._predictor, self._task = predictor, task
+        self._sampler = make_sampler(predictor, get_order(config.order), config.sampling, batch_size=batch_size)
+        self._by_id = {problem.id: problem for problem in problems}
+        self.problems: Sequence[StoredProblem] = [stored_problem(one, self._prompts[one.id]) for one in problems]
+        self.record: Mapping[str, Any] = _record(predictor, self._sampler, task, run_prompt(config, task, problems[0]))
+
+    def draw(self, keys: Iterator[SampleKey], missing: int, take: Callable[[Finished], None]) -> None:
+        """As `flexeval.runs.filling.Source`. A free row of the batch waits for the next key."""
+        graders, environment = ThreadPoolExecutor(processors()), self.record["environment"]
         try:
-            storage.start()
-            for trajectory in storage.timed(sampler.run(requests) if missing else iter(())):
-                storage.take(trajectory, *_decoded(trajectory, predictor))
+            for drawn in self.drawn(keys):
+                graded = graders.submit(lambda drawn: drawn.graded(self.grade(drawn)), drawn)
+                take(Finished(sample=graded, effort=drawn.effort, environment=environment))
         finally:
-            storage.close()
-        writer.finish()
-        return run_of(out, writer.contents).part(num_samples=config.num_samples, limit=config.limit)
+            # What was begun goes on: whoever took the samples waits for it.
+            graders.shutdown(wait=False)
+
+    def drawn(self, keys: Iterable[SampleKey]) -> Iterator[Drawn]:
+        """Each sample as soon as it is drawn, in any order.
+
+        Args:
+            keys: which; the time that they are long in coming does not count.
+        """
+        waited = 0.0
+
+        def requests() -> Iterator[SampleRequest]:
+            # All samples of a problem stand side by side: their first canvases are equal and merge.
+            nonlocal waited
+            left = iter(keys)
+            while True:
+                asked = time.monotonic()
+                key = next(left, None)
+                waited += time.monotonic() - asked
+                if key is None:
+                    return
+                yield SampleRequest(problem_id=key[0], sample_index=key[1], prompt_ids=self._prompts[key[0]])
+
+        counters = self._sampler.counters
+        evaluations, distinct = counters.evaluations, counters.distinct
+        trajectories = self._sampler.run(requests())
+        while True:
+            asked, waited = time.monotonic(), 0.0
+            trajectory = next(trajectories, None)
+            if trajectory is None:
+                return
+            counters = self._sampler.counters
+            effort = SamplingEffort(
+                samples=1,
+                seconds=max(time.monotonic() - asked - waited, 0.0),
+                evaluations=counters.evaluations - evaluations,
+                distinct=counters.distinct - distinct,
+            )
+            evaluations, distinct = counters.evaluations, counters.distinct
+            text, pieces, old_pieces = _decoded(trajectory, self._predictor)
+            yield Drawn(trajectory=trajectory, text=text, pieces=pieces, old_pieces=old_pieces, effort=effort)
+
+    def grade(self, drawn: Drawn) -> Grade:
+        """The verdict on a sample; may be called from several threads."""
+        return grade_of(self._task, self._by_id[drawn.trajectory.problem_id], drawn.text)
 
 
 def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, list[str], list[str]]:
@@ -126,6 +209,7 @@ def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, lis
 def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt: Prompt) -> dict[str, Any]:
     """What config.json says beside the configuration."""
     lineage: Lineage | None = getattr(predictor, "lineage", None)
+    isolation = task.isolation() if isinstance(task, RunsPrograms) else None
     return {
         "model": predictor.fingerprint.as_dict(),
         "environment": environment(
@@ -134,9 +218,10 @@ def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt
             attention=_attention(predictor),
             batch_size=sampler.batch_size,
             workers=sampler.workers,
+            isolation=isolation.summary() if isolation else None,
         ),
         "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
-        "isolation": task.isolation().as_dict() if isinstance(task, RunsPrograms) else None,
+        "isolation": isolation.as_dict() if isolation else None,
         "prompt_template": dataclasses.asdict(task.prompt_template) if isinstance(task, HasTemplate) else None,
         "first_prompt": dataclasses.asdict(first_prompt),
         "lineage": lineage and lineage.as_dict(),

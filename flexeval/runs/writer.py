@@ -20,7 +20,7 @@ from typing import Any
 from flexeval.errors import InputError
 from flexeval.records import Grade, RunConfig, SamplingEffort
 from flexeval.runs.checksums import End, first_checksum, line_bytes, object_bytes
-from flexeval.runs.files import append_bytes, cut_lines, drop_temporaries, locked, replace_file
+from flexeval.runs.files import RESTORE, append_bytes, cut_lines, drop_temporaries, locked, replace_file
 from flexeval.runs.identity import (
     config_to_dict,
     larger_extent,
@@ -51,6 +51,7 @@ from flexeval.runs.layout import (
 )
 from flexeval.runs.reader import Contents, header_of, read_contents, read_header, summary_of
 from flexeval.runs.revisions import write_revisions
+from flexeval.runs.shards import WHOLE, Shard, shards_below
 from flexeval.runs.tokens import require_shards, write_shard
 
 
@@ -68,19 +69,39 @@ class RunWriter:
         self.contents = contents
         self._environment = environment
 
-    def missing(self, *, num_samples: int, limit: int | None) -> Iterator[SampleKey]:
-        """The samples that are not there yet, problem by problem; found one at a time, for there may be millions."""
-        wanted = ((p.id, index) for p in self.contents.problems[:limit] for index in range(num_samples))
+    def missing(self, *, num_samples: int, limit: int | None, longest_first: bool = False) -> Iterator[SampleKey]:
+        """The samples that are not there yet, problem by problem; found one at a time, for there may be millions.
+
+        Args:
+            num_samples: wanted of each problem.
+            limit: wanted problems, the first ones; None for all.
+            longest_first: begin with the problems that have the longest prompts, which take longest; else in the
+                task's order.
+        """
+        problems = self.contents.wanted(limit)
+        if longest_first:
+            problems = sorted(problems, key=lambda problem: -problem.prompt_length)
+        wanted = ((p.id, index) for p in problems for index in range(num_samples))
         return (key for key in wanted if key not in self.contents.samples)
 
     def count_missing(self, *, num_samples: int, limit: int | None) -> int:
         """How many samples are not there yet."""
-        wanted = {problem.id for problem in self.contents.problems[:limit]}
+        wanted = {problem.id for problem in self.contents.wanted(limit)}
         stored = sum(problem_id in wanted and index < num_samples for problem_id, index in self.contents.samples)
         return len(wanted) * num_samples - stored
 
-    def append(self, samples: Sequence[GradedSample], effort: SamplingEffort) -> None:
-        """Add finished samples and what they took.
+    def append(
+        self,
+        samples: Sequence[GradedSample],
+        effort: SamplingEffort,
+        environment: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add finished samples.
+
+        Args:
+            samples: at least one.
+            effort: what they took.
+            environment: what they were drawn with; None for what the folder was opened with.
 
         Raises:
             InputError: a verdict with a wrong field, from the grader of a task that somebody added.
@@ -96,6 +117,7 @@ class RunWriter:
 
         # Token rows, then samples, then the journal.
         journal, ends = self.contents.journal, self.contents.ends
+        drawn_with = dict(self._environment if environment is None else environment)
         key = self.contents.header.key
         shard = write_shard(self.folder / TOKENS, len(journal), samples, key=key)
         shards = [shard]
@@ -107,9 +129,7 @@ class RunWriter:
                 shard.unlink()
                 raise
             revised = shards[-1].name
-        flush = Flush(
-            **dataclasses.asdict(effort), shard=shard.name, environment=dict(self._environment), revised=revised
-        )
+        flush = Flush(**dataclasses.asdict(effort), shard=shard.name, environment=drawn_with, revised=revised)
         new_lines = {
             SAMPLES: line_bytes(rows.values(), ends[SAMPLES].checksum),
             JOURNAL: line_bytes([flush.as_dict()], ends[JOURNAL].checksum),
@@ -146,21 +166,43 @@ class RunWriter:
             {**row, **grade_fields(grade), **own_verdicts(grade)} for row, grade in zip(others, grades, strict=True)
         ]
         check_samples(rows, where="verdicts that are to be stored", remedy="correct the grader of the task")
-        data, checksum = line_bytes(rows, first_checksum(self.contents.header.key, SAMPLES))
-        (self.folder / SUMMARY).unlink(missing_ok=True)
-        replace_file(self.folder / SAMPLES, data)
-        samples.update(zip(list(samples), rows, strict=True))
-        self.contents.ends[SAMPLES] = End(checksum=checksum, size=len(data))
+        self._replace_samples(dict(zip(samples, rows, strict=True)))
 
     def finish(self) -> None:
-        """Write summary.json if nothing is missing."""
-        if not self.count_missing(num_samples=self.contents.header.config.num_samples, limit=None):
-            replace_file(self.folder / SUMMARY, object_bytes(summary_of(self.contents)))
+        """If nothing is missing, put the samples in the order of the problems and write summary.json.
+
+        So samples.jsonl of a complete run is the same to the byte, whoever drew the samples and when.
+        """
+        if self.count_missing(num_samples=self.contents.header.config.num_samples, limit=None):
+            return
+        if list(self.contents.samples) != (keys := sorted_keys(self.contents)):
+            self._replace_samples({key: self.contents.samples[key] for key in keys})
+        replace_file(self.folder / SUMMARY, object_bytes(summary_of(self.contents)))
+
+    def _replace_samples(self, rows: dict[SampleKey, dict[str, Any]]) -> None:
+        """Put other lines of the same samples in their place, in one step. Raises OSError, the old ones untouched."""
+        data, checksum = line_bytes(rows.values(), first_checksum(self.contents.header.key, SAMPLES))
+        (self.folder / SUMMARY).unlink(missing_ok=True)
+        replace_file(self.folder / SAMPLES, data)
+        self.contents.samples.clear()
+        self.contents.samples.update(rows)
+        self.contents.ends[SAMPLES] = End(checksum=checksum, size=len(data))
+
+
+def sorted_keys(contents: Contents) -> list[SampleKey]:
+    """The samples of a folder in the order of the problems, and of a problem by number."""
+    place = {problem.id: place for place, problem in enumerate(contents.problems)}
+    return sorted(contents.samples, key=lambda key: (place[key[0]], key[1]))
 
 
 @contextlib.contextmanager
 def open_run(
-    folder: Path, config: RunConfig, problems: Sequence[StoredProblem], record: Mapping[str, Any]
+    folder: Path,
+    config: RunConfig,
+    problems: Sequence[StoredProblem],
+    record: Mapping[str, Any],
+    *,
+    shard: Shard = WHOLE,
 ) -> Iterator[RunWriter]:
     """Lock a folder for a run: create it, or continue it where its run is the same.
 
@@ -170,17 +212,20 @@ def open_run(
         problems: all that `config.limit` admits, in the task's order.
         record: what config.json is to say beside the configuration; "environment" has a "dtype", and "model" is a
             fingerprint.
+        shard: which of the problems the folder is for; one of `Shard.folder`.
 
     Raises:
         InputError: another configuration, another model under the same name, other problems, another dtype, a folder of
             something else, a folder in use, or damage that no kill of ours leaves behind.
         OSError: the folder cannot be written.
     """
-    _claim(folder)
+    _claim(folder, shard)
     with lock_run(folder):
         stored = _repaired(folder, config) if (folder / CONFIG).exists() else None
         if stored is not None:
             header = stored.header
+            if header.shard != shard:
+                raise InputError(f"run folder {folder} is shard {header.shard} of a run, not {shard}; {RESTORE}")
             require_same_model(header.record, record["model"], folder=f"run folder {folder}")
             require_same_dtype(header.record, record["environment"]["dtype"], folder=folder)
             require_same_problems(stored.problems, problems, config.limit, folder=folder)
@@ -188,7 +233,7 @@ def open_run(
             header = dataclasses.replace(header, config=larger_extent(header.config, config), problems=len(problems))
         else:
             key = run_key(config, record)
-            header = Header(format=FORMAT, config=config, record=record, key=key, problems=len(problems))
+            header = Header(format=FORMAT, config=config, record=record, key=key, problems=len(problems), shard=shard)
             (folder / TOKENS).mkdir(exist_ok=True)
             for name in (SAMPLES, JOURNAL):
                 replace_file(folder / name, b"")
@@ -256,7 +301,9 @@ def require_checksums(key: str, *, folder: Path) -> None:
 
 def header_bytes(header: Header) -> bytes:
     """config.json, in the present format. Raises InputError for a record that could not be read again."""
-    about = {"format": FORMAT, "id": header.key, "problems": header.problems}
+    about: dict[str, Any] = {"format": FORMAT, "id": header.key, "problems": header.problems}
+    if header.shard != WHOLE:
+        about["shard"] = dataclasses.asdict(header.shard)
     values = {**about, "config": config_to_dict(header.config), **header.record}
     check(ConfigFile, values, where="the record of the run", remedy="correct the model or task that says so")
     return object_bytes(values)
@@ -298,10 +345,11 @@ def own_verdicts(grade: Grade) -> dict[str, Any]:
 # ----- opening -----
 
 
-def _claim(folder: Path) -> None:
+def _claim(folder: Path, shard: Shard) -> None:
     """Create the folder, and refuse one that holds anything but a run or the beginning of one."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder to write the run to")
+    _require_undivided(folder) if shard == WHOLE else _require_divided(folder.parent, shard)
     folder.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(folder / CONFIG):
         return
@@ -318,6 +366,27 @@ def _claim(folder: Path) -> None:
             f"{folder} holds a run that has lost its {CONFIG} ({stored[0].name!r} is there); restore it, or use "
             "another or an empty --out"
         )
+
+
+def _require_undivided(folder: Path) -> None:
+    """Raise InputError where shards lie in the folder of a run."""
+    if not (folder / CONFIG).exists() and (found := shards_below(folder)):
+        raise InputError(
+            f"{folder} holds shards of the run ({', '.join(map(str, found))}); continue them with --shard, or make one "
+            f"run of them with `flexeval merge {folder}`"
+        )
+
+
+def _require_divided(run: Path, shard: Shard) -> None:
+    """Raise InputError where the whole run lies in its folder, or a shard that has problems of this one."""
+    if (run / CONFIG).exists():
+        raise InputError(f"run folder {run} is of the whole run; continue it without --shard, or use another --out")
+    for other in shards_below(run):
+        if other != shard and other.overlaps(shard):
+            raise InputError(
+                f"{run} holds shard {other}, which has problems of shard {shard}; divide the run into {other.count} "
+                "shards again, or use another --out"
+            )
 
 
 def _repaired(folder: Path, wanted: RunConfig | None = None) -> Contents:

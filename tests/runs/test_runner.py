@@ -15,7 +15,7 @@ from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, m
 
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
-from flexeval.records import Grade, Problem
+from flexeval.records import Grade, Problem, SamplingEffort
 from flexeval.runs import storage
 from flexeval.runs.layout import GradedSample
 from flexeval.runs.reader import read_contents
@@ -167,18 +167,18 @@ def test_a_write_waits_neither_for_a_grader_nor_for_the_next_sample(tmp_path, mo
 
 def test_however_long_a_run_is_a_write_comes_within_a_minute(monkeypatch):
     class Writes:
-        def append(self, samples, effort):
+        def append(self, samples, effort, environment):
             written.append(clock.now)
 
     clock, written = SimpleNamespace(now=0.0), []
     monkeypatch.setattr(storage, "time", SimpleNamespace(monotonic=lambda: clock.now))
     begun = storage.Progress(done=0, total=10**6, correct=0)
-    sampler = FakeSampler(None, None, CONFIG.sampling)
-    store = storage.Storage(Writes(), sampler, grade=None, progress=begun, report=lambda _: None)
+    store = storage.Storage(Writes(), progress=begun, report=lambda _: None)
     graded = Future()
     graded.set_result(GradedSample(trajectory=trajectory("p0", 0), text="", pieces=[], grade=Grade(correct=True)))
+    finished = storage.Finished(sample=graded, effort=SamplingEffort(samples=1), environment={})
     for clock.now in range(0, 86_400, 20):
-        store._add(graded)
+        store._add(finished)
     gaps = [later - earlier for earlier, later in itertools.pairwise(written)]
     assert max(gaps) == 60
     assert min(gaps) >= storage.FLUSH_SECONDS

@@ -1,0 +1,151 @@
+"""The shards of a run -> one run folder, as an undivided run would have left it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from flexeval.errors import InputError
+from flexeval.runs.checksums import End, first_checksum, line_bytes
+from flexeval.runs.files import replace_file
+from flexeval.runs.joining import begun_shards, joined
+from flexeval.runs.layout import CONFIG, JOURNAL, LOCK, PROBLEMS, SAMPLES, TOKENS, Flush
+from flexeval.runs.reader import Contents, read_contents, read_header
+from flexeval.runs.run import Run, read_run
+from flexeval.runs.shards import WHOLE, shard_named, shards_below
+from flexeval.runs.tokens import require_shards
+from flexeval.runs.writer import RunWriter, header_bytes, lock_run, problem_bytes, require_checksums, sorted_keys
+
+
+def find_shards(path: Path) -> list[Path]:
+    """The shards that a path stands for: itself, those of a run, or those of all runs below it.
+
+    Raises:
+        InputError: there is none.
+    """
+    if (path / CONFIG).exists() and read_header(path).shard != WHOLE:
+        return [path]
+    runs = [path, *sorted({found.parent for found in path.rglob("shard-*-of-*") if shard_named(found)} - {path})]
+    # Beside a whole run lie shards where a merge was stopped at its end.
+    found = [shard for run in runs for shard in (shards_below(run).values() if _is_run(run) else begun_shards(run))]
+    if not found:
+        raise InputError(f"there is no shard in {str(path)!r}; give a folder that `flexeval passk --shard I/N` wrote")
+    return found
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / CONFIG).exists()
+
+
+def merge(shards: Sequence[Path], *, out: Path) -> Run:
+    """Make one run folder of shards, finished or not. Those that lie below it are removed once it is whole.
+
+    A kill at any moment loses nothing, and the same call goes on.
+
+    Args:
+        shards: folders of shards of one run; at least one.
+        out: the folder: that of the run in which they lie, a new or an empty one.
+
+    Returns:
+        The run. What no shard has is missing in it, and is drawn when it is continued.
+
+    Raises:
+        InputError: shards of different runs or with the same samples, a shard or the folder in use, damage, or a folder
+            that holds something else.
+        OSError: the folder cannot be written; the shards are untouched.
+    """
+    with contextlib.ExitStack() as held:
+        # Of a shard that an earlier merge was about to remove, config.json is gone.
+        there = [shard for shard in shards if _is_run(shard)] if _is_run(out) else shards
+        for shard in there:
+            require_checksums(read_header(shard).key, folder=shard)
+            held.enter_context(lock_run(shard))
+        parts = {shard: read_contents(shard) for shard in there}
+        for shard, part in parts.items():
+            require_shards([*part.shards(shard), *part.revised(shard)], key=part.header.key)
+        whole = joined(parts, folder=out) if parts else None
+        _claim(out, shards)
+        held.enter_context(lock_run(out))
+        if whole is not None:
+            _require_all_there(out, whole) if _is_run(out) else _write(out, parts, whole)
+        for shard in shards:
+            if shard.parent.resolve() == out.resolve():
+                (shard / CONFIG).unlink(missing_ok=True)
+                shutil.rmtree(shard)
+    return read_run(out)
+
+
+def _claim(out: Path, shards: Sequence[Path]) -> None:
+    """Create the folder, and refuse one that holds anything but these shards and what a merge has begun."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; name a folder to write the run to")
+    out.mkdir(parents=True, exist_ok=True)
+    if _is_run(out):
+        return
+    known = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL}
+    given = {shard.resolve() for shard in shards}
+    for path in sorted(out.iterdir()):
+        if path.name in known or path.name.endswith(".tmp") or path.name.startswith("counterfactual-"):
+            continue
+        if path.resolve() not in given:
+            raise InputError(f"{out} holds {path.name!r}, which is not among the shards; use another --out")
+
+
+def _require_all_there(out: Path, whole: Contents) -> None:
+    """Raise InputError unless the run that is there already has every sample of the shards."""
+    stored = read_contents(out)
+    if any(stored.samples.get(key) != row for key, row in whole.samples.items()):
+        raise InputError(f"run folder {out} is of a whole run, which lacks samples of the shards; use another --out")
+
+
+def _write(out: Path, parts: dict[Path, Contents], whole: Contents) -> None:
+    """Write the files of the whole run; config.json, which makes a run of them, comes before the seal only."""
+    # Token rows, under the numbers that they have in the whole run.
+    tokens = out / TOKENS
+    tokens.mkdir(exist_ok=True)
+    for kind in ("part", "revised"):
+        for left in tokens.glob(f"{kind}-*.parquet*"):
+            left.unlink()
+    journal: list[Flush] = []
+    for folder, part in parts.items():
+        for flush in part.journal:
+            shard, revised = (
+                None if name is None else _renamed(folder / TOKENS / name, tokens, len(journal))
+                for name in (flush.shard, flush.revised)
+            )
+            journal.append(dataclasses.replace(flush, shard=shard, revised=revised))
+
+    # Lines, and then the configuration.
+    key, samples = whole.header.key, {sample: whole.samples[sample] for sample in sorted_keys(whole)}
+    ends = {}
+    for name, lines in ((SAMPLES, samples.values()), (JOURNAL, (flush.as_dict() for flush in journal))):
+        data, checksum = line_bytes(lines, first_checksum(key, name))
+        replace_file(out / name, data)
+        ends[name] = End(checksum=checksum, size=len(data))
+    data, ends[PROBLEMS] = problem_bytes(whole.problems, key)
+    replace_file(out / PROBLEMS, data)
+    replace_file(out / CONFIG, header_bytes(whole.header))
+    merged = dataclasses.replace(whole, samples=samples, journal=journal, ends=ends)
+    RunWriter(out, merged, whole.header.record["environment"]).finish()
+
+
+def _renamed(path: Path, tokens: Path, number: int) -> str:
+    """Give a token file the number of its flush in the whole run; its name there."""
+    kind, _, digest = path.name.split("-", 2)
+    name = f"{kind}-{number:05d}-{digest}"
+    _link(path, tokens / name)
+    return name
+
+
+def _link(path: Path, to: Path) -> None:
+    """A second name for a file that never changes; a copy where the file system has no such names."""
+    try:
+        os.link(path, to)
+    except OSError:
+        shutil.copyfile(path, to)
+        with to.open("rb") as copied:
+            os.fsync(copied.fileno())

@@ -1,0 +1,151 @@
+"""Where workers run: Ray on this machine, or a cluster that runs already. The only file that starts Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flexeval.errors import InputError, one_line
+from flexeval.grading.processors import processors
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+REACHED_WITHIN = 5.0
+"""Seconds in which an address must answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What each worker gets."""
+
+    gpus: int
+    """1, or 0 on CPUs."""
+    processors: int
+    """For the model's threads on a CPU, and for grading; at least 1."""
+
+
+def import_ray() -> Any:
+    """The module. Raises InputError, which says what to install, where it is missing."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise InputError(
+            "several workers need Ray, which is not installed; run `pip install 'flexeval-dllm[ray]'`, or leave out "
+            "--workers and --ray-address"
+        ) from None
+    return ray
+
+
+def connect(address: str | None, *, workers: int, cpu: bool) -> tuple[Any, Share]:
+    """Start Ray on this machine, or join a cluster; Ray, and what each worker gets.
+
+    A program that is connected to Ray already stays with its cluster.
+
+    Args:
+        address: `auto` for the cluster that this machine belongs to, HOST:PORT, or None for this machine alone.
+        workers: how many there will be.
+        cpu: whether they keep to CPUs even if there are GPUs.
+
+    Raises:
+        InputError: Ray is not installed, nothing answers at the address, or there is not enough for the workers.
+    """
+    ray = import_ray()
+    if not ray.is_initialized():
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "address": address}
+        if address is None:
+            cpus = max(processors(), workers)
+            options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False, "configure_logging": False}
+        else:
+            _require_reachable(address)
+        with _signals_kept():
+            try:
+                ray.init(**options)
+                _keep_off_stdout(ray)
+            except (ConnectionError, RuntimeError, ValueError, OSError, SystemExit) as error:
+                raise InputError(f"cannot use Ray at {address or 'this machine'}: {one_line(error)}") from None
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return ray, share(nodes, workers=workers, cpu=cpu)
+
+
+def share(nodes: Sequence[Mapping[str, float]], *, workers: int, cpu: bool) -> Share:
+    """What each worker gets of a cluster: as many processors as all can have, and a GPU where there are any.
+
+    Args:
+        nodes: the resources of each machine. A worker is on one of them.
+        workers: how many.
+        cpu: whether they keep to CPUs even if there are GPUs.
+
+    Raises:
+        InputError: there is not enough for all.
+    """
+    gpus = 0 if cpu else sum(int(node.get("GPU", 0)) for node in nodes)
+    if gpus and gpus < workers:
+        raise InputError(
+            f"{workers} workers need {workers} GPUs, and Ray has {gpus} here; use --workers {gpus}, or --device cpu"
+        )
+
+    def places(processors: int) -> int:
+        """Workers that have room, with so many processors each."""
+        rooms = ((int(node.get("CPU", 0)) // processors, int(node.get("GPU", 0))) for node in nodes)
+        return sum(min(room) if gpus else room[0] for room in rooms)
+
+    most = max(int(node.get("CPU", 0)) for node in nodes)
+    fitting = next((count for count in range(most, 0, -1) if places(count) >= workers), None)
+    if fitting is None:
+        kind = "a GPU and a processor" if gpus else "a processor"
+        raise InputError(
+            f"{workers} workers need {kind} each, and Ray has room for {places(1)} here; use --workers {places(1)}"
+        )
+    return Share(gpus=int(bool(gpus)), processors=fitting)
+
+
+def _require_reachable(address: str) -> None:
+    """Raise InputError for an address at which no Ray can answer; Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    if address.startswith("ray://"):
+        raise InputError(
+            "ray:// is Ray's client, which cannot stream samples; run this command on a machine of the cluster with "
+            "--ray-address auto, or send it there with `ray job submit`"
+        )
+    found = re.fullmatch(r"\[?([^/\s]+?)\]?:(\d{1,5})", address)
+    if found is None or int(found[2]) > 65535:
+        raise InputError(f"cannot read --ray-address {address!r}; write auto, or HOST:PORT as `ray start` printed it")
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=REACHED_WITHIN).close()
+    except OSError as error:
+        raise InputError(
+            f"nothing answers at --ray-address {address!r} ({one_line(error)}); write auto, or HOST:PORT as "
+            "`ray start` printed it"
+        ) from None
+
+
+def _keep_off_stdout(ray: Any) -> None:
+    """Ray prints a page about every death on standard output, where our results go; the crew says it in a line."""
+    module: Any = getattr(ray._private, "worker", None)
+    if hasattr(module, "print_to_stdstream"):
+        module.print_to_stdstream = lambda *_, **__: None
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray puts its own handler in the place of ours, which stores what is finished."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

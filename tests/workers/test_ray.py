@@ -1,0 +1,144 @@
+"""Workers of a real Ray cluster of two nodes: the run of one process, to the byte, whoever is killed.
+
+One cluster and one pair of workers serve all tests, since each process takes seconds to import torch.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import flexeval
+from flexeval.records import RunConfig, SamplingConfig
+from flexeval.runs.runner import run
+from flexeval.runs.store import read_run
+from flexeval.tasks import get_task
+from flexeval.workers import Crew, Machine
+
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.linux, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+CONFIG = RunConfig(
+    model="forks",
+    task="forks",
+    order="confidence",
+    num_samples=4,
+    limit=6,
+    sampling=SamplingConfig(gen_length=32),
+)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from flexeval.workers.cluster import import_ray
+
+    ray = import_ray()
+    from ray.cluster_utils import Cluster
+
+    quiet = {"include_dashboard": False, "object_store_memory": 80 << 20}
+    quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": quick, **quiet})
+    made.add_node(num_cpus=1, object_store_memory=80 << 20)
+    ray.init(address=made.address, log_to_driver=False, logging_level="error")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def crew(cluster):
+    with Crew(2, machine=Machine(device="cpu")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    predictor = flexeval.load_model("forks", device="cpu")
+    out = tmp_path_factory.mktemp("alone")
+    return run(CONFIG, out=out, predictor=predictor, task=get_task("forks"))
+
+
+def same(made, alone):
+    assert made.complete
+    for name in ("problems.jsonl", "samples.jsonl"):
+        assert (made.folder / name).read_bytes() == (alone.folder / name).read_bytes()
+    # Of the token rows, all but the measurements is the same; these are up to rounding, as in one process.
+    ours, theirs = made.tokens(), alone.tokens()
+    for name in ours.columns:
+        if ours[name].dtype.kind == "f":
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-5)
+        else:
+            assert ours[name].tolist() == theirs[name].tolist(), name
+
+
+def killing(strike):
+    """What a run is to call: it strikes once, when the first sample is there."""
+    struck = []
+
+    def report(progress):
+        if progress.done and not struck:
+            struck.append(True)
+            strike()
+
+    return report
+
+
+def test_two_nodes_make_the_run_of_one_process(tmp_path, cluster, crew, alone):
+    import ray
+
+    made = crew.run(CONFIG, out=tmp_path)
+    same(made, alone)
+    assert len(ray.nodes()) == 2 and ray.available_resources().get("CPU", 0) == 0
+    (environment,) = made.environments
+    assert environment["processes"] == 2
+    texts = [(problem, problem.target) for problem in get_task("forks").problems()[:5]]
+    grades, isolations = crew.grade("forks", texts)
+    assert grades == [get_task("forks").grade(*text) for text in texts] and not isolations
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path, crew, alone):
+    victims = [member.pid for member in crew.members]
+    made = crew.run(CONFIG, out=tmp_path, progress=killing(lambda: os.kill(victims[0], signal.SIGKILL)))
+    same(made, alone)
+    assert victims[0] not in [member.pid for member in crew.members]
+
+
+def test_a_run_outlives_a_node(tmp_path, cluster, crew, alone):
+    (node,) = cluster.worker_nodes
+    made = crew.run(CONFIG, out=tmp_path, progress=killing(lambda: node.kill_raylet(check_alive=False)))
+    same(made, alone)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from flexeval.runs import storage
+from flexeval.workers import Crew, Machine
+from test_ray import CONFIG
+storage.FLUSH_SAMPLES = 2
+with Crew(1, address={address!r}, machine=Machine(device="cpu")) as crew:
+    crew.run(CONFIG, out=Path({out!r}), progress=lambda p: p.done > 4 and __import__("time").sleep(9))
+"""
+
+
+def test_a_driver_that_is_killed_leaves_a_run_that_one_process_continues(tmp_path, cluster, crew, alone):
+    crew.close()  # the last test: its place is needed
+    code = DRIVER.format(tests=os.path.dirname(__file__), address=cluster.address, out=str(tmp_path))
+    driver = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 200
+    journal = tmp_path / "sampling.jsonl"
+    while driver.poll() is None and time.monotonic() < deadline and not (journal.exists() and journal.read_bytes()):
+        time.sleep(0.05)
+    driver.kill()
+    assert driver.wait() == -signal.SIGKILL
+    partial = read_run(tmp_path)
+    assert 0 < len(partial.samples) < len(alone.samples)
+    predictor = flexeval.load_model("forks", device="cpu")
+    same(run(CONFIG, out=tmp_path, predictor=predictor, task=get_task("forks")), alone)
