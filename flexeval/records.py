@@ -29,6 +29,8 @@ MOST_POSITIONS = 2**24 - 1
 
 CORRECT = "correct"
 """The verdict on a sample that every task gives, and that counts unless another one is asked for."""
+APPROXIMATE = ("prefix", "dual")
+"""The kinds of cache that change samples; see `SamplingConfig.cache`."""
 PROMPT_DATE = "2026-01-01"
 """The date that chat templates get unless a run says otherwise."""
 
@@ -113,6 +115,11 @@ class SamplingConfig:
     """Evaluate each canvas alone and whole, which is slower. In half precision the numbers of a canvas change with the
     rest of its batch, so that samples depend on the batch size; this option prevents it. Float32 does not need it:
     there, samples depend on the batch only where two numbers are within rounding of each other."""
+    cache: Literal["exact", "none", "prefix", "dual"] = "exact"
+    """Which keys and values are computed once. `exact`: those of the prompt and of finished blocks, where a model attends
+    by blocks; it changes no sample in float32. `none`: none. `prefix` and `dual` are approximate and for full attention,
+    after Fast-dLLM: while a block is filled, what stands before it, or on both sides of it, stays as it was when the
+    block was opened. They make another run."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -143,6 +150,10 @@ class SamplingConfig:
             f"steps_per_block {self.steps_per_block} is more than the {self.block} positions of a block: a step "
             f"commits at least one token; use at most {self.block}",
         )
+        if self.cache in APPROXIMATE:
+            for name, refused in (("cfg_scale", self.cfg_scale > 0), ("logits_mask_inf", not self.logits_mask_inf),
+                                  ("batch_invariant", self.batch_invariant)):  # fmt: skip
+                require(not refused, f"cache {self.cache!r} is not for {name} {getattr(self, name)}; change one of them")
         if self.schedule != "even":
             require(self.tokens_per_step is None, f"schedule {self.schedule!r} takes steps, not tokens_per_step")
         if self.schedule == "dream":

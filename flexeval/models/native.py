@@ -8,6 +8,8 @@ checkpoints' own code, up to the rounding of kernels. Knows no orders, steps or 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from flexeval.models.files import Checkpoint, read_source, weight_files
 from flexeval.models.head import float32_logits
 from flexeval.models.lineage import read_lineage
 from flexeval.models.lora import merge_adapter
+from flexeval.models.past import Kept, Past
 from flexeval.models.vocabulary import (
     TextCodec,
     find_special_ids,
@@ -53,9 +56,13 @@ class NativePredictor(CheckpointPredictor):
         """
         super().__init__(module, **common)
         self._trunk = module.base_model
-        self._shifted = shifted
+        self.shifted = shifted
+        """What is read at i comes from the output at i - 1."""
         self._slot_positions = slot_positions
         self._logit_scale = logit_scale
+        # Its name has changed in version 5.
+        named = inspect.signature(self._trunk.forward).parameters
+        self._past_argument = "cache" if "cache" in named else "past_key_values"
         last = getattr(getattr(self._trunk, "layers", [None])[-1], "mlp", None)
         # A mixture of experts wants whole canvases.
         if last is not None and hasattr(last, "gate_proj"):
@@ -92,19 +99,68 @@ class NativePredictor(CheckpointPredictor):
                 position_BL = torch.arange(tokens_BL.shape[1], device=tokens_BL.device).expand(tokens_BL.shape)
             mask = mask_of_twins(twin_BL, attention_BL, dtype=self.dtype)
             position_BL = torch.where(twin_BL < 0, position_BL, position_BL.gather(1, twin_BL.clamp(min=0)))
-        if asked_BL is not None and self._shifted:
+        return self._forward(tokens_BL, attention_BL, asked_BL, mask, position_BL)
+
+    def hidden_after(
+        self,
+        after: Sequence[Kept | None],
+        tokens_BL: Tensor,
+        attention_BL: Tensor | None,
+        asked_BL: Tensor,
+        level_BL: Tensor,
+        position_BL: Tensor,
+        kept_BL: Tensor | None = None,
+    ) -> tuple[Tensor, list[Kept]]:
+        """Hidden states of some columns of canvases, given keys and values of others, all of which they see.
+
+        Args:
+            after: for each canvas, the keys and values of the others; None for none.
+            tokens_BL: the tokens of the columns, left-padded.
+            attention_BL: False at padding; None when no row is padded.
+            asked_BL: the columns that will be read. Where predictions are shifted, the column before each of them must
+                be among the columns, too.
+            level_BL: the levels of the columns, see `Attention`.
+            position_BL: their places on the canvas, from 0 at its first token.
+            kept_BL: the columns whose keys and values are to be kept; None for none.
+
+        Returns:
+            Hidden states [B, L, D] as of `hidden`, and what is kept of each canvas, with what it came after.
+        """
+        past = Past(after, layers=len(self._trunk.layers))
+        seen_BP = past.seen(tokens_BL.device)
+        mask = mask_of_levels(level_BL, attention_BL, dtype=self.dtype, seen_BP=seen_BP)
+        hidden_BLD = self._forward(tokens_BL, attention_BL, asked_BL, mask, position_BL, **{self._past_argument: past})
+        return hidden_BLD, [] if kept_BL is None else list(past.added(kept_BL))
+
+    @property
+    def bytes_per_column(self) -> int:
+        """What keys and values of one column of a canvas take."""
+        config = self.module.config
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return int(2 * config.num_hidden_layers * config.num_key_value_heads * size * self.dtype.itemsize)
+
+    def _forward(
+        self,
+        tokens_BL: Tensor,
+        attention_BL: Tensor | None,
+        asked_BL: Tensor | None,
+        mask: Tensor | None,
+        position_BL: Tensor | None,
+        **past: Past,
+    ) -> Tensor:
+        if asked_BL is not None and self.shifted:
             # What is read at i comes from i - 1, except at a row's first token.
             asked_BL = asked_BL.clone()
             asked_BL[:, :-1] |= asked_BL[:, 1:].clone()
         with last_mlp.only_at(asked_BL):
-            output = self._trunk(tokens_BL, attention_mask=mask, position_ids=position_BL, use_cache=False)
+            output = self._trunk(tokens_BL, attention_mask=mask, position_ids=position_BL, use_cache=False, **past)
         hidden_BLD: Tensor = output.last_hidden_state
-        return _align(hidden_BLD, attention_BL) if self._shifted else hidden_BLD
+        return _align(hidden_BLD, attention_BL) if self.shifted else hidden_BLD
 
     @property
     def takes_twins(self) -> bool:
         """Whether `hidden` can be given twins."""
-        return self.attention.is_full and not self._shifted
+        return self.attention.is_full and not self.shifted
 
     def _levels_of_text(self, tokens_BL: Tensor, attention_BL: Tensor | None) -> Tensor:
         tokens = tokens_BL.cpu().numpy()
@@ -124,18 +180,30 @@ class NativePredictor(CheckpointPredictor):
         return logits_NV if self._logit_scale == 1.0 else logits_NV * self._logit_scale
 
 
-def mask_of_levels(level_BL: Tensor, attention_BL: Tensor | None, *, dtype: torch.dtype) -> Tensor:
-    """The mask [B or 1, 1, L, L] that every attention kernel adds to its scores: 0 where a query sees a key.
+def mask_of_levels(
+    level_BL: Tensor, attention_BL: Tensor | None, *, dtype: torch.dtype, seen_BP: Tensor | None = None
+) -> Tensor:
+    """The mask [B or 1, 1, L, P + L] that every attention kernel adds to its scores: 0 where a query sees a key.
 
     A boolean mask would do for sdpa, but eager attention adds it as numbers, and so hides nothing. Padding sees itself,
     since a softmax needs something to see.
+
+    Args:
+        level_BL: a column sees those of no higher level.
+        attention_BL: False at padding; None when no row is padded.
+        dtype: of the scores.
+        seen_BP: which columns in front all columns see.
     """
-    if attention_BL is None and bool((level_BL == level_BL[:1]).all()):
-        level_BL = level_BL[:1]
+    batch, length = level_BL.shape
+    if seen_BP is None:
+        seen_BP = level_BL.new_ones(batch, 0, dtype=torch.bool)
+    if attention_BL is None and bool((level_BL == level_BL[:1]).all()) and bool((seen_BP == seen_BP[:1]).all()):
+        batch, level_BL, seen_BP = 1, level_BL[:1], seen_BP[:1]
     sees_BLL = level_BL[:, :, None] >= level_BL[:, None, :]
     if attention_BL is not None:
         sees_BLL &= attention_BL.bool()[:, None, :]
-        sees_BLL |= torch.eye(level_BL.shape[1], dtype=torch.bool, device=level_BL.device)
+        sees_BLL |= torch.eye(length, dtype=torch.bool, device=level_BL.device)
+    sees_BLL = torch.cat([seen_BP[:, None].expand(batch, length, -1), sees_BLL], dim=-1)
     zero = torch.zeros((), dtype=dtype, device=level_BL.device)
     return torch.where(sees_BLL, zero, torch.finfo(dtype).min)[:, None]
 

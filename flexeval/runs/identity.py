@@ -67,8 +67,11 @@ def run_prompt(config: RunConfig, task: Task, problem: Problem) -> Prompt:
 
 
 def config_to_dict(config: RunConfig) -> dict[str, Any]:
-    """The nested mapping that config.json holds."""
-    return dataclasses.asdict(config)
+    """The nested mapping that config.json holds. Whether exact keys and values are kept makes no other run."""
+    values = dataclasses.asdict(config)
+    if config.sampling.cache == "none":
+        values["sampling"]["cache"] = "exact"
+    return values
 
 
 def config_from_dict(data: Mapping[str, Any], *, where: str, remedy: str = RESTORE) -> RunConfig:

@@ -5,6 +5,7 @@ sampler.py     the loop, and its two lanes
 step.py        one step: score, choose, draw, commit
 canvas.py      the samples in flight: tokens, place in the schedule, record
 forward.py     canvases -> hidden states, equal canvases once
+prefixes.py    which columns need no computing, since their keys and values are known
 logits.py      hidden states -> logits -> softmax, chunk by chunk
 softmax.py     what is measured of a softmax; tempering; draws
 schedule.py    how many positions a step commits

@@ -1,28 +1,35 @@
 """A batch of canvases -> hidden states, each distinct canvas evaluated once; their logits are in `logits.py`.
 
-Knows nothing of orders, schedules and the record. Axis suffixes: `R` canvases, `U` distinct canvases,
-`L` canvas positions, `G` generated positions, `N` rows of hidden states, `D` hidden size.
+Which columns of a canvas need no computing is known by `prefixes.py`. Knows nothing of orders, schedules and the record.
+Axis suffixes: `R` canvases, `U` distinct canvases, `L` canvas positions, `S` those that are computed, `G` generated
+positions, `N` rows of hidden states, `D` hidden size.
 """
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flexeval.errors import PluginError
+from flexeval.errors import InputError, PluginError
 from flexeval.models.predictor import MaskPredictor, attention_of
-from flexeval.records import BoolArray, IntArray, SamplingConfig
+from flexeval.records import APPROXIMATE, BoolArray, IntArray, SamplingConfig
 from flexeval.sampling.logits import Logits
+from flexeval.sampling.prefixes import Canvases, Part, prefixes_of
+
+if TYPE_CHECKING:
+    from flexeval.models.past import Kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +44,13 @@ class Limits:
     """Float32 logits that the head computes at once: enough rows to be worth reading its weights."""
     softmax_bytes: int
     """Float32 logits whose softmax is computed at once: what stays in a CPU's cache."""
+    kept_bytes: int
+    """Keys and values of finished prefixes that a lane keeps at most."""
 
 
 LIMITS = {
-    "cpu": Limits(samples=64, canvases=32, head_bytes=32 << 20, softmax_bytes=8 << 20),
-    "gpu": Limits(samples=128, canvases=128, head_bytes=512 << 20, softmax_bytes=512 << 20),
+    "cpu": Limits(samples=64, canvases=32, head_bytes=32 << 20, softmax_bytes=8 << 20, kept_bytes=1 << 30),
+    "gpu": Limits(samples=128, canvases=128, head_bytes=512 << 20, softmax_bytes=512 << 20, kept_bytes=8 << 30),
 }
 
 
@@ -80,6 +89,19 @@ class Forward:
         self._batch_size = 1 if config.batch_invariant else batch_size
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 and predictor.device.type == "cpu" else None
+        self._prefixes = prefixes_of(predictor, config, room=limits_of(predictor).kept_bytes)
+
+    def another(self) -> Forward:
+        """The same for another lane: its own counters and keys and values, the same threads."""
+        lane = copy.copy(self)
+        lane.counters = Counters()
+        lane._prefixes = prefixes_of(self.predictor, self._config, room=limits_of(self.predictor).kept_bytes)
+        return lane
+
+    def forget(self) -> None:
+        """Drop all keys and values that are kept."""
+        if self._prefixes is not None:
+            self._prefixes.forget()
 
     def start(
         self,
@@ -99,14 +121,18 @@ class Forward:
                 the current block is. None: after the last that is asked for.
             twin_RS: where the last columns are twins, the generated position that each stands for (see
                 `NativePredictor.hidden`), -1 where it stands for none. They count as generated positions otherwise.
+
+        Raises:
+            InputError: no window is given, and the settings ask for an approximate cache.
         """
         generated = asked_RG.shape[1]
         if window_end_R is None:
+            require_exact(self._config)
             window_end_R = generated - asked_RG[:, ::-1].argmax(axis=1)
 
         # Merge equal canvases, and ask for what any of them is asked for.
-        told_apart = self._attention.moves or twin_RS is not None
-        canvas_R, first_U = merge_equal(tokens_RL, attended_RL, window_end_R if told_apart else None)
+        by_window = self._attention.moves or self._prefixes is not None or twin_RS is not None
+        canvas_R, first_U = merge_equal(tokens_RL, attended_RL, window_end_R if by_window else None)
         tokens_UL, attended_UL, window_end_U = tokens_RL[first_U], attended_RL[first_U], window_end_R[first_U]
         asked_UG = np.zeros((len(first_U), generated), dtype=np.bool_)
         np.logical_or.at(asked_UG, canvas_R, asked_RG)
@@ -153,20 +179,25 @@ class Forward:
 
     def _submit(self, *arrays_U: NDArray[Any]) -> list[Future[Tensor]]:
         """Hidden states at the asked positions of canvases: consecutive rows, which may be on their way."""
+        if self._prefixes is None:
+            return self._spread(self._run, arrays_U)
+        part = self._prefixes.part(self._canvases(*arrays_U), self._keep)
+        return [future for arrays in _alike(part) for future in self._spread(self._run_part, arrays)]
+
+    def _spread(self, run: Callable[..., Any], arrays_U: tuple[NDArray[Any], ...]) -> list[Future[Any]]:
+        """The results of a forward of each batch of some canvases, which may be on their way."""
         if self._pool is None:
-            done: Future[Tensor] = Future()
-            done.set_result(self._run_all(*arrays_U))
-            return [done]
+            return [_done(result) for result in self._run_all(run, arrays_U)]
         # Batches of equal size, and equally many for each worker, so that none waits for another.
         rounds = -(-len(arrays_U[0]) // (self._batch_size * self._workers))
-        return [self._pool.submit(self._run, *batch) for batch in _split(arrays_U, rounds * self._workers)]
+        return [self._pool.submit(run, *batch) for batch in _split(arrays_U, rounds * self._workers)]
 
-    def _run_all(self, *arrays_U: NDArray[Any]) -> Tensor:
+    def _run_all(self, run: Callable[..., Any], arrays_U: tuple[NDArray[Any], ...]) -> list[Any]:
         """One forward after the other, in batches that fit into memory."""
         while True:
             batches = _split(arrays_U, -(-len(arrays_U[0]) // self._batch_size))
             try:
-                return torch.cat([self._run(*batch) for batch in batches])
+                return [run(*batch) for batch in batches]
             except torch.OutOfMemoryError:
                 if self._batch_size == 1:
                     raise
@@ -212,6 +243,67 @@ class Forward:
                 f"model {self.predictor.name!r}: hidden() must return a tensor of shape [B, L, D] with B, L = "
                 f"{list(tokens_UL.shape)}, not {list(getattr(hidden_ULD, 'shape', [])) or type(hidden_ULD).__name__}"
             )
+        return self._read(hidden_ULD, asked_UL)
+
+    # ----- from keys and values on -----
+
+    def _canvases(
+        self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray, window_end_U: IntArray
+    ) -> Canvases:
+        """The canvases as `Prefixes` looks at them."""
+        length, generated = tokens_UL.shape[1], asked_UG.shape[1]
+        answer, block = length - generated, self._config.block
+        level_UL = self._attention.levels(
+            tokens_UL, attended_UL, answer=answer, window_end_B=window_end_U, mask_id=self.predictor.mask_id
+        )
+        asked_UL = np.pad(asked_UG, ((0, 0), (answer, 0)))
+        # What is not attended to moves to the left, where padding is: nobody sees its place.
+        place_UL = np.argsort(attended_UL, axis=1, kind="stable")
+        tokens_UL, level_UL, asked_UL = (
+            np.take_along_axis(array, place_UL, axis=1) for array in (tokens_UL, level_UL, asked_UL)
+        )
+        return Canvases(
+            tokens_UL=tokens_UL,
+            level_UL=level_UL,
+            asked_UL=asked_UL,
+            first_U=length - attended_UL.sum(axis=1),
+            opened_U=answer + (window_end_U - 1) // block * block,
+            end_U=answer + window_end_U,
+        )
+
+    def _keep(self, part: Part) -> list[Kept]:
+        """The keys and values of a part's kept columns, canvas by canvas."""
+        found = [future for arrays in _alike(part) for future in self._spread(self._run_kept, arrays)]
+        return [kept for future in found for kept in future.result()]
+
+    def _run_part(self, *arrays_U: NDArray[Any]) -> Tensor:
+        """Hidden states [N, D] at the asked columns of a few canvases."""
+        return self._run_after(*arrays_U, keep=False)[0]
+
+    def _run_kept(self, *arrays_U: NDArray[Any]) -> list[Kept]:
+        return self._run_after(*arrays_U, keep=True)[1]
+
+    @torch.inference_mode()
+    def _run_after(
+        self, after_U: NDArray[Any], *arrays_US: NDArray[Any], keep: bool
+    ) -> tuple[Tensor, list[Kept]]:
+        """One forward of a few columns of a few canvases: hidden states [N, D] at those that are asked, and what is
+        kept.
+        """
+        first = int(arrays_US[1].argmax(axis=1).min())
+        tokens_US, attended_US, level_US, position_US, asked_US, kept_US = (array[:, first:] for array in arrays_US)
+        hidden_USD, kept = self.predictor.hidden_after(  # type: ignore[attr-defined] # see `can_go_on`
+            list(after_U),
+            self._on_device(tokens_US),
+            None if attended_US.all() else self._on_device(attended_US),
+            self._on_device(asked_US),
+            self._on_device(level_US),
+            self._on_device(position_US),
+            self._on_device(kept_US) if keep else None,
+        )
+        return self._read(hidden_USD, asked_US), kept
+
+    def _read(self, hidden_ULD: Tensor, asked_UL: BoolArray) -> Tensor:
         canvas_N, column_N = np.nonzero(asked_UL)
         return hidden_ULD[self._on_device(canvas_N), self._on_device(column_N)]
 
@@ -232,14 +324,14 @@ def merge_equal(
     """(which distinct canvas each canvas is [R], the first canvas equal to each distinct one [U]).
 
     Distinct canvases are sorted by padding, so that those of one length are evaluated together, unpadded. With
-    `window_end_R`, equal ones are those with equal windows.
+    `window_end_R`, equal ones are those with equal windows, and those of one window stand together.
     """
     padding_R = tokens_RL.shape[1] - attended_RL.sum(axis=1)
     ends = [0] * len(tokens_RL) if window_end_R is None else window_end_R.tolist()
     seen: dict[tuple[int, int, bytes], int] = {}
     canvas_R = np.empty(len(tokens_RL), dtype=np.int64)
     representatives: list[int] = []
-    order_R = np.argsort(padding_R, kind="stable")
+    order_R = np.lexsort((ends, padding_R))
     for row, padding in zip(order_R.tolist(), padding_R[order_R].tolist(), strict=True):
         key = (padding, ends[row], tokens_RL[row].tobytes())
         if key not in seen:
@@ -247,6 +339,53 @@ def merge_equal(
             representatives.append(row)
         canvas_R[row] = seen[key]
     return canvas_R, np.array(representatives, dtype=np.int64)
+
+
+def require_exact(config: SamplingConfig) -> None:
+    """Refuse an approximate cache for what is to be exact. Raises InputError."""
+    if config.cache in APPROXIMATE:
+        raise InputError(
+            f"cache {config.cache!r} is approximate, and likelihoods, counterfactuals and circulation are the model's "
+            "own; use a run, or settings, with cache 'exact'"
+        )
+
+
+_ALIKE = 1.25
+"""Canvases go through one forward if the most columns of any of them are at most so many times the fewest."""
+
+
+def _alike(part: Part) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Consecutive canvases of a part with about equally many columns to compute: what `Forward._run_after` takes."""
+    size_U = part.computed_UL.sum(axis=1)
+    starts, fewest, most = [0], size_U[0], size_U[0]
+    for row, size in enumerate(size_U.tolist()):
+        fewest, most = min(fewest, size), max(most, size)
+        if most > _ALIKE * fewest:
+            starts.append(row)
+            fewest = most = size
+    after_U = np.empty(len(size_U), dtype=object)
+    after_U[:] = part.after
+    canvases = part.canvases
+    kept_UL = np.zeros_like(part.computed_UL) if part.kept_UL is None else part.kept_UL
+    for start, end in pairwise([*starts, len(size_U)]):
+        # The computed columns, behind padding.
+        rows, size = slice(start, end), int(size_U[start:end].max())
+        computed_UL = part.computed_UL[rows]
+        column_US = np.argsort(computed_UL, axis=1, kind="stable")[:, computed_UL.shape[1] - size :]
+        tokens_US, level_US, attended_US, asked_US, kept_US = (
+            np.take_along_axis(array[rows], column_US, axis=1)
+            for array in (canvases.tokens_UL, canvases.level_UL, part.computed_UL, canvases.asked_UL, kept_UL)
+        )
+        position_US = np.maximum(column_US - canvases.first_U[rows, None], 0)
+        # Levels count relative to each other only; so those of equal shape are equal.
+        level_US = level_US - level_US[:, -1:]
+        yield after_U[rows], tokens_US, attended_US, level_US, position_US, asked_US, kept_US
+
+
+def _done(result: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(result)
+    return future
 
 
 def _split(arrays: tuple[NDArray[Any], ...], count: int) -> Iterator[tuple[NDArray[Any], ...]]:

@@ -90,12 +90,16 @@ class Sampler:
         """Samples in flight at most."""
         self.workers = workers
         forward_batch = min(self._lane_size, limits.canvases)
-        self._forward = Forward(predictor, config, batch_size=forward_batch, workers=workers)
+        forward = Forward(predictor, config, batch_size=forward_batch, workers=workers)
+        self._forwards = [forward, *(forward.another() for _ in range(1, self._lanes))]
 
     @property
     def counters(self) -> Counters:
         """Evaluations so far, and how many were computed after equal canvases were merged."""
-        return self._forward.counters
+        return Counters(
+            evaluations=sum(forward.counters.evaluations for forward in self._forwards),
+            distinct=sum(forward.counters.distinct for forward in self._forwards),
+        )
 
     def run(self, requests: Iterable[SampleRequest]) -> Iterator[Trajectory]:
         """Draw samples. Each is yielded as soon as it is finished, so not in the order of the requests.
@@ -129,12 +133,15 @@ class Sampler:
                     # Start the lane's next step.
                     if len(batch.rows):
                         with torch.inference_mode():
-                            steps[lane] = self._step(batch)
+                            steps[lane] = self._step(batch, self._forwards[lane])
                 if not any(len(batch.rows) for batch in batches):
                     return
         finally:
             for step in steps.values():
                 step.cancel()
+            # The weights may be others at the next call.
+            for forward in self._forwards:
+                forward.forget()
 
     def _empty_batch(self) -> CanvasBatch:
         common: dict[str, Any] = {
@@ -148,9 +155,9 @@ class Sampler:
             return RevisingBatch(self._lane_size, self.config, most_steps=self.order.most_steps, **common)
         return CanvasBatch(self._lane_size, self.config, adaptive=self.order.adaptive, **common)
 
-    def _step(self, batch: CanvasBatch) -> Step:
+    def _step(self, batch: CanvasBatch, forward: Forward) -> Step:
         kind = RevisingStep if isinstance(batch, RevisingBatch) else Step
-        return kind(batch, self.order, self.config, self._forward)  # type: ignore[arg-type] # each has its batch
+        return kind(batch, self.order, self.config, forward)  # type: ignore[arg-type] # each has its batch
 
     def _groups(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampleRequest]]:
         """Consecutive requests with the same prompt, at most as many as a lane holds."""

@@ -67,7 +67,7 @@ def test_nothing_else_is_computed(model, computed):
         model.hidden(canvases())
         model.hidden(canvases(), None, asked)
     # Dream reads position i off i - 1, or off i where that is a row's first token.
-    assert computed == [30, 4 if model._shifted else 2]
+    assert computed == [30, 4 if model.shifted else 2]
 
 
 def test_what_is_asked_belongs_to_one_thread(model):
