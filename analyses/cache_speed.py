@@ -84,7 +84,9 @@ def block_model(folder: Path) -> NativePredictor:
     return model
 
 
-def drawn(model: NativePredictor, case: Case, config: SamplingConfig) -> tuple[float, dict[tuple[str, int], Trajectory]]:
+def drawn(
+    model: NativePredictor, case: Case, config: SamplingConfig
+) -> tuple[float, dict[tuple[str, int], Trajectory]]:
     """CPU seconds, and the samples."""
     generator = torch.Generator().manual_seed(1)
     requests = []

@@ -116,10 +116,10 @@ class SamplingConfig:
     rest of its batch, so that samples depend on the batch size; this option prevents it. Float32 does not need it:
     there, samples depend on the batch only where two numbers are within rounding of each other."""
     cache: Literal["exact", "none", "prefix", "dual"] = "exact"
-    """Which keys and values are computed once. `exact`: those of the prompt and of finished blocks, where a model attends
-    by blocks; it changes no sample in float32. `none`: none. `prefix` and `dual` are approximate and for full attention,
-    after Fast-dLLM: while a block is filled, what stands before it, or on both sides of it, stays as it was when the
-    block was opened. They make another run."""
+    """Which keys and values are computed once. `exact`: those of the prompt and of finished blocks, where a model
+    attends by blocks; it changes no sample in float32. `none`: none. `prefix` and `dual` are approximate and for full
+    attention, after Fast-dLLM: while a block is filled, what stands before it, or on both sides of it, stays as it was
+    when the block was opened. They make another run."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -151,9 +151,10 @@ class SamplingConfig:
             f"commits at least one token; use at most {self.block}",
         )
         if self.cache in APPROXIMATE:
-            for name, refused in (("cfg_scale", self.cfg_scale > 0), ("logits_mask_inf", not self.logits_mask_inf),
-                                  ("batch_invariant", self.batch_invariant)):  # fmt: skip
-                require(not refused, f"cache {self.cache!r} is not for {name} {getattr(self, name)}; change one of them")
+            unfit = {"cfg_scale": self.cfg_scale > 0, "logits_mask_inf": not self.logits_mask_inf}
+            for name, refused in {**unfit, "batch_invariant": self.batch_invariant}.items():
+                value = getattr(self, name)
+                require(not refused, f"cache {self.cache!r} is not for {name} {value}; change one of them")
         if self.schedule != "even":
             require(self.tokens_per_step is None, f"schedule {self.schedule!r} takes steps, not tokens_per_step")
         if self.schedule == "dream":
@@ -175,6 +176,11 @@ class SamplingConfig:
                 f"steps {self.steps} is not a multiple of the {blocks} blocks (gen_length {self.gen_length} / "
                 f"block_length {block}); use {max(blocks, self.steps // blocks * blocks)}",
             )
+
+    @property
+    def approximate(self) -> str:
+        """What names are followed by where a cache changes what a model computes, as ", dual cache"; else empty."""
+        return f", {self.cache} cache" if self.cache in APPROXIMATE else ""
 
     @property
     def block(self) -> int:

@@ -1,9 +1,9 @@
 """Which runs a claim is examined on: plain runs of one model and task, at the settings of the paper.
 
-Plain: one token a step, no top-p, no top-k, no guidance. The paper's settings: T = 0.6, and semi-autoregressive blocks
-of 32, or of the whole canvas where that is shorter. Claims are examined at T = 0.6, and also at T = 1, the model's own
-distribution, where AR order is compared with another one there. Seeds are pooled. Of several canvas lengths, one with
-runs at the paper's settings is taken first, then the one with the most runs, then the first.
+Plain: one token a step, no top-p, no top-k, no guidance, no approximate cache. The paper's settings: T = 0.6, and
+semi-autoregressive blocks of 32, or of the whole canvas where that is shorter. Claims are examined at T = 0.6, and also
+at T = 1, the model's own distribution, where AR order is compared with another one there. Seeds are pooled. Of several
+canvas lengths, one with runs at the paper's settings is taken first, then the one with the most runs, then the first.
 """
 
 from __future__ import annotations

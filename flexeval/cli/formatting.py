@@ -61,6 +61,7 @@ def run_name(config: RunConfig) -> str:
     from flexeval.models.names import model_name
 
     sampling, model = config.sampling, model_name(checkpoint_name(config.model), config.adapter)
+    model += sampling.approximate
     return f"{model} {config.task} {config.order} T={sampling.temperature:g} block={sampling.block}"
 
 

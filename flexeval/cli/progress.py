@@ -213,9 +213,22 @@ def training_report(config: GRPOConfig, out: Path, accelerator: Any) -> Iterator
 
         def report(metrics: StepMetrics) -> None:
             console.print(step_line(metrics), soft_wrap=True)
+            if metrics.step == 0 and metrics.empty > _MOSTLY:
+                console.print(empty_warning(config, metrics), soft_wrap=True)
             bars.update(bar, completed=metrics.step + 1)
 
         yield report
+
+
+_MOSTLY = 0.5
+
+
+def empty_warning(config: GRPOConfig, metrics: StepMetrics) -> str:
+    """What to say where most texts of the first step have no token."""
+    return (
+        f"warning: {100 * metrics.empty:.0f} % of the first step's texts are empty: under {config.rollout_order} "
+        "the model ends them at once, and there is next to nothing to learn from; use another order or another model"
+    )
 
 
 def step_line(metrics: StepMetrics) -> str:

@@ -103,7 +103,7 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
     fixed = [name for name in settings.columns if name not in {*free, *EXTENT}]
     key_R, freedom_R = _keys(settings, fixed), _keys(settings, sorted(free))
     loose_R = _keys(settings, [name for name in fixed if name != "block_length"])
-    ar = [index for index, run in enumerate(runs) if run.config.order == "ar"]
+    ar = [index for index, run in enumerate(runs) if run.config.order == "ar" and not run.config.sampling.approximate]
     groups = []
     for key in dict.fromkeys(key_R):
         members = [index for index, own in enumerate(key_R) if own == key]

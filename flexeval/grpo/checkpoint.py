@@ -33,17 +33,18 @@ _INDEX = "model.safetensors.index.json"
 
 
 def check_trainable(checkpoint: Checkpoint) -> None:
-    """Raise InputError unless the model runs on flexeval's own layers, through which gradients go, with full attention
-    and with its weights as they are stored.
+    """Raise InputError unless the model runs on flexeval's own layers, through which gradients go, with its weights as
+    they are stored, and commits every token at a step of its own canvas.
     """
     family, instead = checkpoint.family, "use a model of the LLaDA, Dream or A2D families"
     if family is None:
         raise InputError(
             f"{checkpoint.name!r} runs on the code that it brings along, which cannot be trained here; {instead}"
         )
-    if not (attention := checkpoint.attention()).is_full:
+    if checkpoint.attention().first_token_apart:
         raise InputError(
-            f"{checkpoint.name!r} has the attention rule {attention.spec}, and training needs full attention; {instead}"
+            f"{checkpoint.name!r} takes the first token of a block from the block before it, at no step of its own, "
+            f"which cannot be trained here; {instead}"
         )
     if "num_experts" in checkpoint.config:
         raise InputError(f"{checkpoint.name!r} is a mixture of experts, which cannot be trained here; {instead}")
@@ -81,7 +82,8 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
                 if file.suffix != ".safetensors" and file.name not in (_INDEX, ADAPTER_CONFIG):
                     shutil.copyfile(file, partial / file.name)
         # A short name says the attention rule where configurations do not; a folder has to say it itself.
-        rule = {RULE_FIELD: source.attention().spec} if len(family.attention) > 1 else {}
+        attention = source.attention()
+        rule = {RULE_FIELD: attention.spec} if len(family.attention) > 1 or not attention.is_full else {}
         _edit(partial / "config.json", torch_dtype=str(dtype).removeprefix("torch."), **rule)
         if not source.chat:
             # A base model is asked without a chat template; a folder cannot say so other than by having none.

@@ -44,6 +44,8 @@ class StepMetrics:
     """Mean tokens of the text."""
     ended: float
     """Share of texts that end within the canvas."""
+    empty: float
+    """Share of texts without a token."""
     entropy: float | None
     """Mean over committed positions of the text and its end, nats, when they were committed."""
     loss: float | None
@@ -85,6 +87,7 @@ class Tally:
             self._add(
                 length=trajectory.length,
                 ended=trajectory.length < len(trajectory.token_ids_G),
+                empty=trajectory.length == 0,
                 entropy=float(np.nansum(entropy)),
                 positions=int(np.isfinite(entropy).sum()),
             )
@@ -131,6 +134,7 @@ class Tally:
             skipped_groups=int(samples["skipped"]),
             length=samples["length"] / samples["samples"],
             ended=samples["ended"] / samples["samples"],
+            empty=samples["empty"] / samples["samples"],
             entropy=samples["entropy"] / samples["positions"] if samples["positions"] else None,
             loss=update.get("loss"),
             grad_norm=self._grad_norm,

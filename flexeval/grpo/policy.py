@@ -5,14 +5,20 @@ Axis suffixes as in `scoring.py`; `V` vocabulary.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flexeval.grpo.scoring import Batch
-from flexeval.models.predictor import MaskPredictor
+from flexeval.models.predictor import MaskPredictor, attention_of
+from flexeval.sampling.prefixes import Canvases, can_go_on, canvases_of, pieces, shared_prefixes
+
+if TYPE_CHECKING:
+    from flexeval.models.past import Kept
 
 
 class Trainable(MaskPredictor, Protocol):
@@ -25,8 +31,15 @@ class Trainable(MaskPredictor, Protocol):
 class Policy(nn.Module):
     """A mask predictor as one module whose call gives log-probabilities, so that accelerate can wrap it."""
 
-    def __init__(self, predictor: Trainable) -> None:
+    def __init__(self, predictor: Trainable, *, shared: bool = False) -> None:
+        """
+        Args:
+            predictor: its network.
+            shared: compute finished prefixes once for all canvases of a batch that begin with them (see
+                `shares_prefixes`).
+        """
         super().__init__()
+        self.shared = shared
         self.module = predictor.module
         self._predictor = predictor
         # Which layers accelerate wraps one by one when weights are sharded.
@@ -39,10 +52,7 @@ class Policy(nn.Module):
         are read.
         """
         predictor, device = self._predictor, self._predictor.device
-        attended_UL = None if batch.attended_UL.all() else torch.from_numpy(batch.attended_UL).to(device)
-        hidden_ULD = predictor.hidden(torch.from_numpy(batch.tokens_UL).to(device), attended_UL)
-        at = (torch.from_numpy(batch.canvas_N).to(device), torch.from_numpy(batch.column_N).to(device))
-        logits_NV = predictor.logits(hidden_ULD[at])
+        logits_NV = predictor.logits(self._hidden(batch))
         logits_NV[:, predictor.mask_id] = -torch.inf
         if np.any(batch.temperature_N != 1):
             temperature_N = torch.from_numpy(batch.temperature_N).to(logits_NV)
@@ -50,6 +60,90 @@ class Policy(nn.Module):
         log_probs_NV = logits_NV.log_softmax(dim=-1)
         row_M, token_M = torch.from_numpy(batch.row_M).to(device), torch.from_numpy(batch.token_M).to(device)
         return log_probs_NV[row_M, token_M]
+
+    def _hidden(self, batch: Batch) -> Tensor:
+        """Hidden states [N, D] at the rows that are read."""
+        predictor = self._predictor
+        attention = attention_of(predictor)
+        asked_UL = np.zeros(batch.tokens_UL.shape, dtype=np.bool_)
+        asked_UL[batch.canvas_N, batch.column_N] = True
+        answer = asked_UL.shape[1] - batch.generated
+        attended_UL = attention.attended(
+            batch.tokens_UL, batch.attended_UL, answer=answer, window_end_B=batch.window_end_U
+        )
+        if self.shared:
+            canvases = canvases_of(
+                batch.tokens_UL,
+                attended_UL,
+                asked_UL[:, answer:],
+                batch.window_end_U,
+                attention=attention,
+                block=batch.generated,
+                mask_id=predictor.mask_id,
+            )
+            # Rows come in the order of canvases and columns, and each at most once.
+            row_UL = asked_UL.cumsum().reshape(asked_UL.shape) - 1
+            return self._after_prefixes(canvases)[self._on_device(row_UL[batch.canvas_N, batch.column_N])]
+
+        given: list[Tensor | None] = [
+            self._on_device(batch.tokens_UL),
+            None if attended_UL.all() else self._on_device(attended_UL),
+            self._on_device(asked_UL),
+        ]
+        if not attention.is_full:
+            level_UL = attention.levels(
+                batch.tokens_UL,
+                attended_UL,
+                answer=answer,
+                window_end_B=batch.window_end_U,
+                mask_id=predictor.mask_id,
+            )
+            given.append(self._on_device(level_UL))
+        hidden_ULD = predictor.hidden(*given)  # type: ignore[arg-type, misc] # levels are for models with a rule
+        return hidden_ULD[self._on_device(batch.canvas_N), self._on_device(batch.column_N)]
+
+    def _after_prefixes(self, canvases: Canvases) -> Tensor:
+        """Hidden states [N, D] at the asked columns: what canvases begin with first, then the rest of each."""
+        predictor: Any = self._predictor
+        prefixes, source, rest = shared_prefixes(canvases, mask_id=predictor.mask_id, shifted=predictor.shifted)
+        known: list[Kept] = []
+        if prefixes.computed_UL.any():
+            for piece in pieces(prefixes):
+                known += self._run(piece, keep=True)[1]
+        lengths = (rest.computed_UL.argmax(axis=1) - canvases.first_U).tolist()
+        after = [
+            known[place].first(length) if known and length else None
+            for place, length in zip(source, lengths, strict=True)
+        ]
+        return torch.cat([self._run(piece, keep=False)[0] for piece in pieces(replace(rest, after=after))])
+
+    def _run(self, piece: tuple[NDArray[Any], ...], *, keep: bool) -> tuple[Tensor, list[Kept]]:
+        """One forward: hidden states [N, D] at the asked columns, and what is kept."""
+        predictor: Any = self._predictor
+        after_U, tokens_US, attended_US, level_US, position_US, asked_US, kept_US = piece
+        hidden_USD, kept = predictor.hidden_after(
+            list(after_U),
+            self._on_device(tokens_US),
+            None if attended_US.all() else self._on_device(attended_US),
+            self._on_device(asked_US),
+            self._on_device(level_US),
+            self._on_device(position_US),
+            self._on_device(kept_US) if keep else None,
+        )
+        return hidden_USD[self._on_device(asked_US)], kept
+
+    def _on_device(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._predictor.device)
+
+
+def shares_prefixes(predictor: MaskPredictor, *, gradient_checkpointing: bool, sharded: bool) -> bool:
+    """Whether finished prefixes can be computed once, with gradients.
+
+    Their keys and values are those of whole canvases, and so is the gradient. Gradient checkpointing repeats layers
+    without what came before them; and processes that share weights have to make equally many forwards.
+    """
+    by_blocks = can_go_on(predictor) and not attention_of(predictor).is_full
+    return by_blocks and not gradient_checkpointing and not sharded
 
 
 def checkpoint_activations(module: Any) -> None:

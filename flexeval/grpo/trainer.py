@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from torch import Tensor
 
 from flexeval.errors import InputError, did_you_mean
@@ -25,11 +25,12 @@ from flexeval.grpo.adapters import add_adapters, without_adapters
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.metrics import StepMetrics, Tally
 from flexeval.grpo.objective import clipped_surrogate, group_advantages, is_clipped, kl_estimate
-from flexeval.grpo.policy import Policy, Trainable, checkpoint_activations
+from flexeval.grpo.policy import Policy, Trainable, checkpoint_activations, shares_prefixes
 from flexeval.grpo.problems import step_problems
 from flexeval.grpo.rollout import Rollout, roll_out
 from flexeval.grpo.scoring import Batch, batches, collect, idle_batch
 from flexeval.grpo.sharding import sum_in_float32, whole_weights
+from flexeval.models.predictor import attention_of
 from flexeval.records import FloatArray, Problem
 from flexeval.sampling import Sampler
 from flexeval.tasks import Task
@@ -87,18 +88,25 @@ class Trainer:
                 "processes; change one of them"
             )
         self.sampler = Sampler(predictor, self.order, self.sampling, batch_size=config.rollout_batch, workers=workers)
+        self.sampling = self.sampler.config
+        self._attention = attention_of(predictor)
+        self._shared = shares_prefixes(
+            predictor,
+            gradient_checkpointing=config.gradient_checkpointing,
+            sharded=accelerator.distributed_type == DistributedType.FSDP,
+        )
 
         # The reference is the model as it was given; under adapters that is the network without them.
         self._reference: Policy | None = None
         if config.kl > 0 and not config.lora_rank:
-            self._reference = Policy(copy.deepcopy(predictor)).eval().requires_grad_(False)
+            self._reference = Policy(copy.deepcopy(predictor), shared=self._shared).eval().requires_grad_(False)
         if config.lora_rank:
             add_adapters(predictor.module, config.lora_rank, seed=config.seed)
         else:
             predictor.module.requires_grad_(True)
         if config.gradient_checkpointing:
             checkpoint_activations(predictor.module)
-        policy = Policy(predictor)
+        policy = Policy(predictor, shared=self._shared)
         optimizer = torch.optim.AdamW(
             [weight for weight in policy.parameters() if weight.requires_grad],
             lr=config.learning_rate,
@@ -178,8 +186,16 @@ class Trainer:
                 sampling=self.sampling,
                 positions=config.loss_positions,
                 entropy_share=config.fast_share if config.fast else 1.0,
+                attention=self._attention,
             )
-            made = batches(samples, readings, mask_id=mask_id, tokens_per_forward=config.tokens_per_forward)
+            made = batches(
+                samples,
+                readings,
+                mask_id=mask_id,
+                tokens_per_forward=config.tokens_per_forward,
+                attention=self._attention,
+                shared=self._shared,
+            )
             advantage_M = advantage_PG.reshape(-1)[chosen][readings.sample_M]
             weight_M = readings.share_M / samples_everywhere
             recorded_M = readings.recorded_M

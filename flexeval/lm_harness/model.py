@@ -43,7 +43,7 @@ from flexeval.models.recommended import recommended_of
 from flexeval.orders import get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.sampling import SampleRequest
-from flexeval.sampling.forward import side_by_side
+from flexeval.sampling.forward import require_exact, side_by_side
 
 
 @register_model("flexeval")
@@ -284,6 +284,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         return totals
 
     def _scores(self, continuations: list[Continuation], what: str, disable_tqdm: bool) -> list[Likelihood]:
+        require_exact(SamplingConfig(**self._sampling))
         if get_order(self._order).revises:
             raise InputError(
                 f"order {self._order!r} takes tokens back, so no text has a likelihood under it; score texts with "

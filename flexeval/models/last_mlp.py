@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-import torch
 from torch import Tensor, nn
 
 _ASKED: ContextVar[Tensor | None] = ContextVar("asked", default=None)
@@ -28,9 +27,10 @@ def watch(mlp: nn.Module) -> None:
 def only_at(asked_BL: Tensor | None) -> Iterator[None]:
     """Within this block and thread, watched MLPs compute these positions of [B, L, D] and give 0 at the others.
 
-    None computes all positions. So does a forward with gradients: gradient checkpointing would repeat it outside.
+    None computes all positions. Gradients pass, but not with gradient checkpointing, which would repeat the forward
+    outside of the block.
     """
-    token = _ASKED.set(None if torch.is_grad_enabled() else asked_BL)
+    token = _ASKED.set(asked_BL)
     try:
         yield
     finally:

@@ -135,7 +135,7 @@ class NativePredictor(CheckpointPredictor):
     @property
     def bytes_per_column(self) -> int:
         """What keys and values of one column of a canvas take."""
-        config = self.module.config
+        config: Any = self.module.config
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         return int(2 * config.num_hidden_layers * config.num_key_value_heads * size * self.dtype.itemsize)
 
@@ -148,6 +148,8 @@ class NativePredictor(CheckpointPredictor):
         position_BL: Tensor | None,
         **past: Past,
     ) -> Tensor:
+        if torch.is_grad_enabled() and self.module.is_gradient_checkpointing:
+            asked_BL = None
         if asked_BL is not None and self.shifted:
             # What is read at i comes from i - 1, except at a row's first token.
             asked_BL = asked_BL.clone()

@@ -28,7 +28,7 @@ from flexeval.runs.identity import require_same_dtype, require_same_model, requi
 from flexeval.runs.layout import SampleKey, stored_problem
 from flexeval.runs.run import Run
 from flexeval.runs.writer import lock_run, require_checksums
-from flexeval.sampling.forward import Forward, limits_of
+from flexeval.sampling.forward import Forward, limits_of, require_exact
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
 
@@ -58,10 +58,11 @@ def add_counterfactual(
         progress: called with the samples done and the samples in all, at the start and after every problem.
 
     Raises:
-        InputError: a folder in use; a run of an order that takes tokens back; another model, another task, other
-            prompts or another dtype than the run's.
+        InputError: an approximate cache; a folder in use; a run of an order that takes tokens back; another model, another
+            task, other prompts or another dtype than the run's.
         OSError: the folder cannot be written.
     """
+    require_exact(run.config.sampling)
     require_checksums(run.key, folder=run.folder)
     _require_final(run)
     with lock_run(run.folder):

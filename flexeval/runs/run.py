@@ -73,10 +73,10 @@ class Run:
     @property
     def model(self) -> str:
         """The model's name in tables and figures: its lineage's label, or else how it was asked for, with the name of
-        its adapter; then its mark.
+        its adapter; then its mark, and its cache if that is approximate.
         """
         named = model_name(self.config.model, self.config.adapter)
-        return (self.lineage.label if self.lineage else named) + self.mark
+        return (self.lineage.label if self.lineage else named) + self.mark + self.config.sampling.approximate
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:

@@ -77,7 +77,8 @@ class RunSet(Sequence[Run]):
 
     def labels(self) -> list[str]:
         """A short name for each run: its order, and what else differs among them ("ar", "eb:gamma=0.5 T=1.0")."""
-        names = [name for name in self.varying() if name not in ("order", "problems", "adapter")]
+        # The model's name says which adapter and which cache it had.
+        names = [name for name in self.varying() if name not in ("order", "problems", "adapter", "cache")]
         return [" ".join([run.config.order, *(_shown(name, _settings(run)[name]) for name in names)]) for run in self]
 
     @overload

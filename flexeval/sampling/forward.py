@@ -1,8 +1,8 @@
 """A batch of canvases -> hidden states, each distinct canvas evaluated once; their logits are in `logits.py`.
 
-Which columns of a canvas need no computing is known by `prefixes.py`. Knows nothing of orders, schedules and the record.
-Axis suffixes: `R` canvases, `U` distinct canvases, `L` canvas positions, `S` those that are computed, `G` generated
-positions, `N` rows of hidden states, `D` hidden size.
+Which columns of a canvas need no computing is known by `prefixes.py`. Knows nothing of orders, schedules and the
+record. Axis suffixes: `R` canvases, `U` distinct canvases, `L` canvas positions, `S` those that are computed, `G`
+generated positions, `N` rows of hidden states, `D` hidden size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from flexeval.errors import InputError, PluginError
 from flexeval.models.predictor import MaskPredictor, attention_of
 from flexeval.records import APPROXIMATE, BoolArray, IntArray, SamplingConfig
 from flexeval.sampling.logits import Logits
-from flexeval.sampling.prefixes import Canvases, Part, prefixes_of
+from flexeval.sampling.prefixes import Part, canvases_of, pieces, prefixes_of
 
 if TYPE_CHECKING:
     from flexeval.models.past import Kept
@@ -181,8 +180,14 @@ class Forward:
         """Hidden states at the asked positions of canvases: consecutive rows, which may be on their way."""
         if self._prefixes is None:
             return self._spread(self._run, arrays_U)
-        part = self._prefixes.part(self._canvases(*arrays_U), self._keep)
-        return [future for arrays in _alike(part) for future in self._spread(self._run_part, arrays)]
+        canvases = canvases_of(
+            *arrays_U,
+            attention=self._attention,
+            block=self._config.block,
+            mask_id=self.predictor.mask_id,
+        )
+        part = self._prefixes.part(canvases, self._keep)
+        return [future for arrays in pieces(part) for future in self._spread(self._run_part, arrays)]
 
     def _spread(self, run: Callable[..., Any], arrays_U: tuple[NDArray[Any], ...]) -> list[Future[Any]]:
         """The results of a forward of each batch of some canvases, which may be on their way."""
@@ -247,33 +252,9 @@ class Forward:
 
     # ----- from keys and values on -----
 
-    def _canvases(
-        self, tokens_UL: IntArray, attended_UL: BoolArray, asked_UG: BoolArray, window_end_U: IntArray
-    ) -> Canvases:
-        """The canvases as `Prefixes` looks at them."""
-        length, generated = tokens_UL.shape[1], asked_UG.shape[1]
-        answer, block = length - generated, self._config.block
-        level_UL = self._attention.levels(
-            tokens_UL, attended_UL, answer=answer, window_end_B=window_end_U, mask_id=self.predictor.mask_id
-        )
-        asked_UL = np.pad(asked_UG, ((0, 0), (answer, 0)))
-        # What is not attended to moves to the left, where padding is: nobody sees its place.
-        place_UL = np.argsort(attended_UL, axis=1, kind="stable")
-        tokens_UL, level_UL, asked_UL = (
-            np.take_along_axis(array, place_UL, axis=1) for array in (tokens_UL, level_UL, asked_UL)
-        )
-        return Canvases(
-            tokens_UL=tokens_UL,
-            level_UL=level_UL,
-            asked_UL=asked_UL,
-            first_U=length - attended_UL.sum(axis=1),
-            opened_U=answer + (window_end_U - 1) // block * block,
-            end_U=answer + window_end_U,
-        )
-
     def _keep(self, part: Part) -> list[Kept]:
         """The keys and values of a part's kept columns, canvas by canvas."""
-        found = [future for arrays in _alike(part) for future in self._spread(self._run_kept, arrays)]
+        found = [future for arrays in pieces(part) for future in self._spread(self._run_kept, arrays)]
         return [kept for future in found for kept in future.result()]
 
     def _run_part(self, *arrays_U: NDArray[Any]) -> Tensor:
@@ -284,9 +265,7 @@ class Forward:
         return self._run_after(*arrays_U, keep=True)[1]
 
     @torch.inference_mode()
-    def _run_after(
-        self, after_U: NDArray[Any], *arrays_US: NDArray[Any], keep: bool
-    ) -> tuple[Tensor, list[Kept]]:
+    def _run_after(self, after_U: NDArray[Any], *arrays_US: NDArray[Any], keep: bool) -> tuple[Tensor, list[Kept]]:
         """One forward of a few columns of a few canvases: hidden states [N, D] at those that are asked, and what is
         kept.
         """
@@ -348,38 +327,6 @@ def require_exact(config: SamplingConfig) -> None:
             f"cache {config.cache!r} is approximate, and likelihoods, counterfactuals and circulation are the model's "
             "own; use a run, or settings, with cache 'exact'"
         )
-
-
-_ALIKE = 1.25
-"""Canvases go through one forward if the most columns of any of them are at most so many times the fewest."""
-
-
-def _alike(part: Part) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Consecutive canvases of a part with about equally many columns to compute: what `Forward._run_after` takes."""
-    size_U = part.computed_UL.sum(axis=1)
-    starts, fewest, most = [0], size_U[0], size_U[0]
-    for row, size in enumerate(size_U.tolist()):
-        fewest, most = min(fewest, size), max(most, size)
-        if most > _ALIKE * fewest:
-            starts.append(row)
-            fewest = most = size
-    after_U = np.empty(len(size_U), dtype=object)
-    after_U[:] = part.after
-    canvases = part.canvases
-    kept_UL = np.zeros_like(part.computed_UL) if part.kept_UL is None else part.kept_UL
-    for start, end in pairwise([*starts, len(size_U)]):
-        # The computed columns, behind padding.
-        rows, size = slice(start, end), int(size_U[start:end].max())
-        computed_UL = part.computed_UL[rows]
-        column_US = np.argsort(computed_UL, axis=1, kind="stable")[:, computed_UL.shape[1] - size :]
-        tokens_US, level_US, attended_US, asked_US, kept_US = (
-            np.take_along_axis(array[rows], column_US, axis=1)
-            for array in (canvases.tokens_UL, canvases.level_UL, part.computed_UL, canvases.asked_UL, kept_UL)
-        )
-        position_US = np.maximum(column_US - canvases.first_U[rows, None], 0)
-        # Levels count relative to each other only; so those of equal shape are equal.
-        level_US = level_US - level_US[:, -1:]
-        yield after_U[rows], tokens_US, attended_US, level_US, position_US, asked_US, kept_US
 
 
 def _done(result: Any) -> Future[Any]:

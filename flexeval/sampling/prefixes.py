@@ -1,28 +1,30 @@
 """Which columns of a canvas must be computed, and which have keys and values that are known already.
 
-Exact: a position sees those of its own and of lower levels (`flexeval.models.attention`). So what stands before a column
-from which on all levels are higher is a function of itself alone: its keys and values are computed once, and columns of
-higher levels than what is read need not be computed at all. That follows from the levels, so it holds for every rule and
-every order: what is kept is known by its tokens and levels, and where they change (a token is revised, a block forgets
-its padding) it is another prefix.
+Exact: a position sees those of its own and of lower levels (`flexeval.models.attention`). So what stands before a
+column from which on all levels are higher is a function of itself alone: its keys and values are computed once, and
+columns of higher levels than what is read need not be computed at all. That follows from the levels, so it holds for
+every rule and every order: what is kept is known by its tokens and levels, and where they change (a token is revised, a
+block forgets its padding) it is another prefix.
 
 Approximate, for full attention, after Fast-dLLM (arXiv:2505.22618): what stands outside of the current block is
-computed when the block is opened and taken from there until it is filled, though all see all. `prefix` takes what stands
-before the block, `dual` also what stands behind it. It is known by the canvas on which the block was opened.
+computed when the block is opened and taken from there until it is filled, though all see all. `prefix` takes what
+stands before the block, `dual` also what stands behind it. It is known by the canvas on which the block was opened.
 
 Numpy only. Axis suffixes: `U` distinct canvases, `L` canvas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flexeval.errors import InputError
+from flexeval.models.attention import Attention
 from flexeval.models.predictor import MaskPredictor, attention_of
 from flexeval.records import APPROXIMATE, BoolArray, IntArray, SamplingConfig
 
@@ -59,6 +61,80 @@ class Part:
     after: list[Kept | None]
     kept_UL: BoolArray | None = None
     """The columns whose keys and values are wanted."""
+
+
+def canvases_of(
+    tokens_UL: IntArray,
+    attended_UL: BoolArray,
+    asked_UG: BoolArray,
+    window_end_U: IntArray,
+    *,
+    attention: Attention,
+    block: int,
+    mask_id: int,
+) -> Canvases:
+    """Left-padded canvases as this module looks at them.
+
+    Args:
+        tokens_UL: the canvases.
+        attended_UL: False at padding, and at what blocks have forgotten.
+        asked_UG: the generated positions, at the end of each canvas, that will be read.
+        window_end_U: the generated position after the current block of the schedule.
+        attention: the model's rule.
+        block: the block length of the schedule.
+        mask_id: the mask token.
+    """
+    length, generated = tokens_UL.shape[1], asked_UG.shape[1]
+    answer = length - generated
+    level_UL = attention.levels(tokens_UL, attended_UL, answer=answer, window_end_B=window_end_U, mask_id=mask_id)
+    asked_UL = np.pad(asked_UG, ((0, 0), (answer, 0)))
+    # What is not attended to moves to the left, where padding is: nobody sees its place.
+    place_UL = np.argsort(attended_UL, axis=1, kind="stable")
+    return Canvases(
+        tokens_UL=np.take_along_axis(tokens_UL, place_UL, axis=1),
+        level_UL=np.take_along_axis(level_UL, place_UL, axis=1),
+        asked_UL=np.take_along_axis(asked_UL, place_UL, axis=1),
+        first_U=length - attended_UL.sum(axis=1),
+        opened_U=answer + (window_end_U - 1) // block * block,
+        end_U=answer + window_end_U,
+    )
+
+
+_ALIKE = 1.25
+"""Canvases go through one forward if the most columns of any of them are at most so many times the fewest."""
+
+
+def pieces(part: Part) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Consecutive canvases of a part with about equally many columns to compute, as [U, S] behind padding: what comes
+    before them [U], tokens, where they are no padding, levels, places on the canvas, what is asked, what is kept.
+    """
+    size_U = part.computed_UL.sum(axis=1)
+    starts, fewest, most = [0], int(size_U[0]), int(size_U[0])
+    for row, size in enumerate(size_U.tolist()):
+        fewest, most = min(fewest, size), max(most, size)
+        if most > _ALIKE * fewest:
+            starts.append(row)
+            fewest = most = size
+    after_U = np.empty(len(size_U), dtype=object)
+    after_U[:] = part.after
+    canvases = part.canvases
+    kept_UL = np.zeros_like(part.computed_UL) if part.kept_UL is None else part.kept_UL
+    for start, end in pairwise([*starts, len(size_U)]):
+        rows, size = slice(start, end), int(size_U[start:end].max())
+        computed_UL = part.computed_UL[rows]
+        column_US = np.argsort(computed_UL, axis=1, kind="stable")[:, computed_UL.shape[1] - size :]
+        tokens_US, level_US, attended_US, asked_US, kept_US = (
+            _taken(array[rows], column_US)
+            for array in (canvases.tokens_UL, canvases.level_UL, part.computed_UL, canvases.asked_UL, kept_UL)
+        )
+        position_US = np.maximum(column_US - canvases.first_U[rows, None], 0)
+        # Levels count relative to each other only; so those of equal shape are equal.
+        level_US = level_US - level_US[:, -1:]
+        yield after_U[rows], tokens_US, attended_US, level_US, position_US, asked_US, kept_US
+
+
+def _taken(array_UL: NDArray[Any], column_US: IntArray) -> NDArray[Any]:
+    return np.take_along_axis(array_UL, column_US, axis=1)
 
 
 Compute = Callable[[Part], list["Kept"]]
@@ -143,7 +219,8 @@ class Prefixes:
         if kept := self._kept.get(row.upto(end)):
             return kept
         for length in sorted({kept.length for kept in self._kept.values()}, reverse=True):
-            if row.first + length < end and row.closed_L[length] and (kept := self._kept.get(row.upto(row.first + length))):
+            column = row.first + length
+            if column < end and row.closed_L[length] and (kept := self._kept.get(row.upto(column))):
                 return kept
         return None
 
@@ -225,6 +302,40 @@ def extents(canvases: Canvases, *, mask_id: int, shifted: bool) -> tuple[IntArra
     possible_UL = closed_UL & (columns_L <= limit_U1) & (columns_L >= canvases.first_U[:, None])
     finished_U = length - 1 - possible_UL[:, ::-1].argmax(axis=1)
     return finished_U, end_U, closed_UL
+
+
+def shared_prefixes(canvases: Canvases, *, mask_id: int, shifted: bool) -> tuple[Part, list[int], Part]:
+    """The finished prefixes of some canvases, each in the longest that begins with it, and the rest of the canvases.
+
+    Returns:
+        The distinct longest prefixes as a part, for each canvas the one that its own begins, and the canvases from
+        there on, after nothing yet: `Kept.first(length)` of the prefix gives what they come after.
+    """
+    columns_L = np.arange(canvases.tokens_UL.shape[1])
+    finished_U, end_U, closed_UL = extents(canvases, mask_id=mask_id, shifted=shifted)
+    rows = [
+        _Row(canvases.tokens_UL[row, first:], canvases.level_UL[row, first:], closed_UL[row, first:], first)
+        for row, first in enumerate(canvases.first_U.tolist())
+    ]
+    lengths_U = finished_U - canvases.first_U
+    longest: list[int] = []
+    within: dict[Hashable, int] = {}
+    for row in np.argsort(-lengths_U, kind="stable").tolist():
+        own = rows[row]
+        if own.upto(int(finished_U[row])) not in within:
+            for length in np.flatnonzero(own.closed_L[: lengths_U[row] + 1]).tolist():
+                within.setdefault(own.upto(own.first + length), len(longest))
+            longest.append(row)
+    source = [within[own.upto(finished)] for own, finished in zip(rows, finished_U.tolist(), strict=True)]
+    whole_UL = columns_L >= canvases.first_U[longest][:, None]
+    prefix_UL = whole_UL & (columns_L < finished_U[longest][:, None])
+    prefixes = replace(canvases.take(longest), asked_UL=np.zeros_like(prefix_UL))
+    rest_UL = (columns_L >= finished_U[:, None]) & (columns_L < end_U[:, None])
+    return (
+        Part(canvases=prefixes, computed_UL=prefix_UL, after=[None] * len(longest), kept_UL=prefix_UL),
+        source,
+        Part(canvases=canvases, computed_UL=rest_UL, after=[None] * len(rows)),
+    )
 
 
 def check_cache(config: SamplingConfig, predictor: MaskPredictor) -> None:

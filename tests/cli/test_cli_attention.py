@@ -10,6 +10,7 @@ import pytest
 from checkpoints import write_qwen
 
 from flexeval.cli.main import main
+from flexeval.models.files import find_checkpoint
 from flexeval.runs.store import read_run
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
@@ -47,6 +48,37 @@ def test_what_the_folder_says_anyway_makes_no_other_run(tmp_path: Path, capsys: 
     assert read_run(Path(folder)).config.sampling.block_length == 4
 
 
-def test_a_model_that_attends_by_blocks_is_not_trained(tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_a_model_that_attends_by_blocks_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = str(write_qwen(tmp_path / "sdar", "sdar", block_size=4))
-    assert "training needs full attention" in refused("grpo", "--model", model, "--out", "training")
+    size = ["--limit", "2", "--problems-per-step", "2", "--group-size", "2", "--gen-length", "8", "--steps", "1"]
+    assert main(["grpo", "--cpu", "--model", model, *size, "--out", "training"]) == 0
+    checkpoint = capsys.readouterr().out.split("checkpoint: ")[1].splitlines()[0]
+    assert find_checkpoint(checkpoint).attention().spec == "block-causal:4"
+
+
+def test_a_model_whose_first_tokens_are_decided_apart_is_not_trained(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    model = str(write_qwen(tmp_path / "fast", "Fast_dLLM_Qwen", bd_size=4))
+    assert "cannot be trained here" in refused("grpo", "--model", model, "--out", "training")
+
+
+def test_an_exact_cache_may_be_turned_off_and_an_approximate_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    blocks = str(write_qwen(tmp_path / "sdar", "sdar", block_size=4))
+    full = str(write_qwen(tmp_path / "full", "a2d-qwen2", attention_rule="full"))
+    folders = []
+    for said in ((), ("--cache", "none")):
+        assert main(["passk", "--model", blocks, *SMALL, *said, "--json", "-"]) == 0
+        folders.append(json.loads(capsys.readouterr().out)["runs"][0]["folder"])
+    assert folders[0] == folders[1], "the same run, continued with or without it"
+    assert "is approximate, and" in refused("passk", "--model", blocks, *SMALL, "--cache", "dual")
+    assert "cache" in refused("passk", "--model", full, *SMALL, "--cache", "both")
+
+    assert main(["passk", "--model", full, *SMALL, "--block-length", "4", "--cache", "dual"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ", dual cache" in shown
+    (folder,) = Path("runs").glob("full/*/ar-*")
+    assert read_run(folder).model.endswith(", dual cache")
+    assert "cache 'dual' is approximate" in refused("entropy", str(folder), "--counterfactual")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 
 from flexeval.cli.main import main
-from flexeval.grpo.metrics import read_metrics
+from flexeval.cli.progress import training_report
+from flexeval.grpo.config import GRPOConfig
+from flexeval.grpo.metrics import StepMetrics, read_metrics
 
 SMALL = ("--task", "countdown", "--gen-length", "3", "--problems-per-step", "2", "--group-size", "2", "--cpu")
 
@@ -38,6 +43,15 @@ def test_options_override_a_file_of_settings(in_tmp, llada_folder, capsys):
     stored = json.loads((out / "config.json").read_text())["grpo"]
     assert (stored["steps"], stored["seed"], stored["gen_length"]) == (1, 5, 3)
     capsys.readouterr()
+
+
+def test_a_first_step_of_empty_texts_is_warned_of(capsys):
+    """As from a block-diffusion model that was trained on padded answers."""
+    numbers = dict.fromkeys((field.name for field in dataclasses.fields(StepMetrics)), 0)
+    for step, empty, warned in ((0, 0.49, False), (0, 0.9, True), (1, 0.9, False)):
+        with training_report(GRPOConfig(), Path("out"), Accelerator(cpu=True)) as report:
+            report(StepMetrics(**{**numbers, "step": step, "empty": empty}))
+        assert ("warning: 90 % of the first step's texts are empty" in capsys.readouterr().err) == warned
 
 
 @pytest.mark.parametrize(

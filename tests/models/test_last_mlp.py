@@ -103,7 +103,19 @@ def test_a_copy_of_the_network_obeys_too(model):
 
 
 def test_gradients_are_those_of_the_whole_canvas(model, computed):
-    """Also where the forward is repeated, with gradient checkpointing."""
+    asked = next(patterns())
+    found = []
+    for given in (None, asked):
+        model.module.zero_grad()
+        model.logits(model.hidden(canvases(), None, given)[asked]).square().sum().backward()
+        found.append({name: weight.grad.clone() for name, weight in model.module.named_parameters()})
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-4, msg=lambda m, n=name: n + m)
+    assert computed[1] < computed[0] == 30
+
+
+def test_gradient_checkpointing_computes_the_whole_canvas(model, computed):
+    """It repeats the forward, and does not know what was asked."""
     model.module.train()
     checkpoint_activations(model.module)
     asked = next(patterns())

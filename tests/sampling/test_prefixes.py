@@ -78,7 +78,7 @@ def test_samples_are_those_without_a_cache(model, rule, settings):
     if settings and rule.kind == "block-causal":
         model.attention = dataclasses.replace(rule, forgets=3)
     config = SamplingConfig(gen_length=8, temperature=1.0, seed=1, **settings)
-    for spec, workers in (("ar", 1), ("confidence", 1), ("random", 2)):
+    for spec, workers in (("confidence", 1), ("random", 2)):
         without, counted = draw(model, spec, dataclasses.replace(config, cache="none"), workers=workers)
         kept, also_counted = draw(model, spec, config, workers=workers)
         assert_equal_samples(kept, without)
@@ -131,8 +131,9 @@ def test_samples_of_a_problem_share_the_prompt(model, monkeypatch):
     wanted = [SampleRequest(problem_id="p", sample_index=i, prompt_ids=[*range(30, 60)]) for i in range(5)]
     sampler = Sampler(model, get_order("random"), SamplingConfig(gen_length=9, temperature=1.0, stop_at_eos=False))
     list(sampler.run(wanted))
-    # Where predictions are shifted, the prompt's last block is read at the first step.
-    assert held[0] == (27 if model.shifted else 30) and max(held) == 30 + 5 * 6
+    assert held[0] == (27 if model.shifted else 30)
+    # Where predictions are shifted, the first step reads the prompt's last block, which is then joined to each answer.
+    assert max(held) == (27 + 5 * 9 if model.shifted else 30 + 5 * 6)
     assert all(forward._prefixes.columns == 0 for forward in sampler._forwards), "nothing is kept after a run"
 
 
