@@ -6,6 +6,9 @@ The model has the layers of the bundled one (4 of width 128, 913 tokens) with bl
 random weights; its texts never end, so that both sides do all steps. Both draw the same samples of the same random
 prompts and take turns, so that whatever else the machine does falls on both; what is timed is the process's CPU seconds
 with one thread. The samples of both sides are compared.
+
+A second table is of the AR-order likelihood of one text and of the gradient of its log-probability, as in GRPO: whole
+canvases, one a token, against the same with finished prefixes computed once.
 """
 
 from __future__ import annotations
@@ -15,18 +18,27 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from flexeval import SamplingConfig, get_order, load_model
+from flexeval.grpo.policy import Policy
+from flexeval.grpo.rollout import RolloutSample
+from flexeval.grpo.scoring import batches, collect
 from flexeval.models.native import NativePredictor
-from flexeval.records import Trajectory
+from flexeval.records import Grade, Trajectory
+from flexeval.runs.counterfactual import ar_entropies
 from flexeval.sampling import Sampler, SampleRequest
+from flexeval.sampling.canvas import BLANK_RECORD
+from flexeval.sampling.forward import Forward
 
-WIDTH, LAYERS, INNER, VOCABULARY, BLOCK = 128, 4, 384, 913, 32
+WIDTH, LAYERS, INNER, VOCABULARY, BLOCK, GENERATED = 128, 4, 384, 913, 32, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +117,7 @@ def drawn(
 def compare(model: NativePredictor, case: Case, rounds: int) -> str:
     """One row of the table."""
     whole = SamplingConfig(
-        gen_length=256, temperature=1.0, tokens_per_step=case.per_step, stop_at_eos=False, cache="none"
+        gen_length=GENERATED, temperature=1.0, tokens_per_step=case.per_step, stop_at_eos=False, cache="none"
     )
     seconds: dict[str, list[float]] = {"none": [], "exact": []}
     for _ in range(rounds):
@@ -122,6 +134,58 @@ def compare(model: NativePredictor, case: Case, rounds: int) -> str:
         f"| {rates['exact']:.3g} | {statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f}) "
         f"| {equal} / {count} |"
     )
+
+
+def likelihood(model: NativePredictor, prompt: list[int], text: np.ndarray, cache: str) -> tuple[float, np.ndarray]:
+    """CPU seconds, and the entropies of the text's positions in AR order."""
+    config = SamplingConfig(gen_length=GENERATED, cache=cache)  # type: ignore[arg-type] # one of its kinds
+    forward = Forward(model, config, batch_size=32)
+    began = time.process_time()
+    (found,) = ar_entropies(forward, prompt, [text], GENERATED, batch_size=64)
+    return time.process_time() - began, found
+
+
+def gradient(model: NativePredictor, prompt: list[int], text: np.ndarray, *, shared: bool) -> tuple[float, np.ndarray]:
+    """CPU seconds, and the gradient of the text's log-probability in AR order."""
+    blank = {name: np.full(GENERATED, 0.5, dtype=np.float32) for name in BLANK_RECORD}
+    blank["commit_step_G"] = np.arange(GENERATED, dtype=np.int32)
+    trajectory = Trajectory(
+        problem_id="p", sample_index=0, prompt_length=len(prompt), token_ids_G=text.astype(np.int32),
+        length=GENERATED, nfe=GENERATED, **blank,
+    )  # fmt: skip
+    sample = RolloutSample(prompt_ids=prompt, trajectory=trajectory, grade=Grade(correct=True))
+    rule = model.attention
+    config = SamplingConfig(gen_length=GENERATED, temperature=1.0)
+    readings = collect([sample], order=get_order("ar"), sampling=config, positions="answer", attention=rule)
+    made = batches([sample], readings, mask_id=model.mask_id, tokens_per_forward=4096, attention=rule, shared=shared)
+    policy = Policy(model, shared=shared)
+    model.module.requires_grad_(True).zero_grad()
+    began = time.process_time()
+    for batch in made:
+        policy(batch).sum().backward()
+    taken = time.process_time() - began
+    found = torch.cat([weight.grad.flatten() for weight in model.module.parameters() if weight.grad is not None])
+    return taken, found.numpy().copy()
+
+
+def of_a_text(model: NativePredictor, rounds: int) -> Iterator[str]:
+    """The rows of the second table."""
+    generator = np.random.default_rng(0)
+    prompt, text = (generator.integers(3, VOCABULARY, size) for size in (50, GENERATED))
+    sides = {
+        "AR-order likelihood": [
+            partial(likelihood, model, prompt.tolist(), text, cache) for cache in ("none", "exact")
+        ],
+        "its gradient": [partial(gradient, model, prompt.tolist(), text, shared=shared) for shared in (False, True)],
+    }
+    for name, (whole, kept) in sides.items():
+        taken = [(whole(), kept()) for _ in range(rounds)]
+        ratios = sorted(slow / fast for (slow, _), (fast, _) in taken)
+        (_, one), (_, other) = taken[0]
+        slow, fast = (statistics.median(pair[side][0] for pair in taken) for side in (0, 1))
+        difference = float(np.abs(one - other).max() / np.abs(one).max())
+        spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+        yield f"| {name} | {slow:.2f} | {fast:.2f} | {spread} | {difference:.0e} |"
 
 
 def main() -> None:
@@ -142,9 +206,19 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines))
-    for number in map(int, arguments.cases.split(",")):
+    for number in map(int, filter(None, arguments.cases.split(","))):
         lines.append(compare(model, CASES[number - 1], arguments.rounds))
         print(lines[-1], flush=True)
+    table = [
+        "",
+        f"One text of {GENERATED} tokens after a prompt of 50:",
+        "",
+        "| | whole canvases, CPU seconds | finished prefixes once | ratio: median (range) | relative difference |",
+        "|---|---|---|---|---|",
+        *of_a_text(model, arguments.rounds),
+    ]
+    print("\n".join(table))
+    lines += table
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text("# Speed of the exact cache\n\n" + "\n".join(lines) + "\n")

@@ -60,9 +60,11 @@ class NativePredictor(CheckpointPredictor):
         """What is read at i comes from the output at i - 1."""
         self._slot_positions = slot_positions
         self._logit_scale = logit_scale
-        # Its name has changed in version 5.
+        # Names that changed in version 5.
         named = inspect.signature(self._trunk.forward).parameters
         self._past_argument = "cache" if "cache" in named else "past_key_values"
+        renamed = hasattr(type(module), "is_activation_checkpointing")
+        self._repeats = "is_activation_checkpointing" if renamed else "is_gradient_checkpointing"
         last = getattr(getattr(self._trunk, "layers", [None])[-1], "mlp", None)
         # A mixture of experts wants whole canvases.
         if last is not None and hasattr(last, "gate_proj"):
@@ -148,7 +150,8 @@ class NativePredictor(CheckpointPredictor):
         position_BL: Tensor | None,
         **past: Past,
     ) -> Tensor:
-        if torch.is_grad_enabled() and self.module.is_gradient_checkpointing:
+        if torch.is_grad_enabled() and getattr(self.module, self._repeats):
+            # The backward pass repeats the layers, and by then what was asked is forgotten.
             asked_BL = None
         if asked_BL is not None and self.shifted:
             # What is read at i comes from i - 1, except at a row's first token.

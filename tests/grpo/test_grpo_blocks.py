@@ -53,7 +53,13 @@ def single(monkeypatch):
 @pytest.mark.parametrize("order", ["ar", "random"])
 def test_the_gradient_is_that_of_single_canvases(loaded, monkeypatch, rule, order):
     loaded.attention = RULES[rule]
-    settings = {"rollout_order": order, "gen_length": 8, "loss_positions": "answer" if order == "ar" else "all"}
+    settings = {
+        "rollout_order": order,
+        "gen_length": 8,
+        "group_size": 4,
+        "problems_per_step": 2,
+        "loss_positions": "answer" if order == "ar" else "all",
+    }
     trainer = make_trainer(copy.deepcopy(loaded), TASK, **settings)
     assert trainer.policy.shared
     rollout = trainer.roll_out(0)
@@ -63,7 +69,7 @@ def test_the_gradient_is_that_of_single_canvases(loaded, monkeypatch, rule, orde
     shared = gradients(make_trainer(copy.deepcopy(loaded), TASK, **settings))
     few = gradients(make_trainer(copy.deepcopy(loaded), TASK, **settings, tokens_per_forward=30))
     single(monkeypatch)
-    alone = gradients(make_trainer(copy.deepcopy(loaded), TASK, **settings, tokens_per_forward=1))
+    alone = gradients(make_trainer(copy.deepcopy(loaded), TASK, **settings))
     assert_equal(shared, alone, tolerance=1e-6)
     assert_equal(few, alone, tolerance=1e-6)
 
@@ -84,7 +90,7 @@ def test_each_prefix_is_computed_once(loaded):
     model = copy.deepcopy(loaded)
     model.stop_ids = frozenset()
     trainer = make_trainer(model, ToyTask(count=1, right=lambda _, text: sum(text.encode()) % 2 == 1),
-                           problems_per_step=1, gen_length=9, tokens_per_forward=10**6)  # fmt: skip
+                           problems_per_step=1, group_size=2, gen_length=9, tokens_per_forward=10**6)  # fmt: skip
     rollout = trainer.roll_out(0)
     sample = dataclasses.replace(rollout.samples[0], prompt_ids=[5] * 6)
     sample = dataclasses.replace(sample, trajectory=dataclasses.replace(sample.trajectory, prompt_length=6))
