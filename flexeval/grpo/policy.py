@@ -67,7 +67,7 @@ class Policy(nn.Module):
         attention = attention_of(predictor)
         asked_UL = np.zeros(batch.tokens_UL.shape, dtype=np.bool_)
         asked_UL[batch.canvas_N, batch.column_N] = True
-        answer = asked_UL.shape[1] - batch.generated
+        answer = batch.tokens_UL.shape[1] - batch.generated
         attended_UL = attention.attended(
             batch.tokens_UL, batch.attended_UL, answer=answer, window_end_B=batch.window_end_U
         )
@@ -99,7 +99,7 @@ class Policy(nn.Module):
                 mask_id=predictor.mask_id,
             )
             given.append(self._on_device(level_UL))
-        hidden_ULD = predictor.hidden(*given)  # type: ignore[arg-type, misc] # levels are for models with a rule
+        hidden_ULD = predictor.hidden(*given)  # type: ignore[arg-type] # levels are for models with a rule
         return hidden_ULD[self._on_device(batch.canvas_N), self._on_device(batch.column_N)]
 
     def _after_prefixes(self, canvases: Canvases) -> Tensor:
