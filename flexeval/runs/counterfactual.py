@@ -58,8 +58,8 @@ def add_counterfactual(
         progress: called with the samples done and the samples in all, at the start and after every problem.
 
     Raises:
-        InputError: an approximate cache; a folder in use; a run of an order that takes tokens back; another model, another
-            task, other prompts or another dtype than the run's.
+        InputError: an approximate cache; a folder in use; a run of an order that takes tokens back; another model,
+            another task, other prompts or another dtype than the run's.
         OSError: the folder cannot be written.
     """
     require_exact(run.config.sampling)

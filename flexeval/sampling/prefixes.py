@@ -338,16 +338,24 @@ def shared_prefixes(canvases: Canvases, *, mask_id: int, shifted: bool) -> tuple
     )
 
 
-def check_cache(config: SamplingConfig, predictor: MaskPredictor) -> None:
+def check_cache(config: SamplingConfig, predictor: MaskPredictor, *, revises: bool = False) -> None:
     """Refuse an approximate cache where it means nothing: it is for full attention on transformers' own layers.
 
-    It also takes what is committed outside of the current block for final.
+    Args:
+        config: says which kind of cache.
+        predictor: the model.
+        revises: whether the order takes tokens back, while what is kept takes those outside of the block for final.
 
     Raises:
         InputError: it says what to use instead.
     """
     if config.cache not in APPROXIMATE:
         return
+    if revises:
+        raise InputError(
+            f"cache {config.cache!r} takes what was committed before the block for final, and the order takes tokens "
+            "back; leave the cache at 'exact'"
+        )
     attention = attention_of(predictor)
     if not attention.is_full:
         raise InputError(

@@ -22,6 +22,7 @@ from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import CanvasBatch, SampleRequest
 from flexeval.sampling.drift import Drift
 from flexeval.sampling.forward import Counters, Forward, limits_of
+from flexeval.sampling.prefixes import check_cache
 from flexeval.sampling.revising import RevisingBatch, RevisingStep
 from flexeval.sampling.schedule import fit_block
 from flexeval.sampling.step import Step
@@ -78,6 +79,7 @@ class Sampler:
                 f"flexeval's own layers with full attention and unshifted predictions, unlike {predictor.name!r}; use "
                 "another model, or an order such as t2m"
             )
+        check_cache(config, predictor, revises=order.revises)
         config = fit_block(config, attention_of(predictor), name=predictor.name)
         self.predictor = predictor
         self.order = order

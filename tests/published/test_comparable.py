@@ -34,6 +34,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "logits_mask_inf": {"logits_mask_inf": False},
     "logits_eos_inf": {"logits_eos_inf": True},
     "confidence_eos_eot_inf": {"confidence_eos_eot_inf": True},
+    "cache": {"cache": "dual"},
 }
 """Field of `SamplingConfig` -> a setting away from the paper's in that field."""
 SHOWN_AS = {"steps": "tokens_per_step", "steps_per_block": "tokens_per_step", "schedule": "block_length"}

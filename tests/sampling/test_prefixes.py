@@ -60,12 +60,18 @@ def draw(model, spec, config, *, batch_size=5, workers=1, wanted=None):
 def assert_equal_samples(one, other):
     assert one.keys() == other.keys()
     for key, trajectory in one.items():
-        for field in dataclasses.fields(trajectory):
-            got, want = getattr(trajectory, field.name), getattr(other[key], field.name)
-            if np.asarray(got).dtype == np.float32:
-                np.testing.assert_allclose(got, want, atol=1e-5, err_msg=f"{field.name} of {key}")
-            else:
-                np.testing.assert_array_equal(got, want, err_msg=f"{field.name} of {key}")
+        assert_equal_records(trajectory, other[key], of=key)
+
+
+def assert_equal_records(one, other, *, of):
+    for field in dataclasses.fields(one):
+        got, want = getattr(one, field.name), getattr(other, field.name)
+        if dataclasses.is_dataclass(got):
+            assert_equal_records(got, want, of=of)
+        elif np.asarray(got).dtype == np.float32:
+            np.testing.assert_allclose(got, want, atol=1e-5, err_msg=f"{field.name} of {of}")
+        else:
+            np.testing.assert_array_equal(got, want, err_msg=f"{field.name} of {of}")
 
 
 # ----- exact -----
@@ -83,6 +89,15 @@ def test_samples_are_those_without_a_cache(model, rule, settings):
         kept, also_counted = draw(model, spec, config, workers=workers)
         assert_equal_samples(kept, without)
         assert counted == also_counted
+
+
+@pytest.mark.parametrize("spec", ["edit", "t2m"])
+def test_orders_that_take_tokens_back_are_kept_up_with(model, spec):
+    """What is kept is known by its tokens; where these change, it is another prefix."""
+    model.attention = RULES["from the prompt"]
+    config = SamplingConfig(gen_length=8, temperature=1.0, seed=1)
+    without, _ = draw(model, spec, dataclasses.replace(config, cache="none"))
+    assert_equal_samples(draw(model, spec, config)[0], without)
 
 
 @pytest.fixture
@@ -280,6 +295,8 @@ def test_an_approximate_cache_is_refused_where_it_means_nothing(bundled, model):
         Sampler(model, get_order("ar"), dataclasses.replace(config, block_length=3))
     with pytest.raises(InputError, match="needs a model on transformers' own layers"):
         Sampler(RandomOracle(words=3), get_order("ar"), config)
+    with pytest.raises(InputError, match="cache 'dual' takes what was committed before the block for final"):
+        Sampler(bundled, get_order("remdm"), config)
     for name, value in (("cfg_scale", 1.0), ("logits_mask_inf", False), ("batch_invariant", True)):
         with pytest.raises(InputError, match=f"cache 'dual' is not for {name} {value}; change one of them"):
             SamplingConfig(cache="dual", **{name: value})
