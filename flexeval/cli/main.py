@@ -33,6 +33,7 @@ VERBS = {
     "reproduce": "make every run of a plan, its figures and report, and the table of claims",
     "compare": "compare two runs: Pass@k, where they cross, CoverageAUC, Potential@k, pass@NFE, diversity",
     "coverage": "count the problems that one of two runs solves and the other does not",
+    "power": "say how wide the intervals of a comparison will be for n problems x n samples, before sampling",
     "entropy": "show the entropy of connectors and of all tokens when they were committed, by order",
     "bypass": "list the words that were passed over, and compare connectors with other words",
     "figures": "draw the paper's figures from stored runs, as PNG, PDF and CSV",

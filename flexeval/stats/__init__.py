@@ -5,6 +5,7 @@
 | `pass_at_k` | Pass@k and all@k of each problem; CoverageAUC and Potential@k |
 | `votes` | maj@k, and the entropy of answers |
 | `extrapolation` | Pass@k past n, by a fit |
+| `power` | how wide intervals of differences will be, before sampling |
 | `curves` | curves over k: with bands, compared, where they cross, at a matched temperature |
 | `onset` | at which block length coverage is lost |
 | `nfe` | Pass@NFE, tokens per step and per forward, AUP |

@@ -134,7 +134,7 @@ def first_column(bounds: Callable[[float], tuple[Floats, Floats]]) -> Bounds:
 def _columns(table: pd.DataFrame, resampled: Resampled) -> Iterator[tuple[Hashable, float, Resampled]]:
     """(label, mean, the column by itself) of each column."""
     for index, (column, mean) in enumerate(zip(table.columns, resampled.means_K.tolist(), strict=True)):
-        yield column, mean, resampled.column(index)
+        yield column, mean, resampled.columns(index)
 
 
 # ----- resampling -----
@@ -200,14 +200,15 @@ class Resampled:
         low_K, high_K = self.means_K - reach_K, self.means_K + reach_K
         return np.maximum(low_K, -largest), np.minimum(high_K, largest)
 
-    def column(self, index: int) -> Resampled:
-        """One column by itself."""
+    def columns(self, start: int, count: int = 1) -> Resampled:
+        """Neighbouring columns by themselves."""
+        part = slice(start, start + count)
         return dataclasses.replace(
             self,
-            means_K=self.means_K[[index]],
-            replicates_RK=self.replicates_RK[:, [index]],
-            influence_PK=self.influence_PK[:, [index]],
-            shares_PK=self.shares_PK[:, [index]],
+            means_K=self.means_K[part],
+            replicates_RK=self.replicates_RK[:, part],
+            influence_PK=self.influence_PK[:, part],
+            shares_PK=self.shares_PK[:, part],
         )
 
     def widened(self, score: float) -> float:

@@ -99,7 +99,7 @@ def band_of_differences(
 ) -> pd.DataFrame:
     """As `band`, for a table that `differences` gave: symmetric about the means, and at most `largest` from zero."""
     resampled = resample(table, tasks=tasks, bootstrap=bootstrap)
-    return _frame(table, resampled, resampled.symmetric_bounds(_joint_deviation(resampled, bootstrap), largest))
+    return _frame(table, resampled, resampled.symmetric_bounds(joint_deviation(resampled, bootstrap), largest))
 
 
 def _frame(table: pd.DataFrame, resampled: Resampled, bounds: tuple[Floats, Floats]) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def _joint_score(replicates_RK: Floats, level: float) -> float:
     return float(stats.norm.isf(np.quantile(tail_R, 1 - level)))
 
 
-def _joint_deviation(resampled: Resampled, bootstrap: Bootstrap) -> float:
+def joint_deviation(resampled: Resampled, bootstrap: Bootstrap) -> float:
     """The number of standard errors within which a share `level` of the replicate curves stays at every column.
 
     At least that of an interval at a single column, so that a band contains the intervals even where nothing varies.

@@ -9,7 +9,8 @@ Knows counts, not what an order is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ FITS = Bootstrap(replicates=200)
 """Each replicate is a fit of its own, so there are fewer."""
 _LOG_SIZE = (-12.0, 12.0)
 """Where log(alpha + beta) is sought: from problems that are solved always or never to problems that are all alike."""
+_POOR = 0.02
+"""A published curve that a fit misses by more is refused, a fraction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,51 @@ class BetaBinomial:
         found = optimize.minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[(-25.0, 25.0), _LOG_SIZE])
         mean, size = special.expit(found.x[0]), np.exp(found.x[1])
         return cls(alpha=float(mean * size), beta=float((1 - mean) * size))
+
+    @classmethod
+    def through(cls, curve: Mapping[int, float]) -> BetaBinomial:
+        """The least-squares fit to a curve of mean Pass@k, as papers publish them.
+
+        Args:
+            curve: k -> Pass@k, fractions in (0, 1); at least two, since one does not say how problems differ.
+
+        Raises:
+            InputError: fewer than two, values that no such curve has, or a fit that is off by more than two points.
+        """
+        ks = sorted(curve)
+        passed_K = np.array([curve[k] for k in ks])
+        if len(ks) < 2 or ks[0] < 1:
+            raise InputError("a curve needs Pass@k at two values of k, as in 1=41.5,16=80; give another")
+        if not (passed_K.min() > 0 and passed_K.max() < 1 and (np.diff(passed_K) >= 0).all()):
+            raise InputError("Pass@k must lie between 0 and 100 % and must not fall with k; correct the values")
+
+        def at(x: Floats) -> BetaBinomial:
+            mean, size = special.expit(x[0]), np.exp(x[1])
+            return cls(alpha=float(mean * size), beta=float((1 - mean) * size))
+
+        found = optimize.least_squares(
+            lambda x: at(x).pass_at_k(ks) - passed_K,
+            [special.logit(passed_K[0] / ks[0]), 0.0],
+            bounds=([-25.0, _LOG_SIZE[0]], [25.0, _LOG_SIZE[1]]),
+            x_scale=[1.0, 2.0],
+        )
+        worst = int(np.abs(found.fun).argmax())
+        if abs(found.fun[worst]) > _POOR:
+            raise InputError(
+                f"independent samples cannot have this curve: pass@{ks[worst]} is {100 * passed_K[worst]:.1f} %, and "
+                f"the nearest fit has {100 * (passed_K + found.fun)[worst]:.1f} %; correct the values"
+            )
+        return at(found.x)
+
+    @property
+    def mean(self) -> float:
+        """Pass@1, a fraction."""
+        return self.alpha / (self.alpha + self.beta)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of the chances."""
+        return math.sqrt(self.mean * (1 - self.mean) / (self.alpha + self.beta + 1))
 
     def pass_at_k(self, ks: Sequence[int]) -> NDArray[np.float64]:
         """The mean Pass@k of such problems, 1 - B(alpha, beta + k) / B(alpha, beta), fractions."""
