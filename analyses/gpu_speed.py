@@ -587,6 +587,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not arguments.small and not torch.cuda.is_available():
         parser.error("there is no CUDA device; --small runs tiny shapes on the CPU")
     if arguments.small:
+        torch.set_num_threads(1)
         plan, device, dtype = SMALL, torch.device("cpu"), torch.float32
     else:
         plan, device, dtype = Plan(), torch.device("cuda"), torch.bfloat16

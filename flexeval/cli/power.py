@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import formatting, options, stored_runs
 from flexeval.errors import InputError
+from flexeval.records import CORRECT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,6 +164,8 @@ def _source(args: argparse.Namespace) -> Source:
     curves: list[str] = args.pass_at or []
     if bool(folders) == bool(curves):
         raise InputError("give the pilot as one or two run folders, or published accuracies with --pass-at K=PERCENT")
+    if curves and args.verdict != CORRECT:
+        raise InputError("--verdict is for run folders; leave it out where accuracies are given with --pass-at")
     if len(folders) > 2 or len(curves) > 2:
         raise InputError(f"power is of two runs, but {max(len(folders), len(curves))} are given; give one or two")
     correlation = None

@@ -85,6 +85,7 @@ def test_a_pilot_of_one_run(pilot: list[str], printed: Callable[..., Any]) -> No
         ("run --pass-at 1=50", "one or two run folders, or published accuracies"),
         ("a b c", "3 are given"),
         ("missing", "missing"),
+        ("--pass-at 1=50 --verdict sound", "--verdict is for run folders"),
         ("--pass-at 50", "takes K=PERCENT"),
         ("--pass-at 1=x", "must be a number"),
         ("--pass-at x=50", "must be a whole number"),
