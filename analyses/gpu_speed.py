@@ -14,7 +14,8 @@ the same prompts in a padded batch, and with one sample at a time, which is how 
 and the loop take turns.
 
 The share of the peak is that of the products in the layers (projections, experts in use, attention), padding, the head
-and the last MLP left out, against the fastest matrix product that is measured in the same run. Host time is what of a
+and the last MLP left out, against the fastest matrix product that is measured in the same run. LLaDA2-mini attends by
+blocks, so that flexeval computes the current block only; the loop computes the whole canvas, as on the others. Host time is what of a
 step no kernel runs in, from a profile of a few steps. With --compile the layers' forward is timed by itself, eager,
 compiled, and compiled into CUDA graphs.
 """
@@ -37,12 +38,13 @@ import transformers
 from torch import Tensor
 
 from flexeval import SamplingConfig, get_order
-from flexeval.models.attention import FULL
+from flexeval.models.attention import FULL, Attention
 from flexeval.models.families import FAMILIES
 from flexeval.models.files import Source
 from flexeval.models.native import NativePredictor
 from flexeval.models.vocabulary import SpecialIds
 from flexeval.sampling import Sampler, SampleRequest
+from flexeval.sampling.step import Step
 
 # ----- shapes -----
 
@@ -59,9 +61,10 @@ class Shape:
     family: str
 
     def products(self, lengths: Sequence[int]) -> float:
-        """Floating-point operations of the layers' matrix products for one forward of canvases of these lengths.
+        """Floating-point operations of the layers' matrix products for one step of canvases of these lengths.
 
-        The last MLP is left out where it is dense, since it runs at few positions.
+        The last MLP is left out where it is dense, since it runs at few positions. A model that attends by blocks
+        computes the current block only; the keys and values of a block that is finished are left out, too.
         """
         of = self.options.get
         width, heads = of("hidden_size"), of("num_attention_heads")
@@ -77,7 +80,19 @@ class Shape:
             first = of("first_k_dense_replace")
             mlps = first * dense + (layers - first) * sparse
         attention = 4 * layers * heads * size
-        return float(sum(2 * length * (projections + mlps) + attention * length**2 for length in lengths))
+        block = self.attention.block
+        columns = [length if block is None else min(block, length) for length in lengths]
+        return float(
+            sum(
+                2 * computed * (projections + mlps) + attention * computed * length
+                for computed, length in zip(columns, lengths, strict=True)
+            )
+        )
+
+    @property
+    def attention(self) -> Attention:
+        """By blocks where there are experts."""
+        return FAMILIES.get(self.family).attention[0] if "n_routed_experts" in self.options else FULL
 
 
 def _dense(name: str, layers: str, family: str, **options: int | bool) -> Shape:
@@ -119,7 +134,7 @@ SMALL_SHAPES = (
 )  # fmt: skip
 
 
-def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> WatchedPredictor:
+def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> NativePredictor:
     """A model of this shape with random weights; its last token is the mask, the one before ends a text."""
     config = getattr(transformers, f"{shape.layers}Config")(**shape.options, is_causal=False, use_cache=False)
     before = torch.get_default_dtype()
@@ -131,10 +146,9 @@ def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> WatchedPred
     finally:
         torch.set_default_dtype(before)
     vocabulary = shape.options["vocab_size"]
-    family = FAMILIES.get(shape.family)
-    return WatchedPredictor(
+    return NativePredictor(
         module.requires_grad_(False),
-        shifted=family.shifted,
+        shifted=FAMILIES.get(shape.family).shifted,
         slot_positions=False,
         logit_scale=1.0,
         name=shape.name,
@@ -146,7 +160,7 @@ def build(shape: Shape, device: torch.device, dtype: torch.dtype) -> WatchedPred
         dtype=dtype,
         network={"shape": shape.name},
         source=Source(files=None, revision=None),
-        attention=family.attention[0] if "n_routed_experts" in shape.options else FULL,
+        attention=shape.attention,
     )
 
 
@@ -191,24 +205,14 @@ class Watch:
         return time.perf_counter()
 
 
-class WatchedPredictor(NativePredictor):
-    """Tells its watch when a step begins: when all canvases of the step before have been evaluated."""
+class WatchedSampler(Sampler):
+    """Tells a watch when a step begins."""
 
-    watch: Watch | None = None
-    canvases_per_step = 1
-    _seen = 0
+    watch: Watch
 
-    def watched(self, watch: Watch, canvases_per_step: int) -> None:
-        """Begin to count."""
-        self.watch, self.canvases_per_step, self._seen = watch, canvases_per_step, 0
-
-    def hidden(self, tokens_BL: Tensor, *rest: Any, **named: Any) -> Tensor:
-        """See `NativePredictor.hidden`."""
-        if self.watch is not None:
-            if self._seen % self.canvases_per_step == 0:
-                self.watch.step()
-            self._seen += len(tokens_BL)
-        return super().hidden(tokens_BL, *rest, **named)
+    def _step(self, *of: Any) -> Step:
+        self.watch.step()
+        return super()._step(*of)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,19 +270,16 @@ def per_step(order: str) -> int:
 # ----- the two sides -----
 
 
-def run_ours(model: WatchedPredictor, plan: Plan, order: str, batch: int, watch: Watch) -> None:
+def run_ours(model: NativePredictor, plan: Plan, order: str, batch: int, watch: Watch) -> None:
     """As many steps of flexeval's sampler as the watch wants."""
-    sampler = Sampler(model, get_order(order), plan.settings(order), batch_size=batch)
+    sampler = WatchedSampler(model, get_order(order), plan.settings(order), batch_size=batch)
+    sampler.watch = watch
     requests = [
         SampleRequest(problem_id=f"p{i}", sample_index=0, prompt_ids=prompt)
         for i, prompt in enumerate(plan.texts(batch, model.vocab_size))
     ]
-    model.watched(watch, batch)
-    try:
-        for _ in sampler.run(requests):
-            pass
-    finally:
-        model.watch = None
+    for _ in sampler.run(requests):
+        pass
 
 
 def published_loop(
@@ -426,7 +427,7 @@ def _shown(value: float | None, form: str = ".3g") -> str:
 
 
 def compare(
-    model: WatchedPredictor, shape: Shape, plan: Plan, order: str, batch: int, rate: float, single: float | None
+    model: NativePredictor, shape: Shape, plan: Plan, order: str, batch: int, rate: float, single: float | None
 ) -> Result:
     """Both sides in turn.
 

@@ -37,6 +37,9 @@ def test_experts_in_use_are_counted(models):
     _, sparse = SMALL.shapes
     more = dataclasses.replace(sparse, options=sparse.options | {"num_experts_per_tok": 3})
     assert more.products([7]) - sparse.products([7]) == 2 * 7 * 3 * 32 * 16
+    # Past a block, a token more is a column more to look at, not one to compute.
+    block, layers, width = 32, 2, 4 * 8
+    assert sparse.products([101]) - sparse.products([100]) == 4 * layers * width * block
 
 
 @pytest.mark.parametrize("order", SMALL.orders)
@@ -53,10 +56,10 @@ def test_the_loop_fills_its_canvas_in_as_many_steps_as_a_sample_has(models, orde
 
 
 def test_a_watch_stops_after_its_steps(models):
-    for order in ("ar", "parallel-4"):
+    for name, order in itertools.product(models, ("ar", "parallel-4")):
         watch = SCRIPT["Watch"](warm=1, steps=3, seconds=60.0, device=CPU)
         with pytest.raises(SCRIPT["Enough"]):
-            SCRIPT["run_ours"](models["small"], SMALL, order, 2, watch)
+            SCRIPT["run_ours"](models[name], SMALL, order, 2, watch)
         assert watch.done == 4 and watch.seconds_per_step > 0
 
 
