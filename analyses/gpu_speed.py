@@ -15,9 +15,10 @@ and the loop take turns.
 
 The share of the peak is that of the products in the layers (projections, experts in use, attention), padding, the head
 and the last MLP left out, against the fastest matrix product that is measured in the same run. LLaDA2-mini attends by
-blocks, so that flexeval computes the current block only; the loop computes the whole canvas, as on the others. Host time is what of a
-step no kernel runs in, from a profile of a few steps. With --compile the layers' forward is timed by itself, eager,
-compiled, and compiled into CUDA graphs.
+blocks, so that flexeval computes the current block only; the loop computes the whole canvas, as on the others.
+
+Host time is what of a step no kernel runs in, from a profile of a few steps. With --compile the layers' forward is
+timed by itself, eager, compiled, and compiled into CUDA graphs.
 """
 
 from __future__ import annotations
