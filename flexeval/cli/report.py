@@ -1,4 +1,4 @@
-"""`flexeval report`: one self-contained HTML page of stored runs."""
+"""`flexeval report`: one self-contained HTML page of stored runs, or a site of several."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ EPILOG = """\
 examples:
   flexeval report runs/tiny/word-problems -o report.html
   flexeval report runs/tiny/word-problems/ar-* runs/tiny/word-problems/confidence-* -o two-orders.html
+  flexeval report runs --bundle site         a page for each model and task, and an index
 
 The page needs no network and no other file. Runs may be unfinished and may differ in task and settings. The runs of a
-task are compared with its first run.
+task are compared with its first run. Its headline is about one pair of runs of each task: AR order and another, at the
+same temperature. A folder of --bundle can be put on a web server or a Hugging Face Space as it is.
 """
 
 
@@ -21,14 +23,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_stored_runs(parser)
     options.add_verdict(parser)
-    parser.add_argument("-o", "--out", metavar="FILE", default="report.html", help="The page. [default: report.html]")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-o", "--out", metavar="FILE", default="report.html", help="The page. [default: report.html]")
+    where.add_argument(
+        "--bundle", metavar="DIR", type=Path, help="Instead of one page: a folder with one for each model and task."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the runs and write the page."""
+    """Read the runs and write the page or the pages."""
     from flexeval.cli import output
-    from flexeval.report import write_report
+    from flexeval.report import write_bundle, write_report
 
+    if args.bundle is not None:
+        output.check_folder(args.bundle, what="the folder of reports")
+        runs = stored_runs.read(args.runs).counting(args.verdict)
+        for path in write_bundle(runs, args.bundle):
+            print(path)
+        return 0
     output.check_targets({"--out": args.out})
     write_report(stored_runs.read(args.runs).counting(args.verdict), Path(args.out))
     print(args.out)

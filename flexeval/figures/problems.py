@@ -23,6 +23,7 @@ from flexeval.runs.store import RunSet, alike, fewest_samples
 from flexeval.stats.coverage import accuracy_correlation, accuracy_pairs, coverage, coverage_frame
 from flexeval.stats.intervals import interval_text, wilson
 
+SETTING = ["order", "temperature", "gen_length", "block_length"]
 _LOOK = looks(PAIR)
 PARTS = {
     "both": Part(label="both", colour="#d9d9d9"),
@@ -71,7 +72,10 @@ class Coverage(Figure):
             ["all problems", "solved by one order only"], height=0.75 + 0.36 * len(names), wide=True, columns=2
         )
         measured = data[data["source"] == MEASURED]
-        shares = measured.set_index(["model", "task", "part"])["share"].unstack("part").loc[names]
+        shares = measured.pivot(index=["model", "task", *SETTING], columns="part", values="share")
+        shares = shares.iloc[
+            sorted(range(len(shares)), key=lambda bar: names.index((shares.index[bar][0], shares.index[bar][1])))
+        ]
         name_lines(bars, lines)
         stacked(bars, shares, PARTS)
         bars.set_xlim(0, 1)

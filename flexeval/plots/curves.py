@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from flexeval.plots.marks import Row, mark_points, told
 from flexeval.plots.style import FAINT, INK, Look
 
 
@@ -34,6 +35,7 @@ def curve(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str, cro
         axes.fill_between(known[x], known["low"], known["high"], color=look.colour, alpha=faint, linewidth=0)
     else:
         axes.vlines(known[x], known["low"], known["high"], color=look.colour, linewidth=0.9)
+    _mark(axes, data, x, label)
     return line
 
 
@@ -51,7 +53,18 @@ def published(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str)
         data[x], data["estimate"], color=look.colour, linestyle="none", marker=look.marker, markersize=5.0,
         markerfacecolor="white", markeredgewidth=0.8, label=label, zorder=1.5,
     )  # fmt: skip
+    _mark(axes, data, x, label)
     return line
+
+
+def _mark(axes: Axes, data: pd.DataFrame, x: str, label: str) -> None:
+    """Let the points of a line be asked what they are."""
+
+    def tell(row: Row) -> str:
+        return f"{label}: {told(axes.xaxis, row[x])}, {told(axes.yaxis, row['estimate'], row['low'], row['high'])}"
+
+    known = data.dropna(subset=[x, "estimate"])
+    mark_points(axes, known, known[x], known["estimate"], tell)
 
 
 def powers_of_two(axes: Axes, values: Iterable[float]) -> None:
@@ -87,3 +100,9 @@ def against(axes: Axes, data: pd.DataFrame, x: str, y: str, look: Look) -> None:
     )  # fmt: skip
     axes.set_xlim(-0.04, 1.04)
     axes.set_ylim(-0.04, 1.04)
+
+    def tell(row: Row) -> str:
+        name = f"{row['problem_id']}: " if "problem_id" in row else ""
+        return f"{name}{told(axes.xaxis, row[x])}, {told(axes.yaxis, row[y])}"
+
+    mark_points(axes, data, data[x], data[y], tell)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 
+from flexeval.plots.marks import Row, mark_bars, mark_points, told
 from flexeval.plots.style import FAINT, INK, Look
 
 _ROOM_FOR_TEXT = 0.07
@@ -45,6 +46,13 @@ def dots(
         data["estimate"], heights, linestyle="none", marker=look.marker, color=look.colour, label=label,
         markerfacecolor="white" if hollow else look.colour, markeredgewidth=0.9, clip_on=False, zorder=3,
     )  # fmt: skip
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    at = [names[min(max(round(height), 0), len(names) - 1)] if names else "" for height in lines]
+
+    def tell(row: Row) -> str:
+        return f"{row['_line']}, {label.strip('_')}: {told(axes.xaxis, row['estimate'], row['low'], row['high'])}"
+
+    mark_points(axes, data.assign(_line=at), data["estimate"], heights, tell)
 
 
 def join(axes: Axes, starts: pd.Series[float], ends: pd.Series[float]) -> None:
@@ -82,4 +90,11 @@ def stacked(axes: Axes, shares: pd.DataFrame, parts: Mapping[str, Part]) -> None
         if part.hatch:
             for text in inside:
                 text.set_bbox({"facecolor": part.colour, "edgecolor": "none", "pad": 0.8})
+        rows = pd.DataFrame({"part": name, "share": shares[name]}).reset_index()
+
+        def tell(row: Row, label: str = part.label) -> str:
+            return f"{label}: {told(axes.xaxis, row['share'])}"
+
+        seen = rows["share"].to_numpy() > 0
+        mark_bars(axes, rows[seen], [bar for bar, own in zip(bars, seen, strict=True) if own], tell)
         left = left + shares[name]

@@ -55,18 +55,23 @@ class Section:
     parts: Sequence[Part] = ()
     tasks: Sequence[tuple[str, Sequence[Part]]] = ()
     """Task -> its parts, which stand below its name when there are several tasks."""
+    folded: bool = False
+    """Whether only the heading shows until a reader opens it."""
 
 
-def make_page(title: str, lead: str, sections: Sequence[Section], data: Markup) -> str:
+def make_page(
+    title: str, lead: Markup | str, sections: Sequence[Section], data: Markup, *, more_style: str = ""
+) -> str:
     """The whole page.
 
     Args:
         title: its heading.
-        lead: a sentence below the heading.
+        lead: what stands below the heading: HTML, or a sentence.
         sections: in order.
         data: what the viewer's script reads; where it is empty there is no viewer, and no script.
+        more_style: CSS after that of every page.
     """
-    style, script = asset("report.css"), asset("viewer.js") if data else Markup()
+    style, script = asset("report.css") + Markup(more_style), asset("viewer.js") if data else Markup()
     rules = ["default-src 'none'", "img-src data:", f"style-src {_hash(style)}"]
     rules += [f"script-src {_hash(script)}"] if script else []
     rules += ["base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from flexeval.report.answers import coverage_section, pass_at_k_section
 from flexeval.report.claims import claims_section
 from flexeval.report.decodes import decodes, decodes_section
 from flexeval.report.figures import Figures
-from flexeval.report.page import Section, make_page
+from flexeval.report.headline import headline
+from flexeval.report.links import Links
+from flexeval.report.page import Section, html, make_page
 from flexeval.report.settings import settings_section
-from flexeval.report.task_runs import TaskRuns, by_task
+from flexeval.report.task_runs import TaskRuns, by_task, drawn_here
 from flexeval.report.tokens import bypass_section, entropy_section, measure_words, order_section
 from flexeval.runs.store import RunSet, pooled
 from flexeval.runs.target import write_target
@@ -50,23 +53,29 @@ def render(runs: RunSet) -> bytes:
     given, runs = runs, pooled(runs)
     groups = by_task(runs)
     words = [measure_words(group) for group in groups]
-    figures = Figures(given)
-    title, lead = _title(runs), _lead(runs, groups)
+    figures = Figures(given, Links(by_task(drawn_here(runs))))
+    title, sentences, lead = _title(runs), headline(groups), _lead(runs, groups)
+    # The result and what supports it is open; what a reader looks up is folded.
     sections = [
-        settings_section(runs, groups),
-        claims_section(claims.examine(given)),
         pass_at_k_section(groups, figures.of("pass-at-k")),
         coverage_section(groups, figures.of("coverage")),
+        claims_section(claims.examine(given)),
+    ]
+    looked_up = [
         entropy_section(words, figures.of("entropy")),
         bypass_section(words, figures.of("bypass")),
         order_section(groups),
+        settings_section(runs, groups),
     ]
     if others := figures.others():
-        sections.append(Section(name="figures", title="More figures", parts=others))
-    taken = _VIEWER + len(make_page(title, lead, sections, Markup()).encode())
+        looked_up.insert(3, Section(name="figures", title="More figures", parts=others))
+    sections += [dataclasses.replace(section, folded=True) for section in looked_up]
+    style = figures.dark_style()
+    taken = _VIEWER + len(make_page(title, lead, sections, Markup(), more_style=style).encode())
     played = decodes(runs, budget=min(LARGEST_DECODES, LARGEST_PAGE - taken))
-    sections.insert(7, decodes_section(played, imported=all(run.imported for run in runs)))
-    page = make_page(title, lead, sections, played.island if played else Markup()).encode()
+    sections.insert(0, decodes_section(played, imported=all(run.imported for run in runs)))
+    head = html("headline", sentences=sentences, watch=played.opens if played else None, lead=lead)
+    page = make_page(title, head, sections, played.island if played else Markup(), more_style=style).encode()
     if len(page) > LARGEST_PAGE:
         raise InputError(f"a page of {len(runs)} runs has {len(page)} bytes, more than {LARGEST_PAGE}; give fewer runs")
     return page

@@ -28,6 +28,11 @@ def by_task(runs: RunSet) -> list[TaskRuns]:
     return [TaskRuns(task=task, runs=group, labels=_unique(group.labels())) for task, group in groups]
 
 
+def drawn_here(runs: RunSet) -> RunSet:
+    """The runs whose decodes are known: those that have samples, and not from another program."""
+    return RunSet(tuple(run for run in runs if not run.imported and len(run.samples)), runs.left_out)
+
+
 def _unique(labels: Sequence[str]) -> list[str]:
     """The labels, with a number behind those that more than one run has (copies of a run)."""
     seen: dict[str, int] = {}

@@ -13,14 +13,18 @@
     run: pane.querySelector(".run"),
     verdict: pane.querySelector(".verdict"),
     answer: pane.querySelector(".answer"),
+    chart: pane.querySelector(".chart"),
     rest: pane.querySelector(".rest"),
     tokens: [], // of the sample that the pane shows, one a generated position that was committed
     spans: [],
+    bars: [], // of the chart, one a position
   }));
   let clock = 0; // steps done: a token shows when its commit step is below it
   let last = 0; // the clock at which every pane is finished
   let timer = null;
   let told = null; // the token whose facts are shown: its pane, its place, and what stood there
+  let word = null; // the word that samples are narrowed to, when a figure led here
+  const STILL = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   // ----- data -----
 
@@ -160,6 +164,33 @@
     pane.verdict.replaceChildren(...parts.filter((part) => !folded(part)), ...parts.filter(folded));
   };
 
+  const SVG = "http://www.w3.org/2000/svg";
+  const svg = (name, attributes) => {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  };
+
+  /** Entropy at commit by position: a click goes to the step that committed it. */
+  const showChart = (pane) => {
+    const most = Math.max(...panes.flatMap((one) => one.tokens.filter(Boolean).map((token) => token.entropy ?? 0)), 0.01);
+    const size = pane.tokens.length;
+    const chart = svg("svg", {viewBox: `0 0 ${Math.max(size, 1)} 1`, preserveAspectRatio: "none", role: "img",
+      "aria-label": `Entropy at commit of ${size} positions, up to ${most.toFixed(2)} nats`});
+    pane.bars = pane.tokens.map((token, i) => {
+      const height = Math.max((token?.entropy ?? 0) / most, 0.02);
+      const bar = svg("rect", {x: i + 0.08, width: 0.84, y: 1 - height, height});
+      const target = svg("rect", {x: i, width: 1, y: 0, height: 1, class: "target"});
+      target.addEventListener("mouseenter", () => showFacts(pane, i));
+      target.addEventListener("click", () => token !== null && jump(token.step + 1));
+      chart.append(bar, target);
+      return bar;
+    });
+    const about = document.createElement("p");
+    about.textContent = `Entropy at commit by position, up to ${most.toFixed(2)} nats. Click: go to that step.`;
+    pane.chart.replaceChildren(chart, about);
+  };
+
   const showPane = (pane) => {
     const {problems, runs} = task();
     const problem = Number(byId("problem").value);
@@ -170,6 +201,8 @@
     pane.pane.classList.toggle("off", !run);
     if (!sample) {
       pane.spans = [];
+      pane.bars = [];
+      pane.chart.replaceChildren();
       pane.verdict.replaceChildren(run ? `This run has no sample ${index} of this problem on this page.` : "");
       pane.answer.replaceChildren();
       pane.rest.textContent = "";
@@ -177,6 +210,7 @@
     }
     pane.spans = pane.tokens.map((token, i) => spanOf(token, i, pane, run.block_length));
     pane.answer.replaceChildren(...pane.spans);
+    showChart(pane);
     pane.answer.setAttribute("aria-label", `Answer of ${run.label}: ${pane.tokens.length} positions`);
     const never = run.gen_length - pane.tokens.length;
     pane.rest.textContent = `${sample.length} tokens in the text of ${run.gen_length} positions, blocks of ${run.block_length}`
@@ -189,12 +223,33 @@
     byId("question").textContent = problem.question;
     byId("question").classList.toggle("program", /\n\s{2,}\S/.test(problem.question));
     for (const pane of panes) showPane(pane);
+    for (const pane of panes.filter((one) => one.spans.length > 0)) showChart(pane); // by the scale of both
+    markWord();
+    const here = walkable();
+    const at = here.findIndex(isShown);
+    byId("place").textContent = here.length === 0 ? "none" : `${at + 1} of ${here.length}`;
+    byId("done").textContent = "";
     last = Math.max(...panes.flatMap((pane) => pane.tokens.filter(Boolean).map((token) => token.step + 1)), 0);
     byId("clock").max = last;
     byId("facts").replaceChildren();
     told = null;
     showScale();
+    pause();
     goTo(last);
+    remember();
+  };
+
+  /** Outline the word that a figure led to. */
+  const markWord = () => {
+    if (word === null) return;
+    for (const pane of panes) {
+      const run = task().runs[pane.run.value];
+      const place = run?.samples.findIndex((one) => isOf(one, current()));
+      const places = run?.words[word] ?? [];
+      for (let i = 0; i < places.length; i += 2) {
+        if (places[i] === place) pane.spans[places[i + 1]]?.classList.add("sought");
+      }
+    }
   };
 
   // ----- the clock -----
@@ -224,6 +279,8 @@
       const colour = shown ? viridis(high > 0 ? now[colouring()] / high : 0) : null;
       span.style.backgroundColor = colour ? css(colour) : "";
       span.style.color = colour ? inkOn(colour) : "";
+      pane.bars[i].setAttribute("class", shown ? "bar" : "bar to-come");
+      pane.bars[i].style.fill = colour ? css(colour) : "";
     });
   };
 
@@ -236,11 +293,13 @@
     for (const pane of panes) showTokens(pane, high);
     if (told !== null && told.now !== standing(told.pane.tokens[told.index])) showFacts(told.pane, told.index);
     if (clock === last) pause();
+    if (timer === null) remember();
   };
 
   const pause = () => {
     clearInterval(timer);
     timer = null;
+    waiting?.disconnect();
     viewer.classList.remove("playing");
     byId("play").setAttribute("aria-label", "Play");
     byId("time").setAttribute("aria-live", "polite");
@@ -253,6 +312,21 @@
     viewer.classList.add("playing");
     byId("play").setAttribute("aria-label", "Pause");
     byId("time").setAttribute("aria-live", "off"); // a screen reader could not keep up
+  };
+
+  let waiting = null;
+
+  /** Play from the start once the viewer is in sight; where motion is not wanted, show the finished answers. */
+  const playInSight = () => {
+    if (STILL) return;
+    goTo(0);
+    waiting?.disconnect();
+    waiting = new IntersectionObserver((seen) => {
+      if (!seen.some((one) => one.isIntersecting)) return;
+      waiting.disconnect();
+      play();
+    }, {threshold: 0.3});
+    waiting.observe(viewer.querySelector(".panes"));
   };
 
   const playOrPause = () => (timer === null ? play() : pause());
@@ -323,28 +397,114 @@
 
   const chosenRuns = () => panes.map((pane) => task().runs[pane.run.value]).filter(Boolean);
 
-  /** What the samples of the chosen runs may be narrowed to: [name, whether a sample belongs to it]. */
+  /** What is shown: a place in problems, and the number of a sample. */
+  const current = () => ({problem: Number(byId("problem").value), sample: Number(byId("sample").value)});
+  const isOf = (sample, {problem, sample: index}) => sample.problem === problem && sample.sample === index;
+  const isShown = (pair) => byId("sample").value !== "" && pair.problem === current().problem && pair.sample === current().sample;
+
+  /** Problem and sample, and what each chosen run made of it (undefined where it has none), in the task's order. */
+  const pairs = () => {
+    const found = new Map();
+    const runs = chosenRuns();
+    const none = () => runs.map(() => undefined);
+    runs.forEach((run, side) => run.samples.forEach((sample, place) => {
+      const key = `${sample.problem}/${sample.sample}`;
+      if (!found.has(key)) found.set(key, {problem: sample.problem, sample: sample.sample, of: none(), places: none()});
+      found.get(key).of[side] = sample;
+      found.get(key).places[side] = place;
+    }));
+    return [...found.values()].sort((a, b) => a.problem - b.problem || a.sample - b.sample);
+  };
+
+  const right = (pair, side) => pair.of[side]?.counts === true;
+  const differ = (pair) => pair.of[0] !== undefined && pair.of[1] !== undefined && right(pair, 0) !== right(pair, 1);
+
+  /** n samples and c that count, of a problem in a run. */
+  const tally = (run, problem) => [run.tally[2 * problem], run.tally[2 * problem + 1]];
+  const solves = (run, problem) => tally(run, problem)[1] > 0;
+
+  /** Whether a sample has the word; of a word that a figure led to. */
+  const having = (wanted) => {
+    const places = chosenRuns().map((run) => new Set((run.words[wanted] ?? []).filter((_, i) => i % 2 === 0)));
+    return (pair) => pair.places.some((place, side) => places[side].has(place));
+  };
+
+  /** What the samples of the chosen runs may be narrowed to: [value, name, whether a pair belongs to it]. */
   const kinds = () => {
+    const [a, b] = chosenRuns();
     const names = new Set(chosenRuns().flatMap((run) => run.samples.flatMap((one) => Object.keys(one.verdicts))));
-    const is = (name) => (sample) => sample.verdicts[name] === true;
-    const isNot = (name) => (sample) => sample.verdicts[name] === false;
     const own = [...names].filter((name) => name !== "correct");
+    const some = (test) => (pair) => pair.of.some((sample) => sample !== undefined && test(sample.verdicts));
+    const only = (i) => (pair) => right(pair, i) && differ(pair);
+    const solved = (one, other) => (pair) => solves(one, pair.problem) && !solves(other, pair.problem);
+    const ofTwo = () => [
+      ["only-a", `only ${a.label} right`, only(0)],
+      ["only-b", `only ${b.label} right`, only(1)],
+      ["both", "both right", (pair) => right(pair, 0) && right(pair, 1)],
+      ["neither", "neither right", (pair) => !right(pair, 0) && !right(pair, 1)],
+      ["solved-a", `problems that only ${a.label} solves`, solved(a, b)],
+      ["solved-b", `problems that only ${b.label} solves`, solved(b, a)],
+    ];
+    const ofOne = () => [
+      ["right", "right", (pair) => right(pair, 0)],
+      ["wrong", "wrong", (pair) => !right(pair, 0)],
+    ];
     return [
-      ["all", () => true],
-      ["correct", is("correct")],
-      ["wrong", isNot("correct")],
+      ["all", "all", () => true],
+      ...(b ? ofTwo() : ofOne()),
       ...own.flatMap((name) => [
-        [name, is(name)],
-        [`not ${name}`, isNot(name)],
-        [`correct, not ${name}`, (sample) => is("correct")(sample) && isNot(name)(sample)],
+        [`is-${name}`, name, some((verdicts) => verdicts[name] === true)],
+        [`not-${name}`, `correct, not ${name}`, some((verdicts) => verdicts.correct && verdicts[name] === false)],
       ]),
+      ...(word === null ? [] : [["word", `with “${word}”`, having(word)]]),
     ];
   };
 
-  /** Samples of the chosen runs that are of the chosen kind. */
-  const narrowed = () => {
-    const [, belongs] = kinds().find(([name]) => name === byId("kind").value);
-    return chosenRuns().flatMap((run) => run.samples.filter(belongs));
+  const longestBypass = (pair) => Math.max(...pair.of.map((sample) => {
+    let most = 0;
+    for (let i = 0; i < (sample?.passes.length ?? 0); i += 2) {
+      if (sample.passes[i] < sample.length) most = Math.max(most, sample.passes[i + 1]);
+    }
+    return most;
+  }), 0);
+
+  /** The pairs of the chosen kind, in the chosen order. */
+  const walkable = () => {
+    const [, , belongs] = kinds().find(([value]) => value === byId("kind").value) ?? kinds()[0];
+    const found = pairs().filter(belongs);
+    if (byId("sort").value === "task") return found;
+    const longest = new Map(found.map((pair) => [pair, longestBypass(pair)]));
+    return found.sort((one, other) => longest.get(other) - longest.get(one));
+  };
+
+  const show = (pair) => {
+    byId("problem").value = pair.problem;
+    fillSamples(pair.sample);
+  };
+
+  /** The next or previous pair of a list, from the one that is shown, round the end. */
+  const walk = (list, by) => {
+    if (list.length === 0) return;
+    const at = list.findIndex(isShown);
+    show(list[at < 0 ? (by > 0 ? 0 : list.length - 1) : (at + by + list.length) % list.length]);
+  };
+
+  /** The next or previous sample that only one of the two has right, in the task's order, whatever is chosen. */
+  const disagreement = (by) => {
+    const found = pairs().filter(differ);
+    if (found.length === 0) return say("The two runs agree on every sample of this page.");
+    const order = (one, other) => one.problem - other.problem || one.sample - other.sample;
+    const after = by > 0 ? found.find((pair) => order(pair, current()) > 0) : found.findLast((pair) => order(pair, current()) < 0);
+    const pair = after ?? found.at(by > 0 ? 0 : -1);
+    if (!walkable().some((one) => one.problem === pair.problem && one.sample === pair.sample)) {
+      byId("kind").value = "all";
+      fillProblems();
+    }
+    return show(pair);
+  };
+
+  const say = (text) => {
+    byId("done").textContent = text;
   };
 
   const keepChoice = (select, entries) => {
@@ -354,53 +514,335 @@
   };
 
   const fillKinds = () => {
-    const samples = chosenRuns().flatMap((run) => run.samples);
-    const counted = kinds().map(([name, belongs]) => [name, samples.filter(belongs).length]);
-    const some = counted.filter(([name, number]) => name === "all" || number > 0);
-    keepChoice(byId("kind"), some.map(([name, number]) => [name, `${name} (${number})`]));
+    const all = pairs();
+    const counted = kinds().map(([value, name, belongs]) => [value, name, all.filter(belongs).length]);
+    const some = counted.filter(([value, , number]) => value === "all" || value === "word" || number > 0);
+    keepChoice(byId("kind"), some.map(([value, name, number]) => [value, `${name} (${number})`]));
+    byId("disagree").hidden = panes[1].run.value === "";
     fillProblems();
   };
 
   const fillProblems = () => {
     const {problems} = task();
-    const having = new Set(narrowed().map((sample) => sample.problem));
+    const inOrder = [...new Set(walkable().map((pair) => pair.problem))];
     const all = byId("kind").value === "all"; // also problems of which the chosen runs have no sample
-    const entries = problems.map((problem, i) => [i, shortened(`${problem.id}: ${problem.question}`)]);
-    keepChoice(byId("problem"), entries.filter(([i]) => all || having.has(i)));
+    const missing = all ? problems.map((_, i) => i).filter((i) => !inOrder.includes(i)) : [];
+    keepChoice(byId("problem"), [...inOrder, ...missing].map(
+      (i) => [i, shortened(`${problems[i].id}: ${problems[i].question}`)]));
     fillSamples();
   };
 
-  const fillSamples = () => {
+  const fillSamples = (wanted) => {
     const problem = Number(byId("problem").value);
-    const chosen = chosenRuns();
-    const found = narrowed().filter((one) => one.problem === problem).map((one) => one.sample);
-    const verdict = (run, index) => {
-      const sample = run.samples.find((one) => one.problem === problem && one.sample === index);
-      return `${run.label} ${sample ? (sample.verdicts.correct ? "✓" : "✗") : "–"}`;
-    };
-    const samples = [...new Set(found)].sort((a, b) => a - b);
-    keepChoice(
-      byId("sample"), samples.map((index) => [index, `${index}: ${chosen.map((run) => verdict(run, index)).join(", ")}`]));
+    const found = walkable().filter((pair) => pair.problem === problem);
+    const verdict = (pair) => chosenRuns().map((run, side) => {
+      const sample = pair.of[side];
+      return `${run.label} ${sample ? (sample.counts ? "✓" : "✗") : "–"}`;
+    }).join(", ");
+    keepChoice(byId("sample"), found.map((pair) => [pair.sample, `${pair.sample}: ${verdict(pair)}`]));
+    if (wanted !== undefined) byId("sample").value = wanted;
     showSample();
   };
 
-  const fillTask = () => {
+  const fillRuns = () => {
     const {runs} = task();
     byId("problem").replaceChildren(); // the places of another task's problems
     const labels = runs.map((run, i) => [i, run.label]);
     options(panes[0].run, labels);
     options(panes[1].run, [["", "nothing"], ...labels]);
-    panes[1].run.value = runs.length > 1 ? 1 : "";
+    const [first, second] = task().pair ?? [0, runs.length > 1 ? 1 : ""];
+    panes[0].run.value = first;
+    panes[1].run.value = second;
     panes[1].pane.hidden = runs.length < 2;
+  };
+
+  const fillTask = () => {
+    word = null;
+    fillRuns();
     fillKinds();
+  };
+
+  // ----- addresses: #decode?task=...&a=...&b=..., see flexeval/report/links.py -----
+
+  const START = "#decode?";
+  let settled = false; // whether the reader has done something: what the page does by itself leaves the address alone
+  let remembering = null;
+
+  const address = () => {
+    const [a, b] = chosenRuns().map((run) => run.label);
+    const {problem, sample} = current();
+    const step = clock === last ? {} : {step: clock};
+    const kind = byId("kind").value === "all" || word !== null ? {} : {show: byId("kind").value};
+    return START + new URLSearchParams({
+      task: task().name, a, ...(b === undefined ? {} : {b}), ...(word === null ? {} : {word}), ...kind,
+      problem: task().problems[problem]?.id ?? "", sample, ...step});
+  };
+
+  /** Keep the address of what is shown in the address line, without an entry in the history for each step. */
+  const remember = () => {
+    if (!settled) return;
+    clearTimeout(remembering);
+    remembering = setTimeout(() => history.replaceState(null, "", address()), 250);
+  };
+
+  const inSight = () => {
+    const {top, bottom} = viewer.querySelector(".panes").getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
+
+  const comeToSight = () => {
+    const from = innerWidth > 640 ? viewer : byId("question"); // a phone has no room for the choices, too
+    if (!inSight()) from.scrollIntoView({block: "start", behavior: STILL ? "auto" : "smooth"});
+  };
+
+  /** Show what an address says, as far as it is on this page; false where it is no address of decodes. */
+  const follow = (hash) => {
+    if (!hash.startsWith(START)) return false;
+    const wanted = new URLSearchParams(hash.slice(START.length));
+    const found = DATA.tasks.findIndex((one) => one.name === wanted.get("task"));
+    if (found < 0) return false;
+    byId("task").value = found;
+    fillRuns();
+    const place = (name) => task().runs.findIndex((run) => run.label === wanted.get(name));
+    if (place("a") >= 0) panes[0].run.value = place("a");
+    panes[1].run.value = place("b") >= 0 ? place("b") : "";
+    word = wanted.get("word");
+    byId("kind").replaceChildren();
+    byId("sort").value = "task";
+    fillKinds();
+    const kind = word === null ? wanted.get("show") : "word";
+    if ([...byId("kind").options].some((one) => one.value === kind)) {
+      byId("kind").value = kind;
+      fillProblems();
+    }
+    const problem = task().problems.findIndex((one) => one.id === wanted.get("problem"));
+    const carried = walkable().filter((pair) => pair.problem === problem);
+    const index = Number(wanted.get("sample") ?? -1);
+    if (carried.length > 0) show(carried.find((pair) => pair.sample === index) ?? carried[0]);
+    if (wanted.has("list") || (wanted.has("problem") && carried.length === 0)) {
+      behind(wanted);
+    } else if (wanted.has("step")) {
+      goTo(Number(wanted.get("step")) || 0);
+    } else {
+      playInSight();
+    }
+    if (word !== null && walkable().length === 0) say(`No decode on this page has “${word}”.`);
+    clearTimeout(remembering); // the address line has it
+    return true;
+  };
+
+  /** The place in the page that an address leads to, also where it is folded away. */
+  const unfold = (hash) => {
+    const target = hash.length > 1 ? document.getElementById(hash.slice(1)) : null;
+    const folded = target?.querySelector(":scope > details.folded");
+    if (folded) folded.open = true;
+    for (let around = target?.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
+    if (folded) target.scrollIntoView();
+  };
+
+  document.addEventListener("click", (event) => {
+    const hash = event.target.closest("a[href]")?.getAttribute("href") ?? "";
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!hash.startsWith(START)) {
+      unfold(hash.startsWith("#") ? hash : "");
+      return;
+    }
+    event.preventDefault();
+    byId("behind").close();
+    history.pushState(null, "", hash);
+    follow(hash);
+    if (!byId("behind").open) comeToSight();
+  });
+  addEventListener("hashchange", () => follow(location.hash) ? comeToSight() : unfold(location.hash));
+
+  // ----- the problems behind a point -----
+
+  /** The chance that one of k samples is right, by the unbiased estimator. */
+  const passAtK = (n, c, k) => {
+    if (k > n) return null;
+    let missed = 1;
+    for (let i = 0; i < k; i += 1) missed *= Math.max(n - c - i, 0) / (n - i);
+    return 1 - missed;
+  };
+
+  const cell = (tag, ...content) => {
+    const made = document.createElement(tag);
+    made.append(...content);
+    return made;
+  };
+
+  const PARTS = {
+    a: (found) => found[0][1] > 0 && found[1]?.[1] === 0,
+    b: (found) => found[0][1] === 0 && found[1]?.[1] > 0,
+    both: (found) => found.every(([, c]) => c > 0),
+    neither: (found) => found.every(([, c]) => c === 0),
+  };
+
+  /** The list of all problems of the chosen runs, those with the largest difference first, with their decodes. */
+  const behind = (wanted) => {
+    const {problems, others} = task();
+    const runs = chosenRuns();
+    const k = Number(wanted.get("k") ?? 1);
+    const ids = [...problems.map((one) => one.id), ...others];
+    const rows = ids.map((id, problem) => ({id, problem, found: runs.map((run) => tally(run, problem))}))
+      .filter(({found}) => found.every(([n]) => n > 0))
+      .filter(({found}) => PARTS[wanted.get("part")]?.(found) ?? true)
+      .filter(({id}) => !wanted.has("problem") || id === wanted.get("problem"))
+      .map((row) => ({...row, chance: row.found.map(([n, c]) => passAtK(n, c, k))}));
+    const gap = ({chance}) => Math.abs((chance[0] ?? 0) - (chance[1] ?? 0));
+    rows.sort((one, other) => gap(other) - gap(one));
+    const mean = (side) => rows.reduce((sum, {chance}) => sum + (chance[side] ?? NaN), 0) / rows.length;
+    const percent = (share) => (Number.isNaN(share) || share === null ? "–" : `${(100 * share).toFixed(1)} %`);
+    byId("behind-title").textContent = `${rows.length} of ${ids.length} problems of ${task().name}`;
+    byId("behind-about").textContent = `Samples that count, and Pass@${k}: ${runs.map((run, side) => `${run.label} ${percent(mean(side))}`).join(", ")}`
+      + " in the mean of these problems. A sample's number opens its decode; most samples are in the run folders alone.";
+    const head = document.createElement("tr");
+    head.append(cell("th", "problem"), ...runs.map((run) => cell("th", run.label)), cell("th", "decodes"));
+    byId("behind-head").replaceChildren(head);
+    const carried = pairs();
+    byId("behind-rows").replaceChildren(...rows.map((row) => listed(
+      row, runs, carried.filter((pair) => pair.problem === row.problem), percent)));
+    if (!byId("behind").open) byId("behind").showModal();
+    byId("behind").scrollTop = 0;
+  };
+
+  const listed = ({id, problem, found, chance}, runs, decodes, percent) => {
+    const made = document.createElement("tr");
+    const question = task().problems[problem]?.question;
+    const name = cell("th", id);
+    if (question !== undefined) {
+      const asked = cell("span", shortened(question));
+      asked.className = "source";
+      name.append(document.createElement("br"), asked);
+    }
+    const links = decodes.flatMap((pair) => {
+      const link = cell("a", `${pair.sample} ${runs.map((_, side) => (pair.of[side] ? (right(pair, side) ? "✓" : "✗") : "–")).join("")}`);
+      link.href = START + new URLSearchParams({task: task().name, a: runs[0].label,
+        ...(runs[1] ? {b: runs[1].label} : {}), problem: id, sample: pair.sample});
+      return [link, " "];
+    });
+    name.scope = "row";
+    made.append(name, ...found.map(([n, c], side) => {
+      const numbers = cell("td", `${c} of ${n}`, document.createElement("br"), percent(chance[side]));
+      numbers.className = "number";
+      return numbers;
+    }), cell("td", ...(links.length > 0 ? links : ["not on this page"])));
+    return made;
+  };
+
+  // ----- copies -----
+
+  const copyLink = async () => {
+    const link = location.href.split("#")[0] + address();
+    try {
+      await navigator.clipboard.writeText(link);
+      say("Copied the link.");
+    } catch {
+      history.replaceState(null, "", address());
+      say("The address line has the link.");
+    }
+  };
+
+  /** What the panes show, as a picture. */
+  const picture = () => {
+    const style = getComputedStyle(viewer);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const [edge, line, wide, scale] = [24, 26, 620, 2];
+    const shown = panes.filter((pane) => pane.spans.length > 0);
+    const canvas = document.createElement("canvas");
+    const pen = canvas.getContext("2d");
+    const mono = `15px ${getComputedStyle(panes[0].answer).fontFamily}`;
+    const plain = `14px ${style.fontFamily}`;
+
+    /** Draw, or only measure: [text, draw] in lines of a width, from y; the y below the last line. */
+    const flow = (parts, left, top, width) => {
+      let [x, y] = [left, top];
+      for (const [text, draw] of parts) {
+        const long = pen.measureText(text.replace(/\n/gu, "")).width;
+        if (x > left && x + long > left + width) [x, y] = [left, y + line];
+        draw?.(text.replace(/\n/gu, "↵"), x, y, long);
+        x += long;
+        if (text.includes("\n")) [x, y] = [left, y + line];
+      }
+      return y + line;
+    };
+    const words = (text, ink) => text.split(/(?<=\s)/u).map((one) => [one, (written, x, y) => {
+      pen.fillStyle = ink;
+      pen.fillText(written.replace("↵", ""), x, y);
+    }]);
+    const tokens = (pane) => pane.spans.map((span) => [span.textContent, (written, x, y, long) => {
+      pen.fillStyle = span.style.backgroundColor || colour("--mask-page");
+      pen.fillRect(x, y - 17, Math.max(long, 2), line - 3);
+      pen.fillStyle = span.style.color || colour("--mask");
+      pen.fillText(written, x, y);
+      if (span.matches(".bypassed:not(.mask)")) for (let dot = x; dot < x + long; dot += 5) pen.fillRect(dot, y + 3, 2.5, 2);
+      if (span.matches(".frontier, .fresh")) {
+        pen.strokeStyle = span.matches(".fresh") ? colour("--accent") : colour("--ink");
+        pen.lineWidth = 2;
+        pen.strokeRect(x + 1, y - 17, Math.max(long - 2, 1), line - 3);
+      }
+    }]);
+    const total = Math.max(shown.length, 1) * (wide + edge) + edge;
+    const all = (draws) => {
+      const drawn = (parts) => (draws ? parts : parts.map(([text]) => [text]));
+      pen.font = plain;
+      const top = flow(drawn(words(byId("question").textContent, colour("--ink"))), edge, edge + 16, total - 2 * edge) + 10;
+      const ends = shown.map((pane, i) => {
+        const left = edge + i * (wide + edge);
+        pen.font = `600 ${plain}`;
+        const verdict = pane.verdict.querySelector("strong")?.textContent ?? "";
+        const below = flow(drawn(words(`${task().runs[pane.run.value].label}   ${verdict}`, colour("--ink"))), left, top, wide);
+        pen.font = mono;
+        return flow(drawn(tokens(pane)), left, below, wide);
+      });
+      const end = Math.max(top, ...ends) + 6;
+      pen.font = plain;
+      const {problem, sample} = current();
+      const foot = `${task().problems[problem].id}, sample ${sample}, ${byId("time").textContent}. flexeval`;
+      return flow(drawn(words(foot, colour("--faint"))), edge, end, total - 2 * edge);
+    };
+    const tall = all(false);
+    canvas.width = scale * total;
+    canvas.height = scale * tall;
+    pen.scale(scale, scale);
+    pen.fillStyle = colour("--card");
+    pen.fillRect(0, 0, total, tall);
+    all(true);
+    return new Promise((done) => canvas.toBlob(done, "image/png"));
+  };
+
+  const copyImage = async () => {
+    const made = picture();
+    try {
+      await navigator.clipboard.write([new ClipboardItem({"image/png": made})]);
+      say("Copied the picture.");
+    } catch {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(await made);
+      link.download = "decode.png";
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+      say("Saved the picture as decode.png.");
+    }
   };
 
   // ----- what the user does -----
 
   byId("task").addEventListener("change", fillTask);
   byId("kind").addEventListener("change", fillProblems);
-  byId("problem").addEventListener("change", fillSamples);
+  byId("sort").addEventListener("change", () => {
+    fillProblems();
+    if (walkable().length > 0) show(walkable()[0]);
+  });
+  byId("problem").addEventListener("change", () => fillSamples());
   byId("sample").addEventListener("change", showSample);
+  byId("previous").addEventListener("click", () => walk(walkable(), -1));
+  byId("next").addEventListener("click", () => walk(walkable(), 1));
+  byId("disagree").addEventListener("click", () => disagreement(1));
+  byId("all-problems").addEventListener("click", () => behind(new URLSearchParams()));
+  byId("close").addEventListener("click", () => byId("behind").close());
+  byId("copy-link").addEventListener("click", copyLink);
+  byId("copy-image").addEventListener("click", copyImage);
   for (const pane of panes) pane.run.addEventListener("change", fillKinds);
   for (const radio of viewer.querySelectorAll("input[name=colour]")) {
     radio.addEventListener("change", () => {
@@ -416,26 +858,39 @@
   byId("clock").addEventListener("input", () => jump(Number(byId("clock").value)));
   byId("speed").addEventListener("change", () => timer !== null && play());
 
-  viewer.addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", (event) => {
     const {target, key} = event;
-    const own = target.closest("select, input[type=radio], summary");
-    if (own || event.ctrlKey || event.metaKey || event.altKey || (key === " " && target.closest("button"))) return;
+    const own = target.closest("select, textarea, input:not([type=range]), summary, dialog");
+    if (own || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (key === " " && target.closest("button, a, .scroll")) return;
+    if (/^Arrow/.test(key) && target.closest(".scroll")) return; // it scrolls
     const token = target.closest(".pane .token");
     const actions = {
       " ": playOrPause,
       ArrowLeft: () => jump(clock - 1),
       ArrowRight: () => jump(clock + 1),
-      Home: () => jump(0),
-      End: () => jump(last),
+      n: () => disagreement(1),
+      p: () => disagreement(-1),
+      ...((inSight() || viewer.contains(target)) && {Home: () => jump(0), End: () => jump(last)}),
       ...(token && {ArrowUp: () => focusToken(token, -1), ArrowDown: () => focusToken(token, 1)}),
     };
     if (!(key in actions)) return;
     event.preventDefault();
+    comeToSight();
     actions[key]();
   });
 
   options(byId("task"), DATA.tasks.map((one, i) => [i, one.name]));
   byId("task").parentElement.hidden = DATA.tasks.length < 2;
   viewer.hidden = false;
-  fillTask();
+  if (!follow(location.hash)) {
+    fillTask();
+    if (DATA.opens !== null) follow(DATA.opens);
+    unfold(location.hash);
+  } else {
+    comeToSight();
+  }
+  for (const kind of ["pointerdown", "keydown", "change"]) {
+    addEventListener(kind, () => { settled = true; }, {capture: true, once: true});
+  }
 })();

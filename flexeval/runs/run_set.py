@@ -354,10 +354,13 @@ def alike(*runs: Run) -> list[Run]:
     """The same runs, cut to the problems and the number of samples that all of them have.
 
     Raises:
-        InputError: runs on different problems.
+        InputError: runs on different problems, or one that has no sample of a problem yet.
     """
     cut = on_same_problems(runs)
     num_samples = fewest_samples(*cut)
+    if num_samples == 0:
+        unfinished = next(run for run in cut if fewest_samples(run) == 0)
+        raise InputError(f"the run of order {unfinished.config.order} has problems without a sample yet; let it finish")
     return [run.part(num_samples=num_samples, limit=len(run.problems)) for run in cut]
 
 

@@ -41,6 +41,8 @@ KEYS = {
     "Home": ("Home", 36),
     "End": ("End", 35),
     "Tab": ("Tab", 9),
+    "n": ("KeyN", 78),
+    "p": ("KeyP", 80),
 }
 
 
@@ -91,17 +93,30 @@ class Browser:
         os.close(self._read)
         os.close(self._write)
 
-    def open(self, path: Path, *, width: int = 1200, height: int = 900, dark: bool = False) -> None:
-        """Load a page and wait until it is there; what earlier pages did is forgotten."""
+    def open(
+        self, path: Path, *, width: int = 1200, height: int = 900, dark: bool = False, still: bool = True, at: str = ""
+    ) -> None:
+        """Load a page and wait until it is there; what earlier pages did is forgotten.
+
+        `still`: as for a reader who wants no motion, so that nothing plays by itself. `at`: the address's hash.
+        """
         self.complaints.clear()
         self.requests.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
-        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"},
+        ]
         self.call("Emulation.setEmulatedMedia", features=features)
         self._loaded = False
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url="about:blank")  # a new hash alone would load nothing
+        self.wait(lambda: self._loaded)
+        self.complaints.clear()
+        self.requests.clear()
+        self._loaded = False
+        self.call("Page.navigate", url=path.as_uri() + at)
         self.wait(lambda: self._loaded)
 
     def value(self, expression: str):

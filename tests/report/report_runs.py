@@ -101,6 +101,7 @@ def write_run(
     pieces: Sequence[str] = PIECES,
     holes: Sequence[int] = (),
     gen_length: int = 16,
+    block: int = 8,
     question: str = "How many?",
     finished: int | None = None,
     grade: Mapping[str, object] | None = None,
@@ -113,7 +114,7 @@ def write_run(
     Positions in `holes` are never committed. `sound` says of problem and sample whether the verdict `sound` is
     true; with None there is no such verdict.
     """
-    sampling = SamplingConfig(gen_length=gen_length, block_length=8, logits_mask_inf=not holes)
+    sampling = SamplingConfig(gen_length=gen_length, block_length=block, logits_mask_inf=not holes)
     config = RunConfig(task=task, order=order, sampling=sampling, num_samples=samples)
     places = range(len(pieces))
     turns = places if order == "ar" else [*places[1::2], *places[::2]]

@@ -6,6 +6,7 @@ Needs a Chromium on PATH, or named in FLEXEVAL_CHROMIUM.
 from __future__ import annotations
 
 import json
+from urllib.parse import urlencode
 
 import pytest
 from chromium import Browser, find_chromium
@@ -253,33 +254,123 @@ def choose(browser, name, value):
     )
 
 
-def test_samples_are_narrowed_by_verdict(browser, tmp_path):
-    """Three problems, two samples each; AR order: sample j of problem i is correct where i + j is even."""
+@pytest.fixture(scope="module")
+def disagreeing(tmp_path_factory):
+    """Three problems, two samples each. AR order: sample j of problem i is correct where i + j is even; order entropy:
+    where it is odd."""
+    folder = tmp_path_factory.mktemp("disagreeing")
     folders = [
-        write_run(tmp_path / order, order=order, sound=lambda i, j: (i, j) == (0, 0)) for order in ("ar", "random")
+        write_run(folder / order, order=order, sound=lambda i, j: (i, j) == (0, 0)) for order in ("ar", "entropy")
     ]
-    browser.open(viewer_page(tmp_path, run_set(*folders)))
+    return viewer_page(folder, run_set(*folders))
+
+
+def shown(browser):
+    """Problem and sample."""
+    chosen = "document.querySelector('#{name}').selectedOptions[0].textContent"
+    problem, sample = (browser.value(chosen.format(name=name)) for name in ("problem", "sample"))
+    return problem.split(":")[0].rpartition("/")[2], sample.split(":")[0]
+
+
+def test_samples_are_narrowed_by_what_two_orders_make_of_them(browser, disagreeing):
+    browser.open(disagreeing)
     assert choices(browser, "kind") == [
-        "all (12)", "correct (6)", "wrong (6)", "sound (2)", "not sound (10)", "correct, not sound (4)",
+        "all (6)", "only ar right (3)", "only entropy right (3)", "sound (1)", "correct, not sound (5)",
     ]  # fmt: skip
     assert len(choices(browser, "problem")) == 3
-    said = browser.value("document.querySelector('.verdict').textContent")
-    assert said.startswith("✓ correct · ✓ sound")
-    choose(browser, "kind", "sound")
+    choose(browser, "kind", "is-sound")
     assert [text.split(":")[0] for text in choices(browser, "problem")] == ["word-problems/0"]
-    assert [text.split(":")[0] for text in choices(browser, "sample")] == ["0"]
-    choose(browser, "kind", "correct, not sound")
-    assert len(choices(browser, "problem")) == 2
-    assert "✗ not sound" in browser.value("document.querySelector('.verdict').textContent")
+    assert choices(browser, "sample") == ["0: ar ✓, entropy ✗"]
+    choose(browser, "kind", "only-b")
+    assert choices(browser, "sample") == ["1: ar ✗, entropy ✓"]
+    assert browser.value("document.querySelector('#place').textContent") == "1 of 3"
+    browser.click("#next")
+    assert shown(browser) == ("1", "0")
     # Without the second run, only AR order's samples count.
     browser.value(
         "(() => { const one = document.querySelectorAll('.run')[1]; one.value = ''; "
         "one.dispatchEvent(new Event('change')); return 0; })()"
     )
-    assert choices(browser, "kind")[-1] == "correct, not sound (2)"
+    assert choices(browser, "kind") == [
+        "all (6)", "right (3)", "wrong (3)", "sound (1)", "correct, not sound (2)",
+    ]  # fmt: skip
     choose(browser, "kind", "all")
     assert len(choices(browser, "problem")) == 3
     assert_quiet(browser)
+
+
+def test_keys_work_wherever_the_page_is(browser, disagreeing):
+    browser.open(disagreeing, height=300)
+    before = shown(browser)
+    browser.value("scrollTo(0, 1e6)")
+    browser.press("ArrowLeft")
+    assert browser.value("document.querySelector('#viewer').dataset.clock") == str(len(PIECES))
+    browser.press("n")
+    after = shown(browser)
+    assert after != before
+    browser.press("p")
+    assert shown(browser) == before
+    assert_quiet(browser)
+
+
+def test_an_address_opens_its_decode_at_its_step(browser, disagreeing):
+    said = urlencode({"task": "word-problems", "a": "entropy", "b": "ar", "problem": "word-problems/2", "sample": 1})
+    browser.open(disagreeing, at=f"#decode?{said}&step=5")
+    assert shown(browser) == ("2", "1")
+    assert browser.value("document.querySelector('#viewer').dataset.clock") == "5"
+    runs = "[...document.querySelectorAll('.run')].map((one) => one.selectedOptions[0].textContent)"
+    assert browser.value(runs) == ["entropy", "ar"]
+    # The address follows the reader.
+    browser.click("#forward")
+    browser.wait(lambda: browser.value("location.hash").endswith("step=6"))
+    assert browser.value("location.hash").startswith("#decode?task=word-problems&a=entropy&b=ar")
+    assert_quiet(browser)
+
+
+def test_the_page_begins_by_playing_a_pair_that_differs(browser, disagreeing):
+    browser.open(disagreeing, still=False)
+    verdicts = browser.value("[...document.querySelectorAll('.verdict strong:first-child')].map((e) => e.className)")
+    assert sorted(verdicts) == ["correct", "wrong"]
+    browser.wait(lambda: int(browser.value("document.querySelector('#viewer').dataset.clock")) > 1)
+    browser.press(" ")
+    assert_quiet(browser)
+
+
+def test_the_list_of_problems_leads_to_a_decode(browser, disagreeing):
+    """As from a point of a curve: one click for the list, one for the decode."""
+    said = urlencode({"task": "word-problems", "a": "ar", "b": "entropy", "list": 1, "k": 2})
+    browser.open(disagreeing)
+    browser.value(
+        "document.querySelector('main').append(Object.assign(document.createElement('a'), "
+        f"{{href: {json.dumps('#decode?' + said)}, id: 'point', textContent: 'k = 2'}})), 0"
+    )
+    browser.click("#point")
+    assert browser.value("document.querySelector('#behind').open")
+    rows = browser.value("[...document.querySelectorAll('#behind-rows tr')].map((row) => row.children[1].textContent)")
+    assert rows == ["1 of 2100.0 %"] * 3  # Pass@2 of a problem with one of two right
+    browser.click("#behind-rows tr:nth-child(3) a:nth-child(2)")
+    assert not browser.value("document.querySelector('#behind').open")
+    assert shown(browser) == ("2", "1")
+    assert_quiet(browser)
+
+
+def test_a_bar_of_the_chart_goes_to_its_step(opened, two_orders):
+    opened.click("#start")
+    opened.click(".pane:nth-child(1) .chart .target:nth-child(8)")  # a bar and its target a position: the fourth
+    assert_shows(opened, two_orders[1], 4)
+
+
+def test_a_decode_can_be_copied_as_a_picture(opened):
+    """Where the clipboard refuses, it is offered as a file; here only that a picture is made."""
+    opened.value(
+        "(() => { window.made = null; const own = HTMLCanvasElement.prototype.toBlob;"
+        "HTMLCanvasElement.prototype.toBlob = function (done, kind) {"
+        "own.call(this, (blob) => { window.made = [blob.type, blob.size, this.width]; done(blob); }, kind); }; })()"
+    )
+    opened.click("#copy-image")
+    opened.wait(lambda: opened.value("window.made") is not None)
+    kind, size, width = opened.value("window.made")
+    assert kind == "image/png" and size > 5000 and width == 2 * (2 * (620 + 24) + 24)
 
 
 def test_a_revision_is_played(browser, tmp_path):

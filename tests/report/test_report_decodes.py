@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pandas as pd
 import pytest
 from report_runs import HOSTILE, run_set, with_verdicts, write_run
 
+from flexeval.report import decodes as decodes_module
 from flexeval.report.decodes import CERTAIN, NAT, decodes
+from flexeval.report.links import START
 from flexeval.runs.store import Run, RunSet
 
 PLENTY = 10**9
@@ -97,7 +100,8 @@ def test_runs_of_a_task_carry_the_same_problems_and_samples(tmp_path):
     assert carried[1] == {(i, j) for i, j in carried[0] if 6 * i + j < 20}
 
 
-def test_problems_are_spread_over_the_task_and_what_is_left_out_is_said(tmp_path):
+def test_problems_are_spread_over_the_task_and_what_is_left_out_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(decodes_module, "_PLANS", ((24, 4),))
     found = decodes(run_set(write_run(tmp_path / "run", problems=47, samples=6)), budget=PLENTY)
     (task,) = data_of(found)["tasks"]
     places = [int(one["id"].rpartition("/")[2]) for one in task["problems"]]
@@ -115,7 +119,7 @@ def test_the_budget_holds_and_more_budget_never_carries_less(tmp_path):
         assert found is None or len(found.island.encode()) <= budget
         assert carried >= before
         before = carried
-    assert before == 24 * 4
+    assert before == 30 * 4
 
 
 def test_a_sample_that_committed_nothing_is_shown_empty(tmp_path):
@@ -144,6 +148,62 @@ def test_texts_that_no_file_holds_survive(tmp_path):
     runs = with_verdicts(run_set(write_run(tmp_path / "run")), extracted=hostile, error=hostile)
     (task,) = data_of(decodes(runs, budget=PLENTY))["tasks"]
     assert {(one["extracted"], one["error"]) for one in task["runs"][0]["samples"]} == {(hostile, hostile)}
+
+
+@pytest.fixture(scope="module")
+def disagreeing(tmp_path_factory):
+    """Orders ar and entropy: where the one is right the other is wrong, on every sample."""
+    folder, size = tmp_path_factory.mktemp("runs"), {"problems": 9, "samples": 5}
+    return run_set(write_run(folder / "ar", **size), write_run(folder / "entropy", order="entropy", **size))
+
+
+def test_the_page_begins_with_a_sample_that_the_first_order_has_right_and_the_other_wrong(disagreeing):
+    found = decodes(disagreeing, budget=PLENTY)
+    address, text = found.opens
+    said = dict(parse_qsl(address.removeprefix(START)))
+    assert (said["a"], said["b"]) == ("ar", "entropy")
+    assert text == f"Watch ar solve {said['problem']} and entropy fail"
+    assert data_of(found)["opens"] == address
+    for run, correct in zip(disagreeing, (True, False), strict=True):
+        own = run.samples.set_index(["problem_id", "sample_index"])["correct"]
+        assert own[said["problem"], int(said["sample"])] == correct
+
+
+def test_the_first_sample_that_only_one_order_has_right_is_always_carried(disagreeing, monkeypatch):
+    monkeypatch.setattr(decodes_module, "_PLANS", ((9, 1),))
+    (task,) = data_of(decodes(disagreeing, budget=PLENTY))["tasks"]
+    for run in task["runs"]:
+        # Right on every other sample: 0 and 1 are the first on which the one, and the other, is right alone.
+        assert [(one["problem"], one["sample"]) for one in run["samples"]] == [(i, j) for i in range(9) for j in (0, 1)]
+
+
+def test_the_tally_of_every_problem_is_there_also_of_those_that_are_not_carried(disagreeing, monkeypatch):
+    monkeypatch.setattr(decodes_module, "_PLANS", ((3, 1),))
+    (task,) = data_of(decodes(disagreeing, budget=PLENTY))["tasks"]
+    ids = [*(one["id"] for one in task["problems"]), *task["others"]]
+    assert len(task["problems"]) == 3 and sorted(ids) == sorted(disagreeing[0].problems["problem_id"])
+    for told, run in zip(task["runs"], disagreeing, strict=True):
+        counts = run.counts().set_index("problem_id").loc[ids]
+        assert told["tally"] == counts[["n", "c"]].to_numpy().ravel().tolist()
+
+
+def test_problems_that_only_one_order_solves_are_among_those_carried(tmp_path, monkeypatch):
+    """One sample each: every problem is solved by one order alone, so both kinds must be there."""
+    folders = [write_run(tmp_path / order, order=order, problems=40, samples=1) for order in ("ar", "entropy")]
+    monkeypatch.setattr(decodes_module, "_PLANS", ((8, 1),))
+    (task,) = data_of(decodes(run_set(*folders), budget=PLENTY))["tasks"]
+    first = [sample["verdicts"]["correct"] for sample in task["runs"][0]["samples"]]
+    assert len(first) == 8 and 2 <= sum(first) <= 6
+
+
+def test_words_lead_to_their_first_tokens(disagreeing):
+    (task,) = data_of(decodes(disagreeing, budget=PLENTY))["tasks"]
+    for run in task["runs"]:
+        assert {"Since", "connectors"} <= set(run["words"])
+        for word, places in run["words"].items():
+            for place, position in zip(places[::2], places[1::2], strict=True):
+                piece = run["pieces"][run["samples"][place]["piece"][position]]
+                assert word == "connectors" or piece.strip() == word
 
 
 def test_the_viewer_is_given_what_was_taken_back(tmp_path):

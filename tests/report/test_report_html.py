@@ -80,7 +80,8 @@ def test_printable_text_stays_as_it_is(text):
 def test_html_is_not_escaped_again():
     figure = html("figure", name="a", svg=Markup("<svg></svg>"), caption="1 < 2")
     assert html("show", parts=[Markup("<br>"), figure]) == (
-        '<br><figure id="figure-a"><div class="paper"><svg></svg></div><figcaption>1 &lt; 2</figcaption></figure>'
+        '<br><figure id="figure-a" class="narrow"><div class="scroll paper" role="region" tabindex="0" '
+        'aria-label="1 &lt; 2"><svg></svg></div><figcaption>1 &lt; 2</figcaption></figure>'
     )
 
 
@@ -92,6 +93,18 @@ def test_an_island_gives_back_its_value_and_cannot_be_left(value):
     assert markup == begin + inside + end
     assert json.loads(inside) == value
     assert inside.isascii() and not set("<>&\x00") & set(inside)
+
+
+def test_an_interval_and_what_follows_it_have_lines_of_their_own():
+    read = shown(Table(columns=["order", "pass@1"], rows=[["a [b] c", "+1.0 [0.5, 1.5] above, p < 0.001"]], caption=""))
+    assert read.text == "orderpass@1a [b] c+1.0\n[0.5, 1.5]\nabove\np < 0.001"
+
+
+def test_a_folded_section_shows_its_heading_and_has_its_text():
+    page = make_page("T", "L", [Section(name="a", title="A", parts=["inside"], folded=True)], Markup())
+    tags = [tag for tag, _ in Read(page).elements]
+    begin = tags.index("section")
+    assert tags[begin : begin + 5] == ["section", "details", "summary", "h2", "p"]
 
 
 def test_an_island_refuses_what_is_not_json():

@@ -6,9 +6,11 @@ import base64
 import dataclasses
 import hashlib
 import itertools
+import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from urllib.parse import parse_qsl
 
 import pytest
 from markupsafe import Markup
@@ -18,6 +20,7 @@ from report_runs import ENVIRONMENT, HOSTILE, run_set, with_verdicts, write_run
 from flexeval.errors import InputError
 from flexeval.report import figures, render, report, write_report
 from flexeval.report.figures import inline_svg
+from flexeval.report.links import START
 from flexeval.report.page import Section, html, make_page
 from flexeval.report.report import LARGEST_PAGE
 from flexeval.runs.store import RunSet
@@ -83,7 +86,44 @@ def test_it_is_self_contained_and_has_every_section(two_orders):
     page = assert_self_contained(two_orders[1])
     assert set(SECTIONS) <= set(page.ids())
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert links and all(link[1:] in page.ids() for link in links)
+    inside = [link for link in links if not link.startswith(START)]
+    assert inside and all(link[1:] in page.ids() for link in inside)
+
+
+def test_the_result_comes_first_then_decodes_curves_and_claims_and_the_rest_is_folded(two_orders):
+    text = two_orders[1]
+    page = Page(text)
+    named = [one["id"] for tag, one in page.tags if tag == "section"]
+    assert named[:4] == ["decodes", "pass-at-k", "coverage", "claims"]
+    folded = re.findall(r'<section id="([^"]+)"[^>]*><details class="folded">', text)
+    assert folded == named[4:]
+    assert text.index('class="headline"') < text.index("<nav")
+
+
+def test_every_address_of_decodes_names_what_the_viewer_has(two_orders):
+    """Of each point of a figure, and of the headline: task, runs, and problems where one is named."""
+    page = Page(two_orders[1])
+    (task,) = json.loads(next(text for kind, text in page.raw if text.startswith("{")))["tasks"]
+    known = {*(one["id"] for one in task["problems"]), *task["others"]}
+    addresses = [one["href"] for tag, one in page.tags if tag == "a" and one["href"].startswith(START)]
+    assert len(addresses) > 20
+    for address in addresses:
+        said = dict(parse_qsl(address.removeprefix(START)))
+        assert said.pop("task") == task["name"]
+        assert (said.pop("a"), said.pop("b")) == tuple(run["label"] for run in task["runs"])
+        assert said.pop("problem", task["problems"][0]["id"]) in known
+        assert set(said) <= {"list", "k", "part", "word", "sample"}
+    titles = [tag for tag, _ in page.tags].count("title") - 1
+    assert titles >= len(addresses) - 1 > 0
+
+
+def test_a_figure_on_dark_paper_has_no_colour_that_is_lost_there(two_orders):
+    style = next(text for kind, text in Page(two_orders[1]).raw if kind == "style")
+    colours = dict(re.findall(r"--c([0-9a-f]{6}):(#[0-9a-f]{6}|var\([^)]*\))", style))
+    used = set(re.findall(r'(?:fill|stroke)="#([0-9a-f]{6})"', two_orders[1]))
+    assert used == set(colours) and len(used) > 4
+    own = [colour for colour in colours.values() if colour.startswith("#") and colour != "#4b5059"]
+    assert own and all(figures._contrast(colour, "#1c1f24") >= 4 for colour in own)
 
 
 def test_the_policy_names_the_script_and_the_style_and_nothing_else(two_orders):

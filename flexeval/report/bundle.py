@@ -1,0 +1,103 @@
+"""Runs -> a folder of pages with an index: a static site, which a web server or a Hugging Face Space shows as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from flexeval.report.headline import headline
+from flexeval.report.page import Section, html, make_page
+from flexeval.report.report import render
+from flexeval.report.task_runs import by_task
+from flexeval.runs.store import Run, RunSet, pooled
+from flexeval.runs.target import write_target
+
+_ABOUT = """\
+---
+title: {title}
+sdk: static
+app_file: index.html
+pinned: false
+---
+
+Reports on what the decoding order does to the answers of masked diffusion language models. Made by `flexeval report`;
+each page is whole by itself and needs no network.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One report of the site."""
+
+    file: str
+    model: str
+    task: str
+    runs: int
+    samples: int
+    sentences: list[str]
+    """Its headline."""
+    content: bytes
+
+
+def write_bundle(runs: RunSet, folder: Path) -> list[Path]:
+    """Write a page for each model (with its checkpoints) and task, index.html, and README.md, which a Space reads.
+
+    All pages are made before the first is written. Other files of the folder stay. The same runs give the same bytes.
+
+    Returns:
+        The files, index.html first.
+
+    Raises:
+        InputError: as `flexeval.report.render`.
+        OSError: a file cannot be written; those before it are whole.
+    """
+    pages = _pages(runs)
+    about = _ABOUT.format(title=json.dumps(_title(pages)))
+    contents = {"index.html": _index(pages), **{page.file: page.content for page in pages}, "README.md": about.encode()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_target(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def _pages(runs: RunSet) -> list[Page]:
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        model = run.lineage.base if run.lineage else run.model
+        groups.setdefault((model, run.config.task), []).append(run)
+    pages: list[Page] = []
+    for (model, task), own in groups.items():
+        shown = pooled(RunSet(tuple(own)))
+        pages.append(
+            Page(
+                file=_file_name(f"{model}-{task}", taken={page.file.lower() for page in pages}),
+                model=model,
+                task=task,
+                runs=len(shown),
+                samples=sum(len(run.samples) for run in shown),
+                sentences=headline(by_task(shown)),
+                content=render(RunSet(tuple(own))),
+            )
+        )
+    return pages
+
+
+def _file_name(text: str, taken: set[str]) -> str:
+    """A name that every file system and address takes as it is, and no other page has."""
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80] or "report"
+    names = [f"{stem}.html", *(f"{stem}-{number}.html" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name.lower() not in {"index.html", *taken})
+
+
+def _title(pages: list[Page]) -> str:
+    return f"Decoding orders: {', '.join(dict.fromkeys(page.model for page in pages))}"
+
+
+def _index(pages: list[Page]) -> bytes:
+    section = Section(name="reports", title="Reports", parts=[html("reports", pages=pages)])
+    lead = "What the decoding order does to the answers, one page for each model and task. By flexeval."
+    return make_page(_title(pages), lead, [section], Markup()).encode()
