@@ -186,7 +186,7 @@ def test_the_heaviest_figures_are_left_out_with_a_line_where_all_would_be_too_la
     everything = figures.Figures(runs)
     size = {
         name: len(markup.encode())
-        for name, markup in re.findall(r'(?s)(?=<figure id="figure-([^"]+)">)(.*?</figure>)', _illustrated(everything))
+        for name, markup in re.findall(r'(?s)(?=<figure id="figure-([^"]+)"[ >])(.*?</figure>)', _illustrated(everything))
     }
     assert len(size) > 3
     heaviest = max(size, key=size.__getitem__)
