@@ -697,7 +697,7 @@
     byId("behind-about").textContent = `Samples that count, and Pass@${k}: ${runs.map((run, side) => `${run.label} ${percent(mean(side))}`).join(", ")}`
       + " in the mean of these problems. A sample's number opens its decode; most samples are in the run folders alone.";
     const head = document.createElement("tr");
-    head.append(cell("th", "problem"), ...runs.map((run) => cell("th", run.label)), cell("th", "decodes"));
+    head.append(cell("th", "problem and its decodes"), ...runs.map((run) => cell("th", run.label)));
     byId("behind-head").replaceChildren(head);
     const carried = pairs();
     byId("behind-rows").replaceChildren(...rows.map((row) => listed(
@@ -722,11 +722,14 @@
       return [link, " "];
     });
     name.scope = "row";
+    const played = cell("div", ...(links.length > 0 ? links : ["no decode on this page"]));
+    played.className = "played";
+    name.append(played);
     made.append(name, ...found.map(([n, c], side) => {
       const numbers = cell("td", `${c} of ${n}`, document.createElement("br"), percent(chance[side]));
       numbers.className = "number";
       return numbers;
-    }), cell("td", ...(links.length > 0 ? links : ["not on this page"])));
+    }));
     return made;
   };
 
