@@ -184,10 +184,8 @@ def test_texts_that_no_file_holds_survive(tmp_path):
 def test_the_heaviest_figures_are_left_out_with_a_line_where_all_would_be_too_large(two_orders):
     runs = two_orders[0]
     everything = figures.Figures(runs)
-    size = {
-        name: len(markup.encode())
-        for name, markup in re.findall(r'(?s)(?=<figure id="figure-([^"]+)"[ >])(.*?</figure>)', _illustrated(everything))
-    }
+    found = re.findall(r'(?s)(?=<figure id="figure-([^"]+)"[ >])(.*?</figure>)', _illustrated(everything))
+    size = {name: len(markup.encode()) for name, markup in found}
     assert len(size) > 3
     heaviest = max(size, key=size.__getitem__)
     fewer = _illustrated(figures.Figures(runs, budget=sum(size.values()) - 1))
