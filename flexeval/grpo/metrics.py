@@ -200,6 +200,6 @@ class MetricsLog:
             self._events.close()
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     """The lines of a run folder's metrics.jsonl. Raises InputError for a line that is no JSON object."""
-    return [row for _, row in read_lines(folder / METRICS)]
+    return [row for _, row in read_lines(Path(folder) / METRICS)]

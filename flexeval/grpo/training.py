@@ -40,7 +40,7 @@ from flexeval.tasks import Task
 def train(
     config: GRPOConfig,
     *,
-    out: Path,
+    out: str | Path,
     predictor: Trainable,
     source: Checkpoint,
     task: Task,
@@ -71,6 +71,7 @@ def train(
             name, or one in use.
         OSError: the folder cannot be written.
     """
+    out = Path(out)
     check_trainable(source)
     # Before adapters are added to it and earlier steps are loaded.
     fingerprint = predictor.fingerprint.as_dict()

@@ -45,8 +45,9 @@ _SHARE = "_of_samples_percent"
 """The end of the columns with shares of other verdicts."""
 
 
-def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title: str, ks: Sequence[int]) -> None:
+def write_tables(runs: RunSet, findings: Sequence[Finding], out: str | Path, *, title: str, ks: Sequence[int]) -> None:
     """Write pass_at_k.csv and .md, claims.csv, .json and .md. Raises OSError, old files untouched."""
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     table = pass_at_k_frame(runs, ks)
     _write(out / f"{PASS_AT_K}.csv", table.to_csv(index=False))
@@ -54,8 +55,9 @@ def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title:
     write_claims(findings, out, title=title)
 
 
-def write_claims(findings: Sequence[Finding], out: Path, *, title: str, name: str = CLAIMS) -> None:
+def write_claims(findings: Sequence[Finding], out: str | Path, *, title: str, name: str = CLAIMS) -> None:
     """Write the claims as `name`.csv, .json and .md. Raises OSError, old files untouched."""
+    out = Path(out)
     _write(out / f"{name}.csv", findings_frame(findings).to_csv(index=False))
     listed = [dataclasses.asdict(finding) for finding in findings]
     _write(out / f"{name}.json", to_json({"claims": _without_nan(listed)}, indent=2) + "\n")
