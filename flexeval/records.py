@@ -456,7 +456,7 @@ class Sample:
             "sample_index": np.full(len(positions), of.sample_index, dtype=np.int32),
             "position": positions.astype(np.int32),
             "token_id": of.token_ids_G[positions],
-            "piece": pd.Categorical([self.pieces[position] for position in positions]),
+            "piece": pd.Categorical([self.pieces[position] for position in positions.tolist()]),
             "in_text": positions < of.length,
         }
         return pd.DataFrame({**named, **{name: getattr(of, f"{name}_G")[positions] for name in _MEASURED}})

@@ -39,10 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--cpu", action="store_true", help="Train on the CPU, also where there is an accelerator.")
     options.add_data_dir(machine)
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--out",
+    options.add_out(
+        output,
         metavar="DIR",
-        type=Path,
         help="Folder of metrics and checkpoints. [default: runs/grpo/ and a name made from the settings]",
     )
 

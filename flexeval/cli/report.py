@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_stored_runs(parser)
     options.add_verdict(parser)
-    parser.add_argument("-o", "--out", metavar="FILE", default="report.html", help="The page. [default: report.html]")
+    options.add_out(parser, metavar="FILE", kind=str, default="report.html", help="The page. [default: report.html]")
 
 
 def run(args: argparse.Namespace) -> int:

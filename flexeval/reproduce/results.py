@@ -74,7 +74,7 @@ def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
     """
     changed = _changed(runs)
     frames = []
-    for run in runs:
+    for label, run in zip(runs.labels(), runs, strict=True):
         n = run.config.num_samples
         of_run = [k for k in ks if k <= n] or default_ks(n)
         summary = summarize(run.config.order, run.counts(), run.samples, run.effort, ks=of_run)
@@ -82,7 +82,7 @@ def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
         for name, number in run.tally().items():
             if name != run.counted:
                 frame[f"{name}{_SHARE}"] = 100 * number / len(run.samples)
-        for place, (name, value) in enumerate(_settings(run, changed).items()):
+        for place, (name, value) in enumerate({"run": label, **_settings(run, changed)}.items()):
             frame.insert(place, name, value)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
@@ -93,7 +93,7 @@ def pass_at_k_markdown(frame: pd.DataFrame) -> str:
 
     A setting that is the same in all runs of a table is left out; k are columns.
     """
-    settings = [name for name in frame.columns[: frame.columns.get_loc("k")] if name not in _TABLES]
+    settings = [name for name in frame.columns[: frame.columns.get_loc("k")] if name not in ("run", *_TABLES)]
     shares = [name for name in frame.columns if name.endswith(_SHARE)]
     parts = []
     for key, rows in frame.groupby(_TABLES, sort=False):

@@ -103,7 +103,7 @@ def test_paths_are_texts_or_paths_in_every_public_function() -> None:
             if name.startswith("_") or name in internal or not inspect.isfunction(function):
                 continue
             for parameter, hint in typing.get_type_hints(function).items():
-                kinds = {hint, *typing.get_args(hint)}
+                kinds = [hint, *typing.get_args(hint)]
                 if parameter != "return" and Path in kinds:
                     seen += 1
                     assert str in kinds, f"{module.__name__}.{name}({parameter})"
