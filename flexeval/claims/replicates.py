@@ -75,8 +75,7 @@ def replicate(runs: RunSet) -> list[Replicated]:
 
 def replicates_frame(replicated: Sequence[Replicated]) -> pd.DataFrame:
     """One row a claim: claim, run, order, model, task, temperature, counted, unit, mean, low, high, models, measured,
-    holding, refuted,
-    and the estimate and verdict of each model; in the claim's unit.
+    holding, refuted, and the estimate and verdict of each model; in the claim's unit.
     """
     rows = []
     for each in replicated:

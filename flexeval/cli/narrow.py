@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -37,30 +37,48 @@ def fitted(table: Table, console: Console) -> Iterator[RenderableType]:
         yield table
         return
     keys, columns = getattr(table, "keys", 1), table.columns
-    shared: list[Column] = list(columns[:keys])
-    part = list(shared)
+    part: list[Column] = list(columns[:keys])
     for column in columns[keys:]:
-        wider = [*part, column]
-        if len(part) > len(shared) and not _fits(_plain(table, wider), console):
+        if len(part) > keys and _plain_width([*part, column]) > console.width:
             yield _plain(table, part)
-            part = list(shared)
+            part = list(columns[:keys])
         part.append(column)
     yield _plain(table, part)
 
 
 def _fits(table: Table, console: Console) -> bool:
-    return Measurement.get(console, console.options.update(max_width=10_000), table).minimum <= console.width
+    """Whether a table with a frame fits: a border and two blanks a column, and one more border."""
+    needs = (max(_cells_width(column), _text_width(str(column.header), column)) for column in table.columns)
+    return sum(need + 3 for need in needs) + 1 <= console.width
+
+
+def _plain_width(columns: Sequence[Column]) -> int:
+    """Of a table of these columns without a frame: two blanks between them."""
+    return sum(_plain_need(column) + 2 for column in columns)
+
+
+def _plain_need(column: Column) -> int:
+    return max(_cells_width(column), *(cell_len(word) for word in str(column.header).split() or [""]))
+
+
+def _cells_width(column: Column) -> int:
+    return max((_text_width(str(cell), column) for cell in column.cells), default=0)
+
+
+def _text_width(text: str, column: Column) -> int:
+    """What a text takes in a column: all of it, or its longest word where it may be wrapped."""
+    return max((cell_len(part) for part in ([text] if column.no_wrap else text.split())), default=0)
 
 
 def _plain(table: Table, columns: Sequence[Column]) -> Table:
     """Some columns of a table, without a frame, their headings over as many lines as they need."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=table.title, title_justify="left")
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title=table.title, title_justify="left")
     for column in columns:
-        width = max((len(str(cell)) for cell in column.cells), default=0)
-        heading = _folded(str(column.header), width) if column.no_wrap else column.header
-        made.add_column(heading, justify=column.justify, no_wrap=column.no_wrap)
+        heading = _folded(str(column.header), _cells_width(column)) if column.no_wrap else column.header
+        made.add_column(heading, justify=column.justify, no_wrap=column.no_wrap, min_width=_plain_need(column))
+    cells = [list(column.cells) for column in columns]
     for place, row in enumerate(table.rows):
-        made.add_row(*(list(column.cells)[place] for column in columns), end_section=row.end_section)
+        made.add_row(*(own[place] for own in cells), end_section=row.end_section)
     return made
 
 

@@ -1,4 +1,4 @@
-"""What every verb does alike: tables in a narrow terminal, files of numbers, names of options, exit status of a test."""
+"""What every verb does alike: tables in a narrow terminal, files of numbers, names of options."""
 
 from __future__ import annotations
 
@@ -61,11 +61,9 @@ def test_records_become_a_list() -> None:
     for name in ("claim", "measured", "verdict"):
         table.add_column(name)
     table.add_row("AR reaches more.", "+12.5 points [3.0, 20.0]", "holds")
-    assert printed(table, 80).split("\n")[1:4] == [
-        "AR reaches more.",
-        "  measured +12.5 points [3.0, 20.0]".ljust(len("  measured +12.5 points [3.0, 20.0] ") - 1),
-        "  verdict  holds".ljust(35),
-    ] or "measured +12.5 points [3.0, 20.0]" in printed(table, 80)
+    title, claim, measured, verdict, *_ = (line.rstrip() for line in printed(table, 80).splitlines())
+    assert [title, claim] == ["Claims", "AR reaches more."]
+    assert [measured, verdict] == ["  measured +12.5 points [3.0, 20.0]", "  verdict  holds"]
     assert "┃" in printed(table, 160)
 
 
@@ -101,9 +99,23 @@ def two_runs(bigram: list[str], in_tmp: Path, capsys: pytest.CaptureFixture[str]
 def test_files_of_several_commands_can_be_joined(two_runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("compare", "coverage", "entropy", "bypass", "claims"):
         assert main([verb, *two_runs, "--csv", f"{verb}.csv"]) == 0
-    assert main(["sweep", "--task", "word-problems", "--over", "order=ar,random", "--limit", "8", "--num-samples", "4",
-                 "--gen-length", "8", "--temperature", "1", "-o", "runs", "--csv", "sweep.csv", "--json", "-"]) == 0  # fmt: skip
-    swept = json.loads(capsys.readouterr().out.rpartition("\n{\n")[2].join(["{", ""]) or "{}")
+    capsys.readouterr()
+    sweep = [
+        "sweep",
+        "--task",
+        "word-problems",
+        "--limit",
+        "8",
+        "--num-samples",
+        "4",
+        "--gen-length",
+        "8",
+        "-o",
+        "runs",
+    ]
+    given = ["--temperature", "1", "--csv", "sweep.csv", "--json", "-"]
+    assert main([*sweep, "--order", "ar", "--order", "random", *given]) == 0
+    swept = json.loads(capsys.readouterr().out)
     assert {row["run"] for row in swept["pass_at_k"]} == {"ar", "random"}
     assert main(["grade", *two_runs, "--csv", "grade.csv"]) == 0
     assert main(["sample", "--task", "word-problems", "--gen-length", "8", "--csv", "sample.csv"]) == 0
@@ -129,7 +141,7 @@ def test_a_checkpoint_that_is_worse_fails_the_command(two_runs: list[str], capsy
         assert status == (1 if unwanted & set(verdicts.values()) else 0), (wanted, verdicts)
         assert all((f"pass@{k}" in error) == (verdict in unwanted) for k, verdict in verdicts.items())
     assert main(["compare", *two_runs, "--fail-if", "belov"]) == 2
-    assert "Did you mean 'below'?" in capsys.readouterr().err
+    assert "Did you mean 'below'" in capsys.readouterr().err
     assert len(read_runs(two_runs)) == 2
 
 
