@@ -45,10 +45,9 @@ def write_hub_folder(runs: RunSet, out: str | Path) -> list[Path]:
     _require_own(folder)
     labels, samples = runs.labels(), runs.to_frame()
     questions = pd.concat([run.problems for run in runs]).drop_duplicates("problem_id").set_index("problem_id")
-    samples.insert(
-        samples.columns.get_loc("problem_id") + 1, "question", samples["problem_id"].map(questions["question"])
-    )
-    samples.insert(samples.columns.get_loc("question") + 1, "target", samples["problem_id"].map(questions["target"]))
+    place = list(samples.columns).index("problem_id") + 1
+    for name in ("target", "question"):
+        samples.insert(place, name, samples["problem_id"].map(questions[name]))
     settings = runs.settings()
     settings.insert(0, "run", labels)
 
@@ -129,7 +128,7 @@ def card(runs: RunSet, *, tokens: bool, columns: Sequence[str]) -> str:
         {"config_name": name, "data_files": f"{name}/*.parquet", **({"default": True} if name == "samples" else {})}
         for name in ("samples", *(("tokens",) if tokens else ()), "runs")
     ]
-    models, tasks = (sorted({_of(run) for run in runs}) for _of in (lambda run: run.model, lambda run: run.config.task))
+    models, tasks = sorted({run.model for run in runs}), sorted({run.config.task for run in runs})
     head = {"pretty_name": f"Decodes of {', '.join(models)}", "tags": ["flexeval", "diffusion-language-model"]}
     named = "\n".join(f"- `{name}`: {_COLUMNS[name]}" for name in columns if name in _COLUMNS)
     return f"""\
@@ -162,13 +161,13 @@ samples = load_dataset("PATH", "samples", split="train")
 
 
 def _pass_table(runs: RunSet) -> str:
-    rows = [("run", "model", "task", "problems", "n", "Pass@1", "Pass@n"), ("---",) * 7]
+    rows = [["run", "model", "task", "problems", "n", "Pass@1", "Pass@n"], ["---"] * 7]
     for label, run in zip(runs.labels(), runs, strict=True):
         counts = run.counts()
         n = int(counts["n"].min()) if len(counts) else 0
         at = interval(pass_at_k_table(counts, default_ks(n))) if n else {}
         passed = [at[k].text(scale=100) if n else "–" for k in (1, n)]
-        rows.append((label, run.model, run.config.task, str(len(run.problems)), str(n), *passed))
+        rows.append([label, run.model, run.config.task, str(len(run.problems)), str(n), *passed])
     return "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in rows)
 
 

@@ -135,5 +135,5 @@ def test_on_the_command_line(
     folders = [str(run.folder) for run in runs]
     assert main(["export", *folders, "--to", "hub-folder", "-o", "set"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "set/README.md"
-    assert main(["export", *folders, "--to", "hub"]) == 2
+    assert main(["export", *folders, "--to", "hub-foldr"]) == 2
     assert "Did you mean 'hub-folder'" in capsys.readouterr().err
