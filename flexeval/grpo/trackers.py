@@ -1,7 +1,7 @@
 """Experiment trackers of a training, by the names that accelerate gives them. Nothing leaves the machine by itself.
 
-Trackers with a server of their own start in their offline mode, unless the environment says otherwise (WANDB_MODE=online
-and its like); what they wrote is sent with their own commands (`wandb sync`).
+Trackers with a server of their own start in their offline mode, unless the environment says otherwise
+(WANDB_MODE=online and its like); what they wrote is sent with their own commands (`wandb sync`).
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ def train(
         The model folder after the last step.
 
     Raises:
-        InputError: settings that exclude each other; a tracker that is unknown or not installed; a folder of another training or of another model under the same
-            name, or one in use.
+        InputError: settings that exclude each other; a tracker that is unknown or not installed; a folder of another
+            training or of another model under the same name, or one in use.
         OSError: the folder cannot be written.
     """
     out = Path(out)
