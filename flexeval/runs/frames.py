@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from flexeval import display
-from flexeval.records import CORRECT, Sample, Trajectory
+from flexeval.records import CORRECT, REVISION_COLUMNS, Revisions, Sample, Trajectory
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.pass_at_k import default_ks, pass_at_k_table
 
@@ -79,7 +79,7 @@ def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def stored_sample(run: Run, row: pd.Series[Any], tokens: pd.DataFrame) -> Sample:
+def stored_sample(run: Run, row: pd.Series[Any], tokens: pd.DataFrame, revisions: pd.DataFrame) -> Sample:
     """A sample as it was drawn. What it lacks is the mask id, for which -1 stands, and where a position was never
     committed.
 
@@ -87,6 +87,7 @@ def stored_sample(run: Run, row: pd.Series[Any], tokens: pd.DataFrame) -> Sample
         run: that it is of.
         row: of `run.samples`.
         tokens: its rows of the token table.
+        revisions: what it took back.
     """
     size = run.config.sampling.gen_length
     at = tokens["position"].to_numpy()
@@ -114,6 +115,8 @@ def stored_sample(run: Run, row: pd.Series[Any], tokens: pd.DataFrame) -> Sample
             length=int(row["length"]),
             nfe=int(row["nfe"]),
             **{f"{name}_G": spread(name) for name in measured},
+            revisions=Revisions.of(list(revisions[list(REVISION_COLUMNS)].itertuples(index=False, name=None))),
+            capped=bool(row.get("capped", False)),
         ),
     )
 

@@ -220,7 +220,7 @@ class Run:
         if row.empty:
             raise InputError(f"sample {sample_index} of problem {problem!r}: the run has {len(of_problem)} of them")
         alone = dataclasses.replace(self, samples=row.reset_index(drop=True))
-        return frames.stored_sample(self, row.iloc[0], alone.tokens())
+        return frames.stored_sample(self, row.iloc[0], alone.tokens(), alone.revisions())
 
     def __repr__(self) -> str:
         return frames.run_text(self)
