@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import typing
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -104,11 +103,11 @@ def test_paths_are_texts_or_paths_in_every_public_function() -> None:
             function = getattr(module, name)
             if name.startswith("_") or name in internal or not inspect.isfunction(function):
                 continue
-            for parameter, hint in typing.get_type_hints(function).items():
-                kinds = [hint, *typing.get_args(hint)]
-                if parameter != "return" and Path in kinds:
+            # As written: what they name may be imported for the type checker only.
+            for parameter, hint in function.__annotations__.items():
+                if parameter != "return" and re.search(r"\bPath\b", str(hint)):
                     seen += 1
-                    assert str in kinds, f"{module.__name__}.{name}({parameter})"
+                    assert re.search(r"\bstr\b", str(hint)), f"{module.__name__}.{name}({parameter})"
     assert seen > 10
 
 
