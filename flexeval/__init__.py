@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from flexeval.models import load_model as load_model
     from flexeval.orders import get_order as get_order
+    from flexeval.runs.runner import run as run
+    from flexeval.runs.store import read_runs as read_runs
     from flexeval.sampling import sample as sample
     from flexeval.tasks import get_task as get_task
 
@@ -23,16 +25,19 @@ _LAZY = {
     "get_order": "flexeval.orders",
     "get_task": "flexeval.tasks",
     "sample": "flexeval.sampling",
+    "run": "flexeval.runs.runner",
+    "read_runs": "flexeval.runs.store",
     "Problem": "flexeval.records",
     "Prompt": "flexeval.records",
     "SamplingConfig": "flexeval.records",
     "RunConfig": "flexeval.records",
     "Trajectory": "flexeval.records",
     "Grade": "flexeval.records",
+    "Sample": "flexeval.records",
 }
 
-__all__ = ["Grade", "Problem", "Prompt", "RunConfig", "SamplingConfig", "Trajectory", "get_order", "get_task",
-           "load_model", "sample"]  # fmt: skip
+__all__ = ["Grade", "Problem", "Prompt", "RunConfig", "Sample", "SamplingConfig", "Trajectory", "get_order", "get_task",
+           "load_model", "read_runs", "run", "sample"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import cache
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def require_types(record: Any, *, owner: str = "") -> None:
     """Check the fields of a frozen dataclass that is being made; call it first in `__post_init__`.
 
     Looked at are text, numbers, truth values, `Literal`, records, mappings of these, each also `| None`; other
-    annotations are not.
+    annotations are not. A path is kept as its text.
 
     Args:
         record: the instance.
@@ -109,7 +110,7 @@ def _typed(value: Any, hint: Any, *, what: str) -> Any:
             raise InputTypeError(f"{what} must be {' or '.join(map(repr, options))}, not {_shown(value)}")
         return value
     if hint is str:
-        return require_text(value, what=what)
+        return require_text(str(value) if isinstance(value, PurePath) else value, what=what)
     if hint is bool:
         if not isinstance(value, bool | np.bool_):
             raise InputTypeError(f"{what} must be True or False, not {_shown(value)}")

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flexeval.errors import PluginError, encodable, one_line
+from flexeval import display
+from flexeval.errors import PluginError, encodable, one_line, shortened
 from flexeval.fields import require, require_float32, require_types
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.integer[Any]]
@@ -414,6 +418,80 @@ class Trajectory:
     """What was taken back; nothing under orders that do not revise."""
     capped: bool = False
     """Whether revising was ended because a block took more steps than its order said it would."""
+
+    def __repr__(self) -> str:
+        committed = int((self.commit_step_G >= 0).sum())
+        return (
+            f"Trajectory(problem {self.problem_id!r}, sample {self.sample_index}: {self.length} tokens of text, "
+            f"{committed} of {len(self.token_ids_G)} positions committed, NFE {self.nfe})"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A finished text and how it was decoded. A notebook shows it in colour."""
+
+    text: str
+    """Up to the first end-of-sequence or end-of-turn."""
+    pieces: Sequence[str] = field(repr=False)
+    """What each generated position adds to the text of the canvas; as many as the trajectory has positions, and "" at
+    those that were never committed. Those of the text join to it."""
+    trajectory: Trajectory
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a committed position, in the columns of a run's token table (`Run.tokens`).
+
+        Returns:
+            problem_id, sample_index, position (from 0), token_id, piece (the text that the token adds), in_text (before
+            the end of the text), commit_step (from 0), entropy (nats, at commit), prob (of the token at commit), rank
+            (0 is the likeliest token), top_prob, eligible_entropy, frontier_step (when it became the leftmost mask; -1
+            if never), frontier_entropy, passes (steps at which it was passed over while it was the leftmost mask).
+        """
+        import pandas as pd
+
+        of = self.trajectory
+        positions = np.flatnonzero(of.commit_step_G >= 0)
+        named = {
+            "problem_id": pd.Categorical([of.problem_id] * len(positions), categories=[of.problem_id]),
+            "sample_index": np.full(len(positions), of.sample_index, dtype=np.int32),
+            "position": positions.astype(np.int32),
+            "token_id": of.token_ids_G[positions],
+            "piece": pd.Categorical([self.pieces[position] for position in positions.tolist()]),
+            "in_text": positions < of.length,
+        }
+        return pd.DataFrame({**named, **{name: getattr(of, f"{name}_G")[positions] for name in _MEASURED}})
+
+    def __repr__(self) -> str:
+        return f"Sample({shortened(self.text, 60)!r}: {self.trajectory.length} tokens, NFE {self.trajectory.nfe})"
+
+    def _repr_html_(self) -> str:
+        of, shown = self.trajectory, slice(0, self.trajectory.length)
+        committed_G = of.commit_step_G >= 0
+        notes = [
+            f"{piece!r}: step {step}, entropy {entropy:.3f} nats, rank {rank}, passed over {passes} times"
+            if step >= 0
+            else "never committed"
+            for piece, step, entropy, rank, passes in zip(
+                self.pieces, of.commit_step_G, of.entropy_G, of.rank_G, of.passes_G, strict=True
+            )
+        ]
+        parts = [
+            display.facts({"problem": of.problem_id, "sample": of.sample_index, "tokens": of.length, "NFE": of.nfe})
+        ]
+        for title, values_G in (("entropy at commit, nats", of.entropy_G), ("commit step", of.commit_step_G)):
+            values = np.where(committed_G, values_G.astype(np.float64), np.nan)[shown]
+            highest = float(np.nanmax(values, initial=0.0))
+            parts.append(display.legend(f"{title} (dotted: passed over)", highest))
+            passed = (of.passes_G[shown] > 0).tolist()
+            parts.append(display.tokens(self.pieces[shown], values.tolist(), notes[shown], passed, highest=highest))
+        return display.block(*parts)
+
+
+_MEASURED = (
+    "commit_step", "entropy", "prob", "rank", "top_prob", "eligible_entropy", "frontier_step", "frontier_entropy",
+    "passes",
+)  # fmt: skip
+"""The measurements of a `Trajectory` in the order of the token table's columns."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,53 +8,48 @@
 # The sets are small, so that this takes half a minute on a laptop. Look at the intervals before the curves.
 
 # %%
-from pathlib import Path
-
-from IPython.display import Image
-
 import flexeval
-from flexeval.figures import make_figures
-from flexeval.records import RunConfig, SamplingConfig
-from flexeval.runs.runner import run
-from flexeval.runs.store import read_runs
+from flexeval.figures import show_figure
+from flexeval.report import show_decodes
 from flexeval.stats.coverage import coverage, coverage_frame
-from flexeval.stats.curves import difference_band, pass_at_k_band
-from flexeval.stats.pass_at_k import default_ks
-from flexeval.tasks import get_task
+from flexeval.stats.curves import difference_band
 
 model = flexeval.load_model("tiny")
-task = get_task("word-problems")
-sampling = SamplingConfig(gen_length=task.gen_length, block_length=task.gen_length, temperature=0.6)
-folder = Path("runs")
+model
 
 # %% [markdown]
 # A run is a folder. Calling `run` again continues a stopped run and samples nothing twice.
 
 # %%
+task = flexeval.get_task("word-problems")
+sampling = flexeval.SamplingConfig(gen_length=task.gen_length, block_length=task.gen_length, temperature=0.6)
 for order in ("ar", "confidence"):
-    config = RunConfig(order=order, sampling=sampling, num_samples=8, limit=16)
-    run(config, out=folder / order, predictor=model, task=task)
+    config = flexeval.RunConfig(task="word-problems", order=order, sampling=sampling, num_samples=8, limit=16)
+    flexeval.run(config, out=f"runs/words/{order}", predictor=model, task=task)
 
-runs = read_runs([folder / "ar", folder / "confidence"])
-ar, confidence = runs
-ar.samples[["problem_id", "sample_index", "text", "correct", "nfe"]].head(4)
+runs = flexeval.read_runs("runs/words")
+runs
 
 # %% [markdown]
-# The unbiased estimator at each k, with bands that hold for the whole curve at once.
+# A run shows its settings and its curve. As frames: `run.to_frame()` has a row a sample, `run.tokens()` a row a
+# committed position; `runs.to_frame()` and `runs.tokens()` have all runs below each other.
 
 # %%
-ks = default_ks(8)
-pass_at_k_band(ar.counts(), ks).round(3)
+ar, confidence = runs
+ar
 
 # %%
-pass_at_k_band(confidence.counts(), ks).round(3)
+runs.to_frame().groupby("run")[["correct", "sound", "nfe", "length"]].mean().round(3)
+
+# %%
+show_figure(runs, "pass-at-k")
 
 # %% [markdown]
 # Both orders saw the same problems and the same random numbers, so their difference, paired by problem, is
-# estimated more precisely than either curve.
+# estimated more precisely than either curve. Where the band holds 0, nothing is shown.
 
 # %%
-difference_band(confidence.counts(), ar.counts(), ks).round(3)
+difference_band(confidence.counts(), ar.counts(), [1, 2, 4, 8]).round(3)
 
 # %% [markdown]
 # Which problems did one order solve at least once, and the other never?
@@ -62,6 +57,18 @@ difference_band(confidence.counts(), ar.counts(), ks).round(3)
 # %%
 coverage_frame(coverage(ar.counts(), confidence.counts()))
 
+# %% [markdown]
+# A sample shows how it was decoded: its text coloured by entropy when each token was committed, and by the step. Dots
+# mark what was passed over while it was the leftmost mask. Point at a token for its numbers.
+
 # %%
-make_figures(runs, folder / "figures", ["pass-at-k"])
-Image(folder / "figures" / "pass-at-k.png")
+confidence.sample(0)
+
+# %%
+confidence.sample(0).to_frame()[["position", "piece", "commit_step", "entropy", "rank", "frontier_step", "passes"]]
+
+# %% [markdown]
+# All of it to play, two orders side by side:
+
+# %%
+show_decodes(runs)

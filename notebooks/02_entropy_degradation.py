@@ -7,37 +7,34 @@
 # was the leftmost mask (the frontier).
 
 # %%
-from pathlib import Path
-
-from IPython.display import Image
-
 import flexeval
-from flexeval.figures import make_figures
-from flexeval.records import RunConfig, SamplingConfig
+from flexeval.figures import show_figure
 from flexeval.runs.counterfactual import add_counterfactual
 from flexeval.runs.counterfactual_table import tokens_with_counterfactual
-from flexeval.runs.runner import run
-from flexeval.runs.store import read_runs
 from flexeval.stats.bypass import enrichment, most_bypassed
 from flexeval.stats.entropy import connector_entropy, highest_entropy_words
 from flexeval.stats.words import find_words
-from flexeval.tasks import get_task
 
 model = flexeval.load_model("tiny")
-task = get_task("word-problems")
-sampling = SamplingConfig(gen_length=task.gen_length, block_length=task.gen_length, temperature=0.6)
-folder = Path("runs")
+task = flexeval.get_task("word-problems")
+sampling = flexeval.SamplingConfig(gen_length=task.gen_length, block_length=task.gen_length, temperature=0.6)
+for order in ("ar", "confidence"):
+    config = flexeval.RunConfig(task="word-problems", order=order, sampling=sampling, num_samples=8, limit=16)
+    flexeval.run(config, out=f"runs/words/{order}", predictor=model, task=task)
+
+runs = flexeval.read_runs("runs/words")
+ar, confidence = runs
+runs
 
 # %% [markdown]
-# The runs of the first notebook. They are made now if they do not exist.
+# One problem under both orders. Left to right, a word is committed when all before it is known. Under confidence
+# ordering, the dotted words were passed over, and what stood after them was there first.
 
 # %%
-for order in ("ar", "confidence"):
-    config = RunConfig(order=order, sampling=sampling, num_samples=8, limit=16)
-    run(config, out=folder / order, predictor=model, task=task)
+ar.sample(3)
 
-runs = read_runs([folder / "ar", folder / "confidence"])
-ar, confidence = runs
+# %%
+confidence.sample(3)
 
 # %% [markdown]
 # The words with the most entropy at commit, left to right. `ratio` is relative to the average token.
@@ -45,13 +42,13 @@ ar, confidence = runs
 # %%
 ar_tokens, confidence_tokens = ar.tokens(), confidence.tokens()
 ar_words, confidence_words = find_words(ar_tokens), find_words(confidence_tokens)
-highest_entropy_words(ar_words, ar_tokens, top=10)
+highest_entropy_words(ar_words, ar_tokens, top=10).round(3)
 
 # %% [markdown]
-# Connectors against all tokens, in nats. The dashed line of the paper's figure is "all tokens".
+# Connectors against all tokens, in nats, for both orders.
 
 # %%
-connector_entropy(ar_tokens, ar_words, quantities=["entropy"]).head(3).round(3)
+show_figure(runs, "connector-entropy")
 
 # %%
 connector_entropy(confidence_tokens, confidence_words, quantities=["entropy"]).head(3).round(3)
@@ -61,10 +58,19 @@ connector_entropy(confidence_tokens, confidence_words, quantities=["entropy"]).h
 # other words at the same place in the block?
 
 # %%
-most_bypassed(confidence_words, top=10)
+most_bypassed(confidence_words, top=10).round(3)
 
 # %%
-enrichment(confidence_words, sampling.block)
+found = enrichment(confidence_words, sampling.block)
+print(f"connectors {found.rate:.3f}, others at the same place {found.matched_rate:.3f}")
+print(f"difference {found.difference.text(form='+.3f')}, p = {found.p_value:.4f}")
+
+# %% [markdown]
+# The token table is a frame, so anything else is a line of pandas: how late, and how uncertain, was each position?
+
+# %%
+tokens = runs.tokens(["position", "in_text", "commit_step", "entropy", "passes"])
+tokens[tokens["in_text"]].groupby("run")[["commit_step", "entropy", "passes"]].mean().round(3)
 
 # %% [markdown]
 # Different orders write different texts. The counterfactual keeps the text and asks another question: how
@@ -72,9 +78,5 @@ enrichment(confidence_words, sampling.block)
 
 # %%
 add_counterfactual(confidence, predictor=model, task=task)
-tokens = tokens_with_counterfactual(confidence)
-connector_entropy(tokens, find_words(tokens), quantities=["entropy", "ar_entropy", "ar_gap"]).head(9).round(3)
-
-# %%
-make_figures(runs, folder / "figures", ["connector-entropy"])
-Image(folder / "figures" / "connector-entropy.png")
+asked = tokens_with_counterfactual(confidence)
+connector_entropy(asked, find_words(asked), quantities=["entropy", "ar_entropy", "ar_gap"]).head(9).round(3)

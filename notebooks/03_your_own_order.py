@@ -9,16 +9,12 @@
 
 # %%
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 import flexeval
 from flexeval.orders import ORDERS, Order, take_highest
-from flexeval.records import RunConfig, SamplingConfig
-from flexeval.runs.runner import run
-from flexeval.stats.curves import pass_at_k_band
-from flexeval.tasks import get_task
+from flexeval.report import show_decodes
 
 
 @dataclass(frozen=True)
@@ -46,30 +42,36 @@ model = flexeval.load_model("tiny")
     model,
     ["Mia has 7 pears. She buys 3. Then she sells 4. How many pears does she have now?"],
     order="window:width=8",
-    config=SamplingConfig(gen_length=48, block_length=48),
+    config=flexeval.SamplingConfig(gen_length=48, block_length=48),
     num_samples=2,
 )
-for sample in samples:
-    print(sample.text)
-    print(sample.trajectory.commit_step_G[: sample.trajectory.length])
+samples[0]
+
+# %% [markdown]
+# Every sample carries its record: one row a committed position.
+
+# %%
+samples[0].to_frame()[["position", "piece", "commit_step", "entropy", "prob", "rank", "passes"]].head(8)
 
 # %% [markdown]
 # Two tests for a new order. With a window of one it must be AR order, sample for sample: the random numbers
 # belong to positions, not to orders. With a window as wide as the block it must be `entropy`.
 
 # %%
-task = get_task("sudoku4")
-sampling = SamplingConfig(gen_length=task.gen_length, block_length=task.gen_length)
-runs = {}
+task = flexeval.get_task("sudoku4")
+sampling = flexeval.SamplingConfig(gen_length=task.gen_length, block_length=task.gen_length)
 for order in ("ar", "window:width=1", "window", "window:width=24", "entropy"):
-    config = RunConfig(task="sudoku4", order=order, sampling=sampling, num_samples=8, limit=8)
-    out = Path("runs") / "own" / order.replace(":", "-")
-    runs[order] = run(config, out=out, predictor=model, task=task)
+    config = flexeval.RunConfig(task="sudoku4", order=order, sampling=sampling, num_samples=8, limit=8)
+    flexeval.run(config, out=f"runs/own/{order.replace(':', '-')}", predictor=model, task=task)
 
-assert list(runs["window:width=1"].samples["text"]) == list(runs["ar"].samples["text"])
-assert list(runs["window:width=24"].samples["text"]) == list(runs["entropy"].samples["text"])
+runs = flexeval.read_runs("runs/own")
+texts = {run.config.order: list(run.samples["text"]) for run in runs}
+assert texts["window:width=1"] == texts["ar"]
+assert texts["window:width=24"] == texts["entropy"]
+runs
+
+# %% [markdown]
+# What it decides, step by step, beside another order:
 
 # %%
-for order in ("ar", "window", "entropy"):
-    print(order)
-    print(pass_at_k_band(runs[order].counts(), [1, 2, 4, 8]).round(3).to_string(index=False))
+show_decodes(runs)

@@ -11,16 +11,11 @@
 
 # %%
 import os
-from pathlib import Path
 
 import flexeval
 from flexeval.models import MODELS
-from flexeval.records import RunConfig, SamplingConfig
 from flexeval.reproduce.estimate import Machine, estimate
 from flexeval.reproduce.plan import read_preset
-from flexeval.runs.runner import run
-from flexeval.stats.curves import pass_at_k_band
-from flexeval.tasks import get_task
 
 name = os.environ.get("FLEXEVAL_MODEL", "tiny")
 task_name = os.environ.get("FLEXEVAL_TASK", "sudoku4")
@@ -33,13 +28,13 @@ list(MODELS)
 
 # %%
 model = flexeval.load_model(name)
-print(f"{model.name}: {model.vocab_size} tokens, canvases up to {model.max_length}, {model.dtype} on {model.device}")
+model
 
 # %% [markdown]
 # What the model sees: the task's wording, through the checkpoint's own chat template.
 
 # %%
-task = get_task(task_name, data_dir=Path(os.environ.get("FLEXEVAL_DATA", "data")))
+task = flexeval.get_task(task_name, data_dir=os.environ.get("FLEXEVAL_DATA", "data"))
 problem = task.problems()[0]
 prompt_ids = model.encode(task.prompt(problem))
 print(len(prompt_ids), "tokens:", problem.question)
@@ -49,13 +44,16 @@ print(len(prompt_ids), "tokens:", problem.question)
 # at any time, since the run folder resumes.
 
 # %%
-sampling = SamplingConfig(gen_length=task.gen_length, temperature=0.6)
-config = RunConfig(model=name, task=task_name, order="confidence", sampling=sampling, num_samples=4, limit=8)
-result = run(config, out=Path("runs") / "real" / name.replace("/", "-"), predictor=model, task=task)
-pass_at_k_band(result.counts(), [1, 2, 4]).round(3)
+sampling = flexeval.SamplingConfig(gen_length=task.gen_length, temperature=0.6)
+config = flexeval.RunConfig(model=name, task=task_name, order="confidence", sampling=sampling, num_samples=4, limit=8)
+result = flexeval.run(config, out=f"runs/real/{name.replace('/', '-')}", predictor=model, task=task)
+result
+
+# %% [markdown]
+# The first sample of the first problem, as it was decoded:
 
 # %%
-print(result.samples["text"].iloc[0])
+result.sample(0)
 
 # %% [markdown]
 # Before the long run: what would the paper's whole grid cost? These are upper bounds: samples stop at their end of
@@ -73,7 +71,7 @@ for cell in plan.configs:
 
 # %% [markdown]
 # The same model inside lm-eval, which may be where your other numbers come from. With equal settings and seed,
-# Pass@k equals that of `run` above, sample by sample.
+# Pass@k equals that of `flexeval.run` above, sample by sample.
 
 # %%
 import lm_eval

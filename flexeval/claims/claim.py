@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flexeval.claims.built_in import built_in
 from flexeval.claims.findings import Finding
 from flexeval.claims.selection import Group, groups, is_constraint_task
 from flexeval.claims.verdict import Judgement
 from flexeval.errors import InputError, PluginError
-from flexeval.records import CORRECT
 from flexeval.registry import require_texts
 from flexeval.runs.store import RunSet
 from flexeval.stats.intervals import Interval
@@ -92,10 +91,7 @@ class Claim(ABC):
             claim=self.name,
             sentence=self.sentence,
             source=self.source,
-            model=group.model,
-            task=group.task,
-            temperature=group.temperature,
-            counted=group.counted,
+            **self._place(group),
             measured=measured.words,
             estimate=measured.interval.estimate,
             low=measured.interval.low,
@@ -114,14 +110,23 @@ class Claim(ABC):
             claim=self.name,
             sentence=self.sentence,
             source=self.source,
-            model=group.model if group else "",
-            task=group.task if group else "",
-            temperature=group.temperature if group else None,
-            counted=group.counted if group else CORRECT,
+            **(self._place(group) if group else {}),
             measured=why,
             unit=self.unit,
             left_out=group.left_out if group else "",
         )
+
+    def _place(self, group: Group) -> dict[str, Any]:
+        """Which runs a finding is of, as fields of `Finding`."""
+        runs = group.runs.where(temperature=group.temperature) if self.at_each_temperature else group.runs
+        return {
+            "run": ", ".join(dict.fromkeys(runs.labels())),
+            "order": ", ".join(dict.fromkeys(run.config.order for run in runs)),
+            "model": group.model,
+            "task": group.task,
+            "temperature": group.temperature,
+            "counted": group.counted,
+        }
 
 
 def _subject(of: Group | Finding) -> tuple[str, str, str]:

@@ -26,6 +26,9 @@ class Finding:
     """The claim's name."""
     sentence: str
     source: str
+    run: str = ""
+    """Labels of the runs that it was examined on; with commas between them, as `order`."""
+    order: str = ""
     model: str = ""
     """Empty when no run is of a task that the claim is about."""
     task: str = ""

@@ -74,14 +74,17 @@ def replicate(runs: RunSet) -> list[Replicated]:
 
 
 def replicates_frame(replicated: Sequence[Replicated]) -> pd.DataFrame:
-    """One row a claim: claim, task, temperature, counted, unit, mean, low, high, models, measured, holding, refuted,
-    and the estimate and verdict of each model; in the claim's unit.
+    """One row a claim: claim, run, order, model, task, temperature, counted, unit, mean, low, high, models, measured,
+    holding, refuted, and the estimate and verdict of each model; in the claim's unit.
     """
     rows = []
     for each in replicated:
         mean, low, high = each.interval()
         row: dict[str, object] = {
             "claim": each.first.claim,
+            "run": each.first.run,
+            "order": each.first.order,
+            "model": ", ".join(finding.model for finding in each.findings),
             "task": each.first.task,
             "temperature": each.first.temperature,
             "counted": each.first.counted,

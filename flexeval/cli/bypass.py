@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         "most_bypassed": formatting.json_rows(most_often, **_UNITS),
         "words": formatting.json_rows(every_word, **_UNITS),
     }
-    output.deliver(args, shown, content, formatting.with_units(every_word, **_UNITS))
+    rows = formatting.described(formatting.with_units(every_word, **_UNITS), runs)
+    output.deliver(args, shown, content, rows)
     return 0
 
 
@@ -109,7 +110,7 @@ def _shown(enrichments: Mapping[str, Enrichment | InputError], most: pd.DataFram
             yield f"{label}: {found}"
     columns = ["run", "rank", "word", "connector", "rate", "occurrences", "delay"]
     yield "Most bypassed words: rate in percent with Wilson intervals, delay in steps"
-    yield formatting.table(columns, [_word_cells(row) for row in most.to_dict("records")])
+    yield formatting.table(columns, [_word_cells(row) for row in most.to_dict("records")], keys=3)
 
 
 def _enrichment_cells(label: str, found: Enrichment | InputError) -> list[str]:

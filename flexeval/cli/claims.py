@@ -59,12 +59,11 @@ def run(args: argparse.Namespace) -> int:
 
 def shown(findings: Sequence[Finding]) -> Iterator[str | Table]:
     """The table of claims, and what stands below it."""
-    from rich.table import Table
-
     from flexeval.claims import findings_footer
+    from flexeval.cli.narrow import KeyedTable
     from flexeval.stats.intervals import p_value_text
 
-    table = Table(show_lines=True, title="Claims", title_justify="left")
+    table = KeyedTable(records=True, show_lines=True, title="Claims", title_justify="left")
     for name in ("claim", "task", "measured", "reported", "built in?", "p", "verdict"):
         table.add_column(name, overflow="fold")
     for finding in findings:
@@ -90,5 +89,5 @@ def _replicates_shown(replicated: Sequence[Replicated]) -> Iterator[str | Table]
             [first.claim, first.task, at, measured, mean, first.unit, f"{each.holding} of {each.models}", verdicts]
         )
     columns = ["claim", "task", "T", "in each model", "mean", "unit", "holds in", "verdicts"]
-    yield formatting.table(columns, rows, right=["T"])
+    yield formatting.table(columns, rows, right=["T"], keys=3)
     yield "mean: over the models, with Student's 95 % interval (models - 1 degrees of freedom)"

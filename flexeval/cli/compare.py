@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import sys
+import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import formatting, options, stored_runs
-from flexeval.errors import InputError
+from flexeval.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +28,7 @@ examples:
   flexeval compare RUN RUN --k 1,4,16,64 --nfe 64,256,1024 --json compare.json
   flexeval compare RUN RUN --diversity --extrapolate 1024
   flexeval compare RUN RUN --votes --flips
+  flexeval compare NEW OLD --k 1 --fail-if below           status 1 if the new checkpoint is worse: for CI
 
 Differences are the first run minus the second, paired by problem, with 95 % intervals over problems. The note below
 the tables explains their bands and verdicts. The curves cross where the run that leads at the smallest k falls behind
@@ -59,6 +62,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="Also fit a beta-binomial model to each run and print its Pass@k from n to K: a fit, not a measurement.",
     )
+    parser.add_argument(
+        "--fail-if",
+        metavar="VERDICT,...",
+        help="Exit with status 1 where Pass@k of the first run has one of these verdicts (below, above, unresolved) at "
+        "a k of --k: a test of a new checkpoint against the last one.",
+    )
     options.add_files(
         parser.add_argument_group("output"), rows="one row for each difference: its measure, and its k or budget"
     )
@@ -77,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.stats.votes import answer_entropy_table, majority_table
 
     output.check_targets({"--json": args.json, "--csv": args.csv})
+    unwanted = _unwanted(args.fail_if)
     runs = stored_runs.read_pair(args)
     n = fewest_samples(*runs)
     ks = options.ks(args.k, n, limit=f"a problem has {n}")
@@ -112,8 +122,9 @@ def run(args: argparse.Namespace) -> int:
         flips=flips(*(run.outcomes() for run in runs)) if args.flips else None,
         extrapolation=formatting.by_run(labels, [extrapolate(of_run, far) for of_run in counts]) if far else None,
     )
-    output.deliver(args, _shown(runs, found), _as_json(runs, found), _rows(found).assign(counted=args.verdict))
-    return 0
+    rows = formatting.described_pair(_rows(found), runs)
+    output.deliver(args, _shown(runs, found), _as_json(runs, found), rows)
+    return _status(found, unwanted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +150,28 @@ class Comparison:
     """The columns of `stats.coverage.flips`. These are None where they were not asked for."""
     extrapolation: pd.DataFrame | None
     """run, and the columns of `stats.extrapolate`; None where it was not asked for."""
+
+
+def _unwanted(text: str | None) -> frozenset[str]:
+    """The verdicts of --fail-if. Raises InputError for another word."""
+    from flexeval.stats.verdict import Verdict
+
+    known = typing.get_args(Verdict)
+    words = [] if text is None else [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in known:
+            raise did_you_mean("verdict in --fail-if", word, known)
+    return frozenset(words)
+
+
+def _status(found: Comparison, unwanted: frozenset[str]) -> int:
+    """1 where Pass@k has an unwanted verdict, said on stderr; else 0."""
+    at = found.pass_at_k[found.pass_at_k["verdict"].isin(unwanted)]
+    if at.empty:
+        return 0
+    named = ", ".join(f"pass@{k} {verdict}" for k, verdict in zip(at["k"], at["verdict"], strict=True))
+    print(f"flexeval: failed by --fail-if: {named}", file=sys.stderr)
+    return 1
 
 
 def _fractions(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

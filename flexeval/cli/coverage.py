@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     runs = stored_runs.read_pair(args)
     found = coverage(*(run.counts() for run in runs))
     content = {"runs": stored_runs.about(runs), "counted": args.verdict, **_as_json(found)}
-    rows = formatting.with_units(coverage_frame(found), percent=["share"]).assign(counted=args.verdict)
+    rows = formatting.described_pair(formatting.with_units(coverage_frame(found), percent=["share"]), runs)
     output.deliver(args, _shown(runs, found), content, rows)
     return 0
 

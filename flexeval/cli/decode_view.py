@@ -16,11 +16,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from flexeval.display import shade
 from flexeval.errors import printable
 from flexeval.records import REVISION_COLUMNS, FloatArray, Grade, Trajectory
-
-_RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-"""Red, green, blue from low to high: viridis, which keeps its order in greyscale and for the colour-blind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,13 +133,7 @@ def _legend(title: str, highest: float) -> Text:
 
 
 def _style(share: float) -> Style:
-    place = share * (len(_RAMP) - 1)
-    below = min(int(place), len(_RAMP) - 2)
-    red, green, blue = (
-        round(low + (place - below) * (high - low)) for low, high in zip(_RAMP[below], _RAMP[below + 1], strict=True)
-    )
-    # White on the dark half, black on the light half: luminance as in Rec. 601.
-    dark = 0.299 * red + 0.587 * green + 0.114 * blue < 128
+    (red, green, blue), dark = shade(share)
     return Style.parse(f"{'white' if dark else 'black'} on rgb({red},{green},{blue})")
 
 

@@ -93,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
         *_by_verdict(labels, traces, blocks),
         *stored_runs.introduction(runs),
     ]
-    output.deliver(args, shown, content, formatting.with_units(entropy, nats=estimate))
+    rows = formatting.described(formatting.with_units(entropy, nats=estimate), runs)
+    output.deliver(args, shown, content, rows)
     return 0
 
 
@@ -191,13 +192,13 @@ def _shown(
     if len(differences):
         yield f"Entropy at commit, difference to {labels[0]}, paired by problem"
         columns = ["", "", "difference, nats", "p", "verdict"]
-        yield formatting.table(columns, [_difference_cells(row) for row in differences.to_dict("records")])
+        yield formatting.table(columns, [_difference_cells(row) for row in differences.to_dict("records")], keys=2)
         yield "p is corrected by Holm's step-down over these rows; where it is above 0.05, the row is unresolved"
     elif len(labels) > 1:
         yield "The runs are not on the same problems, so differences are left out"
     yield "Words of the highest entropy at commit, and the ratio to the average token"
     columns = ["run", "rank", "word", "connector", "entropy, nats", "count", "ratio"]
-    yield formatting.table(columns, [_word_cells(row) for row in words.to_dict("records")])
+    yield formatting.table(columns, [_word_cells(row) for row in words.to_dict("records")], keys=3)
 
 
 _TRACES = {

@@ -202,7 +202,9 @@ def report_failures(outcomes: Sequence[Outcome], trainings: Sequence[TrainingOut
 # ----- trainings -----
 
 
-def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> Path:
+def make_training(
+    config: GRPOConfig, *, task: Task, out: Path, device: str, trackers: Sequence[str] | None = None
+) -> Path:
     """Train, or continue a training, and show its progress.
 
     Args:
@@ -210,6 +212,7 @@ def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> 
         task: of `config.task`, in its training split.
         out: the training folder.
         device: cpu, another kind as torch names it, or auto.
+        trackers: as of `flexeval.grpo.training.train`.
 
     Returns:
         The checkpoint after the last step.
@@ -250,6 +253,7 @@ def make_training(config: GRPOConfig, *, task: Task, out: Path, device: str) -> 
                 accelerator=accelerator,
                 report=report,
                 workers=1 if config.bf16 else _threads(predictor),
+                trackers=trackers,
             )
     finally:
         # Trainer and accelerator refer to each other: without this, their memory would stay for what comes next.

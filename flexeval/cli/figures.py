@@ -22,14 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_stored_runs(parser)
     options.add_verdict(parser)
-    parser.add_argument(
-        "-o",
-        "--out",
-        metavar="DIR",
-        type=Path,
-        default=Path("figures"),
-        help="Folder for them. [default: figures]",
-    )
+    options.add_out(parser, metavar="DIR", default=Path("figures"), help="Folder for them. [default: figures]")
     parser.add_argument(
         "--only",
         metavar="NAME",

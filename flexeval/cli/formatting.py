@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flexeval.records import RunConfig
-    from flexeval.runs.store import Run
+    from flexeval.runs.store import Run, RunSet
 
 
 # ----- the terminal -----
@@ -34,19 +34,22 @@ def estimate(value: float, low: float, high: float, form: str = ".1f", *, scale:
     return "-" if math.isnan(value) else interval_text(value, low, high, form, scale=scale)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str] | None], *, right: Container[str] = ()) -> Table:
-    """A table for the terminal.
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str] | None], *, right: Container[str] = (), keys: int = 1
+) -> Table:
+    """A table for the terminal; `flexeval.cli.narrow` says how it gets into a narrow one.
 
     Args:
         columns: the headings.
         rows: one cell a column each; None draws a line.
         right: the headings of columns that are flush right.
+        keys: how many columns at the left name a row; the others hold numbers and short words, which stay on one line.
     """
-    from rich.table import Table
+    from flexeval.cli.narrow import KeyedTable
 
-    made = Table()
-    for name in columns:
-        made.add_column(name, justify="right" if name in right else "left")
+    made = KeyedTable(keys=keys)
+    for place, name in enumerate(columns):
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=place >= keys)
     for row in rows:
         if row is None:
             made.add_section()
@@ -114,6 +117,34 @@ def json_rows(frame: pd.DataFrame, **columns: Sequence[str]) -> list[dict[str, A
     """The rows of a frame as JSON objects, with units as in `with_units`; a missing number is null."""
     rows: list[dict[str, Any]] = json.loads(with_units(frame, **columns).to_json(orient="records", double_precision=15))
     return rows
+
+
+_OF_RUN = ("order", "model", "task", "temperature", "gen_length", "block_length", "seed", "counted")
+"""What a row of a CSV file says of its run, beside its label, so that files can be joined."""
+
+
+def described(rows: pd.DataFrame, runs: RunSet) -> pd.DataFrame:
+    """The rows of a CSV file with the settings of the run that the column `run` labels, after it."""
+    import pandas as pd
+
+    from flexeval.runs.store import settings_of
+
+    of_run = {label: settings_of(run) for label, run in zip(runs.labels(), runs, strict=True)}
+    own = pd.DataFrame([of_run[label] for label in rows["run"]], index=rows.index, columns=list(_OF_RUN))
+    numbers = rows.drop(columns=["run", *(name for name in _OF_RUN if name in rows)])
+    return pd.concat([rows[["run"]], own, numbers], axis=1)
+
+
+def described_pair(rows: pd.DataFrame, runs: RunSet) -> pd.DataFrame:
+    """The rows of a CSV file about two runs: settings of the first, and of the second where they can differ from it,
+    under `against_` and their names.
+    """
+    import pandas as pd
+
+    first, second = runs.labels()
+    both = described(rows.assign(run=second)[["run"]], runs).drop(columns=["task", "counted"]).add_prefix("against_")
+    one = described(rows.assign(run=first)[["run"]], runs)
+    return pd.concat([one, both, rows], axis=1)
 
 
 def by_run(labels: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

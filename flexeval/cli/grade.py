@@ -50,9 +50,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="Task of a file's questions. A run's own must match it. [default: the run's]",
     )
-    parser.add_argument(
-        "--out",
+    options.add_out(
+        parser,
         metavar="FILE",
+        kind=str,
         help="For one file: a line for each completion with question, target, extracted, rule, correct, error, "
         "and verdicts where the task gives more than `correct`.",
     )
@@ -152,8 +153,12 @@ def _rows(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
-        [{"path": one["path"], "task": one["task"], **row} for one in found for row in one["pass_at_k"]]
+        [{**{name: one.get(name) for name in _PLACE}, **row} for one in found for row in one["pass_at_k"]]
     )
+
+
+_PLACE = ("path", "run", "order", "model", "task", "temperature")
+"""What a row of the CSV file says of its run; of a file of completions nothing is known but the task."""
 
 
 def _regrade(folder: Path, args: argparse.Namespace, graders: _Graders) -> Graded:
@@ -167,6 +172,7 @@ def _regrade(folder: Path, args: argparse.Namespace, graders: _Graders) -> Grade
     errors = after.samples["error"].dropna().tolist()
     outcome = {
         **_outcome(folder, task, after.counts(), after.samples["rule"].tolist(), errors),
+        **_setting(after),
         "correct_before": int(before.samples["correct"].sum()),
         "changed": changed,
         "verdicts": after.tally(),
@@ -181,6 +187,12 @@ def _regrade(folder: Path, args: argparse.Namespace, graders: _Graders) -> Grade
             if name != CORRECT
         ),
     ]
+
+
+def _setting(run: Run) -> dict[str, Any]:
+    """What is known of the samples of a run folder, beside their task."""
+    order = run.config.order
+    return {"run": order, "order": order, "model": run.model, "temperature": run.config.sampling.temperature}
 
 
 def _compare_with_paper(folder: Path, args: argparse.Namespace, graders: _Graders) -> Graded:
@@ -202,6 +214,7 @@ def _compare_with_paper(folder: Path, args: argparse.Namespace, graders: _Grader
     errors = run.samples["error"].dropna().tolist()
     outcome = {
         **_outcome(folder, task, run.counts(), run.samples["rule"].tolist(), errors),
+        **_setting(run),
         "paper_correct": sum(grade.correct for grade in published),
     }
     return outcome, [

@@ -12,6 +12,7 @@ examples:
   flexeval grpo --config tiny                                    settings that fit the bundled model
   flexeval grpo --config tiny --rollout-order top_prob
   flexeval grpo --config tiny --fast --steps 40
+  flexeval grpo --config tiny --log tensorboard,wandb            also to Weights & Biases, offline
   flexeval grpo --model tiny --task word-problems                the paper's settings, which are the defaults
   flexeval grpo --model llada-8b-instruct --task gsm8k --lora-rank 128 --bf16 --gradient-checkpointing
   flexeval passk --model runs/grpo/NAME/checkpoints/step-000060 --order ar --order confidence
@@ -40,9 +41,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_data_dir(machine)
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--out",
+        "--log",
+        metavar="NAME,...",
+        help="Trackers of accelerate that get the metrics beside metrics.jsonl: tensorboard, wandb, trackio, mlflow, "
+        "...; or none. Those with a server write offline unless their environment says otherwise (WANDB_MODE=online). "
+        "[default: tensorboard, where it is installed]",
+    )
+    options.add_out(
+        output,
         metavar="DIR",
-        type=Path,
         help="Folder of metrics and checkpoints. [default: runs/grpo/ and a name made from the settings]",
     )
 
@@ -60,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     config, task = canonical_training(config, options.load_task(args, config.task))
     out = args.out or Path("runs", "grpo", default_folder_name(config))
     output.check_folder(out, what="--out")
-    checkpoint = make_training(config, task=task, out=out, device="cpu" if args.cpu else "auto")
+    device = "cpu" if args.cpu else "auto"
+    checkpoint = make_training(config, task=task, out=out, device=device, trackers=_trackers(args.log))
 
     from accelerate import PartialState
 
@@ -68,3 +76,14 @@ def run(args: argparse.Namespace) -> int:
         evaluate = f"flexeval passk --model {checkpoint} --task {task.name} --order ar"
         output.show([f"checkpoint: {checkpoint}", f"evaluate it: {evaluate}"])
     return 0
+
+
+def _trackers(text: str | None) -> list[str] | None:
+    """The names of --log; None where it is not given. Raises InputError for one that cannot be used."""
+    if text is None:
+        return None
+    from flexeval.grpo.trackers import check_trackers
+
+    names = [] if text.strip() == "none" else list(dict.fromkeys(name.strip() for name in text.split(",")))
+    check_trackers(names)
+    return names

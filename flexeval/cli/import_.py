@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_data_dir(what)
     options.add_sampling(parser)
     output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="DIR", type=Path, required=True, help="The run folder to make.")
+    options.add_out(output, metavar="DIR", required=True, help="The run folder to make.")
     options.add_files(output, rows="one row for each k")
 
 

@@ -28,6 +28,7 @@ examples:
   flexeval ls             everything
   flexeval ls orders      decoding orders, their aliases, parameters and defaults
   flexeval ls models      short names, attention rules, hub ids, mask and stop tokens, published settings
+  flexeval ls --json -    the same for programs
   flexeval ls families    the layouts of checkpoints that can be loaded, most by the model_type of their config.json
 
 Orders, models, families, tasks, figures and claims of other installed packages are listed, too: they declare them
@@ -37,6 +38,7 @@ under the entry-point groups flexeval.orders, flexeval.models and so on.
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument("--json", metavar="FILE", help="Also write the list as JSON; - for stdout, in its place.")
     parser.add_argument("kind", nargs="?", metavar="|".join(KINDS), help="What to list. [default: all]")
 
 
@@ -47,15 +49,48 @@ def run(args: argparse.Namespace) -> int:
     if args.kind is not None and args.kind not in KINDS:
         raise did_you_mean("kind of name", args.kind, KINDS)
     kinds = KINDS if args.kind is None else [args.kind]
+    if args.json is not None:
+        from flexeval.cli import output
+
+        output.check_targets({"--json": args.json})
+        output.write_json(args.json, {kind: [_entry(kind, name) for name in _registry(kind)] for kind in kinds})
+        if args.json == "-":
+            return 0
     # Reading the parameters of tasks takes long.
     print("\n\n".join(_section(kind, with_notes=kind in ("orders", args.kind)) for kind in kinds))
     return 0
 
 
-def _section(kind: str, *, with_notes: bool) -> str:
-    """The heading and a line for each registered name."""
+def _registry(kind: str) -> Registry[Any]:
     module, _, attribute = KINDS[kind].partition(":")
     registry: Registry[Any] = getattr(importlib.import_module(module), attribute)
+    return registry
+
+
+def _entry(kind: str, name: str) -> dict[str, Any]:
+    """What there is to say of a name, as JSON values; of a plug-in that cannot be used, the reason."""
+    registry = _registry(kind)
+    entry: dict[str, Any] = {
+        "name": name,
+        "summary": registry.summary(name),
+        "aliases": list(registry.aliases(name)),
+        "plugin": registry.is_plugin(name),
+    }
+    try:
+        target = registry.get(name)
+        if kind == "models":
+            return entry | {"hub_id": target.repo, "attention": target.attention, "settings": target.settings}
+        if dataclasses.is_dataclass(target) and isinstance(target, type) and kind in ("orders", "tasks"):
+            entry["parameters"] = dict(_defaults(target))
+        entry |= {"prompts": list(target.templates)} if getattr(target, "templates", ()) else {}
+    except PluginError as error:
+        entry["unusable"] = one_line(error)
+    return entry
+
+
+def _section(kind: str, *, with_notes: bool) -> str:
+    """The heading and a line for each registered name."""
+    registry = _registry(kind)
     width = max(len(name) for name in registry)
     lines = [kind]
     columns = _model_columns(registry) if kind == "models" else {}
@@ -108,7 +143,13 @@ def _notes(registry: Registry[Any], name: str) -> list[str]:
 
 def _parameters(cls: Any) -> Iterator[str]:
     """`name=default` of each field that a spec may set; a bare name has no default."""
+    for name, default in _defaults(cls):
+        yield name if default is None else f"{name}={default}"
+
+
+def _defaults(cls: Any) -> Iterator[tuple[str, str | None]]:
+    """Each field that a spec may set, and its default as a spec writes it; None where it has none."""
     for field in dataclasses.fields(cls):
         if field.metadata.get("spec", True):
             has_default = field.default is not dataclasses.MISSING
-            yield f"{field.name}={str(field.default).lower()}" if has_default else field.name
+            yield field.name, str(field.default).lower() if has_default else None

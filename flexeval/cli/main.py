@@ -39,6 +39,7 @@ VERBS = {
     "figures": "draw the paper's figures from stored runs, as PNG, PDF and CSV",
     "claims": "say what stored runs show of each claim of the literature: a table of verdicts",
     "report": "write one HTML page: settings, claims, Pass@k, coverage, entropy, bypass, decodes to play",
+    "export": "write stored runs as logs of inspect_ai, or as a data set for the hub",
     "grade": "grade stored runs again and replace their verdicts, or grade completions of another program",
     "merge": "make one run folder of the shards of a run",
     "import": "make a run of a file of completions that another program drew",

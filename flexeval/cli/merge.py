@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flexeval.cli import options
 from flexeval.errors import printable
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", metavar="PATH", nargs="+", type=Path, help="A run that lies in shards, a shard, or a folder of them."
     )
-    parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="The merged run folder. [default: the folder that the shards lie in]"
-    )
+    options.add_out(parser, metavar="DIR", help="The merged run folder. [default: the folder that the shards lie in]")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -229,6 +229,13 @@ def add_runs_folder(options: Declares, *names: str) -> None:
     )
 
 
+def add_out(
+    options: Declares, *, metavar: str, help: str, kind: type = Path, default: Any = None, required: bool = False
+) -> None:
+    """-o and --out: where what the command makes goes. They mean this on every verb, and nothing else."""
+    options.add_argument("-o", "--out", metavar=metavar, type=kind, default=default, required=required, help=help)
+
+
 def add_verdict(options: Declares, *, of_plan: bool = False) -> None:
     """--verdict; None stands for that of the plan where there is one."""
     options.add_argument(
@@ -262,10 +269,9 @@ def add_words(options: Declares, *, top: str, listed: str) -> None:
     )
 
 
-def add_files(options: Declares, *, rows: str, json: bool = True) -> None:
-    """--json, where there is one, and --csv; `rows` says what a line of the CSV file is."""
-    if json:
-        options.add_argument("--json", metavar="FILE", help="Also write settings and numbers as JSON; - for stdout.")
+def add_files(options: Declares, *, rows: str) -> None:
+    """--json and --csv; `rows` says what a line of the CSV file is."""
+    options.add_argument("--json", metavar="FILE", help="Also write settings and numbers as JSON; - for stdout.")
     options.add_argument("--csv", metavar="FILE", help=f"Also write a CSV file: {rows}.")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flexeval.tasks import Task
 
 WIDE = 200
-"""Columns of output that goes to no terminal."""
+"""Columns of output that goes to no terminal, unless COLUMNS says otherwise."""
 
 
 class _Console(Console):
@@ -44,16 +44,22 @@ class _Console(Console):
 def console(*, stdout_taken: bool = False) -> Console:
     """The console for results: stdout, or stderr where the JSON goes to stdout."""
     made = _Console(stderr=stdout_taken)
-    if not made.is_terminal:
+    if not made.is_terminal and not os.environ.get("COLUMNS"):
         made.width = WIDE
     return made
 
 
 def show(parts: Iterable[str | Table], *, stdout_taken: bool = False) -> None:
     """Print lines and tables to `console`. Lines are left to the terminal to wrap."""
+    from flexeval.cli.narrow import fitted
+
     to = console(stdout_taken=stdout_taken)
     for part in parts:
-        to.print(part, soft_wrap=isinstance(part, str))
+        if isinstance(part, str):
+            to.print(part, soft_wrap=True)
+            continue
+        for piece in fitted(part, to):
+            to.print(piece)
 
 
 def messages(*, quiet: bool = False) -> Console:

@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_machine(parser, batch=True)
     options.add_division(parser)
     output = parser.add_argument_group("output")
-    options.add_runs_folder(output, "--out")
+    options.add_runs_folder(output, "-o", "--out")
     options.add_files(output, rows="one row for each order and k")
 
 
@@ -81,6 +81,7 @@ def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) ->
     import pandas as pd
 
     from flexeval.cli import output
+    from flexeval.runs.store import RunSet
     from flexeval.stats.curves import comparison
     from flexeval.stats.pass_at_k import pass_at_k_table
     from flexeval.stats.summary import difference_frame, endings_frame, summarize, summary_frame
@@ -104,7 +105,12 @@ def deliver(runs: Sequence[Run], ks: Sequence[int], args: argparse.Namespace) ->
         "endings": formatting.json_rows(endings),
         "votes": None if votes is None else formatting.json_rows(votes, percent=["estimate", "low", "high"]),
     }
-    output.deliver(args, _shown(runs, summaries, differences, endings, votes), content, summary)
+    together = RunSet(tuple(runs))
+    labels = dict(zip((run.config.order for run in runs), together.labels(), strict=True))
+    rows = summary.copy()
+    rows.insert(0, "run", summary["order"].map(labels))
+    rows = formatting.described(rows, together)
+    output.deliver(args, _shown(runs, summaries, differences, endings, votes), content, rows)
 
 
 def _votes(runs: Sequence[Run], ks: Sequence[int]) -> pd.DataFrame:

@@ -195,15 +195,13 @@ def training_report(config: GRPOConfig, out: Path, accelerator: Any) -> Iterator
         out: the training folder, which the header names.
         accelerator: accelerate's; only its main process prints.
     """
-    from flexeval.grpo.metrics import has_tensorboard
-
     console = output.messages(quiet=not accelerator.is_main_process)
     processes = f", {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
     for line in (
         f"{config.model} on {config.task}, {config.rollout_order}{' (fast)' if config.fast else ''}, "
         f"{config.steps} steps of {config.problems_per_step} problems x {config.group_size} samples, "
         f"{accelerator.device}{processes}",
-        f"metrics and checkpoints: {out}" + ("" if has_tensorboard() else " (for TensorBoard, install tensorboard)"),
+        f"metrics and checkpoints: {out}",
         HEADER,
     ):
         console.print(line, soft_wrap=True)

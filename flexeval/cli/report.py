@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_stored_runs(parser)
     options.add_verdict(parser)
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("-o", "--out", metavar="FILE", default="report.html", help="The page. [default: report.html]")
+    options.add_out(where, metavar="FILE", kind=str, default="report.html", help="The page. [default: report.html]")
     where.add_argument(
         "--bundle", metavar="DIR", type=Path, help="Instead of one page: a folder with one for each model and task."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,6 @@ from flexeval.cli import claims, formatting, options, stored_runs
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from flexeval.reproduce.estimate import Estimate, Machine
     from flexeval.reproduce.plan import Plan
 
 EPILOG = """\
@@ -22,7 +18,7 @@ examples:
   flexeval reproduce                                  the bundled model, the whole plan
   flexeval reproduce --preset tiny-grpo               the bundled model before and after GRPO, which it trains
   flexeval reproduce --preset llada --data-dir data   the paper's models and benchmarks, on a GPU
-  flexeval reproduce --preset llada --dry-run         what that would take
+  flexeval reproduce --preset llada --dry-run         what that would take, there and on this machine
   flexeval reproduce --preset replication             at which block length coverage is lost (--quick: bundled model)
   flexeval reproduce --plan mine.yaml                 your own
 
@@ -46,16 +42,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--plan", metavar="FILE", type=Path, help="A plan of your own.")
     plan.add_argument("--quick", action="store_true", help="The small version of the preset.")
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "-o", "--out", metavar="DIR", type=Path, help="Folder of the results. [default: results/ and the plan's name]"
-    )
+    options.add_out(output, metavar="DIR", help="Folder of the results. [default: results/ and the plan's name]")
     options.add_runs_folder(output, "--runs")
     options.add_verdict(output, of_plan=True)
+    options.add_files(output, rows="one row for each claim, model and task; with --dry-run, for each run")
     options.add_machine(parser, batch=True)
     options.add_division(parser)
     estimate = parser.add_argument_group("estimate")
     estimate.add_argument(
-        "--dry-run", action="store_true", help="Print what would be made and what it takes, then stop."
+        "--dry-run", action="store_true", help="Print what would be made and how long it takes, then stop."
     )
     options.add_fields(estimate, Machine)
 
@@ -78,8 +73,11 @@ def run(args: argparse.Namespace) -> int:
     execute.check_verdict(args, plan.configs)
     output.check_folder(args.runs, what="--runs")
     output.check_folder(out, what="--out")
+    output.check_targets({"--json": args.json, "--csv": args.csv})
     if args.dry_run:
-        output.show(_dry_run(plan, machine, args))
+        from flexeval.cli.dry_run import dry_run
+
+        dry_run(plan, machine, args)
         return 0
 
     if not options.several(args):
@@ -92,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     parts = [outcome.run for outcome in outcomes_made if outcome.run is not None]
     made = stored_runs.whole(parts, [outcome.cell.config for outcome in outcomes_made], args)
     if made:
-        from flexeval.claims import examine
+        from flexeval.claims import examine, findings_frame
         from flexeval.figures import make_figures
         from flexeval.report import write_report
         from flexeval.reproduce import results
@@ -107,9 +105,10 @@ def run(args: argparse.Namespace) -> int:
         figures = make_figures(runs, out / results.FIGURES)
         write_report(runs, out / results.REPORT)
 
-        output.show(claims.shown(findings))
+        content = {"counted": args.verdict, "claims": formatting.json_rows(findings_frame(findings))}
+        output.deliver(args, claims.shown(findings), content, findings_frame(findings))
         files = f"{len(figures)} figure files, {results.PASS_AT_K}.md and {results.CLAIMS}.md are in {out}"
-        output.show([files, f"report: {out / results.REPORT}"])
+        output.show([files, f"report: {out / results.REPORT}"], stdout_taken=args.json == "-")
     return execute.report_failures(outcomes, trained)
 
 
@@ -123,70 +122,3 @@ def _require_trained(plan: Plan, args: argparse.Namespace) -> None:
             "the plan's trainings are not made yet, and each shard would make them; make them first, with --shard none "
             "or `flexeval grpo`"
         )
-
-
-# ----- --dry-run: what a plan would make, what is stored of it, and what the rest takes -----
-
-
-def _dry_run(plan: Plan, machine: Machine, args: argparse.Namespace) -> Iterator[str | Table]:
-    trainings = f"{len(plan.trainings)} trainings, " if plan.trainings else ""
-    yield f"{plan.title}: {trainings}{len(plan.configs)} runs"
-    if plan.description:
-        yield plan.description
-    if plan.trainings:
-        yield _trainings_table(plan, args.runs)
-    yield _runs_table(plan, machine, args)
-    yield (
-        f"GPU-hours: NFE x 2 x parameters x (gen_length + {machine.prompt_tokens} prompt tokens) operations, at "
-        f"{100 * machine.utilization:g} % of {machine.peak_tflops:g} TFLOP/s. This is an upper bound: texts that end "
-        "early, equal canvases, and orders that commit several tokens a step take less."
-        + (" Trainings are not counted." if plan.trainings else "")
-    )
-
-
-def _trainings_table(plan: Plan, runs: Path) -> Table:
-    from flexeval.reproduce.trainings import missing_checkpoints
-
-    rows = []
-    for training in plan.trainings:
-        config = training.config
-        samples = config.steps * config.problems_per_step * config.group_size
-        wanted, missing = len(config.checkpoint_steps), len(missing_checkpoints(training, runs))
-        stored = f"{wanted - missing} of them" if missing < wanted else ""
-        name = f"{training.name}: {config.model} {config.task} {config.rollout_order}{' (fast)' if config.fast else ''}"
-        rows.append([name, str(config.steps), f"{samples:,}", str(wanted), stored if missing else "yes"])
-    columns = ["training", "steps", "samples", "checkpoints", "stored"]
-    return formatting.table(columns, rows, right=columns[1:4])
-
-
-def _runs_table(plan: Plan, machine: Machine, args: argparse.Namespace) -> Table:
-    from flexeval.reproduce.estimate import count_parameters, count_problems, estimate
-    from flexeval.reproduce.trainings import base_model, with_folders
-    from flexeval.runs.store import default_folder_name, read_finished_run
-    from flexeval.tasks import get_task
-
-    rows: list[list[str] | None] = []
-    costs, missing = [], []
-    for config, placed in zip(plan.configs, with_folders(plan.configs, plan.trainings, args.runs), strict=True):
-        problems = count_problems(config, get_task(config.task, data_dir=args.data_dir))
-        size = count_parameters(base_model(config.model, plan.trainings), plan.parameters)
-        cost = estimate(config, problems=problems, parameters=size, machine=machine)
-        stored = read_finished_run(args.runs / default_folder_name(placed), placed) is not None
-        costs.append(cost)
-        missing += [] if stored else [cost]
-        counts = [str(problems), str(config.num_samples), f"{cost.samples:,}", f"{cost.evaluations:,}"]
-        rows.append([formatting.run_name(config), *counts, _hours(cost.gpu_hours), "yes" if stored else ""])
-    rows += [None, _total("all", costs), _total("not stored", missing)]
-    columns = ["run", "problems", "n", "samples", "NFE at most", "GPU-hours", "stored"]
-    return formatting.table(columns, rows, right=columns[1:6])
-
-
-def _total(name: str, costs: Sequence[Estimate]) -> list[str]:
-    known = [cost.gpu_hours for cost in costs if cost.gpu_hours is not None]
-    hours = _hours(sum(known)) + ("" if len(known) == len(costs) else " and unknown sizes")
-    samples, evaluations = sum(cost.samples for cost in costs), sum(cost.evaluations for cost in costs)
-    return [name, "", "", f"{samples:,}", f"{evaluations:,}", hours, ""]
-
-
-def _hours(hours: float | None) -> str:
-    return "-" if hours is None else f"{hours:,.1f}" if hours >= 0.05 else f"{hours:.1g}"

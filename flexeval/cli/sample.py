@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flexeval.cli import options
+from flexeval.cli import formatting, options
 from flexeval.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from flexeval.models import MaskPredictor
-    from flexeval.records import Problem, SamplingConfig
+    from flexeval.records import Problem, RunConfig, Sample, SamplingConfig
     from flexeval.tasks import Task
 
 DEFAULT_PROBLEM = "0"
@@ -55,9 +57,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_machine(parser, batch=True)
     output = parser.add_argument_group("output")
     output.add_argument("--table", action="store_true", help="Print a line for each token, as without colour.")
-    output.add_argument("--json", metavar="FILE", help="Also write the decode as JSON; - for stdout.")
+    options.add_files(output, rows="one row for each token that was committed")
     texts = parser.add_argument_group("texts for a file of prompts")
-    texts.add_argument("--out", metavar="FILE", help="The file of texts, one line a sample.")
+    options.add_out(texts, metavar="FILE", kind=str, help="The file of texts, one line a sample.")
     texts.add_argument("--num-samples", metavar="N", help="Samples of each prompt. [default: 1]")
     texts.add_argument("--prompt-field", metavar="NAME", help="Field of the prompt. [default: prompt, question, ...]")
     texts.add_argument("--id-field", metavar="NAME", help="Field of its id. [default: problem_id, task_id, ... if any]")
@@ -89,7 +91,7 @@ def _draw_texts(args: argparse.Namespace) -> int:
     # Refuse what can be refused without the model.
     if args.out is None:
         raise InputError("--prompts needs --out, the file to write the texts to")
-    for name in ("prompt", "json"):
+    for name in ("prompt", "json", "csv"):
         if getattr(args, name) is not None:
             raise InputError(
                 f"prompts of a file are asked word for word, and --out holds all of it; leave out --{name}"
@@ -129,7 +131,7 @@ def _show_one(args: argparse.Namespace) -> int:
     """Draw one sample and show it."""
     from flexeval.cli import decode_view, output
     from flexeval.orders import get_order
-    from flexeval.records import Prompt, RunConfig
+    from flexeval.records import Prompt, RunConfig, Sample
     from flexeval.tasks.task import grade_of, prompt_of
 
     wanted = RunConfig(**options.given(args, RunConfig, skip=("num_samples",)))
@@ -137,7 +139,7 @@ def _show_one(args: argparse.Namespace) -> int:
     task = options.load_task(args, wanted.task)
     sampling = options.sampling_config(args, task)
     options.check_machine(args)
-    output.check_targets({"--json": args.json})
+    output.check_targets({"--json": args.json, "--csv": args.csv})
     sample_index = options.whole_number(args.sample_index, least=0, what="--sample-index")
     if args.question is None:
         problem = _find(task, args.problem or DEFAULT_PROBLEM)
@@ -152,7 +154,7 @@ def _show_one(args: argparse.Namespace) -> int:
         sampling = _on_its_canvas(args, model, sampling)
 
     from flexeval.models.predictor import encode_prompt
-    from flexeval.sampling import Sampler, SampleRequest
+    from flexeval.sampling import Sampler, SampleRequest, decoded
 
     name = args.question if problem is None else problem.id
     request = SampleRequest(
@@ -164,12 +166,12 @@ def _show_one(args: argparse.Namespace) -> int:
     )
     (trajectory,) = Sampler(model, order, sampling, batch_size=1).run([request])
 
-    text_ids = trajectory.token_ids_G[: trajectory.length].tolist()
-    text = model.decode(text_ids)
+    text, pieces = decoded(trajectory, model)
+    drawn = Sample(text=text, pieces=pieces, trajectory=trajectory)
     decode = decode_view.Decode(
         question=prompt.user,
         text=text,
-        pieces=model.pieces(text_ids),
+        pieces=pieces[: trajectory.length],
         trajectory=trajectory,
         order=order.spec,
         target=None if problem is None else problem.target,
@@ -184,7 +186,27 @@ def _show_one(args: argparse.Namespace) -> int:
             "sampling": dataclasses.asdict(sampling),
         }
         output.write_json(args.json, {**settings, **decode_view.as_json(decode)})
+    if args.csv is not None:
+        output.write_csv(args.csv, _token_rows(drawn, wanted, order.spec, sampling))
     return 0
+
+
+def _token_rows(sample: Sample, wanted: RunConfig, order: str, sampling: SamplingConfig) -> pd.DataFrame:
+    """The tokens of a decode, with units and with the settings of the rows that other verbs write."""
+    rows = formatting.with_units(sample.to_frame(), nats=["entropy", "eligible_entropy", "frontier_entropy"])
+    settings: dict[str, Any] = {
+        "run": order,
+        "order": order,
+        "model": wanted.model,
+        "task": wanted.task,
+        "temperature": sampling.temperature,
+        "gen_length": sampling.gen_length,
+        "block_length": sampling.block,
+        "seed": sampling.seed,
+    }
+    for place, (name, value) in enumerate(settings.items()):
+        rows.insert(place, name, value)
+    return rows
 
 
 def _on_its_canvas(args: argparse.Namespace, model: MaskPredictor, sampling: SamplingConfig) -> SamplingConfig:

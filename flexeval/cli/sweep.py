@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_division(parser)
     output = parser.add_argument_group("output")
     options.add_runs_folder(output, "-o", "--out")
-    options.add_files(output, rows="one row for each run and k", json=False)
+    options.add_files(output, rows="one row for each run and k")
     options.add_verdict(output)
 
 
@@ -59,14 +59,16 @@ def run(args: argparse.Namespace) -> int:
     options.check_machine(args)
     options.settle_shard(args)
     execute.check_verdict(args, configs)
-    output.check_targets({"--csv": args.csv})
+    output.check_targets({"--json": args.json, "--csv": args.csv})
     outcomes = execute.make_runs(configs, args, args.out, parameters={})
     made = [outcome for outcome in outcomes if outcome.run is not None]
     found = stored_runs.whole([o.run for o in made if o.run], [outcome.cell.config for outcome in made], args)
     runs = RunSet(tuple(found or ())).counting(args.verdict)
     if len(runs):
-        output.write_csv(args.csv, pass_at_k_frame(runs, ks=()))
-        output.show([f"Pass@k in percent, with 95 % intervals over problems{formatting.counted(runs)}", _table(runs)])
+        title = f"Pass@k in percent, with 95 % intervals over problems{formatting.counted(runs)}"
+        rows = pass_at_k_frame(runs, ks=())
+        content = {"runs": stored_runs.about(runs), "counted": args.verdict, "pass_at_k": formatting.json_rows(rows)}
+        output.deliver(args, [title, _table(runs)], content, rows)
     return execute.report_failures(outcomes)
 
 
@@ -120,7 +122,7 @@ def _table(runs: RunSet) -> Table:
         for run, (_, values), *shares in zip(runs, settings.iterrows(), *others.values(), strict=True)
     ]
     right = [*(name for name in columns if name not in ("order", "task", "model")), *numbers]
-    return formatting.table([*columns, *numbers], rows, right=right)
+    return formatting.table([*columns, *numbers], rows, right=right, keys=len(columns))
 
 
 def _pass(run: Run, ks: Sequence[int]) -> list[str]:

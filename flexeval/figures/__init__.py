@@ -14,12 +14,14 @@ from flexeval.registry import Registry
 if TYPE_CHECKING:
     from flexeval.figures.figure import Figure as Figure
     from flexeval.figures.make import make_figures as make_figures
+    from flexeval.figures.make import show_figure as show_figure
     from flexeval.figures.selection import Unavailable as Unavailable
 
 _LAZY = {
     "Figure": "flexeval.figures.figure",
     "Unavailable": "flexeval.figures.selection",
     "make_figures": "flexeval.figures.make",
+    "show_figure": "flexeval.figures.make",
 }
 
 FIGURES: Registry[type[Figure]] = Registry(
@@ -49,7 +51,7 @@ for _name, _target, _summary in [
 ]:
     FIGURES.register(_name, f"flexeval.figures.{_target}", summary=_summary)
 
-__all__ = ["FIGURES", "Figure", "Unavailable", "make_figures"]
+__all__ = ["FIGURES", "Figure", "Unavailable", "make_figures", "show_figure"]
 
 
 def __getattr__(name: str) -> Any:

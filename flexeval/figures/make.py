@@ -1,10 +1,14 @@
-"""Runs -> files: each figure as PNG and PDF, and the CSV of everything that is drawn in it."""
+"""Runs -> files: each figure as PNG and PDF, and the CSV of everything that is drawn in it. Or one, in a notebook."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from flexeval.errors import InputError
 from flexeval.figures import FIGURES
@@ -20,7 +24,7 @@ def _to_stderr(line: str) -> None:
 
 
 def make_figures(
-    runs: RunSet, out: Path, names: Sequence[str] | None = None, *, say: Callable[[str], None] = _to_stderr
+    runs: RunSet, out: str | Path, names: Sequence[str] | None = None, *, say: Callable[[str], None] = _to_stderr
 ) -> list[Path]:
     """Write NAME.png, NAME.pdf and NAME.csv of each figure; the same runs give the same bytes.
 
@@ -46,6 +50,7 @@ def make_figures(
                 f"run {run.folder} has {len(run.samples)} of {len(run.problems) * run.config.num_samples} samples; "
                 "let `flexeval passk` finish it, or leave it out"
             )
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for name in wanted:
@@ -58,6 +63,40 @@ def make_figures(
     if not written:
         raise Unavailable(f"these {len(runs)} runs do not suffice for any figure; see the reasons above")
     return written
+
+
+@dataclass(frozen=True)
+class ShownFigure:
+    """A figure that a notebook shows, with the numbers in it."""
+
+    name: str
+    data: pd.DataFrame = field(repr=False)
+    """Everything that is drawn, one row a mark."""
+    drawing: Drawing = field(repr=False)
+    """Matplotlib's, to change or to save."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        # At its size on paper, whatever the dots an inch are.
+        return rendered(self.drawing, "png"), {"width": round(_DOTS * self.drawing.get_size_inches()[0])}
+
+
+_DOTS = 96
+"""Of an inch on a screen."""
+
+
+def show_figure(runs: RunSet, name: str) -> ShownFigure:
+    """A figure of some runs, as the last line of a cell of a notebook.
+
+    Args:
+        runs: finished ones.
+        name: of the figure, as `flexeval ls figures` lists it.
+
+    Raises:
+        InputError: an unknown name, or runs that do not suffice; the line says which to make.
+    """
+    figure = FIGURES.get(FIGURES.canonical(name))()
+    data = figure.data(runs)
+    return ShownFigure(name=figure.name, data=data, drawing=figure.draw(data))
 
 
 def _write(figure: Figure, runs: RunSet, out: Path) -> list[Path]:

@@ -11,7 +11,18 @@ import pandas as pd
 
 from flexeval import published
 from flexeval.records import CORRECT
-from flexeval.runs.store import Run, seeds
+from flexeval.runs.store import SETTINGS, Run, with_settings
+
+__all__ = [
+    "MEASURED",
+    "SETTINGS",
+    "WHY_NONE",
+    "foot",
+    "published_coverage",
+    "published_pass_at_k",
+    "sources",
+    "with_settings",
+]
 
 MEASURED = "measured"
 """The `source` of rows that come from the runs; others name the publication that they come from."""
@@ -19,41 +30,9 @@ WHY_NONE = "why_no_published"
 """The column that says how the run of a measured row differs from the setting of published numbers. It is empty where
 published numbers are shown, and where the model has none."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
-SETTINGS = (
-    "model",
-    "task",
-    "order",
-    "temperature",
-    "gen_length",
-    "block_length",
-    "num_samples",
-    "problems",
-    "seed",
-    "counted",
-)
-"""The columns that say which run a row is of."""
 
 
 # ----- beside the numbers -----
-
-
-def with_settings(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """The rows with the settings of their run before them."""
-    sampling = run.config.sampling
-    values = {
-        "model": run.model,
-        "task": run.config.task,
-        "order": run.config.order,
-        "temperature": sampling.temperature,
-        "gen_length": sampling.gen_length,
-        "block_length": sampling.block,
-        "num_samples": run.config.num_samples,
-        "problems": len(run.problems),
-        "seed": seeds(run),
-        "counted": run.counted,
-    }
-    rows = rows.reset_index(drop=True)
-    return pd.concat([pd.DataFrame(values, index=rows.index, columns=list(SETTINGS)), rows], axis=1)
 
 
 def published_pass_at_k(run: Run) -> pd.DataFrame:

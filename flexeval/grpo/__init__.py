@@ -6,6 +6,7 @@
     objective.py  rewards of a group -> advantages; the clipped ratio and the KL term
     trainer.py    one step: rollout, gradient, update
     metrics.py    what is measured of each step, and its log
+    trackers.py   TensorBoard and other trackers, by name
     training.py   all steps of a run folder, with checkpoints; continues where it stopped
 
 `config.py` holds every setting. Importing this package imports no torch.

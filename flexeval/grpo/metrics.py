@@ -1,15 +1,14 @@
 """What is measured of each step: counted in each process, combined over all, and logged as one line a step.
 
-The log is metrics.jsonl, and TensorBoard events where tensorboard is installed.
+The log is metrics.jsonl; `trackers.py` tells TensorBoard and others of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,10 +17,11 @@ import numpy as np
 import torch
 
 from flexeval.grpo.rollout import Rollout
+from flexeval.grpo.trackers import Trackers
 from flexeval.records import FloatArray
 from flexeval.runs.files import append_lines, read_lines, replace_file, to_json
 
-METRICS, EVENTS = "metrics.jsonl", "tensorboard"
+METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,37 +158,33 @@ def _summed(counts: Mapping[str, float], accelerator: Any) -> dict[str, float]:
 # ----- on disk -----
 
 
-def has_tensorboard() -> bool:
-    """Whether TensorBoard events are written."""
-    return find_spec("tensorboard") is not None
-
-
 class MetricsLog:
-    """Appends a line and events for each step; a context manager."""
+    """Appends a line for each step, and tells the trackers; a context manager."""
 
-    def __init__(self, folder: Path, *, first_step: int) -> None:
+    def __init__(
+        self, folder: Path, *, first_step: int, trackers: Sequence[str] = (), settings: Mapping[str, Any] | None = None
+    ) -> None:
         """
         Args:
             folder: of the run.
             first_step: the step that comes next; what an earlier call logged of it and later ones is dropped.
+            trackers: names; see `flexeval.grpo.trackers`.
+            settings: of the training, for the trackers.
+
+        Raises:
+            InputError: an unknown tracker, or one that is not installed.
         """
         self._path = folder / METRICS
         kept = [row for _, row in read_lines(self._path) if row["step"] < first_step]
         replace_file(self._path, "".join(to_json(row) + "\n" for row in kept).encode())
-        self._events: Any = None
-        if has_tensorboard():
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._events = SummaryWriter(str(folder / EVENTS), purge_step=first_step)
+        self._trackers = Trackers(trackers, folder, first_step=first_step, settings=settings or {})
 
     def add(self, metrics: StepMetrics) -> None:
         """Log one step. Raises OSError when it cannot be written."""
         values = dataclasses.asdict(metrics)
         append_lines(self._path, [values])
-        if self._events is not None:
-            for name, value in values.items():
-                if name != "step" and value is not None:
-                    self._events.add_scalar(name, value, metrics.step)
+        known = {name: value for name, value in values.items() if name != "step" and value is not None}
+        self._trackers.log(known, step=metrics.step)
 
     def __enter__(self) -> Self:
         return self
@@ -196,10 +192,9 @@ class MetricsLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._events is not None:
-            self._events.close()
+        self._trackers.finish()
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     """The lines of a run folder's metrics.jsonl. Raises InputError for a line that is no JSON object."""
-    return [row for _, row in read_lines(folder / METRICS)]
+    return [row for _, row in read_lines(Path(folder) / METRICS)]

@@ -5,7 +5,7 @@ The folder holds
 - `config.json`: the settings, and the package versions, git revision and device that it was begun with; also those
   that it was continued with, where they are others;
 - `metrics.jsonl`: one line a step;
-- `tensorboard/`: the same as TensorBoard events, where tensorboard is installed;
+- `tensorboard/`: the same as TensorBoard events, and folders of other trackers that were asked for;
 - `checkpoints/step-000025/`: a model folder after so many steps, for `load_model`;
 - `state/step-000025/`: weights and optimiser, from which the run continues; only the newest is kept.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from flexeval.grpo.config import GRPOConfig, require_same_training
 from flexeval.grpo.layout import CHECKPOINTS, CONFIG, STATE, checkpoint_folder, finished_steps, step_folder
 from flexeval.grpo.metrics import MetricsLog, StepMetrics, read_metrics
 from flexeval.grpo.policy import Trainable
+from flexeval.grpo.trackers import check_trackers, default_trackers
 from flexeval.grpo.trainer import Trainer
 from flexeval.models.files import Checkpoint
 from flexeval.models.lineage import Lineage
@@ -40,13 +41,14 @@ from flexeval.tasks import Task
 def train(
     config: GRPOConfig,
     *,
-    out: Path,
+    out: str | Path,
     predictor: Trainable,
     source: Checkpoint,
     task: Task,
     accelerator: Accelerator,
     report: Callable[[StepMetrics], None] | None = None,
     workers: int = 1,
+    trackers: Sequence[str] | None = None,
 ) -> Path:
     """Train, or go on training.
 
@@ -62,16 +64,20 @@ def train(
         accelerator: accelerate's.
         report: called after every step, in the first process.
         workers: see `Sampler`.
+        trackers: names of accelerate's trackers that get the metrics, too; None for TensorBoard where it is installed.
 
     Returns:
         The model folder after the last step.
 
     Raises:
-        InputError: settings that exclude each other; a folder of another training or of another model under the same
-            name, or one in use.
+        InputError: settings that exclude each other; a tracker that is unknown or not installed; a folder of another
+            training or of another model under the same name, or one in use.
         OSError: the folder cannot be written.
     """
+    out = Path(out)
     check_trainable(source)
+    names = default_trackers() if trackers is None else trackers
+    check_trackers(names)
     # Before adapters are added to it and earlier steps are loaded.
     fingerprint = predictor.fingerprint.as_dict()
     # Settings that are refused leave no folder behind.
@@ -89,7 +95,9 @@ def train(
             accelerator.load_state(str(step_folder(out / STATE, done)))
         log = None
         if accelerator.is_main_process:
-            log = stack.enter_context(MetricsLog(out, first_step=done))
+            log = stack.enter_context(
+                MetricsLog(out, first_step=done, trackers=names, settings=dataclasses.asdict(config))
+            )
 
         for number in range(done, config.steps):
             metrics = trainer.step(number)

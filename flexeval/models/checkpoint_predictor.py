@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flexeval import display
 from flexeval.errors import InputError
 from flexeval.hashing import json_hash
 from flexeval.models.attention import FULL, Attention
@@ -123,6 +124,25 @@ class CheckpointPredictor:
                 "put tokenizer.json and tokenizer_config.json into its folder"
             )
         return self._codec
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}: {', '.join(f'{name} {value}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        return display.block(display.heading(f"model {self.name}"), display.facts(self._facts()))
+
+    def _facts(self) -> dict[str, object]:
+        """What a user may want to know of it."""
+        weights = sum(weight.numel() for weight in self.module.parameters())
+        known: dict[str, object] = {
+            "network": type(self.module).__name__,
+            "weights": f"{weights:,}",
+            "type": f"{str(self.dtype).removeprefix('torch.')} on {self.device}",
+            "vocabulary": f"{self.vocab_size:,}",
+            "canvas": f"up to {self.max_length:,}",
+            "attention": str(self.attention),
+        }
+        return known | ({} if self.lineage is None else {"trained": self.lineage.label})
 
 
 # ----- self-test -----

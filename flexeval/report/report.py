@@ -32,7 +32,7 @@ _VIEWER = 50_000
 """Bytes of the viewer without its data, at most."""
 
 
-def write_report(runs: RunSet, path: Path) -> None:
+def write_report(runs: RunSet, path: str | Path) -> None:
     """Write the page of some runs. The same runs give the same bytes.
 
     Raises:

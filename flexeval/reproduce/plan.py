@@ -79,12 +79,13 @@ def read_preset(name: str, *, quick: bool) -> Plan:
         return read_plan(path)
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: str | Path) -> Plan:
     """A plan from a file.
 
     Raises:
         InputError: no such file, not YAML, or a setting or value that is refused; says in which line.
     """
+    path = Path(path)
     if not path.exists():
         raise InputError(f"there is no plan {str(path)!r}; give a YAML file, or a preset: {', '.join(PRESETS)}")
     try:

@@ -45,8 +45,9 @@ _SHARE = "_of_samples_percent"
 """The end of the columns with shares of other verdicts."""
 
 
-def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title: str, ks: Sequence[int]) -> None:
+def write_tables(runs: RunSet, findings: Sequence[Finding], out: str | Path, *, title: str, ks: Sequence[int]) -> None:
     """Write pass_at_k.csv and .md, claims.csv, .json and .md. Raises OSError, old files untouched."""
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     table = pass_at_k_frame(runs, ks)
     _write(out / f"{PASS_AT_K}.csv", table.to_csv(index=False))
@@ -54,8 +55,9 @@ def write_tables(runs: RunSet, findings: Sequence[Finding], out: Path, *, title:
     write_claims(findings, out, title=title)
 
 
-def write_claims(findings: Sequence[Finding], out: Path, *, title: str, name: str = CLAIMS) -> None:
+def write_claims(findings: Sequence[Finding], out: str | Path, *, title: str, name: str = CLAIMS) -> None:
     """Write the claims as `name`.csv, .json and .md. Raises OSError, old files untouched."""
+    out = Path(out)
     _write(out / f"{name}.csv", findings_frame(findings).to_csv(index=False))
     listed = [dataclasses.asdict(finding) for finding in findings]
     _write(out / f"{name}.json", to_json({"claims": _without_nan(listed)}, indent=2) + "\n")
@@ -72,7 +74,7 @@ def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
     """
     changed = _changed(runs)
     frames = []
-    for run in runs:
+    for label, run in zip(runs.labels(), runs, strict=True):
         n = run.config.num_samples
         of_run = [k for k in ks if k <= n] or default_ks(n)
         summary = summarize(run.config.order, run.counts(), run.samples, run.effort, ks=of_run)
@@ -80,7 +82,7 @@ def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:
         for name, number in run.tally().items():
             if name != run.counted:
                 frame[f"{name}{_SHARE}"] = 100 * number / len(run.samples)
-        for place, (name, value) in enumerate(_settings(run, changed).items()):
+        for place, (name, value) in enumerate({"run": label, **_settings(run, changed)}.items()):
             frame.insert(place, name, value)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
@@ -91,7 +93,7 @@ def pass_at_k_markdown(frame: pd.DataFrame) -> str:
 
     A setting that is the same in all runs of a table is left out; k are columns.
     """
-    settings = [name for name in frame.columns[: frame.columns.get_loc("k")] if name not in _TABLES]
+    settings = [name for name in frame.columns[: frame.columns.get_loc("k")] if name not in ("run", *_TABLES)]
     shares = [name for name in frame.columns if name.endswith(_SHARE)]
     parts = []
     for key, rows in frame.groupby(_TABLES, sort=False):

@@ -85,7 +85,7 @@ class _Answer:
     """The row's own right answer; None where it has none."""
 
 
-def read_completions(path: Path, task: Task) -> Completions:
+def read_completions(path: str | Path, task: Task) -> Completions:
     """The completions of a file.
 
     Args:
@@ -96,6 +96,7 @@ def read_completions(path: Path, task: Task) -> Completions:
         InputError: a file or row that cannot be read, a row without a field that it needs or whose problem is unknown
             (each with the row's place), or a task whose data cannot be read.
     """
+    path = Path(path)
     table = read_rows(path, what="completions", list_field="generations")
     rows = table.rows
     form = _form(rows[0].values)
@@ -246,7 +247,9 @@ def completion_counts(completions: Sequence[GradedCompletion]) -> pd.DataFrame:
     return counts.reset_index()
 
 
-def write_graded(path: Path, completions: Sequence[GradedCompletion], published: Sequence[Grade] | None = None) -> None:
+def write_graded(
+    path: str | Path, completions: Sequence[GradedCompletion], published: Sequence[Grade] | None = None
+) -> None:
     """Write one line a completion: question, target, extracted, rule, correct, error; verdicts where there are some.
 
     Args:

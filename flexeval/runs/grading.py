@@ -69,7 +69,7 @@ def here(task: Task) -> Verdicts:
     return lambda texts: [grade for _, grade in graded(texts, lambda item: grade_of(task, *item))]
 
 
-def regrade(folder: Path, task: Task, verdicts: Verdicts | None = None) -> tuple[Run, Run]:
+def regrade(folder: str | Path, task: Task, verdicts: Verdicts | None = None) -> tuple[Run, Run]:
     """Grade every text of a run again and write the verdicts, all in one step.
 
     Args:
@@ -84,6 +84,7 @@ def regrade(folder: Path, task: Task, verdicts: Verdicts | None = None) -> tuple
         InputError: not a run folder, a folder in use, another task, or other problems than the run's.
         OSError: the verdicts could not be written; the old ones stay.
     """
+    folder = Path(folder)
     with reopen_run(folder) as writer:
         contents = writer.contents
         require_same_task(contents.header.config, task, folder=folder)

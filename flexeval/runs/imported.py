@@ -82,7 +82,7 @@ def import_run(
     completions: Sequence[GradedCompletion],
     problems: Sequence[Problem],
     *,
-    out: Path,
+    out: str | Path,
     task: Task,
     origin: Mapping[str, Any],
 ) -> Run:
@@ -100,7 +100,7 @@ def import_run(
         InputError: settings that are refused, or a folder that holds something.
         OSError: the folder cannot be written; nothing is left behind.
     """
-    config = canonical_config(config)
+    config, out = canonical_config(config), Path(out)
     check_new_folder(out)
     # What the other program ran on, and how it worded its prompts, is not known.
     record: dict[str, Any] = {

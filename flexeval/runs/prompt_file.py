@@ -45,7 +45,7 @@ class Asked:
     row: Mapping[str, Any]
 
 
-def read_prompts(path: Path, *, prompt_field: str | None = None, id_field: str | None = None) -> list[Asked]:
+def read_prompts(path: str | Path, *, prompt_field: str | None = None, id_field: str | None = None) -> list[Asked]:
     """The prompts of a file.
 
     Args:
@@ -58,7 +58,7 @@ def read_prompts(path: Path, *, prompt_field: str | None = None, id_field: str |
     """
     found: list[Asked] = []
     places: dict[str, str] = {}
-    for row in read_rows(path, what="prompts").rows:
+    for row in read_rows(Path(path), what="prompts").rows:
         prompts = ("prompt", *QUESTIONS) if prompt_field is None else (prompt_field,)
         text = next((row[name] for name in prompts if row.values.get(name) is not None), None)
         if not isinstance(text, str):
@@ -83,7 +83,7 @@ def read_prompts(path: Path, *, prompt_field: str | None = None, id_field: str |
 
 def draw_texts(
     asked: Sequence[Asked],
-    out: str,
+    out: str | Path,
     *,
     sampler: Sampler,
     date: str,
@@ -109,6 +109,7 @@ def draw_texts(
         InputError: a prompt that is too long, or a file of other prompts or settings.
         OSError: the file cannot be written; what was stored before stays.
     """
+    out = str(out)
     requests = _requests(asked, sampler, date=date, num_samples=num_samples)
     with _grown(out, requests) as (stored, store):
         missing = {id_: request for id_, (request, _) in requests.items() if id_ not in stored}

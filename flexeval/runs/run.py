@@ -17,7 +17,8 @@ from flexeval.grading.answers import answer_started
 from flexeval.models.files import local_source
 from flexeval.models.lineage import Lineage
 from flexeval.models.names import model_name
-from flexeval.records import CORRECT, RunConfig, SamplingEffort
+from flexeval.records import CORRECT, RunConfig, Sample, SamplingEffort
+from flexeval.runs import frames
 from flexeval.runs.environment import distinct
 from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
 from flexeval.runs.joining import begun_shards, joined, lacking
@@ -30,7 +31,7 @@ from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Run:
     """What a run folder held when it was read. Everything but the token rows is in memory."""
 
@@ -94,6 +95,11 @@ class Run:
         """Every sample that the configuration asks for is there; of a shard's folder, every sample of its problems."""
         return not self.lacking and len(self.samples) == len(self.problems) * self.config.num_samples
 
+    @property
+    def seed(self) -> int | str:
+        """Of its samples; "0+1" where runs with seeds 0 and 1 are pooled."""
+        return self.config.sampling.seed
+
     def tally(self) -> dict[str, int]:
         """Verdict -> the number of samples that it is true of: `correct`, then those of the task's own.
 
@@ -147,7 +153,8 @@ class Run:
         """One row a committed position, sorted by problem, sample and position; read from disk at each call.
 
         Args:
-            columns: which of the columns of `flexeval.runs.tokens.SCHEMA`; None for all.
+            columns: which of the columns of `flexeval.runs.tokens.SCHEMA`; None for all. `Sample.to_frame` says what
+                they hold.
 
         Raises:
             InputError: an unknown column, rows that are not as they were written, or none, because another program
@@ -182,6 +189,45 @@ class Run:
         sampling = self.config.sampling
         return read_revisions(self.revised, self.samples, problem_ids, sampling=sampling, key=self.key, where=where)
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row a sample, each with the settings of the run, so that frames of several runs can be joined.
+
+        Returns:
+            The columns `flexeval.runs.store.SETTINGS`; those of `samples`; and one for each of the task's own verdicts
+            in place of `verdicts`.
+        """
+        return frames.sample_rows(self)
+
+    def sample(self, problem: str | int = 0, sample_index: int = 0) -> Sample:
+        """A sample with the record of how it was decoded, as `flexeval.sample` gives it.
+
+        Args:
+            problem: its id, or its place among the problems of the run, from 0.
+            sample_index: which of its samples.
+
+        Raises:
+            InputError: no such problem or sample, or as `tokens`.
+        """
+        ids = list(self.problems["problem_id"])
+        if isinstance(problem, int):
+            if not 0 <= problem < len(ids):
+                raise InputError(f"problem {problem}: the run has {len(ids)} problems; give 0 to {len(ids) - 1}")
+            problem = ids[problem]
+        elif problem not in ids:
+            raise did_you_mean("problem", problem, ids, listed=f"{len(ids)} ids such as {ids[0]!r}, or 0, 1, ...")
+        of_problem = self.samples[self.samples["problem_id"] == problem]
+        row = of_problem[of_problem["sample_index"] == sample_index]
+        if row.empty:
+            raise InputError(f"sample {sample_index} of problem {problem!r}: the run has {len(of_problem)} of them")
+        alone = dataclasses.replace(self, samples=row.reset_index(drop=True))
+        return frames.stored_sample(self, row.iloc[0], alone.tokens(), alone.revisions())
+
+    def __repr__(self) -> str:
+        return frames.run_text(self)
+
+    def _repr_html_(self) -> str:
+        return frames.run_html(self)
+
     def part(self, *, num_samples: int, limit: int | None) -> Run:
         """The view that a smaller run would have given: the first samples of the first problems."""
         problems = self.problems if limit is None else self.problems[self.problems.index < limit]
@@ -194,12 +240,13 @@ class Run:
         )
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: str | Path) -> Run:
     """Read a run folder, finished or not; one that holds shards of a run as one run.
 
     Raises:
         InputError: not a run folder, or one that is damaged: the file, and the line; shards of different runs.
     """
+    folder = Path(folder)
     shards = begun_shards(folder)
     if not shards:
         return run_of(folder, read_contents(folder))
@@ -216,8 +263,9 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def read_config(folder: Path) -> RunConfig:
+def read_config(folder: str | Path) -> RunConfig:
     """The configuration of a run folder. Raises InputError where there is no run, or its config.json is damaged."""
+    folder = Path(folder)
     return read_header(next(iter(begun_shards(folder)), folder)).config
 
 
@@ -237,13 +285,13 @@ def run_of(folder: Path, contents: Contents) -> Run:
     )
 
 
-def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
+def read_finished_run(folder: str | Path, config: RunConfig) -> Run | None:
     """The part of a folder that a configuration asks for, when nothing of it is missing; None when sampling is needed.
 
     Raises:
         InputError: the folder holds a run of another configuration, or cannot be read.
     """
-    config = canonical_config(config)
+    config, folder = canonical_config(config), Path(folder)
     if begun_shards(folder):
         together = read_run(folder)
         require_same_run(together.config, config, folder=folder)
@@ -270,7 +318,7 @@ def read_finished_run(folder: Path, config: RunConfig) -> Run | None:
 
 
 def reusable_run(
-    folder: Path, config: RunConfig, task: Task, *, dtype: str = "auto", shard: Shard = WHOLE
+    folder: str | Path, config: RunConfig, task: Task, *, dtype: str = "auto", shard: Shard = WHOLE
 ) -> Run | None:
     """The stored run, if sampling again would give the same: all that is wanted, the same model, type and data.
 
@@ -284,7 +332,7 @@ def reusable_run(
     Raises:
         InputError: the folder holds a run of another configuration, or cannot be read.
     """
-    run = read_finished_run(shard.folder(folder), config)
+    run = read_finished_run(shard.folder(Path(folder)), config)
     if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not _of_model(run, config):
         return None
     problems = problems_of(task)[: config.limit]

@@ -6,20 +6,20 @@ Runs that differ only in their seed are more samples of the same settings, and `
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.models.names import model_name
 from flexeval.records import SamplingConfig
 from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
+from flexeval.runs.frames import labelled, run_set_html, settings_of, stacked
 from flexeval.runs.joining import begun_shards
 from flexeval.runs.layout import JOURNAL, PROBLEMS, SAMPLES, total_effort
 from flexeval.runs.run import Run, read_run
@@ -32,7 +32,7 @@ BLOCK = 32
 """The paper's settings (arXiv:2601.15165); the block is at most the canvas, see `paper_block`."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunSet(Sequence[Run]):
     """Runs in the order they were given."""
 
@@ -81,6 +81,28 @@ class RunSet(Sequence[Run]):
         names = [name for name in self.varying() if name not in ("order", "problems", "adapter", "cache")]
         return [" ".join([run.config.order, *(_shown(name, _settings(run)[name]) for name in names)]) for run in self]
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row a sample: `run` (its label), and the columns of `Run.to_frame`."""
+        return labelled([run.to_frame() for run in self], self.labels())
+
+    def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row a committed position: `run` (its label), model, task, order, temperature, and the columns that are
+        asked for, as of `Run.tokens`. Imported runs, which have no token rows, are an error there.
+        """
+        frames = []
+        for run in self:
+            rows = run.tokens(columns)
+            values = {name: value for name, value in settings_of(run).items() if name in _OF_TOKENS}
+            frames.append(pd.concat([pd.DataFrame(values, index=rows.index), rows], axis=1))
+        return labelled(frames, self.labels())
+
+    def __repr__(self) -> str:
+        listed = "".join(f"\n  {label}: {run!r}" for label, run in zip(self.labels(), self, strict=True))
+        return f"RunSet of {len(self)} runs{listed}"
+
+    def _repr_html_(self) -> str:
+        return run_set_html(self.runs, self.labels())
+
     @overload
     def __getitem__(self, index: int) -> Run: ...
     @overload
@@ -95,8 +117,10 @@ class RunSet(Sequence[Run]):
         return iter(self.runs)
 
 
-def read_runs(folders: Sequence[Path]) -> RunSet:
+def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
     """Read run folders; a folder that is not one stands for all run folders anywhere below it, sorted by path.
+
+    `read_runs("runs")` and `read_runs(["runs/tiny/ar", "runs/tiny/confidence"])` are the two ways to call it.
 
     Where models of one name differ, each gets a mark, so that they are not taken for one.
 
@@ -104,7 +128,7 @@ def read_runs(folders: Sequence[Path]) -> RunSet:
         InputError: a folder with no run in it, or a run that cannot be read.
     """
     found: list[Path] = []
-    for folder in folders:
+    for folder in map(Path, [folders] if isinstance(folders, str | Path) else folders):
         itself = begun_shards(folder) or any((folder / name).exists() for name in _LINES)
         inside = [folder] if itself else _runs_below(folder)
         if not inside:
@@ -135,6 +159,8 @@ def _same_model(run: Run, other: Run) -> bool:
     return (a.get("files") or "") == b.get("files") or all(a[p] == b[p] for p in ("weights", "network", "vocabulary"))
 
 
+_OF_TOKENS = ("model", "task", "order", "temperature")
+"""The settings that token rows carry: a row is short, and there are millions of them."""
 _LINES = (PROBLEMS, SAMPLES, JOURNAL)
 """A folder with one of these is a run folder, even if it lost another file: to skip it would change the numbers."""
 
@@ -157,14 +183,14 @@ def _settings(run: Run) -> dict[str, Any]:
         "prompt_date": config.prompt_date,
         **sampling,
         "block_length": config.sampling.block,
-        "seed": seeds(run),
+        "seed": run.seed,
         "num_samples": config.num_samples,
         "problems": len(run.problems),
         "counted": run.counted,
     }
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PooledRun(Run):
     """Several runs of one setting as one: its samples are theirs, numbered on from run to run.
 
@@ -173,6 +199,11 @@ class PooledRun(Run):
 
     parts: tuple[Run, ...]
     """Whole, in the order in which their samples are numbered."""
+
+    @property
+    def seed(self) -> int | str:
+        """See `Run.seed`."""
+        return "+".join(str(part.seed) for part in self.parts)
 
     def numbered_parts(self) -> Iterator[tuple[int, Run]]:
         """Each part with the number that its first sample has here."""
@@ -201,13 +232,6 @@ class PooledRun(Run):
             rows = read(dataclasses.replace(part, problems=self.problems, samples=samples))
             frames.append(rows.assign(sample_index=rows["sample_index"] + first))
         return _joined_rows(frames)
-
-
-def seeds(run: Run) -> int | str:
-    """The seed of a run; "0+1" where runs with seeds 0 and 1 are pooled."""
-    if isinstance(run, PooledRun):
-        return "+".join(str(part.config.sampling.seed) for part in run.parts)
-    return run.config.sampling.seed
 
 
 def pooled(runs: RunSet) -> RunSet:
@@ -274,12 +298,7 @@ def _merged(parts: Sequence[Run]) -> PooledRun:
 
 def _joined_rows(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Token rows of several parts, sorted by problem and sample; words stay categories."""
-    columns = {}
-    for name in frames[0].columns:
-        parts = [frame[name] for frame in frames]
-        words = all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts)
-        columns[name] = union_categoricals(parts) if words else pd.concat(parts, ignore_index=True)
-    joined = pd.DataFrame(columns)
+    joined = stacked(frames)
     problem, sample = joined["problem_id"].cat.codes.to_numpy(), joined["sample_index"].to_numpy()
     return joined.iloc[np.lexsort((sample, problem))].reset_index(drop=True)
 
@@ -323,7 +342,7 @@ def _description(run: Run) -> str:
     sampling = run.config.sampling
     return (
         f"a run of {run.config.order} at T = {sampling.temperature:g}, block {sampling.block}, length "
-        f"{sampling.gen_length}, seed {seeds(run)}"
+        f"{sampling.gen_length}, seed {run.seed}"
     )
 
 

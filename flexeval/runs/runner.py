@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from flexeval.errors import InputError, encodable
+from flexeval.errors import InputError
 from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
 from flexeval.models.predictor import MaskPredictor, encode_prompt
@@ -27,7 +27,7 @@ from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem, stored_
 from flexeval.runs.run import Run
 from flexeval.runs.shards import WHOLE, Shard
 from flexeval.runs.storage import Finished, Progress
-from flexeval.sampling import Sampler, SampleRequest
+from flexeval.sampling import Sampler, SampleRequest, decoded
 from flexeval.tasks import Task, task_spec
 from flexeval.tasks.task import HasTemplate, RunsPrograms, check_task, grade_of, problems_of
 
@@ -44,7 +44,7 @@ class HasSource(Protocol):
 def run(
     config: RunConfig,
     *,
-    out: Path,
+    out: str | Path,
     predictor: MaskPredictor,
     task: Task,
     batch_size: int | None = None,
@@ -77,7 +77,7 @@ def run(
     config = canonical_config(config)
     here = Here(config, predictor=predictor, task=task, batch_size=batch_size, make_sampler=make_sampler)
     shard.require_problems(len(here.problems))
-    return fill(config, out=out, source=here, shard=shard, progress=progress)
+    return fill(config, out=Path(out), source=here, shard=shard, progress=progress)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,13 +197,11 @@ class Here:
 def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, list[str], list[str]]:
     """The text of a sample, what each token adds to it, and what each one that was taken back would have added."""
     token_ids = trajectory.token_ids_G.tolist()
-    text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
-    # Apart, so that the pieces of the text join to it even where a character spans several tokens.
-    pieces = [*predictor.pieces(text_ids), *predictor.pieces(rest_ids)]
+    text, pieces = decoded(trajectory, predictor)
     # After the token that stands before it in the end: some tokenizers leave out the space of a first token.
     taken_back = zip(trajectory.revisions.position_N.tolist(), trajectory.revisions.old_token_N.tolist(), strict=True)
     old_pieces = [predictor.pieces([*token_ids[max(at - 1, 0) : at], token])[-1] for at, token in taken_back]
-    return encodable(predictor.decode(text_ids)), pieces, old_pieces
+    return text, pieces, old_pieces
 
 
 def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt: Prompt) -> dict[str, Any]:

@@ -18,6 +18,7 @@ why that suffices; `flexeval.runs.checksums` and `reader`, how a reader notices 
 """
 
 from flexeval.runs.environment import machine_differences
+from flexeval.runs.frames import SETTINGS, settings_of, with_settings
 from flexeval.runs.identity import canonical_config, default_folder_name
 from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
 from flexeval.runs.run import Run, read_config, read_finished_run, read_run, reusable_run
@@ -34,13 +35,13 @@ from flexeval.runs.run_set import (
     paper_block,
     pooled,
     read_runs,
-    seeds,
 )
 from flexeval.runs.writer import RunWriter, open_run, reopen_run
 
 __all__ = [
     "BLOCK",
     "EXTENT",
+    "SETTINGS",
     "TEMPERATURE",
     "GradedSample",
     "PooledRun",
@@ -64,6 +65,7 @@ __all__ = [
     "read_runs",
     "reopen_run",
     "reusable_run",
-    "seeds",
+    "settings_of",
     "stored_problem",
+    "with_settings",
 ]

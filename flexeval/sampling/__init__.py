@@ -17,9 +17,10 @@ come to rest, drift.py. Beside the loop, circulation.py scores pairs of masks in
 
 from __future__ import annotations
 
-from flexeval.sampling.api import Sample, sample
+from flexeval.records import Sample
+from flexeval.sampling.api import decoded, sample
 from flexeval.sampling.canvas import SampleRequest
 from flexeval.sampling.forward import Counters
 from flexeval.sampling.sampler import Sampler
 
-__all__ = ["Counters", "Sample", "SampleRequest", "Sampler", "sample"]
+__all__ = ["Counters", "Sample", "SampleRequest", "Sampler", "decoded", "sample"]

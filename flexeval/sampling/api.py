@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 
-from flexeval.errors import InputTypeError
+from flexeval.errors import InputTypeError, encodable
 from flexeval.fields import require_whole
 from flexeval.models.predictor import MaskPredictor, check_predictor, encode_prompt
 from flexeval.models.recommended import recommended_sampling
 from flexeval.orders import Order, get_order
-from flexeval.records import MOST, Prompt, SamplingConfig, Trajectory
+from flexeval.records import MOST, Prompt, Sample, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import SampleRequest
 from flexeval.sampling.forward import side_by_side_here
 from flexeval.sampling.sampler import Sampler
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """A finished text and how it was decoded."""
-
-    text: str
-    """Up to the first end-of-sequence or end-of-turn."""
-    trajectory: Trajectory
 
 
 def sample(
@@ -49,6 +39,9 @@ def sample(
             `SamplingConfig`. `flexeval.models.recommended.recommended_sampling(model, temperature=1.0)` changes some.
         num_samples: per prompt.
         batch_size: samples in flight; None chooses for the device. Changes no sample in float32, see `Sampler`.
+
+    Returns:
+        Samples, each with its text, and with the record of its decode as `sample.trajectory` and `sample.to_frame()`.
 
     Raises:
         InputError: an unknown order, an argument of the wrong type (then a TypeError as well), or a prompt that does
@@ -76,8 +69,18 @@ def sample(
                 seen[name] += 1
 
         finished = {(t.problem_id, t.sample_index): t for t in sampler.run(requests)}
-    samples = [
-        Sample(text=model.decode(trajectory.token_ids_G[: trajectory.length].tolist()), trajectory=trajectory)
-        for trajectory in (finished[request.problem_id, request.sample_index] for request in requests)
-    ]
+    samples = [_sample(model, finished[request.problem_id, request.sample_index]) for request in requests]
     return [samples[start : start + num_samples] for start in range(0, len(samples), num_samples)]
+
+
+def _sample(model: MaskPredictor, trajectory: Trajectory) -> Sample:
+    text, pieces = decoded(trajectory, model)
+    return Sample(text=text, pieces=pieces, trajectory=trajectory)
+
+
+def decoded(trajectory: Trajectory, model: MaskPredictor) -> tuple[str, list[str]]:
+    """The text of a sample, and what each position adds to the text of the canvas."""
+    token_ids = trajectory.token_ids_G.tolist()
+    text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
+    # Apart, so that the pieces of the text join to it even where a character spans several tokens.
+    return encodable(model.decode(text_ids)), [*model.pieces(text_ids), *model.pieces(rest_ids)]

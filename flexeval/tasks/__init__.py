@@ -34,7 +34,7 @@ for _task in OURS:
     TASKS.register(_task.name, _task, aliases=getattr(_task, "aliases", ()), summary=_task.summary)
 
 
-def get_task(spec: str, *, data_dir: Path | None = None) -> Task:
+def get_task(spec: str, *, data_dir: str | Path | None = None) -> Task:
     """The task that `name` or `name:param=value,...` stands for.
 
     Args:
@@ -48,7 +48,7 @@ def get_task(spec: str, *, data_dir: Path | None = None) -> Task:
     name = TASKS.canonical(name)
     task = build(TASKS.get(name), params, owner=f"task {name!r}")
     if data_dir is not None and any(f.name == "data_dir" for f in dataclasses.fields(task)):  # type: ignore[arg-type]
-        task = dataclasses.replace(task, data_dir=data_dir)  # type: ignore[type-var]
+        task = dataclasses.replace(task, data_dir=Path(data_dir))  # type: ignore[type-var]
     return check_task(task)
 
 
@@ -57,7 +57,7 @@ def task_spec(task: Task) -> str:
     return format_spec(task.name, task)
 
 
-def with_template(spec: str, template: str) -> str:
+def with_template(spec: str, template: str | Path) -> str:
     """The spec of the same task with another wording around its questions.
 
     Args:
@@ -69,7 +69,7 @@ def with_template(spec: str, template: str) -> str:
             a spec cannot hold.
     """
     name, params = parse_spec(spec)
-    name = TASKS.canonical(name)
+    name, template = TASKS.canonical(name), str(template)
     if not any(f.name == "template" for f in dataclasses.fields(TASKS.get(name))):  # type: ignore[arg-type]
         raise InputError(f"task {name!r} has one prompt only; leave out --prompt")
     if "template" in params:

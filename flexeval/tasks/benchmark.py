@@ -35,7 +35,7 @@ class BenchmarkTask:
 
     template: str = "default"
     """One of `templates`, or the path of a YAML file."""
-    data_dir: Path | None = field(default=None, compare=False, metadata={"spec": False})
+    data_dir: str | Path | None = field(default=None, compare=False, metadata={"spec": False})
     """Folder of local files; None asks FLEXEVAL_DATA_DIR, then the hub."""
 
     @property

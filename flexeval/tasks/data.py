@@ -65,7 +65,7 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def read_benchmark(benchmark: Benchmark, data_dir: Path | None) -> Table:
+def read_benchmark(benchmark: Benchmark, data_dir: str | Path | None) -> Table:
     """The rows of a benchmark.
 
     Args:
@@ -82,9 +82,10 @@ def read_benchmark(benchmark: Benchmark, data_dir: Path | None) -> Table:
     return _read_file(benchmark, _find_file(benchmark, folder))
 
 
-def local_folder(data_dir: Path | None) -> Path | None:
+def local_folder(data_dir: str | Path | None) -> Path | None:
     """The folder of local files that a task's `data_dir` or the environment names; None stands for the hub."""
-    return data_dir or (Path(value) if (value := os.environ.get(DATA_DIR_VARIABLE, "")) else None)
+    named = os.environ.get(DATA_DIR_VARIABLE, "") if data_dir is None else data_dir
+    return Path(named) if named != "" else None
 
 
 def _find_file(benchmark: Benchmark, folder: Path) -> Path:

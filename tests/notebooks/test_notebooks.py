@@ -8,10 +8,15 @@ import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NAMES = ["01_pass_at_k", "02_entropy_degradation", "03_your_own_order", "04_real_checkpoints"]
 FIGURES = {"01_pass_at_k": 1, "02_entropy_degradation": 1, "03_your_own_order": 0, "04_real_checkpoints": 0}
+DECODES = {"01_pass_at_k": 2, "02_entropy_degradation": 2, "03_your_own_order": 2, "04_real_checkpoints": 1}
+"""Samples in colour, and viewers."""
+LARGEST = 1_500_000
+"""Bytes of a stored notebook."""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,21 @@ def test_a_notebook_is_its_script(name: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_stored_with_what_it_shows(name: str) -> None:
+    """On a page of the site, and on GitHub, nobody runs it."""
+    path = FOLDER / f"{name}.ipynb"
+    assert path.stat().st_size < LARGEST
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in cells)
+    assert _decodes([output for cell in cells for output in cell.outputs]) == DECODES[name]
+
+
+def _decodes(outputs: list[NotebookNode]) -> int:
+    shown = [output.get("data", {}).get("text/html", "") for output in outputs]
+    return sum("passed over" in html or "<iframe" in html for html in shown)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_and_shows_its_figures(name: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,4 +66,5 @@ def test_a_notebook_runs_and_shows_its_figures(name: str, workplace: Path, monke
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     complaints = [output["text"] for output in outputs if output.get("name") == "stderr"]
     assert not [text for text in complaints if text.strip() and "%|" not in text]  # a progress bar is none
+    assert _decodes(outputs) == DECODES[name]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == FIGURES[name]

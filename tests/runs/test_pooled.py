@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pooled_runs import written
 
-from flexeval.runs.store import PooledRun, RunSet, pooled, read_run, read_runs, seeds
+from flexeval.runs.store import PooledRun, RunSet, pooled, read_run, read_runs
 
 MODEL = {"weights": "w", "network": "n", "vocabulary": "v", "files": None, "revision": None}
 
@@ -17,7 +17,7 @@ MODEL = {"weights": "w", "network": "n", "vocabulary": "v", "files": None, "revi
 def test_samples_add_up_and_are_told_apart(tmp_path):
     runs = [written(tmp_path / f"{seed}", seed=seed, samples=samples) for seed, samples in ((5, 3), (2, 4))]
     (run,) = pooled(RunSet(tuple(runs)))
-    assert isinstance(run, PooledRun) and run.complete and seeds(run) == "2+5"
+    assert isinstance(run, PooledRun) and run.complete and run.seed == "2+5"
     assert run.config.num_samples == 7
     assert run.samples.groupby("problem_id", sort=False)["sample_index"].apply(list).tolist() == [list(range(7))] * 3
     assert run.counts()["n"].tolist() == [7, 7, 7]
@@ -83,7 +83,7 @@ def test_only_what_agrees_is_pooled_and_the_rest_is_told(tmp_path, change, why):
     first, second = written(tmp_path / "0", seed=0, samples=4), written(tmp_path / "1", seed=1, samples=4)
     odd = written(tmp_path / "2", seed=2, samples=4, **change)
     found = pooled(RunSet((odd, first, second)))
-    assert [seeds(run) for run in found] == ["0+1"]
+    assert [run.seed for run in found] == ["0+1"]
     assert len(found.left_out) == 1 and found.left_out[0].endswith(f"seed 2 ({why})")
 
 
@@ -92,14 +92,14 @@ def test_the_machine_makes_no_difference_nor_where_the_weights_lie(tmp_path):
         written(tmp_path / device, seed=seed, device=device, record={"model": {**MODEL, "files": device}})
         for seed, device in ((0, "cpu"), (1, "cuda"))
     ]
-    assert [seeds(run) for run in pooled(RunSet(tuple(runs)))] == ["0+1"]
+    assert [run.seed for run in pooled(RunSet(tuple(runs)))] == ["0+1"]
 
 
 def test_a_run_that_is_not_finished_is_left_out(tmp_path):
     whole, part = written(tmp_path / "0", seed=0), written(tmp_path / "1", seed=1)
     part = dataclasses.replace(part, samples=part.samples.iloc[:-1])
     found = pooled(RunSet((whole, part)))
-    assert [seeds(run) for run in found] == [0]
+    assert [run.seed for run in found] == [0]
     assert "not finished" in found.left_out[0]
     assert list(pooled(RunSet((part,)))) == [part]
 
