@@ -23,8 +23,12 @@ _OFFLINE: Mapping[str, Mapping[str, str]] = {
     "swanlab": {"SWANLAB_MODE": "offline"},
 }
 """Tracker -> variables of its environment that keep it offline. The others write files only."""
-_INSIDE: Mapping[str, str] = {"wandb": "WANDB_DIR", "trackio": "TRACKIO_DIR", "mlflow": "MLFLOW_TRACKING_URI"}
-"""Tracker -> the variable that says where it writes."""
+_INSIDE: Mapping[str, tuple[str, str]] = {
+    "wandb": ("WANDB_DIR", ""),  # it makes a folder of its name there
+    "trackio": ("TRACKIO_DIR", "trackio"),
+    "mlflow": ("MLFLOW_TRACKING_URI", "mlflow"),
+}
+"""Tracker -> the variable that says where it writes, and its folder in that of the training."""
 
 
 def default_trackers() -> tuple[str, ...]:
@@ -65,9 +69,10 @@ class Trackers:
             for variable, value in _OFFLINE.get(name, {}).items():
                 os.environ.setdefault(variable, value)
             if name in _INSIDE:
-                place = folder.resolve() / name
+                variable, below = _INSIDE[name]
+                place = folder.resolve() / below
                 place.mkdir(parents=True, exist_ok=True)
-                os.environ.setdefault(_INSIDE[name], place.as_uri() if name == "mlflow" else str(place))
+                os.environ.setdefault(variable, place.as_uri() if name == "mlflow" else str(place))
             kind = LOGGER_TYPE_TO_CLASS[name]
             where = (str(folder),) if kind.requires_logging_directory else ()
             options = {"purge_step": first_step} if name == EVENTS else {}

@@ -81,7 +81,7 @@ def test_nothing_is_online_unless_the_environment_says_so(
     with MetricsLog(tmp_path, first_step=0, trackers=["wandb"]):
         pass
     assert recorder.made[0].mode == (asked or "offline")
-    assert Path(os.environ["WANDB_DIR"]) == tmp_path / "wandb"
+    assert Path(os.environ["WANDB_DIR"]) == tmp_path
 
 
 def test_names_are_checked_before_a_training_begins(
