@@ -119,9 +119,10 @@ class Claim(ABC):
     def _place(self, group: Group) -> dict[str, Any]:
         """Which runs a finding is of, as fields of `Finding`."""
         runs = group.runs.where(temperature=group.temperature) if self.at_each_temperature else group.runs
+        orders = ", ".join(sorted({run.config.order for run in runs}))
         return {
-            "run": ", ".join(dict.fromkeys(runs.labels())),
-            "order": ", ".join(dict.fromkeys(run.config.order for run in runs)),
+            "run": orders,
+            "order": orders,
             "model": group.model,
             "task": group.task,
             "temperature": group.temperature,

@@ -27,8 +27,9 @@ class Finding:
     sentence: str
     source: str
     run: str = ""
-    """Labels of the runs that it was examined on; with commas between them, as `order`."""
+    """The runs that it was examined on, by their orders, with commas between them."""
     order: str = ""
+    """The same: a finding is of several runs."""
     model: str = ""
     """Empty when no run is of a task that the claim is about."""
     task: str = ""

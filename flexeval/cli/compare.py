@@ -28,7 +28,7 @@ examples:
   flexeval compare RUN RUN --k 1,4,16,64 --nfe 64,256,1024 --json compare.json
   flexeval compare RUN RUN --diversity --extrapolate 1024
   flexeval compare RUN RUN --votes --flips
-  flexeval compare NEW OLD --k 1 --fail-if below           status 1 if the new checkpoint is worse: for CI
+  flexeval compare RUN RUN --k 1 --fail-if below            status 1 if the first is worse: for CI
 
 Differences are the first run minus the second, paired by problem, with 95 % intervals over problems. The note below
 the tables explains their bands and verdicts. The curves cross where the run that leads at the smallest k falls behind

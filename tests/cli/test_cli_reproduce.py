@@ -97,11 +97,13 @@ def test_a_plan_becomes_runs_tables_and_verdicts(
     assert (out / "claims.json").read_bytes() == before
 
 
-def test_a_dry_run_samples_and_writes_nothing(plan: str, bigram: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_writes_nothing_and_loads_a_small_model_to_time_it(
+    plan: str, bigram: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     argv = ["reproduce", "--plan", plan, "--dry-run", "--prompt-tokens", "42", "--utilization", "0.5"]
     assert main(argv) == 0
     shown = capsys.readouterr().out
-    assert bigram == []
+    assert bigram == ["tiny"]
     assert not Path("runs").exists() and not Path("results").exists()
     # Five runs of 6 problems, 8 samples and 8 evaluations each.
     assert "5 runs" in shown
