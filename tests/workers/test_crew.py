@@ -62,12 +62,13 @@ class FakeRay:
         return answer()
 
     def kill(self, actor):
-        actor.dead = True
+        actor.die()
 
 
 class FakeActor:
     def __init__(self, ray, made, number):
         self.ray, self.made, self.number, self.dead = ray, made, number, False
+        self.streams = []
 
     def __getattr__(self, name):
         def call(*args):
@@ -85,15 +86,22 @@ class FakeActor:
 
         return SimpleNamespace(remote=call, options=lambda **_: SimpleNamespace(remote=stream))
 
+    def die(self):
+        """With a process go its threads: a generator left to the collector would end its pool in any thread."""
+        self.dead = True
+        for stream in self.streams:
+            stream.chunks.close()
+
     def die_if_due(self, name, args):
         if self.dead or self.ray.dies(self, name, args):
-            self.dead = True
+            self.die()
             raise RayError("The actor died.\nWorker exit detail: killed. Some common causes")
 
 
 class FakeStream:
     def __init__(self, actor, method, args):
         self.actor, self.args, self.chunks = actor, args, method(*args)
+        actor.streams.append(self)
 
     def __next__(self):
         try:
@@ -133,13 +141,19 @@ def here(config, **predictor):
 def hire(monkeypatch):
     """Make a crew of workers in a fake Ray."""
 
+    rays = []
+
     def crew(workers, ray=None, **options):
         ray = ray or FakeRay()
+        rays.append(ray)
         monkeypatch.setattr(crew_module, "import_ray", lambda: ray)
         monkeypatch.setattr(crew_module, "connect", lambda *_, **__: (ray, SHARE))
         return Crew(workers, **options)
 
-    return crew
+    yield crew
+    for ray in rays:
+        for actor in ray.actors:
+            actor.die()
 
 
 @pytest.fixture
