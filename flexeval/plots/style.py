@@ -90,7 +90,8 @@ class Look:
 
     colour: str
     dash: Dash
-    marker: str
+    marker: str | tuple[int, int, float]
+    """As matplotlib's `marker`; filled."""
 
 
 _ORDERS = {
@@ -108,6 +109,13 @@ _ORDERS = {
     "eb": Look(colour="#8f3b2e", dash=_DASH_DOT_DOT, marker="h"),
     "fork": Look(colour="#4d4d00", dash=_SOLID, marker="d"),
     "low_confidence_dynamic": Look(colour="#2f6f73", dash=_LONG, marker="8"),
+    "klass": Look(colour="#33691e", dash=_DOTTED, marker="H"),
+    "tlc": Look(colour="#b71c1c", dash=_DASH_DOT, marker=(4, 1, 0)),
+    "tct": Look(colour="#ad7a00", dash=_DASHED, marker=(3, 1, 0)),
+    "wino": Look(colour="#6a1b9a", dash=_SOLID, marker=(6, 1, 0)),
+    "remdm": Look(colour="#00796b", dash=_DASH_DOT_DOT, marker=(8, 1, 0)),
+    "edit": Look(colour="#1565c0", dash=_LONG, marker=(3, 1, 180)),
+    "t2m": Look(colour="#d81b60", dash=_DOTTED, marker=(5, 1, 180)),
 }
 _MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*", ">", "<", "p", "h", "d")
 _DASHES = (_DASHED, _DOTTED, _DASH_DOT, _SOLID, _LONG, _DASH_DOT_DOT)

@@ -43,7 +43,7 @@ class Page:
     content: bytes
 
 
-def write_bundle(runs: RunSet, folder: Path) -> list[Path]:
+def write_bundle(runs: RunSet, folder: str | Path) -> list[Path]:
     """Write a page for each model (with its checkpoints) and task, index.html, and README.md, which a Space reads.
 
     All pages are made before the first is written. Other files of the folder stay. The same runs give the same bytes.
@@ -56,6 +56,7 @@ def write_bundle(runs: RunSet, folder: Path) -> list[Path]:
         OSError: a file cannot be written; those before it are whole.
     """
     pages = _pages(runs)
+    folder = Path(folder)
     about = _ABOUT.format(title=json.dumps(_title(pages)))
     contents = {"index.html": _index(pages), **{page.file: page.content for page in pages}, "README.md": about.encode()}
     folder.mkdir(parents=True, exist_ok=True)

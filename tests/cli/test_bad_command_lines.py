@@ -196,7 +196,7 @@ ROWS = [
     row(PASSK + "--batch-size 99999999999", "--batch-size must be at most"),
     row(PASSK + f"--k {DIGITS}", "whole number"),
     row(PASSK + "--k 99999999999999999999", "64 bits"),
-    row([*PASSK.split(), "--k", ""], "--gen-length is empty"),
+    row([*PASSK.split(), "--k", ""], "whole number, not ''"),
     row(SAMPLE + "--sample-index 99999999999", "--sample-index must be at most"),
     row(SAMPLE + "--sample-index -1", "--sample-index must be at least 0"),
     row(SAMPLE + f"--problem {DIGITS}", "problem"),

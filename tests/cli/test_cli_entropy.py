@@ -23,6 +23,12 @@ from flexeval.stats.words import find_words
 ORDERS = ("ar", "confidence")
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Titles stand on one line."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def loaded(bigram: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The models that were loaded: the bigram model, saying "So" where it says "The"."""

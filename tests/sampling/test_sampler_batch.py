@@ -217,7 +217,8 @@ def test_forwards_that_nobody_waits_for_do_not_begin(how):
 
     config = SamplingConfig(gen_length=8, temperature=1.0)
     sampler = Sampler(Slow(words=6, eos_bonus=1.0), get_order("ar"), config, batch_size=64, workers=2)
-    sampler._forward._batch_size = 1
+    for forward in sampler._forwards:
+        forward._batch_size = 1
     run = sampler.run(requests(8, 8))
     if how == "closed":
         next(run)
