@@ -141,7 +141,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     any series that is not an order, gets a spare look. No two series share dash and marker.
 
     Raises:
-        ValueError: more series than there are looks (78).
+        ValueError: more series than there are looks: 78 for those that are no orders, fewer beside orders.
     """
     chosen: dict[str, Look] = {}
     labels = list(dict.fromkeys(labels))

@@ -181,13 +181,7 @@ class RevisingStep(Step):
         """Choose positions, take tokens back, draw tokens and commit them."""
         batch, rows_R = self._batch, self._rows_R
 
-        # Score masks and tokens, and let the order choose among them, unless it has chosen.
-        proposal_RG = None
-        if self._choice is None:
-            scores = self._score()
-            proposal_RG = scores.get("proposal_BG")
-            self._choice = self._choose(scores)
-        commit_RG, temperature_R = self._choice
+        commit_RG, temperature_R, proposal_RG = self._chosen()
         assert self._revision is not None
         remask_RG, rewrite_RG, again_R = (
             part for part in (self._revision.remask_BG, self._revision.rewrite_BG, self._revision.again_B)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flexeval.orders.order import Order, ask_positions, ask_temperature
-from flexeval.records import BoolArray, DecodingState, FloatArray, SamplingConfig
+from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray, SamplingConfig
 from flexeval.sampling.canvas import CanvasBatch
 from flexeval.sampling.forward import Forward
 from flexeval.sampling.logits import Chunk, Logits
@@ -64,17 +64,20 @@ class Step:
 
         self._logits = self._start(forward)
 
-    def finish(self) -> None:
-        """Choose positions, draw their tokens and commit them."""
-        batch, rows_R = self._batch, self._rows_R
-
-        # Score the eligible positions and let the order choose among them, unless it has chosen.
+    def _chosen(self) -> tuple[BoolArray, FloatArray, IntArray | None]:
+        """What is committed, at which temperature, and the proposals: the order's choice, made now unless it was."""
         proposal_RG = None
         if self._choice is None:
             scores = self._score()
             proposal_RG = scores.get("proposal_BG")
             self._choice = self._choose(scores)
-        commit_RG, temperature_R = self._choice
+        return *self._choice, proposal_RG
+
+    def finish(self) -> None:
+        """Choose positions, draw their tokens and commit them."""
+        batch, rows_R = self._batch, self._rows_R
+
+        commit_RG, temperature_R, proposal_RG = self._chosen()
 
         # Draw and commit, chunk by chunk. The record also wants the entropy of a new frontier that is not chosen.
         read_RG = commit_RG if self._order.reads_model else self._asked_RG

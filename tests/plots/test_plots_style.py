@@ -30,7 +30,7 @@ def test_every_order_has_a_look_of_its_own():
         [f"eb:gamma={i}" for i in range(20)],
         ["ar", "ar T=1.0", "confidence", "k = 1", "k = 8", "model a", "model b"],
         [f"series {i}" for i in range(78)],
-        [*ORDERS, *(f"series {i}" for i in range(50))],
+        [*ORDERS, *(f"series {i}" for i in range(60))],
     ],
 )
 def test_no_two_series_share_dash_and_marker(labels):
