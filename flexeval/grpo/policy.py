@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from flexeval.grpo.scoring import Batch
 from flexeval.models.predictor import MaskPredictor, attention_of
+from flexeval.sampling.forward import hidden_after, on_device
 from flexeval.sampling.prefixes import Canvases, can_go_on, canvases_of, pieces, shared_prefixes
 
 if TYPE_CHECKING:
@@ -119,21 +120,11 @@ class Policy(nn.Module):
 
     def _run(self, piece: tuple[NDArray[Any], ...], *, keep: bool) -> tuple[Tensor, list[Kept]]:
         """One forward: hidden states [N, D] at the asked columns, and what is kept."""
-        predictor: Any = self._predictor
-        after_U, tokens_US, attended_US, level_US, position_US, asked_US, kept_US = piece
-        hidden_USD, kept = predictor.hidden_after(
-            list(after_U),
-            self._on_device(tokens_US),
-            None if attended_US.all() else self._on_device(attended_US),
-            self._on_device(asked_US),
-            self._on_device(level_US),
-            self._on_device(position_US),
-            self._on_device(kept_US) if keep else None,
-        )
-        return hidden_USD[self._on_device(asked_US)], kept
+        hidden_USD, kept = hidden_after(self._predictor, *piece, keep=keep)
+        return hidden_USD[self._on_device(piece[5])], kept
 
     def _on_device(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._predictor.device)
+        return on_device(self._predictor, array)
 
 
 def shares_prefixes(predictor: MaskPredictor, *, gradient_checkpointing: bool, sharded: bool) -> bool:

@@ -270,24 +270,16 @@ class Forward:
         kept.
         """
         first = int(arrays_US[1].argmax(axis=1).min())
-        tokens_US, attended_US, level_US, position_US, asked_US, kept_US = (array[:, first:] for array in arrays_US)
-        hidden_USD, kept = self.predictor.hidden_after(  # type: ignore[attr-defined] # see `can_go_on`
-            list(after_U),
-            self._on_device(tokens_US),
-            None if attended_US.all() else self._on_device(attended_US),
-            self._on_device(asked_US),
-            self._on_device(level_US),
-            self._on_device(position_US),
-            self._on_device(kept_US) if keep else None,
-        )
-        return self._read(hidden_USD, asked_US), kept
+        cut_US = [array[:, first:] for array in arrays_US]
+        hidden_USD, kept = hidden_after(self.predictor, after_U, *cut_US, keep=keep)
+        return self._read(hidden_USD, cut_US[4]), kept
 
     def _read(self, hidden_ULD: Tensor, asked_UL: BoolArray) -> Tensor:
         canvas_N, column_N = np.nonzero(asked_UL)
         return hidden_ULD[self._on_device(canvas_N), self._on_device(column_N)]
 
     def _on_device(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.predictor.device)
+        return on_device(self.predictor, array)
 
 
 def twin_columns(twin_US: IntArray, generated: int) -> IntArray:
@@ -388,3 +380,40 @@ def _keep_memory() -> None:
     if mallopt is not None:
         mallopt(mmap_threshold, 32 << 20)
         mallopt(trim_threshold, 1 << 30)
+
+
+def on_device(predictor: MaskPredictor, array: NDArray[Any]) -> Tensor:
+    """An array as a tensor where the model is."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(predictor.device)
+
+
+def hidden_after(
+    predictor: MaskPredictor,
+    after_U: NDArray[Any],
+    tokens_US: NDArray[Any],
+    attended_US: NDArray[Any],
+    level_US: NDArray[Any],
+    position_US: NDArray[Any],
+    asked_US: NDArray[Any],
+    kept_US: NDArray[Any],
+    *,
+    keep: bool,
+) -> tuple[Tensor, list[Kept]]:
+    """Hidden states [U, S, D] of some columns after prefixes whose keys and values are known, and what is kept.
+
+    Args:
+        predictor: one that `can_go_on`.
+        after_U, ...: a piece of `flexeval.sampling.prefixes.pieces`.
+        keep: whether keys and values at `kept_US` are wanted.
+    """
+    native: Any = predictor
+    hidden_USD, kept = native.hidden_after(
+        list(after_U),
+        on_device(predictor, tokens_US),
+        None if attended_US.all() else on_device(predictor, attended_US),
+        on_device(predictor, asked_US),
+        on_device(predictor, level_US),
+        on_device(predictor, position_US),
+        on_device(predictor, kept_US) if keep else None,
+    )
+    return hidden_USD, kept
