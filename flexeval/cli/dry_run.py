@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexeval.cli import formatting, options, output
+from flexeval.cli import formatting, output
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,9 +69,10 @@ class _Timed:
     """Draws a few samples of each model and task, once."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._args = args
-        self._models: dict[str, Any] = {}
-        self._known: dict[tuple[str, str, int], float | None] = {}
+        from flexeval.cli.execute import RunSampler
+
+        self._sampler = RunSampler(args)
+        self._known: dict[tuple[Any, ...], float | None] = {}
 
     def seconds_per_evaluation(self, config: RunConfig, model: str, task: Any) -> float | None:
         """Seconds for each evaluation that is counted of a sample; early ends and shared canvases make it less than
@@ -79,15 +81,15 @@ class _Timed:
         from flexeval.reproduce.estimate import count_parameters, evaluations_per_sample
         from flexeval.reproduce.timing import MOST_WEIGHTS, seconds_per_sample
 
-        key = (model, config.task, config.sampling.gen_length)
+        config = dataclasses.replace(config, model=model)
+        asked, sampling = (model, config.attention, config.adapter, config.task), config.sampling
+        key = (*asked, sampling.gen_length, sampling.cache, sampling.batch_invariant)
         if key not in self._known:
             size = count_parameters(model, {})
             if size is None or size > MOST_WEIGHTS:
                 self._known[key] = None
             else:
-                if model not in self._models:
-                    self._models[model] = options.load_model(self._args, model)
-                seconds = seconds_per_sample(config, task, self._models[model])
+                seconds = seconds_per_sample(config, task, self._sampler.model(config))
                 self._known[key] = seconds / evaluations_per_sample(config)
         return self._known[key]
 

@@ -52,7 +52,8 @@ def whole(parts: Sequence[Run], configs: Sequence[RunConfig], args: argparse.Nam
         return parts
     together = []
     for part, config in zip(parts, configs, strict=True):
-        print(f"shard {args.shard}: {len(part.samples)} samples, {part.tally()['correct']} correct, {part.folder}")
+        line = f"shard {args.shard}: {len(part.samples)} samples, {part.tally()['correct']} correct, {part.folder}"
+        print(printable(line, keep=""), file=sys.stderr if args.json == "-" else sys.stdout)
         run = read_run(part.folder.parent)
         say_what_is_missing(run)
         together.append(run.part(num_samples=config.num_samples, limit=config.limit))
@@ -100,23 +101,16 @@ def read_pair(args: argparse.Namespace) -> RunSet:
         fewest = min(len(run.problems) for run in pair)
         if fewest < wanted:
             raise InputError(f"--limit is {wanted}, but a run has {fewest} problems; use at most {fewest}")
-        pair = _parts(pair, limit=wanted)
+        pair = dataclasses.replace(pair, runs=tuple(run.first(wanted) for run in pair))
     if args.num_samples is not None:
         wanted = options.whole_number(args.num_samples, least=1, what="--num-samples")
         fewest = fewest_samples(*pair)
         if fewest < wanted:
             raise InputError(f"--num-samples is {wanted}, but a problem has {fewest} samples; use at most {fewest}")
-        pair = _parts(pair, num_samples=wanted)
+        cut = (run.part(num_samples=wanted, limit=run.config.limit) for run in pair)
+        pair = dataclasses.replace(pair, runs=tuple(cut))
     _require_same_problems(*pair)
     return pair.counting(args.verdict)
-
-
-def _parts(runs: RunSet, *, num_samples: int | None = None, limit: int | None = None) -> RunSet:
-    """The first samples or the first problems of each run."""
-    parts = (
-        run.part(num_samples=num_samples or run.config.num_samples, limit=limit or run.config.limit) for run in runs
-    )
-    return dataclasses.replace(runs, runs=tuple(parts))
 
 
 def _require_same_problems(a: Run, b: Run) -> None:

@@ -23,6 +23,9 @@ from flexeval.stats.bootstrap import interval
 from flexeval.stats.pass_at_k import default_ks, pass_at_k_table
 
 CARD = "README.md"
+TABLES = ("runs", "samples", "tokens")
+TAG = "diffusion-language-model"
+"""In the card's head, which tells an export from a folder of somebody's own."""
 
 
 def write_hub_folder(runs: RunSet, out: str | Path) -> list[Path]:
@@ -44,10 +47,13 @@ def write_hub_folder(runs: RunSet, out: str | Path) -> list[Path]:
     folder = Path(out)
     _require_own(folder)
     labels, samples = runs.labels(), runs.to_frame()
-    questions = pd.concat([run.problems for run in runs]).drop_duplicates("problem_id").set_index("problem_id")
+    # An id is unique within a task only, so each run's samples get the questions of its own problems.
+    asked = pd.concat([run.problems.assign(run=label) for label, run in zip(labels, runs, strict=True)])
+    questions = asked.set_index(["run", "problem_id"])
+    keys = pd.MultiIndex.from_frame(samples[["run", "problem_id"]].astype(object))
     place = list(samples.columns).index("problem_id") + 1
     for name in ("target", "question"):
-        samples.insert(place, name, samples["problem_id"].map(questions[name]))
+        samples.insert(place, name, questions[name].reindex(keys).to_numpy())
     settings = runs.settings()
     settings.insert(0, "run", labels)
 
@@ -55,34 +61,47 @@ def write_hub_folder(runs: RunSet, out: str | Path) -> list[Path]:
         "runs/all.parquet": table_bytes(_table(settings.infer_objects())),
         "samples/all.parquet": table_bytes(_table(samples)),
     }
-    for name in ("runs", "samples", "tokens"):
+    drawn = [place for place, run in enumerate(runs) if not run.imported]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_target(folder / CARD, card(runs, tokens=bool(drawn), columns=list(samples.columns)).encode())
+    for name in TABLES:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for old in (folder / name).glob("*.parquet"):
             old.unlink()
     for name, data in written.items():
         write_target(folder / name, data)
     # Token rows are many: one run at a time.
-    drawn = [place for place, run in enumerate(runs) if not run.imported]
     for place in drawn:
         rows = runs[place : place + 1].tokens().assign(run=labels[place])
         name = f"tokens/{place:04d}.parquet"
         write_target(folder / name, table_bytes(_table(rows)))
         written[name] = b""
-    write_target(folder / CARD, card(runs, tokens=bool(drawn), columns=list(samples.columns)).encode())
     return [folder / name for name in (*written, CARD)]
 
 
 def _require_own(folder: Path) -> None:
-    """Raise InputError for a folder whose files are not all of an export."""
-    ours = {"runs", "samples", "tokens", CARD}
+    """Raise InputError for a folder whose files are not all of an export. The card tells: it is written first."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file; give a folder for the data set")
-    if folder.is_dir() and (strange := sorted(path.name for path in folder.iterdir() if path.name not in ours)):
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    card_there = (folder / CARD).is_file() and TAG in (folder / CARD).read_text(errors="replace").partition("\n---")[0]
+    strange = [
+        path.relative_to(folder).as_posix()
+        for path in found
+        if not (card_there and (path.name == CARD or path.name in TABLES))
+    ]
+    strange += [
+        path.relative_to(folder).as_posix()
+        for name in TABLES
+        for path in sorted((folder / name).glob("*"))
+        if path.suffix != ".parquet"
+    ]
+    if strange:
         raise InputError(f"{str(folder)!r} holds {strange[0]!r}, which is no part of an export; give another folder")
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
-    """The frame with types that do not depend on its values: texts stay texts where all are missing."""
+    """The frame as Arrow has it: texts stay texts where all are missing, truth values and numbers where some are."""
     columns = {}
     for name in frame.columns:
         values = frame[name]
@@ -92,10 +111,23 @@ def _table(frame: pd.DataFrame) -> pa.Table:
             columns[name] = pa.array(values.to_numpy(), pa.int64())
         elif pd.api.types.is_float_dtype(values.dtype):
             columns[name] = pa.array(values.to_numpy(), pa.float64())
+        elif kind := _only_kind(values):
+            given = [None if value is None or value != value else value for value in values.tolist()]
+            columns[name] = pa.array(given, kind)
         else:
             texts = [None if value is None or value != value else str(value) for value in values.tolist()]
             columns[name] = pa.array(texts, pa.string())
     return pa.table(columns)
+
+
+def _only_kind(values: pd.Series[Any]) -> pa.DataType | None:
+    """The type of a column of truth values or numbers in which some are missing; None for any other."""
+    kinds = {type(value) for value in values.tolist() if value is not None and value == value}
+    if kinds == {bool}:
+        return pa.bool_()
+    if kinds == {int}:
+        return pa.int64()
+    return pa.float64() if kinds and kinds <= {int, float} else None
 
 
 # ----- the card -----
@@ -129,7 +161,7 @@ def card(runs: RunSet, *, tokens: bool, columns: Sequence[str]) -> str:
         for name in ("samples", *(("tokens",) if tokens else ()), "runs")
     ]
     models, tasks = sorted({run.model for run in runs}), sorted({run.config.task for run in runs})
-    head = {"pretty_name": f"Decodes of {', '.join(models)}", "tags": ["flexeval", "diffusion-language-model"]}
+    head = {"pretty_name": f"Decodes of {', '.join(models)}", "tags": ["flexeval", TAG]}
     named = "\n".join(f"- `{name}`: {_COLUMNS[name]}" for name in columns if name in _COLUMNS)
     return f"""\
 ---

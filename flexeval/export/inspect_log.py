@@ -52,9 +52,11 @@ def write_inspect_logs(runs: RunSet, out: str | Path) -> list[Path]:
             raise InputError(f"run {run.folder} has no sample yet; let `flexeval passk` draw some, or leave it out")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    names = [default_folder_name(run.config).replace("/", "_") for run in runs]
     written = []
-    for run in runs:
-        path = folder / f"{default_folder_name(run.config).replace('/', '_')}.eval"
+    for place, (name, run) in enumerate(zip(names, runs, strict=True)):
+        # Settings do not tell a model from the one that lay at its path before, nor a run from a smaller one.
+        path = folder / (f"{name}.eval" if names.count(name) == 1 else f"{name}-{place}.eval")
         partial = path.with_name(f".{path.name}")
         try:
             write_eval_log(_log(run), partial, format="eval")
@@ -173,8 +175,8 @@ def _verdicts(run: Run) -> list[str]:
 
 def _time(run: Run) -> str:
     """When the run was begun, as far as its folder knows; a copy may have lost it."""
-    path = run.folder / CONFIG
-    return datetime.fromtimestamp(path.stat().st_mtime if path.exists() else 0, UTC).isoformat()
+    began = [path.stat().st_mtime for path in (run.folder / CONFIG, *run.shards) if path.exists()]
+    return datetime.fromtimestamp(min(began, default=0), UTC).isoformat()
 
 
 def _identity(run: Run, *parts: str) -> str:

@@ -32,7 +32,7 @@ def replace_file(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def replace_folder(partial: Path, folder: Path) -> None:
@@ -43,10 +43,10 @@ def replace_folder(partial: Path, folder: Path) -> None:
         folder: beside it; must not exist.
     """
     for path in partial.rglob("*"):
-        _sync(path)
-    _sync(partial)
+        sync(path)
+    sync(partial)
     os.replace(partial, folder)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -170,7 +170,8 @@ def _write(descriptor: int, data: bytes) -> None:
     os.fsync(descriptor)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, on the disk itself. Raises OSError."""
     with _opened(path, os.O_RDONLY) as descriptor:
         os.fsync(descriptor)
 

@@ -19,10 +19,10 @@ def begun_shards(run: Path) -> list[Path]:
     """The folders of a run's shards that hold something; none where the whole run has been made of them."""
     if os.path.lexists(run / CONFIG):
         return []
-    return [path for path in shards_below(run).values() if _is_begun(path)]
+    return [path for path in shards_below(run).values() if is_begun(path)]
 
 
-def _is_begun(shard: Path) -> bool:
+def is_begun(shard: Path) -> bool:
     """Whether a folder would be a loss. It becomes a run folder with its config.json, the last of its first files."""
     samples = shard / SAMPLES
     return os.path.lexists(shard / CONFIG) or (samples.exists() and samples.stat().st_size > 0)

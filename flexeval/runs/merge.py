@@ -11,8 +11,8 @@ from pathlib import Path
 
 from flexeval.errors import InputError
 from flexeval.runs.checksums import End, first_checksum, line_bytes
-from flexeval.runs.files import replace_file
-from flexeval.runs.joining import begun_shards, joined
+from flexeval.runs.files import replace_file, sync
+from flexeval.runs.joining import begun_shards, is_begun, joined
 from flexeval.runs.layout import CONFIG, JOURNAL, LOCK, PROBLEMS, SAMPLES, TOKENS, Flush
 from flexeval.runs.reader import Contents, read_contents, read_header
 from flexeval.runs.run import Run, read_run
@@ -71,7 +71,7 @@ def merge(shards: Sequence[Path], *, out: Path) -> Run:
         _claim(out, shards)
         held.enter_context(lock_run(out))
         if whole is not None:
-            _require_all_there(out, whole) if _is_run(out) else _write(out, parts, whole)
+            _finish(out, whole) if _is_run(out) else _write(out, parts, whole)
         for shard in shards:
             if shard.parent.resolve() == out.resolve():
                 (shard / CONFIG).unlink(missing_ok=True)
@@ -91,15 +91,16 @@ def _claim(out: Path, shards: Sequence[Path]) -> None:
     for path in sorted(out.iterdir()):
         if path.name in known or path.name.endswith(".tmp") or path.name.startswith("counterfactual-"):
             continue
-        if path.resolve() not in given:
+        if path.resolve() not in given and not (path.is_dir() and shard_named(path) and not is_begun(path)):
             raise InputError(f"{out} holds {path.name!r}, which is not among the shards; use another --out")
 
 
-def _require_all_there(out: Path, whole: Contents) -> None:
-    """Raise InputError unless the run that is there already has every sample of the shards."""
+def _finish(out: Path, whole: Contents) -> None:
+    """Seal the run that an earlier merge has written. Raises InputError unless it has every sample of the shards."""
     stored = read_contents(out)
     if any(stored.samples.get(key) != row for key, row in whole.samples.items()):
         raise InputError(f"run folder {out} is of a whole run, which lacks samples of the shards; use another --out")
+    RunWriter(out, stored, whole.header.record["environment"]).finish()
 
 
 def _write(out: Path, parts: dict[Path, Contents], whole: Contents) -> None:
@@ -118,6 +119,9 @@ def _write(out: Path, parts: dict[Path, Contents], whole: Contents) -> None:
                 for name in (flush.shard, flush.revised)
             )
             journal.append(dataclasses.replace(flush, shard=shard, revised=revised))
+
+    # The names of the token files must be on the disk before the shards that have them are removed.
+    sync(tokens)
 
     # Lines, and then the configuration.
     key, samples = whole.header.key, {sample: whole.samples[sample] for sample in sorted_keys(whole)}

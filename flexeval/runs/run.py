@@ -62,6 +62,8 @@ class Run:
     """The verdict by which a sample counts as solving its problem; see `counting`."""
     lacking: str = ""
     """Of a run that is read from shards: which of them are missing or unfinished, in words; else empty."""
+    undivided: int = 0
+    """Problems of the whole run, where it lies there as shards."""
     mark: str = ""
     """Appended to the model's name where other models have the same name; empty otherwise."""
 
@@ -229,15 +231,34 @@ class Run:
         return frames.run_html(self)
 
     def part(self, *, num_samples: int, limit: int | None) -> Run:
-        """The view that a smaller run would have given: the first samples of the first problems."""
+        """The view that a smaller run would have given: the first samples of the first problems.
+
+        Args:
+            num_samples: of each problem.
+            limit: problems of the task, as in `RunConfig`. Where shards are missing, fewer are there; see `first`.
+        """
         problems = self.problems if limit is None else self.problems[self.problems.index < limit]
         wanted = self.samples["problem_id"].isin(problems["problem_id"]) & (self.samples["sample_index"] < num_samples)
+        samples = self.samples[wanted].reset_index(drop=True)
+        expected = self.undivided if limit is None else min(limit, self.undivided)
+        whole = len(problems) == expected and len(samples) == expected * num_samples
         return dataclasses.replace(
             self,
             config=dataclasses.replace(self.config, num_samples=num_samples, limit=limit),
             problems=problems,
-            samples=self.samples[wanted].reset_index(drop=True),
+            samples=samples,
+            lacking="" if whole else self.lacking,
         )
+
+    def first(self, problems: int, *, num_samples: int | None = None) -> Run:
+        """The view on the first so many of the problems that are there, and of their samples.
+
+        Args:
+            problems: how many; at least 1, and at most as many as there are.
+            num_samples: of each problem; None for all.
+        """
+        limit = int(self.problems.index[problems - 1]) + 1
+        return self.part(num_samples=num_samples or self.config.num_samples, limit=limit)
 
 
 def read_run(folder: str | Path) -> Run:
@@ -260,6 +281,7 @@ def read_run(folder: str | Path) -> Run:
         shards=[shard for path, contents in parts.items() for shard in contents.shards(path)],
         revised=[shard for path, contents in parts.items() for shard in contents.revised(path)],
         lacking=lacking(parts, whole),
+        undivided=len(whole.problems),
     )
 
 

@@ -358,7 +358,7 @@ def on_same_problems(runs: Sequence[Run]) -> RunSet:
         InputError: runs on different problems.
     """
     fewest = min((len(run.problems) for run in runs), default=0)
-    cut = [run.part(num_samples=run.config.num_samples, limit=fewest) for run in runs]
+    cut = [run.first(fewest) if fewest else run for run in runs]
     if len({tuple(run.problems["problem_id"]) for run in cut}) > 1:
         raise InputError("needs runs on the same problems")
     return RunSet(tuple(cut), runs.left_out if isinstance(runs, RunSet) else ())
@@ -380,7 +380,7 @@ def alike(*runs: Run) -> list[Run]:
     if num_samples == 0:
         unfinished = next(run for run in cut if fewest_samples(run) == 0)
         raise InputError(f"the run of order {unfinished.config.order} has problems without a sample yet; let it finish")
-    return [run.part(num_samples=num_samples, limit=len(run.problems)) for run in cut]
+    return [run.first(len(run.problems), num_samples=num_samples) for run in cut]
 
 
 def on_their_own(runs: RunSet) -> RunSet:

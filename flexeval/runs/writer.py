@@ -30,6 +30,7 @@ from flexeval.runs.identity import (
     require_same_run,
     run_key,
 )
+from flexeval.runs.joining import is_begun
 from flexeval.runs.layout import (
     CONFIG,
     FORMAT,
@@ -370,18 +371,23 @@ def _claim(folder: Path, shard: Shard) -> None:
 
 def _require_undivided(folder: Path) -> None:
     """Raise InputError where shards lie in the folder of a run."""
-    if not (folder / CONFIG).exists() and (found := shards_below(folder)):
+    if not (folder / CONFIG).exists() and (found := _begun(folder)):
         raise InputError(
             f"{folder} holds shards of the run ({', '.join(map(str, found))}); continue them with --shard, or make one "
             f"run of them with `flexeval merge {folder}`"
         )
 
 
+def _begun(run: Path) -> list[Shard]:
+    """The shards below a run that have something; one that was killed as it began is an empty folder."""
+    return [shard for shard, folder in shards_below(run).items() if is_begun(folder)]
+
+
 def _require_divided(run: Path, shard: Shard) -> None:
     """Raise InputError where the whole run lies in its folder, or a shard that has problems of this one."""
     if (run / CONFIG).exists():
         raise InputError(f"run folder {run} is of the whole run; continue it without --shard, or use another --out")
-    for other in shards_below(run):
+    for other in _begun(run):
         if other != shard and other.overlaps(shard):
             raise InputError(
                 f"{run} holds shard {other}, which has problems of shard {shard}; divide the run into {other.count} "

@@ -195,8 +195,9 @@ class Crew:
         settings = {
             name: value for name, value in os.environ.items() if name.startswith(_INHERITED) and "TOKEN" not in name
         }
-        asked = int(os.environ.get("OMP_NUM_THREADS", self._share.processors))
-        threads = str(max(1, min(asked, self._share.processors)))
+        # A list has a number for each level of nesting; what is no number says nothing.
+        asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+        threads = str(max(1, min(int(asked) if asked.isdecimal() else self._share.processors, self._share.processors)))
         actor = self._ray.remote(
             num_cpus=self._share.processors,
             num_gpus=self._share.gpus,
@@ -332,8 +333,10 @@ class _Source:
         first = self._first = self._first or opened
         for what, ours, theirs in (
             ("data or prompts", first.problems, opened.problems),
-            ("weights", *(one.record["model"]["weights"] for one in (first, opened))),
-            ("network", *(one.record["model"]["network"] for one in (first, opened))),
+            *(
+                (part, *(one.record["model"][part] for one in (first, opened)))
+                for part in ("weights", "network", "vocabulary")
+            ),
             ("dtype", *(one.record["environment"]["dtype"] for one in (first, opened))),
         ):
             if ours != theirs:

@@ -17,7 +17,7 @@ from flexeval.runs.grading import regrade
 from flexeval.runs.merge import find_shards, merge
 from flexeval.runs.run import read_finished_run, reusable_run
 from flexeval.runs.shards import Shard, parse_shard, shard_of_array
-from flexeval.runs.store import read_run, read_runs
+from flexeval.runs.store import alike, on_same_problems, read_run, read_runs
 
 HALVES = [Shard(index=0, count=2), Shard(index=1, count=2)]
 SAME = ("config.json", "problems.jsonl", "samples.jsonl")
@@ -130,6 +130,26 @@ def test_a_shard_is_part_of_a_smaller_run(tmp_path):
     part = read_run(tmp_path / "shard-1-of-2").part(num_samples=2, limit=3)
     assert list(part.problems["problem_id"]) == ["p1"] and part.complete
     assert make(small, tmp_path, shard=HALVES[1]).samples.equals(part.samples)
+
+
+def test_runs_that_lack_the_same_shard_are_compared_on_all_problems_that_are_there(tmp_path):
+    a, b = (make(CONFIG, tmp_path / name, shard=HALVES[1]) and read_run(tmp_path / name) for name in ("a", "b"))
+    ids = list(a.problems["problem_id"])
+    assert len(ids) > 1 and a.problems.index[-1] >= len(ids), "places and counts would agree"
+    for cut in (*on_same_problems([a, b]), *alike(a, b)):
+        assert list(cut.problems["problem_id"]) == ids
+    assert list(a.first(1).problems["problem_id"]) == ids[:1]
+
+
+def test_a_part_that_all_shards_have_is_finished_though_one_has_grown(tmp_path):
+    divided(tmp_path / "run")
+    make(extended(num_samples=CONFIG.num_samples + 1), tmp_path / "run", shard=HALVES[0])
+    whole = read_run(tmp_path / "run")
+    assert whole.lacking and not whole.complete
+    for limit in (CONFIG.limit, None):
+        part = whole.part(num_samples=CONFIG.num_samples, limit=limit)
+        assert part.complete and not part.lacking
+    assert whole.part(num_samples=CONFIG.num_samples + 1, limit=CONFIG.limit).lacking
 
 
 def test_merged_shards_are_an_undivided_run_to_the_byte(tmp_path, undivided):
