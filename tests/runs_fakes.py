@@ -55,9 +55,9 @@ class FakePredictor:
     vocab_size, max_length = 2**20, 2**20
     device = "cpu"
 
-    def __init__(self, dtype="torch.float32", weights="one"):
+    def __init__(self, dtype="torch.float32", weights="one", vocabulary="digits"):
         self.dtype = dtype
-        self.fingerprint = Fingerprint(weights=weights, network="fake", vocabulary="digits")
+        self.fingerprint = Fingerprint(weights=weights, network="fake", vocabulary=vocabulary)
 
     def encode(self, prompt):
         return [ord(character) for character in prompt.user]

@@ -52,7 +52,7 @@ from flexeval.runs.layout import (
 )
 from flexeval.runs.reader import Contents, header_of, read_contents, read_header, summary_of
 from flexeval.runs.revisions import write_revisions
-from flexeval.runs.shards import WHOLE, Shard, shards_below
+from flexeval.runs.shards import WHOLE, Shard, shard_named, shards_below
 from flexeval.runs.tokens import require_shards, write_shard
 
 
@@ -356,7 +356,7 @@ def _claim(folder: Path, shard: Shard) -> None:
         return
     begun = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL, *(path.name for path in folder.glob("*.json*.tmp"))}
     for path in sorted(folder.iterdir()):
-        if path.name not in begun:
+        if path.name not in begun and not (path.is_dir() and shard_named(path) and not is_begun(path)):
             raise InputError(f"{folder} is not a run folder, but holds {path.name!r}; use another or an empty --out")
     # What is begun has neither samples nor token rows.
     tokens = folder / TOKENS

@@ -106,6 +106,36 @@ def test_a_folder_of_somebody_else_is_left_alone(runs: RunSet, tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_each_run_has_the_questions_of_its_own_task(runs: RunSet, tmp_path: Path) -> None:
+    first, second = runs
+    other = dataclasses.replace(second, problems=second.problems.assign(question="another", target="9"))
+    write_hub_folder(RunSet((first, other)), tmp_path)
+    rows = pd.read_parquet(tmp_path / "samples" / "all.parquet")
+    asked = {label: set(own["question"]) for label, own in rows.groupby("run")}
+    assert asked == {"ar": set(first.problems["question"]), "confidence": {"another"}}
+
+
+def test_a_verdict_that_one_task_lacks_is_missing_and_no_text(runs: RunSet, tmp_path: Path) -> None:
+    first, second = runs
+    plain = dataclasses.replace(second, samples=second.samples.assign(verdicts=[{}] * len(second.samples)))
+    write_hub_folder(RunSet((first, plain)), tmp_path)
+    sound = pd.read_parquet(tmp_path / "samples" / "all.parquet")["sound"]
+    assert set(sound.dropna()) == {True, False} and sound.isna().sum() == len(plain.samples)
+
+
+def test_a_card_or_a_runs_folder_of_somebody_else_stays(runs: RunSet, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# My project\n")
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(InputError, match="no part of an export"):
+        write_hub_folder(runs, tmp_path)
+    assert (tmp_path / "README.md").read_text() == "# My project\n"
+    own = tmp_path / "own"
+    write_hub_folder(runs, own)
+    (own / "runs" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"runs/notes\.txt"):
+        write_hub_folder(runs, own)
+
+
 def test_an_earlier_export_is_replaced_and_imported_runs_have_no_tokens(runs: RunSet, tmp_path: Path) -> None:
     write_hub_folder(runs, tmp_path)
     first = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -152,6 +152,17 @@ def test_a_part_that_all_shards_have_is_finished_though_one_has_grown(tmp_path):
     assert whole.part(num_samples=CONFIG.num_samples + 1, limit=CONFIG.limit).lacking
 
 
+def test_a_shard_that_was_killed_as_it_began_is_in_nobodys_way(tmp_path, undivided):
+    divided(tmp_path / "run")
+    (tmp_path / "run" / "shard-2-of-3").mkdir()
+    make(CONFIG, tmp_path / "run", shard=HALVES[0])
+    run = merge(find_shards(tmp_path / "run"), out=tmp_path / "run")
+    assert run.complete
+    same_files(tmp_path / "run", undivided.folder)
+    (tmp_path / "alone" / "shard-0-of-2").mkdir(parents=True)
+    assert make(CONFIG, tmp_path / "alone").complete
+
+
 def test_merged_shards_are_an_undivided_run_to_the_byte(tmp_path, undivided):
     divided(tmp_path / "run")
     run = merge(find_shards(tmp_path / "run"), out=tmp_path / "run")

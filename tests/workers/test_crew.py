@@ -255,11 +255,19 @@ def test_workers_of_other_versions_are_refused_with_both(tmp_path, hire, monkeyp
     assert not (tmp_path / "run").exists()
 
 
-def test_workers_with_other_weights_are_refused(tmp_path, hire, monkeypatch):
-    weights = iter("abcdef")
-    monkeypatch.setattr(worker.Worker, "_here", lambda self, config: here(config, weights=next(weights)))
-    with hire(2) as crew, pytest.raises(InputError, match="has another weights than the first one"):
+@pytest.mark.parametrize("part", ["weights", "vocabulary"])
+def test_workers_with_another_model_are_refused(tmp_path, hire, monkeypatch, part):
+    values = iter("abcdef")
+    monkeypatch.setattr(worker.Worker, "_here", lambda self, config: here(config, **{part: next(values)}))
+    with hire(2) as crew, pytest.raises(InputError, match=f"has another {part} than the first one"):
         crew.run(CONFIG, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("threads", ["", "4,2", "none", "1"])
+def test_any_number_of_threads_in_the_environment_is_read(tmp_path, hire, alone, monkeypatch, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    with hire(2) as crew:
+        same(crew.run(CONFIG, out=tmp_path / "run"), alone)
 
 
 def test_more_workers_than_groups_are_refused(tmp_path, hire):
