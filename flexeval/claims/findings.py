@@ -27,9 +27,9 @@ class Finding:
     sentence: str
     source: str
     run: str = ""
-    """The runs that it was examined on, by their orders, with commas between them."""
+    """The orders among the plain runs of its model, task and temperature, with commas between them."""
     order: str = ""
-    """The same: a finding is of several runs."""
+    """The same, since a finding is of several runs; both are columns of every file of numbers."""
     model: str = ""
     """Empty when no run is of a task that the claim is about."""
     task: str = ""

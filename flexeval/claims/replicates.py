@@ -8,7 +8,7 @@ interval over the models.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,15 @@ from flexeval.stats.intervals import LEVEL
 class Replicated:
     """One claim on one task at one temperature, in all models."""
 
-    findings: tuple[Finding, ...]
-    """One a model that it was measured on, corrected within the claims of that model."""
+    named: Mapping[str, Finding]
+    """Replicate -> what it shows, corrected within its own claims; those that the claim was measured on."""
     models: int
-    """How many models there are."""
+    """How many replicates there are."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """One for each replicate."""
+        return tuple(self.named.values())
 
     @property
     def first(self) -> Finding:
@@ -57,20 +62,38 @@ def replicate(runs: RunSet) -> list[Replicated]:
     """Every claim that was measured, in the order of the table.
 
     Raises:
-        InputError: the runs are of one model only.
+        InputError: the runs are of one model or training only.
     """
-    by_model: dict[str, list[Run]] = {}
-    for run in runs:
-        by_model.setdefault(run.model, []).append(run)
-    if len(by_model) < 2:
-        raise InputError(f"replicates are runs of several models, and all of these are of {runs[0].model}")
-    found: dict[tuple[object, ...], list[Finding]] = {}
-    for listed in by_model.values():
+    replicates = _replicates(runs)
+    if len(replicates) < 2:
+        raise InputError(f"replicates are runs of several models or trainings, and all of these are of {runs[0].model}")
+    found: dict[tuple[object, ...], dict[str, Finding]] = {}
+    for name, listed in replicates.items():
         for finding in examine(RunSet(tuple(listed))):
             if finding.estimate is not None:
                 key = finding.claim, finding.task, finding.temperature, finding.counted
-                found.setdefault(key, []).append(finding)
-    return [Replicated(findings=tuple(each), models=len(by_model)) for each in found.values()]
+                found.setdefault(key, {})[name] = finding
+    return [Replicated(named=each, models=len(replicates)) for each in found.values()]
+
+
+def _replicates(runs: RunSet) -> dict[str, list[Run]]:
+    """Name -> its runs: each training with the model before it; where nothing was trained, each model.
+
+    A model under an approximate cache is no other model, and claims are not about it.
+    """
+    plain = [run for run in runs if not run.config.sampling.approximate]
+    found: dict[str, list[Run]] = {}
+    for run in plain:
+        if run.lineage:
+            found.setdefault(f"{run.lineage.base}+{run.lineage.training}", []).append(run)
+    if not found:
+        for run in plain:
+            found.setdefault(run.model, []).append(run)
+        return found
+    for name, own in found.items():
+        base = own[0].lineage.base if own[0].lineage else name
+        found[name] = [*(run for run in plain if not run.lineage and run.model == base), *own]
+    return found
 
 
 def replicates_frame(replicated: Sequence[Replicated]) -> pd.DataFrame:
@@ -97,8 +120,8 @@ def replicates_frame(replicated: Sequence[Replicated]) -> pd.DataFrame:
             "holding": each.holding,
             "refuted": sum(finding.verdict == "does not hold" for finding in each.findings),
         }
-        for finding in each.findings:
-            row[f"{finding.model}_estimate"] = finding.estimate
-            row[f"{finding.model}_verdict"] = finding.verdict
+        for name, finding in each.named.items():
+            row[f"{name}_estimate"] = finding.estimate
+            row[f"{name}_verdict"] = finding.verdict
         rows.append(row)
     return pd.DataFrame(rows)

@@ -184,6 +184,11 @@ def _source(args: argparse.Namespace) -> Source:
     if runs is not None and both:
         fitted = TwoRuns.of_pilot(*(pilot.counts() for pilot in runs))
         two = fitted if correlation is None else dataclasses.replace(fitted, correlation=correlation)
+        if correlation is None and runs[0].seed == runs[1].seed:
+            notes = [
+                "The pilots share their random numbers (one seed), so their correlation may be too high and widths too "
+                "small; sample one with another --seed, or give --correlation."
+            ]
     else:
         known = [_fitted(pilot.counts()) for pilot in runs] if runs is not None else [_curve(text) for text in curves]
         notes = [note for _, note in known if note]

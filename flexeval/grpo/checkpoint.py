@@ -92,7 +92,8 @@ def write_model(folder: Path, weights: dict[str, Tensor], source: Checkpoint, li
                 _edit(partial / "tokenizer_config.json", chat_template=None)
         (partial / LINEAGE).write_text(to_json(lineage.as_dict(), indent=2) + "\n", encoding="utf-8")
         save_torch_state_dict(published, partial, max_shard_size=_MAX_FILE)
-        if has_adapters(weights):
+        # Trained on top of another adapter, one by itself would stand on a base that no name stands for.
+        if has_adapters(weights) and source.adapter is None:
             save_adapters(partial / "adapter", weights, names, base=lineage.base)
             shutil.copyfile(partial / LINEAGE, partial / "adapter" / LINEAGE)
 

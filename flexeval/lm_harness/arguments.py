@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flexeval.errors import InputError, did_you_mean
+from flexeval.models.recommended import recommended_sampling
 from flexeval.orders import get_order
 from flexeval.records import SamplingConfig
 from flexeval.registry import convert
@@ -35,7 +36,12 @@ class Generation:
 
 
 def read_generation(
-    asked: Mapping[str, Any], *, order: str, sampling: Mapping[str, Any], gen_length: int | None
+    asked: Mapping[str, Any],
+    *,
+    order: str,
+    sampling: Mapping[str, Any],
+    gen_length: int | None,
+    model: object = None,
 ) -> Generation:
     """What a request asks for. What it leaves open comes from the model, then from `SamplingConfig`.
 
@@ -44,7 +50,8 @@ def read_generation(
             `order`, and every field of `SamplingConfig`. `do_sample: false` is temperature 0.
         order: the model's.
         sampling: the fields of `SamplingConfig` that the model was given.
-        gen_length: the task's, else what the checkpoint recommends; None where neither says one.
+        gen_length: the task's; None where it says none.
+        model: whose recommended canvas is taken where the task says no length.
 
     Raises:
         InputError: an unknown argument, a value of the wrong type, or two lengths.
@@ -71,10 +78,12 @@ def read_generation(
     if "do_sample" in given and not read_value(given["do_sample"], bool, what="generation argument 'do_sample'"):
         fields["temperature"] = 0.0
 
-    of_task = {} if gen_length is None else {"gen_length": gen_length}
+    given_sampling = {**sampling, **fields}
     return Generation(
         order=order,
-        sampling=SamplingConfig(**{**of_task, **sampling, **fields}),
+        sampling=recommended_sampling(model, **given_sampling)
+        if gen_length is None
+        else SamplingConfig(**{"gen_length": gen_length, **given_sampling}),
         until=_read_until(given.get("until", ())),
     )
 

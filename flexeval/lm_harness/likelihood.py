@@ -134,11 +134,15 @@ class Scorer:
         # Canvases of one shape go together, and within it those of one context, since these may be equal.
         missing = set(range(len(continuations))) - scores.keys()
         order = sorted(missing, key=lambda i: _shape(continuations[i]))
-        for _, group in groupby(order, key=lambda i: continuations[i].positions):
-            for index, score in self._score_group(continuations, list(group)):
-                self.cache.put(keys[index], (score.log_prob, score.greedy))
-                scores[index] = score
-                report(index, score)
+        try:
+            for _, group in groupby(order, key=lambda i: continuations[i].positions):
+                for index, score in self._score_group(continuations, list(group)):
+                    self.cache.put(keys[index], (score.log_prob, score.greedy))
+                    scores[index] = score
+                    report(index, score)
+        finally:
+            # The weights may be others when it is called again.
+            self._forward.forget()
         return [scores[i] for i in range(len(continuations))]
 
     def _key(self, continuation: Continuation) -> str:

@@ -39,7 +39,6 @@ from flexeval.lm_harness.task import SampleInstance
 from flexeval.models import load_model
 from flexeval.models.checkpoint_predictor import CheckpointPredictor
 from flexeval.models.predictor import MaskPredictor
-from flexeval.models.recommended import recommended_of
 from flexeval.orders import get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.sampling import SampleRequest
@@ -124,7 +123,9 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         self._generator = Generator(self._predictor, batch_size=batch, workers=workers)
         self._scorer = Scorer(
             self._predictor,
-            SamplingConfig(**{name: value for name, value in self._sampling.items() if name in SCORING_FIELDS}),
+            SamplingConfig(
+                **{name: value for name, value in self._sampling.items() if name in (*SCORING_FIELDS, "cache")}
+            ),
             mc_num=self._mc_num,
             batch_size=batch,
             workers=workers,
@@ -210,7 +211,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
         wanted: list[Wanted] = []
         for request in requests:
             context, asked = request.args
-            gen_length = recommended_of(self._predictor).gen_length
+            gen_length = None
             if isinstance(request, SampleInstance):
                 gen_length = request.gen_length
                 problem_id, index = request.problem_id, request.sample_index
@@ -220,7 +221,9 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 index = seen[problem_id]
                 seen[problem_id] += 1
                 prompt_ids = self.tok_encode(context)
-            generation = read_generation(asked, order=self._order, sampling=self._sampling, gen_length=gen_length)
+            generation = read_generation(
+                asked, order=self._order, sampling=self._sampling, gen_length=gen_length, model=self._predictor
+            )
             sample = SampleRequest(problem_id=problem_id, sample_index=index, prompt_ids=prompt_ids)
             wanted.append(Wanted(task=request.task_name, generation=generation, request=sample))
         with self._bar(len(wanted), "generate_until", disable_tqdm) as bar:

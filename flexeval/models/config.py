@@ -67,7 +67,7 @@ def _is_neutral(name: str, value: Any) -> bool:
     """Whether a field says that what it is about is switched off."""
     if value is None or value in ("", 0) or (isinstance(value, list | Mapping) and not value):
         return True
-    return value == 1 and re.search("multiplier|scal|factor|rotary_p", name) is not None
+    return value == 1 and not isinstance(value, bool) and re.search("multiplier|scal|factor|rotary_p", name) is not None
 
 
 _CHANGES_NOTHING = re.compile(

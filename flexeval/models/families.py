@@ -298,8 +298,8 @@ FAMILIES.register(
     summary="LLaDA-MoE (model_type llada, told by its experts)",
 )
 for _kind, _summary in (
-    ("llada2_moe", "LLaDA2.0; LLaDA2.1 without its editing: tokens are committed for good"),
-    ("llada21_moe", "LLaDA2.1 without its editing, as dLLM names it"),
+    ("llada2_moe", "LLaDA2.0 and LLaDA2.1, whose editing is the order `edit`"),
+    ("llada21_moe", "LLaDA2.1 as dLLM names it"),
 ):
     FAMILIES.register(
         _kind,

@@ -167,15 +167,15 @@ _register(
     ("llada-moe-7b-base", "inclusionAI/LLaDA-MoE-7B-A1B-Base", "LLaDA-MoE 7B, base"),
 )
 _LLADA2 = "--order low_confidence_dynamic:tau=0.95 --temperature 0"
-_NO_EDITING = "made for editing, which is left out: tokens are committed for good"
+_EDITING = "edits what it has committed under --order edit"
 _register(
     "llada2_moe",
     "block-causal:32",
     _LLADA2,
     ("llada2.0-mini", "inclusionAI/LLaDA2.0-mini", "LLaDA2.0 16B with experts (arXiv:2512.15745)"),
     ("llada2.0-flash", "inclusionAI/LLaDA2.0-flash", "LLaDA2.0 100B with experts"),
-    ("llada2.1-mini", "inclusionAI/LLaDA2.1-mini", f"LLaDA2.1 16B; {_NO_EDITING}"),
-    ("llada2.1-flash", "inclusionAI/LLaDA2.1-flash", f"LLaDA2.1 100B; {_NO_EDITING}"),
+    ("llada2.1-mini", "inclusionAI/LLaDA2.1-mini", f"LLaDA2.1 16B; {_EDITING}"),
+    ("llada2.1-flash", "inclusionAI/LLaDA2.1-flash", f"LLaDA2.1 100B; {_EDITING}"),
 )
 _register(
     "illada",

@@ -4,7 +4,8 @@ The model of two runs: the chances of a correct sample are Beta distributed over
 `flexeval.stats.extrapolation`, and joined by a normal copula, so that problems that are hard under one are hard under
 the other as far as the correlation says. Runs are drawn from it, and their intervals and bands are made by
 `flexeval.stats.bootstrap` and `flexeval.stats.curves`, as they will be made of the real ones. Samples are independent
-given the chances; runs that share random numbers differ less, so widths err on the wide side.
+given the chances. Runs that share random numbers differ less: widths err on the wide side. Two pilots that shared them
+look more alike than their chances are, the more so the fewer samples they have: then widths may err on the narrow side.
 
 Knows counts and accuracies, not what an order is.
 """
@@ -72,7 +73,8 @@ class TwoRuns:
         """Fitted to two runs: each by maximum likelihood, their correlation by the covariance of the accuracies.
 
         The accuracies of independent samples covary as the chances do, so that the estimate needs no correction for the
-        number of samples. It ends at what the fitted distributions can have.
+        number of samples. Samples of one seed share random numbers, and their accuracies covary more. The estimate ends
+        at what the fitted distributions can have.
 
         Args:
             counts_a: columns problem_id, n, c.

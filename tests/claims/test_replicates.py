@@ -13,6 +13,7 @@ from flexeval.claims import examine
 from flexeval.claims.built_in import built_in
 from flexeval.claims.replicates import replicate, replicates_frame
 from flexeval.errors import InputError
+from flexeval.models.lineage import Lineage
 from flexeval.runs.store import RunSet
 
 NAME = "ar-better-at-largest-k"
@@ -63,6 +64,27 @@ def test_a_claim_that_one_model_lacks_is_measured_on_the_others():
     runs = runs_of(SOLVED)
     row = row_of(RunSet(tuple(runs)[:-1]))
     assert (row["models"], row["measured"]) == (3, 2)
+
+
+def test_each_training_is_a_replicate_beside_the_model_before_it():
+    def lineage(training):
+        return Lineage(base="tiny", training=training, rollout_order="ar", fast=False, step=9, samples=99, seconds=1.0)
+
+    before = run_of(solved(range(40)), "ar", model="tiny")
+    trained = [
+        run_of(solved(range(number)), "ar", model=f"runs/{name}", lineage=lineage(name))
+        for name, number in (("seed-0", 70), ("seed-1", 80))
+    ]
+    frame = replicates_frame(replicate(RunSet((before, *trained))))
+    row = frame[(frame["claim"] == "grpo-raises-accuracy") & (frame["temperature"] == 0.6)].iloc[0]
+    assert (row["models"], row["measured"]) == (2, 2)
+    assert row["mean"] == pytest.approx((0.3 + 0.4) / 2)
+
+
+def test_an_approximate_cache_makes_no_replicate():
+    runs = [run_of(solved(range(60)), "ar", model="tiny"), run_of(solved(range(60)), "ar", model="tiny", cache="dual")]
+    with pytest.raises(InputError, match="several models"):
+        replicate(RunSet(tuple(runs)))
 
 
 def test_one_model_has_no_replicates():

@@ -137,6 +137,8 @@ def test_logits_are_those_of_transformers_layers_with_these_rotary_parameters(tm
         ("no_rope_layer_interval", 4),
         ("attention_chunk_size", 8192),
         ("use_parallel_residual", True),
+        ("scale_embedding", True),
+        ("use_scaled_rope", True),
         ("norm_type", "layer_norm"),
         ("hidden_activation", "gelu"),
         ("something_new", 3),
