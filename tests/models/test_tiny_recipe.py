@@ -10,12 +10,13 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from precision import assert_equal_but_rounding
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flexeval.errors import InputError
 from flexeval.models.loading import load_model
@@ -148,11 +149,59 @@ def test_each_token_is_masked_in_exactly_one_of_two_patterns_and_ratios_are_spre
     masking = draw_masking(50, 2000, torch.Generator().manual_seed(3))
     first, second = masking.masked_BG[:50], masking.masked_BG[50:]
     assert (first ^ second).all()
-    ratios, _ = (1 / masking.inverse_ratio_B[:50]).sort()
+    assert (masking.inverse_ratio_BG == masking.inverse_ratio_BG[:, :1]).all()
+    ratios, _ = (1 / masking.inverse_ratio_BG[:50, 0]).sort()
     # One ratio in each fiftieth of (0, 1], and masks that follow it.
     assert (ratios * 50).floor().clamp(0, 49).tolist() == pytest.approx(list(range(50)))
     observed = masking.masked_BG.float().mean(1)
-    assert torch.allclose(observed, 1 / masking.inverse_ratio_B, atol=5 * 0.5 / math.sqrt(2000))
+    assert torch.allclose(observed, 1 / masking.inverse_ratio_BG[:, 0], atol=5 * 0.5 / math.sqrt(2000))
+
+
+def test_every_block_has_a_ratio_of_its_own() -> None:
+    masking = draw_masking(20, 11, torch.Generator().manual_seed(3), block=4)
+    blocks = masking.inverse_ratio_BG[:20].split(4, dim=1)
+    assert all((block == block[:, :1]).all() for block in blocks)
+    ratios, _ = (1 / torch.cat([block[:, 0] for block in blocks])).sort()
+    assert (ratios * 60).floor().clamp(0, 59).tolist() == pytest.approx(list(range(60)))
+
+
+def test_the_objective_of_blocks_is_what_the_model_says_of_one_block_after_the_other(tmp_path: Path) -> None:
+    """Text and both masked copies in one row, and a canvas for each block whose later blocks are masks: the same."""
+    torch.manual_seed(0)
+    network, gen_length, block = build_network(TOKENIZER), 10, 4
+    mask, eos = TOKENIZER.mask_token_id, TOKENIZER.eos_token_id
+    examples = [data.Example(ids_of(text), ids_of(answer)) for text, answer in (("1 2 3 4 5 6", "7 8 9"), ("1", "2"))]
+    batch = data.fill_batch(examples, gen_length, eos)
+    masking = draw_masking(2, gen_length, torch.Generator().manual_seed(1), block=block)
+    save_checkpoint(tmp_path, network, block)
+    export(tmp_path / "checkpoint.pt", tmp_path / "model")
+    predictor = load_model(str(tmp_path / "model"))
+    assert predictor.attention.spec == "block-causal:4"
+
+    expected = 0.0
+    for row, (masked_G, inverse_ratio_G) in enumerate(zip(masking.masked_BG, masking.inverse_ratio_BG, strict=True)):
+        prompt, weight_G = torch.tensor(examples[row % 2].prompt), batch.weight_BG[row % 2]
+        answer_G = batch.tokens_BL[row % 2, -gen_length:]
+        for start in range(0, gen_length, block):
+            places = torch.arange(start, min(start + block, gen_length))
+            canvas_L = torch.cat([prompt, answer_G[:start], torch.full((gen_length - start,), mask)])
+            canvas_L[len(prompt) + places] = torch.where(masked_G[places], mask, answer_G[places])
+            levels_1L = predictor.attention.levels(
+                canvas_L[None].numpy(),
+                np.ones((1, len(canvas_L)), dtype=bool),
+                answer=len(prompt),
+                window_end_B=np.array([start + block]),
+                mask_id=mask,
+            )
+            with torch.inference_mode():
+                hidden_LD = predictor.hidden(canvas_L[None], level_BL=torch.from_numpy(levels_1L))[0]
+                log_probs_GV = predictor.logits(hidden_LD[len(prompt) :]).log_softmax(-1)
+            losses_G = -log_probs_GV.gather(1, answer_G[:, None])[:, 0] * weight_G * inverse_ratio_G
+            expected += float(losses_G[places][masked_G[places]].sum())
+    with torch.no_grad():
+        found = float(masked_loss(network, batch, masking, mask, block=block))
+    # The folder holds half precision.
+    assert found == pytest.approx(expected, rel=2e-3)
 
 
 def test_the_objective_is_unbiased() -> None:
@@ -203,6 +252,12 @@ def test_orthogonalising_brings_all_singular_values_near_one(shape: tuple[int, i
 
 
 # Training and export
+
+
+def save_checkpoint(folder: Path, network: LlamaForCausalLM, block: int | None) -> None:
+    """What `export` reads of a training."""
+    TOKENIZER.save_pretrained(folder)
+    torch.save({"average": network.state_dict(), "block": block}, folder / "checkpoint.pt")
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""A checkpoint of the recipe -> a model folder in the published LLaDA layout.
+"""A checkpoint of the recipe -> a model folder in a published layout.
 
     python -m flexeval.models.tiny.recipe.export DIR/checkpoint.pt FOLDER
 
-Writes the moving average of the weights in half precision with LLaDA's names and configuration, and the
-tokenizer that lies beside the checkpoint. Every file is replaced as a whole.
+Writes the moving average of the weights in half precision, and the tokenizer that lies beside the checkpoint. Names
+and configuration are LLaDA's; those of a block-causal model are what dLLM gives its block-diffusion models, with the
+length of a block. Every file is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -37,9 +38,14 @@ def export(checkpoint: Path, folder: Path, *, gen_length: int = 48, max_gen_leng
     """
     tokenizer = PreTrainedTokenizerFast.from_pretrained(checkpoint.parent)
     ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    published = to_published(torch.load(checkpoint, map_location="cpu")["average"])
-    canvas = {"gen_length": gen_length, "block_length": 32, "max_gen_length": max_gen_length}
-    config = published_config(len(tokenizer)) | ids | {"mask_token_id": tokenizer.mask_token_id}
+    trained = torch.load(checkpoint, map_location="cpu")
+    block = trained.get("block")
+    canvas = {"gen_length": gen_length, "block_length": block or 32, "max_gen_length": max_gen_length}
+    if block is None:
+        published, config = to_published(trained["average"]), published_config(len(tokenizer))
+    else:
+        published, config = to_half(trained["average"]), block_causal_config(len(tokenizer), block)
+    config |= ids | {"mask_token_id": tokenizer.mask_token_id}
     folder.mkdir(parents=True, exist_ok=True)
 
     _replace(folder / "model.safetensors", save(published, metadata={"format": "pt"}))
@@ -54,7 +60,12 @@ def to_published(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     published = [f"model.transformer.{name}.weight" for name in ("wte", "ln_f", "ff_out")]
     published += [f"model.transformer.blocks.{n}.{part}.weight" for n in range(LAYERS) for part in _BLOCK_PARTS]
     rename = FAMILIES.get("llada").rename
-    return {name: weights[rename(name)].to(torch.float16).contiguous() for name in published}
+    return to_half({name: weights[rename(name)] for name in published})
+
+
+def to_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights in half precision."""
+    return {name: weight.to(torch.float16).contiguous() for name, weight in weights.items()}
 
 
 def published_config(vocab_size: int) -> dict[str, Any]:
@@ -101,6 +112,31 @@ def published_config(vocab_size: int) -> dict[str, Any]:
         "use_cache": False,
         "vocab_size": vocab_size,
         "weight_tying": False,
+    }
+
+
+def block_causal_config(vocab_size: int, block: int) -> dict[str, Any]:
+    """config.json of a Llama that dLLM has turned into a block-diffusion model, special tokens left out."""
+    return {
+        "architectures": ["A2DLlamaLMHeadModel"],
+        "attention_bias": False,
+        "block_size": block,
+        "head_dim": WIDTH // HEADS,
+        "hidden_act": "silu",
+        "hidden_size": WIDTH,
+        "intermediate_size": MLP_WIDTH,
+        "max_position_embeddings": CONTEXT,
+        "mlp_bias": False,
+        "model_type": "a2d-llama",
+        "num_attention_heads": HEADS,
+        "num_hidden_layers": LAYERS,
+        "num_key_value_heads": HEADS,
+        "rms_norm_eps": NORM_EPS,
+        "rope_theta": ROPE_THETA,
+        "tie_word_embeddings": False,
+        "torch_dtype": "float16",
+        "use_cache": False,
+        "vocab_size": vocab_size,
     }
 
 

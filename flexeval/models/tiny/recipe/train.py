@@ -46,6 +46,8 @@ class State:
     average: LlamaForCausalLM
     """The moving average of the weights: the model that is exported."""
     optimizers: list[torch.optim.Optimizer]
+    block: int | None = None
+    """Positions of a block; None is full attention."""
     step: int = 0
     tokens: int = 0
     """Tokens that went through the network, with prompts and both mask patterns, without the padding of prompts."""
@@ -84,6 +86,7 @@ def train(
     material: Callable[[int], Material] = tiny_material,
     steps: int = STEPS,
     seed: int = 0,
+    block: int | None = None,
     device: str = "cpu",
 ) -> None:
     """Train until `steps` steps are done in all, from the checkpoint in `out` where there is one.
@@ -93,6 +96,7 @@ def train(
         material: seed -> what the training sees.
         steps: length of the whole schedule; the learning rate reaches zero there.
         seed: of weights, data and masks.
+        block: positions of a block, for block-causal attention; None is full attention.
         device: where the network is; data and masks are drawn on the CPU and are the same everywhere.
     """
     if steps <= WARMUP_STEPS:
@@ -101,8 +105,8 @@ def train(
     seen = material(seed)
     tokenizer = seen.tokenizer
     tokenizer.save_pretrained(out)
-    validation = Validation(seen.held_out, tokenizer.mask_token_id)
-    state = _start(tokenizer, seed, device)
+    validation = Validation(seen.held_out, tokenizer.mask_token_id, block=block)
+    state = _start(tokenizer, seed, block, device)
     if (out / "checkpoint.pt").exists():
         _restore(state, torch.load(out / "checkpoint.pt", map_location="cpu"))
     _rewind_log(out / "log.jsonl", state.step)
@@ -142,12 +146,12 @@ def build_network(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def _start(tokenizer: PreTrainedTokenizerFast, seed: int, device: str) -> State:
+def _start(tokenizer: PreTrainedTokenizerFast, seed: int, block: int | None, device: str) -> State:
     torch.manual_seed(seed)
     network, average = build_network(tokenizer).to(device), build_network(tokenizer).to(device)
     average.load_state_dict(network.state_dict())
     average.requires_grad_(False)
-    return State(network=network, average=average, optimizers=_optimizers(network))
+    return State(network=network, average=average, block=block, optimizers=_optimizers(network))
 
 
 def _optimizers(network: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
@@ -171,8 +175,8 @@ def _update(state: State, examples: Stream, mask_id: int, *, steps: int, seed: i
     loss = 0.0
     for batch in batches:
         rows, gen_length = batch.weight_BG.shape
-        masking = draw_masking(rows, gen_length, generator)
-        part = masked_loss(state.network, batch, masking, mask_id) / weight
+        masking = draw_masking(rows, gen_length, generator, block=state.block)
+        part = masked_loss(state.network, batch, masking, mask_id, block=state.block) / weight
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.item()
         state.tokens += 2 * int(batch.attention_BL.sum())
@@ -199,6 +203,7 @@ def _save(state: State, path: Path) -> None:
         "model": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in state.optimizers],
+        "block": state.block,
         "step": state.step,
         "tokens": state.tokens,
         "seconds": state.seconds,
@@ -210,6 +215,8 @@ def _save(state: State, path: Path) -> None:
 
 
 def _restore(state: State, content: dict[str, Any]) -> None:
+    if content.get("block") != state.block:
+        raise InputError(f"the checkpoint was trained with block={content.get('block')}, not {state.block}")
     state.network.load_state_dict(content["model"])
     state.average.load_state_dict(content["average"])
     for optimizer, saved in zip(state.optimizers, content["optimizers"], strict=True):
@@ -245,11 +252,19 @@ def command(material: Callable[[int], Material], *, steps: int) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and tokenizer")
     parser.add_argument("--steps", type=int, default=steps, help="length of the whole schedule")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data and masks")
+    parser.add_argument("--block", type=int, help="positions of a block, for block-causal attention (else full)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train(arguments.out, material=material, steps=arguments.steps, seed=arguments.seed, device=arguments.device)
+    train(
+        arguments.out,
+        material=material,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        block=arguments.block,
+        device=arguments.device,
+    )
 
 
 if __name__ == "__main__":
