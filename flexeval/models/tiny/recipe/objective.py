@@ -92,9 +92,8 @@ def _hidden(network: LlamaForCausalLM, batch: Batch, noisy_BG: Tensor) -> Tensor
 
 def _hidden_beside(network: LlamaForCausalLM, batch: Batch, noisy_BG: Tensor, block: int) -> Tensor:
     """Of both masked copies of the answers, beside their texts: every block sees the text before it and itself."""
-    rows, length = batch.tokens_BL.shape
-    gen_length = noisy_BG.shape[1]
-    tokens_BS = torch.cat([batch.tokens_BL.to(network.device), *noisy_BG.split(rows)], dim=1)
+    length, gen_length = batch.tokens_BL.shape[1], noisy_BG.shape[1]
+    tokens_BS = torch.cat([batch.tokens_BL.to(network.device), *noisy_BG.chunk(2)], dim=1)
     attended_BS = torch.nn.functional.pad(batch.attention_BL, (0, 2 * gen_length), value=True)
 
     # Column by column: its place in the text, its block, and which copy it belongs to (0 is the text itself).
@@ -113,7 +112,7 @@ def _hidden_beside(network: LlamaForCausalLM, batch: Batch, noisy_BG: Tensor, bl
         position_ids=place_S[None].to(network.device),
         use_cache=False,
     ).last_hidden_state
-    return torch.cat(list(hidden_BSD[:, length:].split(gen_length, dim=1)))
+    return torch.cat(list(hidden_BSD[:, length:].chunk(2, dim=1)))
 
 
 class Validation:
