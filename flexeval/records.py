@@ -248,7 +248,7 @@ class DecodingState:
     commit_step_BG: IntArray = field(default_factory=_not_read, repr=False)
     """Step at which that token was committed, -1 at masks; read as `past`."""
     commit_prob_BG: FloatArray = field(default_factory=_not_read, repr=False)
-    """Untempered probability of that token when it was committed; read as `past`."""
+    """Probability of that token at its commit, as `SamplingConfig.scored` reads it; read as `past`."""
     remasks_BG: IntArray = field(default_factory=_not_read, repr=False)
     """How often each position was masked again; read as `past`."""
     kept_prob_BG: FloatArray = field(default_factory=_not_read, repr=False)

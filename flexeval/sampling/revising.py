@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from flexeval.orders.order import LOOKS, Order, ask_revision, ask_temperature
 from flexeval.records import BoolArray, FloatArray, IntArray, Revision, Revisions, SamplingConfig, Trajectory
@@ -40,8 +41,11 @@ class RevisingBatch(CanvasBatch):
         self._full_steps_B = np.zeros(size, dtype=np.int64)
         self._capped_B = np.zeros(size, dtype=np.bool_)
         self.remasks_BG = np.zeros((size, config.gen_length), dtype=np.int32)
-        self.last_prob_BG = np.full((size, config.gen_length), np.nan, dtype=np.float32)
-        """The probability of each token at the last step that looked at it."""
+        shape = (size, config.gen_length)
+        self.commit_score_BG = np.full(shape, np.nan, dtype=np.float32)
+        """What orders compare of each token: its probability as `SamplingConfig.scored` reads it, at its commit."""
+        self.last_score_BG = np.full(shape, np.nan, dtype=np.float32)
+        """The same at the last step that looked at the token."""
         self._events: list[list[tuple[float, ...]]] = [[] for _ in range(size)]
 
     def add(self, requests: Sequence[SampleRequest]) -> None:
@@ -52,7 +56,8 @@ class RevisingBatch(CanvasBatch):
             self._full_steps_B[row] = 0
             self._capped_B[row] = False
             self.remasks_BG[row] = 0
-            self.last_prob_BG[row] = np.nan
+            self.commit_score_BG[row] = np.nan
+            self.last_score_BG[row] = np.nan
             self._events[row] = []
 
     # ----- what a step sees -----
@@ -210,8 +215,6 @@ class RevisingStep(Step):
                 self._record("frontier_entropy_G", chunk.where(self._new_frontier_RG), entropy_N)
             self._commit(chunk.where(commit_RG), proposal_RG, entropy_N)
             self._commit(chunk.where(rewrite_RG), self._redraw_RG, entropy_N)
-        sample_M, place_M = np.nonzero(commit_RG | rewrite_RG)
-        batch.last_prob_BG[rows_R[sample_M], place_M] = batch.record["prob_G"][rows_R[sample_M], place_M]
 
         # Record the new frontiers, and those that were passed over.
         samples, places = np.nonzero(self._new_frontier_RG)
@@ -295,7 +298,7 @@ class RevisingStep(Step):
             scores["redraw_BG"] = self._redraw_RG
             scores["redraw_prob_BG"] = np.full(shape, np.nan, dtype=np.float32)
         if "kept" in looks:
-            scores["kept_before_BG"] = self._batch.last_prob_BG[self._rows_R]
+            scores["kept_before_BG"] = self._batch.last_score_BG[self._rows_R]
         opened_RG = self._opened()
         seen = bool(looks & {"kept", "redraw"})
         looked_RG = self._eligible_RG | self._revisable_RG if seen else self._eligible_RG
@@ -320,7 +323,7 @@ class RevisingStep(Step):
         for name in reads & {"kept", "unseen"}:
             scores[f"{name}_prob_BG"][chunk.at] = on_host(scored.prob(token_M, chunk.rows))
         if "kept" in reads:
-            batch.last_prob_BG[self._rows_R[chunk.canvas_M], chunk.position_M] = self._looked["old"][chunk.at]
+            batch.last_score_BG[self._rows_R[chunk.canvas_M], chunk.position_M] = scores["kept_prob_BG"][chunk.at]
         if "redraw" in reads:
             drawn_M = self._draw(chunk)
             self._redraw_RG[chunk.at] = on_host(drawn_M)
@@ -338,7 +341,7 @@ class RevisingStep(Step):
                 "revisable_BG": self._revisable_RG,
                 "token_BG": batch.tokens_BG[rows_R],
                 "commit_step_BG": batch.record["commit_step_G"][rows_R],
-                "commit_prob_BG": batch.record["prob_G"][rows_R],
+                "commit_prob_BG": batch.commit_score_BG[rows_R],
                 "remasks_BG": batch.remasks_BG[rows_R],
             }
         state = self._state(arrays)
@@ -353,3 +356,13 @@ class RevisingStep(Step):
                 part[over_R] = False
         self._revision = revision
         return revision.commit_BG, ask_temperature(self._order, state, self._config.temperature)
+
+    # ----- commit -----
+
+    def _commit(self, chunk: Chunk, proposal_RG: NDArray[Any] | None, entropy_N: Tensor) -> None:
+        """As `Step._commit`; also keeps what later steps compare the tokens by."""
+        super()._commit(chunk, proposal_RG, entropy_N)
+        batch, at_M = self._batch, (self._rows_R[chunk.canvas_M], chunk.position_M)
+        token_M = chunk.on_device(batch.tokens_BG[at_M])
+        score_M = on_host(self._scored(chunk.distribution).prob(token_M, chunk.rows))
+        batch.commit_score_BG[at_M] = batch.last_score_BG[at_M] = score_M

@@ -11,7 +11,7 @@ from typing import ClassVar
 import golden_vectors
 import numpy as np
 import pytest
-from oracles import RandomOracle
+from oracles import IndependentOracle, RandomOracle
 from public_rules import RULES, Model
 from revisions import canvas_before, events, lives
 from scipy.stats import chisquare
@@ -280,6 +280,52 @@ class Idle(Restless):
 
     def __call__(self, state):
         return Revision(commit_BG=np.zeros_like(state.eligible_BG), again_B=np.ones(len(state.step_B), dtype=bool))
+
+
+@dataclass(frozen=True)
+class Watcher(Restless):
+    """Commits one position a step, takes every third token back, and compares what it sees of one token."""
+
+    name = "watcher"
+    reads: ClassVar[frozenset[str]] = frozenset({"past", "kept", "proposal"})
+
+    def __call__(self, state):
+        revisable_BG = state.revisable_BG
+        assert np.array_equal(state.kept_before_BG[revisable_BG], state.kept_prob_BG[revisable_BG])
+        assert np.array_equal(state.commit_prob_BG[revisable_BG], state.kept_prob_BG[revisable_BG])
+        for prob, token in zip(state.kept_prob_BG[revisable_BG], state.token_BG[revisable_BG], strict=True):
+            SEEN[int(token)].add(round(float(prob), 5))
+        commit_BG = take_leftmost(state.eligible_BG, np.minimum(2, state.eligible_BG.sum(axis=1)))
+        for at in zip(*np.nonzero(commit_BG), strict=True):
+            SEEN[int(state.proposal_BG[at])].add(round(float(state.confidence_BG[at]), 5))
+        oldest_B1 = np.where(revisable_BG, state.commit_step_BG, 99).min(axis=1, keepdims=True)
+        back_BG = revisable_BG & (state.commit_step_BG == oldest_B1) & (state.step_B % 3 == 2)[:, None]
+        return Revision(commit_BG=commit_BG, remask_BG=back_BG)
+
+
+SEEN: defaultdict[int, set[float]] = defaultdict(set)
+"""The probabilities that the watcher saw, by token."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "probabilities"),
+    [
+        ({}, [0.5, 0.3, 0.2]),
+        # Squared at temperature 1/2, the third left out by top_k.
+        ({"scored": "sampled", "top_k": 2}, [0.25 / 0.34, 0.09 / 0.34]),
+        ({"confidence_eos_eot_inf": True}, [0.5 / 0.7, 0.0, 0.2 / 0.7]),
+    ],
+)
+def test_what_is_compared_is_on_one_scale(settings, probabilities):
+    """A model that says the same at every step moves no token's score, whatever scores are read from."""
+    SEEN.clear()
+    oracle = IndependentOracle(np.array([0.5, 0.3, 0.2]))
+    oracle.eos_id = 1
+    config = SamplingConfig(gen_length=12, block_length=6, temperature=0.5, stop_at_eos=False, **settings)
+    got = draw(oracle, Watcher(), config)
+    assert any(len(trajectory.revisions) for trajectory in got.values())
+    assert [len(SEEN[token]) for token in range(len(probabilities))] == [1] * len(probabilities)
+    assert [SEEN[token].pop() for token in range(len(probabilities))] == pytest.approx(probabilities, abs=1e-4)
 
 
 @pytest.mark.parametrize("order", [Restless(), Idle()])
