@@ -73,6 +73,11 @@ class Order(ABC):
         return 4 * size if self.revises else size
 
     @property
+    def committing(self) -> Order | None:
+        """The same rule with nothing taken back, which shows what revision changes. None where there is none such."""
+        return None
+
+    @property
     def history(self) -> int:
         """Steps that `drift_BGH` goes back."""
         return 1

@@ -6,7 +6,7 @@ Each says how many steps a block takes at most (`most_steps`), and why.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -48,6 +48,11 @@ class Wino(Order):
         require_types(self, owner=f"order {self.name!r}: ")
         require_probability(self.name, "tau", self.tau)
         require_probability(self.name, "tau_back", self.tau_back)
+
+    @property
+    def committing(self) -> Order:
+        """No second look doubts anything."""
+        return replace(self, tau_back=0.0)
 
     def most_steps(self, size: int) -> int:
         """One a position, see above."""
@@ -114,6 +119,11 @@ class ReMDM(Order):
         if self.rule == "loop":
             return frozenset({"proposal", "past", "place"})
         return frozenset({"noise", "past", "place"})
+
+    @property
+    def committing(self) -> Order | None:
+        """The schedule of `cap` and `conf` without their masking; `loop` has none, as it masks what it commits."""
+        return None if self.rule == "loop" else replace(self, rule="cap", eta=0.0)
 
     def most_steps(self, size: int) -> int:
         """As many as the schedule has."""
@@ -192,6 +202,11 @@ class Edit(Order):
         _require_count(self.name, "least", self.least, least=1)
         _require_count(self.name, "post_steps", self.post_steps)
 
+    @property
+    def committing(self) -> Order:
+        """No draw is above 1."""
+        return replace(self, tau_edit=1.0)
+
     def most_steps(self, size: int) -> int:
         """One a position, and `post_steps`."""
         return size + self.post_steps
@@ -249,6 +264,11 @@ class TokenToMask(Order):
     def reads(self) -> frozenset[Read]:  # type: ignore[override] # what it reads follows from its rule
         """Proposals, and what the rule suspects by."""
         return frozenset({"proposal", "past", "place", "redraw" if self.rule == "t2t" else "kept"})
+
+    @property
+    def committing(self) -> Order:
+        """No position is masked again."""
+        return replace(self, remasks=0)
 
     def most_steps(self, size: int) -> int:
         """One a commit, of which a position has at most 1 + `remasks`, and `post_steps`."""

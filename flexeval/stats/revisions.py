@@ -55,3 +55,23 @@ def successors(tokens: pd.DataFrame, revisions: pd.DataFrame) -> pd.DataFrame:
     following = revisions.groupby(KEYS, observed=True)["old_token"].shift(-1)
     next_token = following.fillna(pd.Series(last_token, index=revisions.index)).astype("int32")
     return revisions.assign(next_token=next_token, last_token=last_token)
+
+
+def taken_back_by_piece(tokens: pd.DataFrame, revisions: pd.DataFrame) -> pd.DataFrame:
+    """How often each token was committed, and how often taken back.
+
+    Args:
+        tokens: rows of `Run.tokens` with piece and commit_step.
+        revisions: `Run.revisions` of the same samples.
+
+    Returns:
+        One row a text of a token, without the space around it, by falling number of commits: piece, commits (those that
+        stand, and those that were taken back), taken_back, share (of the commits, a fraction).
+    """
+    stand = tokens.loc[tokens["commit_step"] >= 0, "piece"].astype(object).str.strip().value_counts()
+    gone = revisions["old_piece"].astype(object).str.strip().value_counts()
+    table = pd.DataFrame({"stand": stand, "taken_back": gone}).fillna(0).astype("int64").rename_axis("piece")
+    table["commits"] = table["stand"] + table["taken_back"]
+    table["share"] = table["taken_back"] / table["commits"]
+    by_count = table.reset_index().sort_values(["commits", "piece"], ascending=[False, True], ignore_index=True)
+    return by_count[["piece", "commits", "taken_back", "share"]]

@@ -19,7 +19,7 @@ from flexeval.runs.counterfactual import add_counterfactual
 from flexeval.runs.revisions import SCHEMA
 from flexeval.runs.store import RunSet, pooled, read_run, reopen_run
 from flexeval.sampling import Sampler
-from flexeval.stats.revisions import first_commits, successors
+from flexeval.stats.revisions import first_commits, successors, taken_back_by_piece
 
 EDIT, T2M = "edit:tau=0.4,tau_edit=0.3", "t2m:tau=0.3"
 
@@ -149,6 +149,22 @@ def test_what_stood_next(tmp_path, order):
         assert {row.last_token for row in rows} == {final}
         for row in rows:
             assert row.new_token in (-1, row.next_token)
+
+
+def test_what_was_taken_back_by_its_text(tmp_path):
+    run = sampled(tmp_path / "run", T2M)
+    tokens, revisions = run.tokens(), run.revisions()
+    table = taken_back_by_piece(tokens, revisions).set_index("piece")
+    drawn = [Spoken().pieces(trajectory.token_ids_G) for trajectory in Kept.drawn.values()]
+    committed = [trajectory.commit_step_G >= 0 for trajectory in Kept.drawn.values()]
+    for piece, row in table.iterrows():
+        gone = sum(old.strip() == piece for old in revisions["old_piece"])
+        stands = sum(text.strip() == piece and there for texts, at in zip(drawn, committed, strict=True)
+                     for text, there in zip(texts, at, strict=True))  # fmt: skip
+        assert (row["taken_back"], row["commits"]) == (gone, gone + stands)
+        assert row["share"] == pytest.approx(gone / (gone + stands))
+    assert table["taken_back"].sum() == len(revisions) > 0
+    assert table["commits"].is_monotonic_decreasing
 
 
 def test_the_counterfactual_of_what_was_taken_back_is_refused(tmp_path):
