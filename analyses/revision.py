@@ -46,8 +46,8 @@ def report(runs: RunSet) -> Iterator[str]:
         InputError: no run of an order that revises beside its rule with nothing taken back.
     """
     yield (
-        "# What revision changes\n\nMade by `python analyses/revision.py RUNS --verdict VERDICT -o FILE`. Pass@k in percent, differences "
-        "in points with 95 % intervals over problems; entropies in nats of the untempered softmax."
+        "# What revision changes\n\nMade by `python analyses/revision.py RUNS --verdict VERDICT -o FILE`. Pass@k in "
+        "percent, differences in points with 95 % intervals over problems; entropies in nats of the untempered softmax."
     )
     found = False
     for (model, task), own in _by(runs, lambda run: (run.model, run.config.task)):

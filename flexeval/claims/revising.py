@@ -59,8 +59,8 @@ class RaisesAccuracy(RevisingClaim):
         return Measured(
             interval=gap,
             judgement=judge(gap, above=0),
-            words=f"Pass@1, {revising.config.order} minus {committing.config.order}: {points(gap)}; evaluations a sample "
-            f"{spent[0]:.1f} and {spent[1]:.1f}; {setting(revising)}",
+            words=f"Pass@1, {revising.config.order} minus {committing.config.order}: {points(gap)}; evaluations a "
+            f"sample {spent[0]:.1f} and {spent[1]:.1f}; {setting(revising)}",
         )
 
 

@@ -12,8 +12,6 @@ from flexeval.claims import CLAIMS
 from flexeval.orders import get_order
 from flexeval.runs.store import RunSet
 
-BLOCK = 32
-
 
 def examined(name, *runs):
     (finding,) = CLAIMS.get(name)().examine(RunSet(tuple(runs)))
@@ -104,8 +102,10 @@ def test_the_gap_is_closed(count, expected):
 @pytest.mark.parametrize(("nfe", "expected"), [(8, "holds"), (32, "unresolved"), (64, "does not hold")])
 def test_equal_cost_counts_evaluations(nfe, expected):
     """One sample of each order is as good as that of another; what differs is how many a budget pays for."""
-    ar, confidence, tct = (costing(run_of(drawn(0.1, seed=seed), order), cost)
-                           for seed, (order, cost) in enumerate({"ar": 32, "confidence": 32, "tct": nfe}.items()))  # fmt: skip
+    costs = {"ar": 32, "confidence": 32, "tct": nfe}
+    ar, confidence, tct = (
+        costing(run_of(drawn(0.1, seed=seed), order), cost) for seed, (order, cost) in enumerate(costs.items())
+    )
     finding = examined("position-temperature-at-equal-cost", ar, confidence, tct)
     assert finding.verdict == expected
     assert f"within {min(32, nfe) * 16} evaluations" in finding.measured
