@@ -1,0 +1,129 @@
+"""What taking tokens back changes: where orders that revise stand beside their own rules with nothing taken back, at one
+sample and at many, and how uncertain the model was at the first and at the last commit of a position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from flexeval.figures.curves import by_panel
+from flexeval.figures.figure import Figure
+from flexeval.figures.selection import token_rows
+from flexeval.figures.settings import with_settings
+from flexeval.orders import get_order
+from flexeval.plots.curves import moved, percent, points
+from flexeval.plots.layout import panels
+from flexeval.plots.rows import dots, join, name_lines
+from flexeval.plots.style import looks
+from flexeval.runs.store import Run, RunSet, fewest_samples
+from flexeval.stats.bootstrap import interval
+from flexeval.stats.entropy import ALL_CONNECTORS, OTHER_WORDS, connector_entropy
+from flexeval.stats.pass_at_k import pass_at_k_table
+from flexeval.stats.revisions import first_commits
+from flexeval.stats.words import find_words
+
+_BESIDE = ("ar", "confidence", "top_prob")
+"""Orders that commit for good, shown wherever there are runs of them."""
+_MOMENTS = {"first": "at the first commit", "last": "at the last commit"}
+
+
+class WhatRevisionChanges(Figure):
+    """Rows of kind `solved`, one a run: Pass@1 (x, x_low, x_high) and Pass@k (estimate, low, high) at the largest common
+    k, and `committing`, the rule with nothing taken back where it has a run. Rows of kind `entropy`, for each order that
+    revises, by moment (`first`, `last`) and words (`connectors`, `other words`): nats.
+    """
+
+    name = "revision"
+    title = "What revision changes"
+    source = "ours"
+    needs = (
+        "a run of an order that revises and one of its rule with nothing taken back (wino and wino:tau_back=0), alike in "
+        "all else"
+    )
+    note = (
+        "Arrows go from a rule with nothing taken back to the rule that revises. Bars are 95 % intervals (bootstrap over "
+        "problems). Entropies of the words of the final text, at the commits of their first tokens."
+    )
+    measured = True
+
+    def usable(self, group: RunSet) -> RunSet:
+        """See `Figure.usable`."""
+        specs = {run.config.order for run in group}
+        pairs = {run.config.order: other for run in group if (other := _committing(run)) in specs}
+        shown = {*_BESIDE, *pairs, *pairs.values()}
+        return RunSet(tuple(run for run in group if run.config.order in shown) if pairs else ())
+
+    def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
+        """See `Figure.rows`."""
+        specs, k = {run.config.order for run in group}, fewest_samples(*group)
+        for run in group:
+            at = interval(pass_at_k_table(run.counts(), sorted({1, k})))
+            one, many = at[1], at[k]
+            row = {"kind": "solved", "k": k, "x": one.estimate, "x_low": one.low, "x_high": one.high}
+            row |= {"estimate": many.estimate, "low": many.low, "high": many.high}
+            committing = _committing(run)
+            found = [pd.DataFrame([row | {"committing": committing if committing in specs else None}])]
+            if committing in specs:
+                found += _entropies(run)
+            yield with_settings(pd.concat(found, ignore_index=True), run)
+
+    def drawing(self, data: pd.DataFrame) -> Drawing:
+        """See `Figure.drawing`."""
+        parts = by_panel(data, self.per)
+        most = max(rows.loc[rows["kind"] == "entropy", "order"].nunique() for rows in parts.rows)
+        titles = ["solved", "entropy of connectors"]
+        headings = [title for title in parts.titles for _ in titles]
+        figure, axes = panels(titles * len(parts.rows), headings, height=max(2.4, 0.9 + 0.3 * most), columns=2)
+        look = looks(data["order"])
+        for place, rows in enumerate(parts.rows):
+            solved, entropy = (rows[rows["kind"] == kind] for kind in ("solved", "entropy"))
+            self._solved(axes[2 * place], solved, look)
+            self._entropy(axes[2 * place + 1], entropy, look)
+        return figure
+
+    def _solved(self, panel: Axes, rows: pd.DataFrame, look: dict[str, object]) -> None:
+        at = rows.set_index("order")
+        for order, row in at.iterrows():
+            points(panel, at.loc[[order]], "x", look[order], label=str(order))
+            if isinstance(row["committing"], str):
+                start = at.loc[row["committing"]]
+                moved(panel, (start["x"], start["estimate"]), (row["x"], row["estimate"]), look[order])
+        panel.set_xlabel("Pass@1, %")
+        panel.set_ylabel(f"Pass@{rows['k'].iloc[0]}, %")
+        percent(panel)
+        percent(panel, horizontal=True)
+
+    def _entropy(self, panel: Axes, rows: pd.DataFrame, look: dict[str, object]) -> None:
+        of_connectors = rows[rows["words"] == ALL_CONNECTORS]
+        orders = list(dict.fromkeys(of_connectors["order"]))
+        name_lines(panel, orders)
+        by_moment = of_connectors.set_index(["moment", "order"])
+        join(panel, *(by_moment.loc[moment]["estimate"].loc[orders] for moment in _MOMENTS))
+        for line, order in enumerate(orders):
+            for moment, label in _MOMENTS.items():
+                own = of_connectors[(of_connectors["order"] == order) & (of_connectors["moment"] == moment)]
+                dots(panel, own, [line], look[order], label=f"_{label}", hollow=moment == "first")
+        panel.set_xlim(left=0)
+        panel.set_xlabel("entropy at the first (hollow) and the last commit, nats")
+
+
+def _committing(run: Run) -> str | None:
+    """The order with nothing taken back, where it is another one."""
+    committing = get_order(run.config.order).committing
+    return None if committing is None or committing.spec == run.config.order else committing.spec
+
+
+def _entropies(run: Run) -> list[pd.DataFrame]:
+    """By moment: the rows of kind `entropy`."""
+    last = token_rows(run, "piece", "in_text", "entropy", "commit_step")
+    found = []
+    for moment, rows in (("first", first_commits(last, run.revisions())), ("last", last)):
+        table = connector_entropy(rows, find_words(rows), quantities=["entropy"])
+        own = table[table["group"].isin((ALL_CONNECTORS, OTHER_WORDS)) & (table["count"] > 0)]
+        values = own.rename(columns={"group": "words"})[["words", "estimate", "low", "high"]]
+        found.append(values.assign(kind="entropy", moment=moment))
+    return found
