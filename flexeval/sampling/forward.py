@@ -214,7 +214,9 @@ class Forward:
         """Hidden states at the asked positions of canvases: consecutive rows, which may be on their way."""
         if prefixes is None:
             return self._spread(self._run, arrays_U)
-        part = prefixes.part(self._canvases(*arrays_U), self._keep, waiting and self._canvases(*waiting))
+        part = prefixes.part(
+            self._canvases(*arrays_U), self._keep, None if waiting is None else self._canvases(*waiting)
+        )
         return [future for arrays in pieces(part) for future in self._spread(self._run_part, arrays)]
 
     def _canvases(self, *arrays_U: NDArray[Any]) -> Canvases:
