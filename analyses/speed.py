@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import json
 import shutil
@@ -262,6 +263,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                      gen_length=32, problems=1, samples=2)
                 for order in AIMS
             ]  # fmt: skip
+        # What is only done once, as imports, is left out.
+        from_command_line(dataclasses.replace(cases[0], problems=1, samples=1, gen_length=2))
         rate = matmul_rate()
         asked = "--quick" if arguments.quick else f"--rounds {rounds} --problems {arguments.problems}"
         lines = [

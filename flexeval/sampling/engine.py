@@ -38,7 +38,7 @@ def side_by_side(model: MaskPredictor, most: int | None = None) -> int:
         model: says which device.
         most: forwards that there can be.
     """
-    if model.device.type != "cpu":
+    if not _on_cpu(model):
         return 1
     with _USERS.lock:
         threads = _USERS.threads if _USERS.count else torch.get_num_threads()
@@ -51,7 +51,7 @@ def running(model: MaskPredictor, workers: int) -> Iterator[None]:
 
     Afterwards torch has its threads back. Blocks may overlap; then the first says how many each worker has.
     """
-    if model.device.type != "cpu":
+    if not _on_cpu(model):
         yield
         return
     _keep_memory()
@@ -72,10 +72,14 @@ def running(model: MaskPredictor, workers: int) -> Iterator[None]:
 def run_for_good(model: MaskPredictor) -> int:
     """As `running` until the process ends, for programs that are ours; how many forwards to run side by side."""
     workers = side_by_side(model)
-    if model.device.type == "cpu" and _USERS.for_good is None:
+    if _on_cpu(model) and _USERS.for_good is None:
         _USERS.for_good = running(model, workers)
         _USERS.for_good.__enter__()
     return workers
+
+
+def _on_cpu(model: MaskPredictor) -> bool:
+    return torch.device(model.device).type == "cpu"
 
 
 @functools.cache
