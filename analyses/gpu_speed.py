@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -44,8 +44,9 @@ from flexeval.models.families import FAMILIES
 from flexeval.models.files import Source
 from flexeval.models.native import NativePredictor
 from flexeval.models.vocabulary import SpecialIds
+from flexeval.orders import Order
+from flexeval.records import BoolArray, DecodingState, Revision
 from flexeval.sampling import Sampler, SampleRequest
-from flexeval.sampling.step import Step
 
 # ----- shapes -----
 
@@ -180,18 +181,24 @@ class Watch:
     steps: int
     seconds: float
     device: torch.device
+    profile: torch.profiler.profile | None = None
+    """Of the timed steps."""
     done: int = 0
     """Steps that began, the untimed ones included."""
     start: float = field(default=0.0, init=False)
     elapsed: float = field(default=0.0, init=False)
 
     def step(self) -> None:
-        """A step begins. Raises Enough when the last one that is wanted has ended."""
+        """From one step to the next. Raises Enough when the last one that is wanted has ended."""
         timed = self.done - self.warm
         if timed == 0:
             self.start = self._now()
+            if self.profile is not None:
+                self.profile.start()
         elif timed >= self.steps or (timed > 0 and time.perf_counter() - self.start > self.seconds):
             self.elapsed = self._now() - self.start
+            if self.profile is not None:
+                self.profile.stop()
             raise Enough
         self.done += 1
 
@@ -206,14 +213,14 @@ class Watch:
         return time.perf_counter()
 
 
-class WatchedSampler(Sampler):
-    """Tells a watch when a step begins."""
+def watched(order: Order, watch: Watch) -> Order:
+    """The same order, which tells a watch of each step: the sampler calls it once in each."""
 
-    watch: Watch
+    def call(_: Order, state: DecodingState) -> BoolArray | Revision:
+        watch.step()
+        return order(state)
 
-    def _step(self, *of: Any) -> Step:
-        self.watch.step()
-        return super()._step(*of)
+    return cast(Order, type("Watched", (type(order),), {"__call__": call})(**vars(order)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,8 +280,7 @@ def per_step(order: str) -> int:
 
 def run_ours(model: NativePredictor, plan: Plan, order: str, batch: int, watch: Watch) -> None:
     """As many steps of flexeval's sampler as the watch wants."""
-    sampler = WatchedSampler(model, get_order(order), plan.settings(order), batch_size=batch)
-    sampler.watch = watch
+    sampler = Sampler(model, watched(get_order(order), watch), plan.settings(order), batch_size=batch)
     requests = [
         SampleRequest(problem_id=f"p{i}", sample_index=0, prompt_ids=prompt)
         for i, prompt in enumerate(plan.texts(batch, model.vocab_size))
@@ -323,9 +329,11 @@ def run_loop(model: NativePredictor, plan: Plan, order: str, batch: int, watch: 
             watch.step()
 
 
-def measured(work: Callable[[Watch], None], plan: Plan, device: torch.device) -> Watch | None:
+def measured(
+    work: Callable[[Watch], None], plan: Plan, device: torch.device, profile: torch.profiler.profile | None = None
+) -> Watch | None:
     """The watch of one measurement; None where the memory of the device does not suffice."""
-    watch = Watch(warm=plan.warm, steps=plan.steps, seconds=plan.seconds, device=device)
+    watch = Watch(warm=plan.warm, steps=plan.steps, seconds=plan.seconds, device=device, profile=profile)
     try:
         with contextlib.suppress(Enough):
             work(watch)
@@ -342,13 +350,12 @@ def idle_seconds(work: Callable[[Watch], None], plan: Plan, device: torch.device
     """What of a step no kernel runs in, seconds; None without a GPU, whose kernels the profile is of."""
     if device.type != "cuda":
         return None
-    few = dataclasses.replace(plan, warm=0, steps=4)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-        watch = measured(work, few, device)
+    profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+    watch = measured(work, dataclasses.replace(plan, warm=1, steps=4), device, profile)
     if watch is None:
         return None
     busy = sum(event.self_device_time_total for event in profile.key_averages()) / 1e6
-    return max(0.0, (watch.elapsed - busy) / watch.done)
+    return max(0.0, watch.seconds_per_step - busy / (watch.done - watch.warm))
 
 
 def peak_rate(device: torch.device, dtype: torch.dtype) -> float:

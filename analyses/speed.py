@@ -1,12 +1,16 @@
-"""Samples per second of flexeval's sampler against the published loop, on the same weights, in one run.
+"""Samples per second of flexeval against the published loop, on the same weights, in one run.
 
-    python analyses/speed.py [--rounds 3] [--samples 16] [--out results/speed.md]
+    python analyses/speed.py [--rounds 3] [--out results/speed.md]
+    python analyses/speed.py --quick        # seconds: shows that it works
 
 The reference is the algorithm of LLaDA's `generate`, written here from its description: logits of the whole canvas
-at every step, float64 Gumbel noise over the vocabulary at every position, a top-k per row, all steps to the end.
-Both draw the same number of samples of the same problems; they take turns, so that whatever else the machine does
-falls on both, and what is timed is the process's CPU seconds, with one thread. Two models: the bundled one, and the
-same trunk with the 126,464-token head of LLaDA-8B (random).
+at every step, float64 Gumbel noise over the vocabulary at every position, a top-k per row, all steps to the end. It
+draws the samples of a problem in one batch. flexeval draws as many of the same problems, both from Python
+(`flexeval.sample`) and from the command line (`flexeval passk`, called in this process; it also grades, stores and
+counts, and the seconds of loading the model are taken off).
+
+All take turns, so that whatever else the machine does falls on all, and what is timed is the process's CPU seconds,
+with one thread. Two models: the bundled one, and the same trunk with the 126,464-token head of LLaDA-8B (random).
 
 The floor is the time that the matrix products of the forward (projections and attention) on the canvases that
 flexeval really evaluated would take at the matrix-product rate measured in the same run.
@@ -15,12 +19,15 @@ flexeval really evaluated would take at the matrix-product rate measured in the 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
+import io
 import json
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -28,11 +35,18 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from flexeval import SamplingConfig, get_order, get_task, load_model
+import flexeval
+from flexeval import SamplingConfig, get_task, load_model
+from flexeval.cli.main import main as command_line
 from flexeval.models.native import NativePredictor
-from flexeval.sampling import Sampler, SampleRequest
+from flexeval.runs.store import read_run
+from flexeval.tasks.task import prompt_of
 
 LLADA_VOCABULARY = 126_464
+TASK = "word-problems"
+AIMS = {"ar": 4.5, "confidence": 5.0}
+"""Times the reference, on the bundled model with 64 samples a problem."""
+FLOOR_AIM = 1.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +54,19 @@ class Case:
     """One comparison."""
 
     title: str
+    name: str
+    """Of the model, as the command line takes it."""
     model: NativePredictor
+    order: str
     gen_length: int
+    problems: int
     samples: int
+    """Of each problem."""
+
+    @property
+    def block(self) -> int:
+        """AR order has one position a block; its result does not depend on it."""
+        return 1 if self.order == "ar" else min(32, self.gen_length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +75,10 @@ class Timing:
 
     seconds: float
     """CPU seconds; with one thread on a quiet machine that is the time on the clock."""
-    canvases: int
+    canvases: int = 0
 
 
+@torch.inference_mode()
 def reference(model: NativePredictor, prompt: list[int], config: SamplingConfig, samples: int) -> int:
     """The published loop on `samples` copies of a prompt; returns the canvases evaluated."""
     length = len(prompt)
@@ -75,20 +100,54 @@ def reference(model: NativePredictor, prompt: list[int], config: SamplingConfig,
     return evaluated
 
 
-def ours(model: NativePredictor, prompt: list[int], config: SamplingConfig, order: str, samples: int) -> int:
-    """The same number of samples by flexeval's sampler; returns the distinct canvases evaluated."""
-    sampler = Sampler(model, get_order(order), config)
-    requests = [SampleRequest(problem_id="speed", sample_index=i, prompt_ids=prompt) for i in range(samples)]
-    for _ in sampler.run(requests):
-        pass
-    return sampler.counters.distinct
+def published(case: Case) -> int:
+    """All samples of a case by the published loop, a problem after the other; returns the canvases evaluated."""
+    task = get_task(TASK)
+    config = SamplingConfig(gen_length=case.gen_length, block_length=case.block)
+    prompts = [case.model.encode(prompt_of(task, problem)) for problem in task.problems()[: case.problems]]
+    return sum(reference(case.model, prompt, config, case.samples) for prompt in prompts)
+
+
+def from_python(case: Case) -> int:
+    """The same number of samples by `flexeval.sample`."""
+    task = get_task(TASK)
+    config = SamplingConfig(gen_length=case.gen_length, block_length=case.block)
+    prompts = [prompt_of(task, problem) for problem in task.problems()[: case.problems]]
+    flexeval.sample(case.model, prompts, order=case.order, config=config, num_samples=case.samples)
+    return 0
+
+
+def from_command_line(case: Case) -> int:
+    """The same number of samples by `flexeval passk`; returns the distinct canvases evaluated."""
+    said = io.StringIO()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        options = {
+            "model": case.name, "task": TASK, "order": case.order, "num-samples": case.samples,
+            "limit": case.problems, "gen-length": case.gen_length, "block-length": case.block,
+            "device": "cpu", "dtype": "float32", "out": folder,
+        }  # fmt: skip
+        status = command_line(["passk", *(f"--{name}={value}" for name, value in options.items())])
+        if status:
+            raise RuntimeError(f"flexeval passk ended with status {status}: {said.getvalue()}")
+        (config,) = Path(folder).rglob("config.json")
+        return read_run(config.parent).effort.distinct
 
 
 def timed(work: Callable[[], int]) -> Timing:
-    with torch.inference_mode():
-        start = time.process_time()
-        canvases = work()
-        return Timing(seconds=time.process_time() - start, canvases=canvases)
+    start = time.process_time()
+    canvases = work()
+    return Timing(seconds=time.process_time() - start, canvases=canvases)
+
+
+def load(name: str) -> NativePredictor:
+    """A model as the command line loads it here."""
+    model = load_model(name, device="cpu", dtype="float32")
+    assert isinstance(model, NativePredictor)
+    return model
 
 
 def matmul_rate() -> float:
@@ -106,8 +165,8 @@ def forward_products(model: NativePredictor, length: int) -> float:
     return 2.0 * length * (weights + attention)
 
 
-def wide_headed(folder: Path) -> NativePredictor:
-    """The bundled model with a random embedding and head of LLaDA-8B's vocabulary, written to a folder and loaded."""
+def write_wide_headed(folder: Path) -> None:
+    """The bundled model with a random embedding and head of LLaDA-8B's vocabulary, as a model folder."""
     bundled = Path(str(resources.files("flexeval.models.tiny")))
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         shutil.copy(bundled / name, folder)
@@ -119,62 +178,113 @@ def wide_headed(folder: Path) -> NativePredictor:
     for name in ("model.transformer.wte.weight", "model.transformer.ff_out.weight"):
         weights[name] = (0.1 * torch.randn(LLADA_VOCABULARY, weights[name].shape[1])).half()
     save_file(weights, folder / "model.safetensors")
-    return load_model(folder, device="cpu", dtype="float32")
 
 
-def compare(case: Case, prompt: list[int], order: str, rounds: int, rate: float) -> str:
-    """One row of the table."""
-    block = 1 if order == "ar" else min(32, case.gen_length)
-    config = SamplingConfig(gen_length=case.gen_length, block_length=block)
-    theirs, mine = [], []
+def compare(case: Case, rounds: int, rate: float) -> tuple[str, list[str]]:
+    """One row of the table, and what it says of the aims."""
+    loading = timed(lambda: load(case.name).vocab_size).seconds
+    theirs, python, command = [], [], []
     for _ in range(rounds):
-        theirs.append(timed(lambda: reference(case.model, prompt, config, case.samples)))
-        mine.append(timed(lambda: ours(case.model, prompt, config, order, case.samples)))
-    reference_seconds = statistics.median(t.seconds for t in theirs)
-    seconds = statistics.median(t.seconds for t in mine)
-    floor = mine[0].canvases * forward_products(case.model, len(prompt) + case.gen_length) / rate
-    ratios = sorted(t.seconds / m.seconds for t, m in zip(theirs, mine, strict=True))
-    return (
-        f"| {case.title} | `{order}` | {case.samples / reference_seconds:.3g} | {case.samples / seconds:.3g} "
-        f"| {statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f}) "
-        f"| {theirs[0].canvases} / {mine[0].canvases} | {seconds / floor:.2f} |"
-    )
+        theirs.append(timed(lambda: published(case)))
+        python.append(timed(lambda: from_python(case)))
+        whole = timed(lambda: from_command_line(case))
+        command.append(Timing(seconds=whole.seconds - loading, canvases=whole.canvases))
+
+    count = case.problems * case.samples
+    lengths = [
+        len(case.model.encode(prompt_of(get_task(TASK), problem))) + case.gen_length
+        for problem in get_task(TASK).problems()[: case.problems]
+    ]
+    products = statistics.fmean(forward_products(case.model, length) for length in lengths)
+    over_floor = median(python) / (command[0].canvases * products / rate)
+    cells = [
+        case.title,
+        f"`{case.order}`",
+        str(case.samples),
+        f"{count / median(theirs):.3g}",
+        f"{count / median(python):.3g}",
+        f"{count / median(command):.3g}",
+        ratio(theirs, python),
+        ratio(theirs, command),
+        f"{theirs[0].canvases} / {command[0].canvases}",
+        f"{over_floor:.2f}",
+    ]
+    times = median(theirs) / median(python)
+    said = [
+        f"- {case.title}, `{case.order}`, {case.samples} samples a problem: {times:.1f} times the loop from Python "
+        f"(aim {AIMS[case.order]:g}, {'reached' if times >= AIMS[case.order] else 'missed'}), "
+        f"{over_floor:.2f} times the floor (aim {FLOOR_AIM:g}, {'reached' if over_floor <= FLOOR_AIM else 'missed'})."
+    ]
+    return f"| {' | '.join(cells)} |", said if case.samples == 64 else []
 
 
-def main() -> None:
+def median(timings: Sequence[Timing]) -> float:
+    """Seconds."""
+    return statistics.median(timing.seconds for timing in timings)
+
+
+def ratio(slower: Sequence[Timing], faster: Sequence[Timing]) -> str:
+    """How many times as fast, round by round: median and range."""
+    ratios = sorted(a.seconds / b.seconds for a, b in zip(slower, faster, strict=True))
+    return f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+
+
+COLUMNS = (
+    "model", "order", "samples a problem", "loop, samples per CPU second", "from Python", "command line",
+    "times the loop, Python: median (range)", "command line", "canvases, loop / flexeval", "time / floor",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="how often the two take turns")
-    parser.add_argument("--samples", type=int, default=16, help="samples of the problem, both sides")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the sides take turns")
+    parser.add_argument("--problems", type=int, default=1, help="problems of which samples are drawn")
+    parser.add_argument("--samples", default="1,8,64,128", help="samples of each problem, several numbers with commas")
+    parser.add_argument("--quick", action="store_true", help="a short canvas and few samples of the bundled model")
     parser.add_argument("--out", type=Path, help="also write the table here")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
 
-    task = get_task("word-problems")
-    bundled = load_model("tiny", device="cpu")
+    rounds, counts = arguments.rounds, [int(number) for number in arguments.samples.split(",")]
+    gen_length = 6 if arguments.quick else get_task(TASK).gen_length
+    if arguments.quick:
+        rounds, counts = 1, [3]
     with tempfile.TemporaryDirectory() as folder:
-        wide = wide_headed(Path(folder))
-    prompt = bundled.encode(task.prompt(task.problems()[0]))
-    rate = matmul_rate()
-    cases = [
-        Case(title=f"bundled, {bundled.vocab_size:,} tokens",
-             model=bundled, gen_length=task.gen_length, samples=arguments.samples),
-        Case(title=f"same trunk, {LLADA_VOCABULARY:,} tokens", model=wide,
-             gen_length=32, samples=max(1, arguments.samples // 8)),
-    ]  # fmt: skip
-    lines = [
-        f"`python analyses/speed.py --rounds {arguments.rounds} --samples {arguments.samples}`, "
-        f"torch {torch.__version__}, one problem of word-problems, T = 0.6, one token per step, `ar` with block 1 "
-        f"and `confidence` with block 32; matrix products at {rate / 1e9:.0f} GFLOP/s.",
-        "",
-        "| model | order | reference, samples per CPU second | flexeval | ratio: median (range) "
-        "| canvases, reference / flexeval | time / floor |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(lines))
-    for case in cases:
-        for order in ("ar", "confidence"):
-            lines.append(compare(case, prompt, order, arguments.rounds, rate))
-            print(lines[-1], flush=True)
+        bundled = load("tiny")
+        cases = [
+            Case(title=f"bundled, {bundled.vocab_size:,} tokens", name="tiny", model=bundled, order=order,
+                 gen_length=gen_length, problems=arguments.problems, samples=samples)
+            for order in AIMS for samples in counts
+        ]  # fmt: skip
+        if not arguments.quick:
+            write_wide_headed(Path(folder))
+            cases += [
+                Case(title=f"same trunk, {LLADA_VOCABULARY:,} tokens", name=folder, model=load(folder), order=order,
+                     gen_length=32, problems=1, samples=2)
+                for order in AIMS
+            ]  # fmt: skip
+        # What is only done once, as imports, is left out.
+        from_command_line(dataclasses.replace(cases[0], problems=1, samples=1, gen_length=2))
+        rate = matmul_rate()
+        asked = "--quick" if arguments.quick else f"--rounds {rounds} --problems {arguments.problems}"
+        lines = [
+            f"`python analyses/speed.py {asked}`, torch {torch.__version__}, one thread, {arguments.problems} "
+            f"{'problem' if arguments.problems == 1 else 'problems'} of {TASK}, T = 0.6, one token per step, `ar` with "
+            f"block 1 and `confidence` with block 32; matrix products at {rate / 1e9:.0f} GFLOP/s.",
+            "",
+            f"| {' | '.join(COLUMNS)} |",
+            "|" + "---|" * len(COLUMNS),
+        ]
+        print("\n".join(lines))
+        aims: list[str] = []
+        for case in cases:
+            row, said = compare(case, rounds, rate)
+            lines.append(row)
+            aims += said
+            print(row, flush=True)
+    if aims:
+        print("\n".join(["", *aims]))
+        lines += ["", *aims]
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text("# Speed of the sampler\n\n" + "\n".join(lines) + "\n")

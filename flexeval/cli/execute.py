@@ -75,7 +75,6 @@ class RunSampler:
             return self.crew().run(config, out=folder, shard=self._args.shard, progress=progress)
         # Only now: it imports torch, which complete runs do not need.
         from flexeval.runs.runner import run
-        from flexeval.sampling import Sampler
 
         predictor = self.model(config)
         return run(
@@ -85,7 +84,6 @@ class RunSampler:
             task=task,
             batch_size=self._batch_size,
             progress=progress,
-            make_sampler=functools.partial(Sampler, workers=_threads(predictor)),
             shard=self._args.shard,
         )
 
@@ -100,7 +98,6 @@ class RunSampler:
             predictor=predictor,
             task=get_task(run.config.task, data_dir=self._args.data_dir),
             batch_size=self._batch_size,
-            workers=_threads(predictor),
             progress=progress,
         )
 
@@ -123,12 +120,6 @@ def make_crew(args: argparse.Namespace, *, batch_size: int | None = None) -> Cre
         machine=machine,
         say=lambda line: console.print(f"flexeval: {line}", soft_wrap=True),
     )
-
-
-def _threads(model: MaskPredictor) -> int:
-    from flexeval.sampling.forward import side_by_side
-
-    return side_by_side(model)
 
 
 # ----- runs -----
@@ -228,6 +219,7 @@ def make_training(
     from flexeval.grpo.checkpoint import check_trainable
     from flexeval.grpo.training import train
     from flexeval.models.files import find_checkpoint
+    from flexeval.sampling.engine import run_for_good
 
     # By itself, accelerate takes MPS, where no model loads.
     cpu = device == "cpu" or not torch.cuda.is_available()
@@ -252,7 +244,7 @@ def make_training(
                 task=task,
                 accelerator=accelerator,
                 report=report,
-                workers=1 if config.bf16 else _threads(predictor),
+                workers=None if config.bf16 else run_for_good(predictor),
                 trackers=trackers,
             )
     finally:

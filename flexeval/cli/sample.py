@@ -110,10 +110,8 @@ def _draw_texts(args: argparse.Namespace) -> int:
     sampling = _on_its_canvas(args, model, sampling)
 
     from flexeval.sampling import Sampler
-    from flexeval.sampling.forward import side_by_side
 
-    workers = side_by_side(model)
-    sampler = Sampler(model, order, sampling, batch_size=options.batch_size(args), workers=workers)
+    sampler = Sampler(model, order, sampling, batch_size=options.batch_size(args))
     with sampling_bars(graded=False) as bar:
         draw_texts(
             asked,

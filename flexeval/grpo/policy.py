@@ -106,7 +106,7 @@ class Policy(nn.Module):
     def _after_prefixes(self, canvases: Canvases) -> Tensor:
         """Hidden states [N, D] at the asked columns: what canvases begin with first, then the rest of each."""
         predictor: Any = self._predictor
-        prefixes, source, rest = shared_prefixes(canvases, mask_id=predictor.mask_id, shifted=predictor.shifted)
+        prefixes, source, rest = shared_prefixes(canvases, shifted=predictor.shifted)
         known: list[Kept] = []
         if prefixes.computed_UL.any():
             for piece in pieces(prefixes):

@@ -54,7 +54,13 @@ class Trainer:
     """Holds the model that is trained and its optimiser."""
 
     def __init__(
-        self, predictor: Trainable, task: Task, config: GRPOConfig, *, accelerator: Accelerator, workers: int = 1
+        self,
+        predictor: Trainable,
+        task: Task,
+        config: GRPOConfig,
+        *,
+        accelerator: Accelerator,
+        workers: int | None = None,
     ) -> None:
         """
         Args:
@@ -62,7 +68,7 @@ class Trainer:
             task: problems and grades.
             config: the settings.
             accelerator: how many processes there are and what they compute in.
-            workers: forwards of a rollout that run side by side (see `Sampler`).
+            workers: forwards of a rollout that run side by side (see `Sampler`); with bf16 always one.
 
         Raises:
             InputError: an order that cannot be trained, a verdict that the task does not give, settings that exclude
@@ -87,6 +93,8 @@ class Trainer:
                 f"problems_per_step {config.problems_per_step} is not a multiple of {accelerator.num_processes} "
                 "processes; change one of them"
             )
+        # Autocast holds for one thread.
+        workers = 1 if config.bf16 else workers
         self.sampler = Sampler(predictor, self.order, self.sampling, batch_size=config.rollout_batch, workers=workers)
         self.sampling = self.sampler.config
         self._attention = attention_of(predictor)

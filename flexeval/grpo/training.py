@@ -47,7 +47,7 @@ def train(
     task: Task,
     accelerator: Accelerator,
     report: Callable[[StepMetrics], None] | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     trackers: Sequence[str] | None = None,
 ) -> Path:
     """Train, or go on training.

@@ -42,7 +42,8 @@ from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.sampling import SampleRequest
-from flexeval.sampling.forward import require_exact, side_by_side
+from flexeval.sampling.engine import run_for_good
+from flexeval.sampling.forward import require_exact
 
 
 @register_model("flexeval")
@@ -119,7 +120,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
                 f"model argument 'loglikelihood_gen_length' must leave room for a context in the {self.max_length} "
                 f"positions of {self._predictor.name!r}; use at most {self.max_length - 1}, not {self._score_length}"
             )
-        workers = side_by_side(self._predictor)
+        workers = run_for_good(self._predictor)
         self._generator = Generator(self._predictor, batch_size=batch, workers=workers)
         self._scorer = Scorer(
             self._predictor,

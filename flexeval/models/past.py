@@ -49,6 +49,18 @@ class Kept:
         """Itself and what is before it, first things first."""
         return [*(self.before.chain() if self.before else ()), self]
 
+    def stays(self, columns: int) -> Kept | None:
+        """What stays before so many new columns; the rest of it is copied, so that there are few parts to join.
+
+        That is while it is no longer than what comes after it, so that columns are copied a few times at most. The
+        beginning stays, since many canvases share it.
+        """
+        before: Kept | None = self
+        while before is not None and before.before is not None and before.columns <= columns:
+            columns += before.columns
+            before = before.before
+        return before
+
     def first(self, length: int) -> Kept | None:
         """The first columns alone, as views."""
         if length >= self.length:
@@ -91,16 +103,13 @@ class Past(Cache):  # type: ignore[misc] # a class of transformers
         return torch.arange(self._longest, device=device) >= padding_B[:, None]
 
     def added(self, kept_BL: Tensor) -> Iterator[Kept]:
-        """The marked columns of this forward, canvas by canvas, with what was before them.
-
-        What is before is taken over while it is no longer than what comes after it, unless it is the beginning, which
-        many canvases share: so there are few parts to join, and their columns are copied a few times at most.
-        """
+        """The marked columns of this forward, canvas by canvas, with what was before them (see `Kept.stays`)."""
         for row, kept_L in enumerate(kept_BL):
             at, before = kept_L.nonzero()[:, 0], self._after[row]
             keys = [layer.keys[row].transpose(0, 1)[at] for layer in self.layers]
             values = [layer.values[row].transpose(0, 1)[at] for layer in self.layers]
-            while before is not None and before.before is not None and before.columns <= len(keys[0]):
+            stays = before.stays(len(at)) if before else None
+            while before is not None and before is not stays:
                 keys = [torch.cat(pair) for pair in zip(before.keys, keys, strict=True)]
                 values = [torch.cat(pair) for pair in zip(before.values, values, strict=True)]
                 before = before.before

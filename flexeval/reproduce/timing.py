@@ -13,7 +13,6 @@ from flexeval.orders import get_order
 from flexeval.records import RunConfig
 from flexeval.runs.identity import run_prompt
 from flexeval.sampling import Sampler, SampleRequest
-from flexeval.sampling.forward import side_by_side
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
 
@@ -34,7 +33,7 @@ def seconds_per_sample(config: RunConfig, task: Task, model: MaskPredictor) -> f
     Raises:
         InputError: as the run would.
     """
-    sampler = Sampler(model, get_order(config.order), config.sampling, workers=side_by_side(model))
+    sampler = Sampler(model, get_order(config.order), config.sampling)
     requests = [
         SampleRequest(
             problem_id=problem.id,

@@ -28,6 +28,7 @@ from flexeval.runs.identity import require_same_dtype, require_same_model, requi
 from flexeval.runs.layout import SampleKey, stored_problem
 from flexeval.runs.run import Run
 from flexeval.runs.writer import lock_run, require_checksums
+from flexeval.sampling.engine import running, side_by_side
 from flexeval.sampling.forward import Forward, limits_of, require_exact
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
@@ -42,7 +43,7 @@ def add_counterfactual(
     predictor: MaskPredictor,
     task: Task,
     batch_size: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Compute what a run lacks of its counterfactual and store it in its folder; `tokens_with_counterfactual` reads it.
@@ -76,23 +77,27 @@ def add_counterfactual(
             return
 
         forward_batch = batch_size or limits_of(predictor).canvases
+        workers = side_by_side(predictor) if workers is None else workers
         forward = Forward(predictor, run.config.sampling, batch_size=forward_batch, workers=workers)
         parts, written = [stored], time.monotonic()
         try:
-            for problem_id, texts in _texts(run, missing, predictor.mask_id):
-                entropies = ar_entropies(
-                    forward,
-                    prompts[problem_id],
-                    [text.tokens_G for text in texts],
-                    run.config.sampling.gen_length,
-                    batch_size=forward_batch * workers,
-                )
-                parts += [_rows(problem_id, text, entropy_G) for text, entropy_G in zip(texts, entropies, strict=True)]
-                missing -= {(problem_id, text.sample_index) for text in texts}
-                report(len(wanted) - len(missing), len(wanted))
-                if time.monotonic() - written > WRITE_SECONDS:
-                    write_rows(run, pd.concat(parts))
-                    written = time.monotonic()
+            with running(predictor, workers):
+                for problem_id, texts in _texts(run, missing, predictor.mask_id):
+                    entropies = ar_entropies(
+                        forward,
+                        prompts[problem_id],
+                        [text.tokens_G for text in texts],
+                        run.config.sampling.gen_length,
+                        batch_size=forward_batch * workers,
+                    )
+                    parts += [
+                        _rows(problem_id, text, entropy_G) for text, entropy_G in zip(texts, entropies, strict=True)
+                    ]
+                    missing -= {(problem_id, text.sample_index) for text in texts}
+                    report(len(wanted) - len(missing), len(wanted))
+                    if time.monotonic() - written > WRITE_SECONDS:
+                        write_rows(run, pd.concat(parts))
+                        written = time.monotonic()
         finally:
             if len(parts) > 1:
                 write_rows(run, pd.concat(parts))

@@ -28,6 +28,7 @@ from flexeval.runs.run import Run
 from flexeval.runs.shards import WHOLE, Shard
 from flexeval.runs.storage import Finished, Progress
 from flexeval.sampling import Sampler, SampleRequest, decoded
+from flexeval.sampling.engine import running
 from flexeval.tasks import Task, task_spec
 from flexeval.tasks.task import HasTemplate, RunsPrograms, check_task, grade_of, problems_of
 
@@ -208,16 +209,19 @@ def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt
     """What config.json says beside the configuration."""
     lineage: Lineage | None = getattr(predictor, "lineage", None)
     isolation = task.isolation() if isinstance(task, RunsPrograms) else None
-    return {
-        "model": predictor.fingerprint.as_dict(),
-        "environment": environment(
+    # With the threads that torch will have.
+    with running(predictor, sampler.workers):
+        machine = environment(
             device=str(predictor.device),
             dtype=str(predictor.dtype).removeprefix("torch."),
             attention=_attention(predictor),
             batch_size=sampler.batch_size,
             workers=sampler.workers,
             isolation=isolation.summary() if isolation else None,
-        ),
+        )
+    return {
+        "model": predictor.fingerprint.as_dict(),
+        "environment": machine,
         "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
         "isolation": isolation.as_dict() if isolation else None,
         "prompt_template": dataclasses.asdict(task.prompt_template) if isinstance(task, HasTemplate) else None,

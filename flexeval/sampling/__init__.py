@@ -2,6 +2,7 @@
 
 api.py         prompts in, texts out
 sampler.py     the loop, and its two lanes
+engine.py      how they use a CPU
 step.py        one step: score, choose, draw, commit
 canvas.py      the samples in flight: tokens, place in the schedule, record
 forward.py     canvases -> hidden states, equal canvases once

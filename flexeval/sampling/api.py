@@ -13,7 +13,7 @@ from flexeval.models.recommended import recommended_sampling
 from flexeval.orders import Order, get_order
 from flexeval.records import MOST, Prompt, Sample, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import SampleRequest
-from flexeval.sampling.forward import side_by_side_here
+from flexeval.sampling.engine import side_by_side
 from flexeval.sampling.sampler import Sampler
 
 
@@ -54,21 +54,22 @@ def sample(
     num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
     check_predictor(model)
     config = recommended_sampling(model) if config is None else config
-    with side_by_side_here(model) as workers:
-        sampler = Sampler(model, get_order(order), config, batch_size=batch_size, workers=workers)
-        requests: list[SampleRequest] = []
-        seen: Counter[str] = Counter()
-        for prompt in prompts:
-            if not isinstance(prompt, str | Prompt):
-                raise InputTypeError(f"a prompt is a text or a flexeval.Prompt, not a {type(prompt).__name__}")
-            asked = Prompt(user=prompt) if isinstance(prompt, str) else prompt
-            ids = encode_prompt(model, asked, config.gen_length, of=asked.user)
-            name = blake2b(repr(ids).encode(), digest_size=8).hexdigest()
-            for _ in range(num_samples):
-                requests.append(SampleRequest(problem_id=name, sample_index=seen[name], prompt_ids=ids))
-                seen[name] += 1
+    order = get_order(order)
+    requests: list[SampleRequest] = []
+    seen: Counter[str] = Counter()
+    for prompt in prompts:
+        if not isinstance(prompt, str | Prompt):
+            raise InputTypeError(f"a prompt is a text or a flexeval.Prompt, not a {type(prompt).__name__}")
+        asked = Prompt(user=prompt) if isinstance(prompt, str) else prompt
+        ids = encode_prompt(model, asked, config.gen_length, of=asked.user)
+        name = blake2b(repr(ids).encode(), digest_size=8).hexdigest()
+        for _ in range(num_samples):
+            requests.append(SampleRequest(problem_id=name, sample_index=seen[name], prompt_ids=ids))
+            seen[name] += 1
 
-        finished = {(t.problem_id, t.sample_index): t for t in sampler.run(requests)}
+    workers = side_by_side(model, most=min(len(requests), batch_size or len(requests)))
+    sampler = Sampler(model, order, config, batch_size=batch_size, workers=workers)
+    finished = {(t.problem_id, t.sample_index): t for t in sampler.run(requests)}
     samples = [_sample(model, finished[request.problem_id, request.sample_index]) for request in requests]
     return [samples[start : start + num_samples] for start in range(0, len(samples), num_samples)]
 

@@ -106,9 +106,9 @@ class CanvasBatch:
         return np.array([row for row, request in enumerate(self._requests) if request is not None], dtype=np.int64)
 
     @property
-    def room(self) -> int:
-        """How many rows are empty."""
-        return self._requests.count(None)
+    def size(self) -> int:
+        """How many rows there are."""
+        return len(self._requests)
 
     def add(self, requests: Sequence[SampleRequest]) -> None:
         """Put fresh canvases into the first empty rows. There must be room for all of them."""

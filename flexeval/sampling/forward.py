@@ -8,11 +8,8 @@ generated positions, `N` rows of hidden states, `D` hidden size.
 from __future__ import annotations
 
 import copy
-import ctypes
-import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +22,7 @@ from flexeval.errors import InputError, PluginError
 from flexeval.models.predictor import MaskPredictor, attention_of
 from flexeval.records import APPROXIMATE, BoolArray, IntArray, SamplingConfig
 from flexeval.sampling.logits import Logits
-from flexeval.sampling.prefixes import Part, canvases_of, pieces, prefixes_of
+from flexeval.sampling.prefixes import Canvases, Part, Prefixes, canvases_of, pieces, prefixes_of
 
 if TYPE_CHECKING:
     from flexeval.models.past import Kept
@@ -37,6 +34,8 @@ class Limits:
 
     samples: int
     """Samples in flight in a lane, unless the user says otherwise."""
+    group: int
+    """Samples of one problem that a lane holds, if they are more."""
     canvases: int
     """Canvases per forward: enough for the work to outweigh the calls."""
     head_bytes: int
@@ -48,8 +47,10 @@ class Limits:
 
 
 LIMITS = {
-    "cpu": Limits(samples=64, canvases=32, head_bytes=32 << 20, softmax_bytes=8 << 20, kept_bytes=1 << 30),
-    "gpu": Limits(samples=128, canvases=128, head_bytes=512 << 20, softmax_bytes=512 << 20, kept_bytes=8 << 30),
+    "cpu": Limits(samples=64, group=256, canvases=32, head_bytes=32 << 20, softmax_bytes=8 << 20, kept_bytes=1 << 30),
+    "gpu": Limits(
+        samples=128, group=128, canvases=128, head_bytes=512 << 20, softmax_bytes=512 << 20, kept_bytes=8 << 30
+    ),
 }
 
 
@@ -88,19 +89,32 @@ class Forward:
         self._batch_size = 1 if config.batch_invariant else batch_size
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 and predictor.device.type == "cpu" else None
-        self._prefixes = prefixes_of(predictor, config, room=limits_of(predictor).kept_bytes)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Keys and values of its own, also of canvases without their prompts where there is guidance."""
+        passes = 2 if self._config.cfg_scale > 0 else 1
+        room = limits_of(self.predictor).kept_bytes // passes
+        self._prefixes, *self._unconditional = (
+            prefixes_of(self.predictor, self._config, room=room) for _ in range(passes)
+        )
+        self.in_flight: Callable[[], tuple[IntArray, BoolArray, IntArray]] | None = None
+        """Canvases, where they are no padding, and window ends of all samples of the lane, as for `start`; what is kept
+        of a sample stays while steps leave it out. None: of those of the last step alone."""
 
     def another(self) -> Forward:
         """The same for another lane: its own counters and keys and values, the same threads."""
         lane = copy.copy(self)
         lane.counters = Counters()
-        lane._prefixes = prefixes_of(self.predictor, self._config, room=limits_of(self.predictor).kept_bytes)
+        lane._begin()
         return lane
 
     def forget(self) -> None:
         """Drop all keys and values that are kept."""
-        if self._prefixes is not None:
-            self._prefixes.forget()
+        self.in_flight = None
+        for prefixes in (self._prefixes, *self._unconditional):
+            if prefixes is not None:
+                prefixes.forget()
 
     def start(
         self,
@@ -141,11 +155,13 @@ class Forward:
 
         # Evaluate them, and with guidance once more with the prompt masked.
         rest = (asked_UG, window_end_U) if twin_RS is None else (asked_UG, window_end_U, twin_RS[first_U])
-        hidden, unconditional = self._submit(tokens_UL, attended_UL, *rest), []
-        if self._config.cfg_scale > 0:
-            masked_UL = tokens_UL.copy()
-            masked_UL[:, :-generated] = self.predictor.mask_id
-            unconditional = self._submit(masked_UL, attended_UL, *rest)
+        waiting = self._waiting(len(tokens_RL), generated)
+        hidden, unconditional = self._submit(self._prefixes, waiting, tokens_UL, attended_UL, *rest), []
+        for prefixes in self._unconditional:
+            masked_UL = self._without_prompt(tokens_UL, generated)
+            if waiting is not None:
+                waiting = (self._without_prompt(waiting[0], generated), *waiting[1:])
+            unconditional = self._submit(prefixes, waiting, masked_UL, attended_UL, *rest)
         passes = 2 if unconditional else 1
         self.counters = Counters(
             evaluations=self.counters.evaluations + passes * len(tokens_RL),
@@ -176,18 +192,37 @@ class Forward:
             softmax_rows=1,
         )
 
-    def _submit(self, *arrays_U: NDArray[Any]) -> list[Future[Tensor]]:
+    def _waiting(self, samples: int, generated: int) -> tuple[NDArray[Any], ...] | None:
+        """Canvases of all samples in flight, as for `canvases_of`; None where a step of so many leaves none out."""
+        if self.in_flight is None or self._prefixes is None:
+            return None
+        tokens_RL, attended_RL, window_end_R = self.in_flight()
+        if len(tokens_RL) == samples:
+            return None
+        answer = tokens_RL.shape[1] - generated
+        attended_RL = self._attention.attended(tokens_RL, attended_RL, answer=answer, window_end_B=window_end_R)
+        return tokens_RL, attended_RL, np.zeros((len(tokens_RL), generated), dtype=np.bool_), window_end_R
+
+    def _without_prompt(self, tokens_UL: IntArray, generated: int) -> IntArray:
+        masked_UL = tokens_UL.copy()
+        masked_UL[:, :-generated] = self.predictor.mask_id
+        return masked_UL
+
+    def _submit(
+        self, prefixes: Prefixes | None, waiting: tuple[NDArray[Any], ...] | None, *arrays_U: NDArray[Any]
+    ) -> list[Future[Tensor]]:
         """Hidden states at the asked positions of canvases: consecutive rows, which may be on their way."""
-        if self._prefixes is None:
+        if prefixes is None:
             return self._spread(self._run, arrays_U)
-        canvases = canvases_of(
-            *arrays_U,
-            attention=self._attention,
-            block=self._config.block,
-            mask_id=self.predictor.mask_id,
+        part = prefixes.part(
+            self._canvases(*arrays_U), self._keep, None if waiting is None else self._canvases(*waiting)
         )
-        part = self._prefixes.part(canvases, self._keep)
         return [future for arrays in pieces(part) for future in self._spread(self._run_part, arrays)]
+
+    def _canvases(self, *arrays_U: NDArray[Any]) -> Canvases:
+        return canvases_of(
+            *arrays_U, attention=self._attention, block=self._config.block, mask_id=self.predictor.mask_id
+        )
 
     def _spread(self, run: Callable[..., Any], arrays_U: tuple[NDArray[Any], ...]) -> list[Future[Any]]:
         """The results of a forward of each batch of some canvases, which may be on their way."""
@@ -330,56 +365,6 @@ def _done(result: Any) -> Future[Any]:
 def _split(arrays: tuple[NDArray[Any], ...], count: int) -> Iterator[tuple[NDArray[Any], ...]]:
     """The same rows of several arrays in at most `count` parts, none empty."""
     return zip(*(np.array_split(array, min(count, len(array))) for array in arrays), strict=True)
-
-
-# ----- threads -----
-
-
-def side_by_side(model: MaskPredictor) -> int:
-    """How many forwards to run side by side: on a CPU, as many as torch would use threads within one operation.
-
-    Threads within the operations of a small model mostly wait for each other, even more so on cores that other
-    processes use. OMP_NUM_THREADS bounds both. On a CPU, torch's own number of threads becomes 1, and the process
-    keeps the memory that it frees.
-    """
-    return _one_thread_each() if model.device.type == "cpu" else 1
-
-
-@contextmanager
-def side_by_side_here(model: MaskPredictor) -> Iterator[int]:
-    """As `side_by_side`, within a block: afterwards torch has its threads back. For programs that are not ours."""
-    if model.device.type != "cpu":
-        yield 1
-        return
-    _keep_memory()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)
-
-
-@functools.cache
-def _one_thread_each() -> int:
-    """Torch's number of threads, which becomes 1."""
-    _keep_memory()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    return threads
-
-
-def _keep_memory() -> None:
-    """Make glibc reuse freed memory; by default it returns blocks of a forward's size to the system each time.
-
-    Getting them back page by page costs a small model's forward a tenth of its time or more. Does nothing with other C
-    libraries.
-    """
-    trim_threshold, mmap_threshold = -1, -3  # parameters of mallopt (malloc.h)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(mmap_threshold, 32 << 20)
-        mallopt(trim_threshold, 1 << 30)
 
 
 def on_device(predictor: MaskPredictor, array: NDArray[Any]) -> Tensor:

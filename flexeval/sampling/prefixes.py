@@ -46,6 +46,8 @@ class Canvases:
     """The column at which the current block begins."""
     end_U: IntArray
     """The column after the current block."""
+    open_UL: BoolArray
+    """The columns that may still get another token: masks, but for those of the prompt."""
 
     def take(self, rows: Sequence[int]) -> Canvases:
         """Some of them."""
@@ -87,6 +89,7 @@ def canvases_of(
     length, generated = tokens_UL.shape[1], asked_UG.shape[1]
     answer = length - generated
     level_UL = attention.levels(tokens_UL, attended_UL, answer=answer, window_end_B=window_end_U, mask_id=mask_id)
+    open_UL = (tokens_UL == mask_id) & (np.arange(length) >= answer)
     asked_UL = np.pad(asked_UG, ((0, 0), (answer, 0)))
     # What is not attended to moves to the left, where padding is: nobody sees its place.
     place_UL = np.argsort(attended_UL, axis=1, kind="stable")
@@ -97,6 +100,7 @@ def canvases_of(
         first_U=length - attended_UL.sum(axis=1),
         opened_U=answer + (window_end_U - 1) // block * block,
         end_U=answer + window_end_U,
+        open_UL=np.take_along_axis(open_UL, place_UL, axis=1),
     )
 
 
@@ -142,7 +146,7 @@ Compute = Callable[[Part], list["Kept"]]
 
 
 class Prefixes:
-    """What is kept for the canvases of one lane: what those of its last step had in use, and nothing else."""
+    """What is kept for the canvases of one lane: what its samples in flight have in use, and nothing else."""
 
     def __init__(self, predictor: Any, config: SamplingConfig, *, room: int) -> None:
         """
@@ -166,15 +170,24 @@ class Prefixes:
         """Drop everything: the weights may have changed."""
         self._kept = {}
 
-    def part(self, canvases: Canvases, compute: Compute) -> Part:
+    def part(self, canvases: Canvases, compute: Compute, waiting: Canvases | None = None) -> Part:
         """What has to be computed to read what is asked. What it comes after is computed at once, if it is not known.
 
         Args:
             canvases: distinct ones.
             compute: gives the keys and values of a part's `kept_UL`.
+            waiting: canvases of all samples in flight, where this step leaves some of them out: what is known of these
+                is kept, too.
         """
         part = self._outside(canvases, compute) if self._kind in APPROXIMATE else self._finished(canvases, compute)
-        in_use = set(chain.from_iterable(kept.chain() for kept in part.after if kept))
+        needed = part.after
+        if waiting is not None:
+            everywhere = np.ones_like(waiting.open_UL)
+            needed = [
+                *needed,
+                *(self._longest(row, row.first + len(row.tokens_L)) for row in _rows(waiting, everywhere)),
+            ]
+        in_use = set(chain.from_iterable(kept.chain() for kept in needed if kept))
         self._kept = {key: kept for key, kept in self._kept.items() if kept in in_use}
         return part
 
@@ -183,11 +196,8 @@ class Prefixes:
     def _finished(self, canvases: Canvases, compute: Compute) -> Part:
         """From the end of the finished prefix to the last column that matters."""
         columns_L = np.arange(canvases.tokens_UL.shape[1])
-        finished_U, end_U, closed_UL = extents(canvases, mask_id=self._mask_id, shifted=self._shifted)
-        rows = [
-            _Row(canvases.tokens_UL[row, first:], canvases.level_UL[row, first:], closed_UL[row, first:], first)
-            for row, first in enumerate(canvases.first_U.tolist())
-        ]
+        finished_U, end_U, closed_UL = extents(canvases, shifted=self._shifted)
+        rows = _rows(canvases, closed_UL)
 
         # Compute the prefixes that are not known, each once, as far as there is room.
         room = self._room - self.columns
@@ -195,7 +205,8 @@ class Prefixes:
         for place, (row, finished) in enumerate(zip(rows, finished_U.tolist(), strict=True)):
             key = row.upto(finished)
             if finished > row.first and key not in self._kept and key not in missing:
-                size = finished - row.begin(self._longest(row, finished))
+                before = self._longest(row, finished)
+                size = finished - row.begin(before and before.stays(finished - row.begin(before)))
                 if size <= room:
                     missing[key] = place
                     room -= size
@@ -271,14 +282,21 @@ class _Row:
         return self.first + (kept.length if kept else 0)
 
 
-def extents(canvases: Canvases, *, mask_id: int, shifted: bool) -> tuple[IntArray, IntArray, BoolArray]:
+def _rows(canvases: Canvases, closed_UL: BoolArray) -> list[_Row]:
+    return [
+        _Row(canvases.tokens_UL[row, first:], canvases.level_UL[row, first:], closed_UL[row, first:], first)
+        for row, first in enumerate(canvases.first_U.tolist())
+    ]
+
+
+def extents(canvases: Canvases, *, shifted: bool) -> tuple[IntArray, IntArray, BoolArray]:
     """Where the finished prefix of each canvas ends [U], where what can matter ends [U], and before which columns
     nothing sees what stands from there on [U, L].
 
-    The finished prefix has no mask and nothing that is read.
+    The finished prefix has nothing that may still change, and nothing that is read.
     """
-    tokens_UL, level_UL = canvases.tokens_UL, canvases.level_UL
-    length = tokens_UL.shape[1]
+    level_UL = canvases.level_UL
+    length = level_UL.shape[1]
     columns_L, top = np.arange(length), int(level_UL.max()) + 1
     needed_UL = canvases.asked_UL
     if shifted:
@@ -297,14 +315,14 @@ def extents(canvases: Canvases, *, mask_id: int, shifted: bool) -> tuple[IntArra
     from_UL = np.minimum.accumulate(np.where(present_UL, level_UL, top)[:, ::-1], axis=1)[:, ::-1]
     closed_UL = before_UL < from_UL
 
-    unfinished_UL = present_UL & ((tokens_UL == mask_id) | needed_UL)
+    unfinished_UL = present_UL & (canvases.open_UL | needed_UL)
     limit_U1 = np.where(unfinished_UL.any(axis=1), unfinished_UL.argmax(axis=1), end_U)[:, None]
     possible_UL = closed_UL & (columns_L <= limit_U1) & (columns_L >= canvases.first_U[:, None])
     finished_U = length - 1 - possible_UL[:, ::-1].argmax(axis=1)
     return finished_U, end_U, closed_UL
 
 
-def shared_prefixes(canvases: Canvases, *, mask_id: int, shifted: bool) -> tuple[Part, list[int], Part]:
+def shared_prefixes(canvases: Canvases, *, shifted: bool) -> tuple[Part, list[int], Part]:
     """The finished prefixes of some canvases, each in the longest that begins with it, and the rest of the canvases.
 
     Returns:
@@ -312,11 +330,8 @@ def shared_prefixes(canvases: Canvases, *, mask_id: int, shifted: bool) -> tuple
         there on, after nothing yet: `Kept.first(length)` of the prefix gives what they come after.
     """
     columns_L = np.arange(canvases.tokens_UL.shape[1])
-    finished_U, end_U, closed_UL = extents(canvases, mask_id=mask_id, shifted=shifted)
-    rows = [
-        _Row(canvases.tokens_UL[row, first:], canvases.level_UL[row, first:], closed_UL[row, first:], first)
-        for row, first in enumerate(canvases.first_U.tolist())
-    ]
+    finished_U, end_U, closed_UL = extents(canvases, shifted=shifted)
+    rows = _rows(canvases, closed_UL)
     lengths_U = finished_U - canvases.first_U
     longest: list[int] = []
     within: dict[Hashable, int] = {}

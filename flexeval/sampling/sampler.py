@@ -21,6 +21,7 @@ from flexeval.orders.order import Order, check_order
 from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import CanvasBatch, SampleRequest
 from flexeval.sampling.drift import Drift
+from flexeval.sampling.engine import running, side_by_side
 from flexeval.sampling.forward import Counters, Forward, limits_of
 from flexeval.sampling.prefixes import check_cache
 from flexeval.sampling.revising import RevisingBatch, RevisingStep
@@ -44,18 +45,17 @@ class Sampler:
         config: SamplingConfig,
         *,
         batch_size: int | None = None,
-        workers: int = 1,
+        workers: int | None = None,
     ) -> None:
         """
         Args:
             predictor: the model.
             order: the decoding order.
             config: lengths, schedule, temperature, seed.
-            batch_size: samples in flight at most, in both lanes; None chooses for the device. Changes no sample in
-                float32, see above.
-            workers: forwards side by side, each in its own thread. On a CPU with `torch.set_num_threads(1)`, a small
-                model runs faster this way than with threads within its operations. Has no effect on other devices.
-                Changes no sample in float32.
+            batch_size: samples in flight at most, in both lanes; None chooses for the device, and lets a lane hold more
+                if they are of one problem. Changes no sample in float32, see above.
+            workers: forwards side by side, each in its own thread; None takes one for each of torch's threads, which
+                are divided among them while `run` draws (see `engine.py`). On a CPU only. Changes no sample in float32.
 
         Raises:
             InputError: settings that exclude each other.
@@ -86,10 +86,14 @@ class Sampler:
         self.config = config
         """With the block length in force."""
         limits = limits_of(predictor)
+        workers = side_by_side(predictor, most=batch_size) if workers is None else workers
         self._lanes = min(2, workers, batch_size or workers) if predictor.device.type == "cpu" else 1
         self._lane_size = batch_size // self._lanes if batch_size else limits.samples
         self.batch_size = self._lanes * self._lane_size
-        """Samples in flight at most."""
+        """Samples in flight at most, unless more of one problem go together."""
+        # Equal canvases of a problem merge only within a lane.
+        alone = batch_size is not None or "drift" in order.reads
+        self._group_size = self._lane_size if alone else max(self._lane_size, limits.group)
         self.workers = workers
         forward_batch = min(self._lane_size, limits.canvases)
         forward = Forward(predictor, config, batch_size=forward_batch, workers=workers)
@@ -114,28 +118,31 @@ class Sampler:
             PluginError: an order that returns something other than positions to commit, or a model that returns
                 something other than logits.
         """
+        with running(self.predictor, self.workers):
+            yield from self._run(requests)
+
+    def _run(self, requests: Iterable[SampleRequest]) -> Iterator[Trajectory]:
         groups = self._groups(requests)
         waiting: list[SampleRequest] = next(groups, [])
-        batches = [self._empty_batch() for _ in range(self._lanes)]
+        batches = [self._empty_batch(self._lane_size) for _ in range(self._lanes)]
         steps: dict[int, Step] = {}
         try:
             while True:
-                for lane, batch in enumerate(batches):
+                for lane in range(self._lanes):
                     # Finish the lane's step and hand out the samples that are done.
                     if lane in steps:
                         with torch.inference_mode():
                             steps.pop(lane).finish()
-                        yield from batch.pop_finished()
+                        yield from batches[lane].pop_finished()
 
                     # Refill, a whole group at a time, where there is most room.
-                    while waiting and (emptiest := max(batches, key=lambda each: each.room)).room >= len(waiting):
-                        emptiest.add(waiting)
+                    while waiting and self._add(waiting, batches):
                         waiting = next(groups, [])
 
                     # Start the lane's next step.
-                    if len(batch.rows):
+                    if len(batches[lane].rows):
                         with torch.inference_mode():
-                            steps[lane] = self._step(batch, self._forwards[lane])
+                            steps[lane] = self._step(batches[lane], self._forwards[lane])
                 if not any(len(batch.rows) for batch in batches):
                     return
         finally:
@@ -145,30 +152,41 @@ class Sampler:
             for forward in self._forwards:
                 forward.forget()
 
-    def _empty_batch(self) -> CanvasBatch:
+    def _add(self, group: list[SampleRequest], batches: list[CanvasBatch]) -> bool:
+        """Put a group into the emptiest lane; whether there is room. An empty lane has room for any group."""
+        count, lane = min((len(batch.rows), lane) for lane, batch in enumerate(batches))
+        if count and count + len(group) > self._lane_size:
+            return False
+        if not count and len(group) > batches[lane].size:
+            batches[lane] = self._empty_batch(len(group))
+        batches[lane].add(group)
+        return True
+
+    def _empty_batch(self, size: int) -> CanvasBatch:
         common: dict[str, Any] = {
             "mask_id": self.predictor.mask_id,
             "stop_ids": self.predictor.stop_ids,
             "attention": attention_of(self.predictor),
         }
         if "drift" in self.order.reads:
-            common["drift"] = Drift(self._lane_size, self.config.gen_length, self.order.history)
+            common["drift"] = Drift(size, self.config.gen_length, self.order.history)
         if self.order.revises:
-            return RevisingBatch(self._lane_size, self.config, most_steps=self.order.most_steps, **common)
-        return CanvasBatch(self._lane_size, self.config, adaptive=self.order.adaptive, **common)
+            return RevisingBatch(size, self.config, most_steps=self.order.most_steps, **common)
+        return CanvasBatch(size, self.config, adaptive=self.order.adaptive, **common)
 
     def _step(self, batch: CanvasBatch, forward: Forward) -> Step:
+        forward.in_flight = lambda: (*batch.canvases(batch.rows), batch.window_end_B[batch.rows])
         kind = RevisingStep if isinstance(batch, RevisingBatch) else Step
         return kind(batch, self.order, self.config, forward)  # type: ignore[arg-type] # each has its batch
 
     def _groups(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampleRequest]]:
-        """Consecutive requests with the same prompt, at most as many as a lane holds."""
+        """Consecutive requests with the same prompt, at most as many as go together."""
         for _, same_prompt in groupby(requests, key=lambda request: request.prompt_ids):
             group: list[SampleRequest] = []
             for request in same_prompt:
                 check_fits(self.predictor, len(request.prompt_ids), self.config.gen_length, of=request.problem_id)
                 group.append(request)
-                if len(group) == self._lane_size:
+                if len(group) == self._group_size:
                     yield group
                     group = []
             if group:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
 import time
@@ -127,8 +126,6 @@ class Worker:
 
     def _here(self, config: RunConfig) -> Here:
         from flexeval.runs.runner import Here
-        from flexeval.sampling import Sampler
-        from flexeval.sampling.forward import side_by_side
 
         asked = config.model, config.attention, config.adapter
         if asked not in self._loaded:
@@ -147,7 +144,6 @@ class Worker:
             predictor=predictor,
             task=self._task(config.task),
             batch_size=self._machine.batch_size,
-            make_sampler=functools.partial(Sampler, workers=side_by_side(predictor)),
         )
 
     def _task(self, spec: str) -> Task:

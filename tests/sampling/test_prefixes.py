@@ -91,13 +91,17 @@ def test_samples_are_those_without_a_cache(model, rule, settings):
         assert counted == also_counted
 
 
-@pytest.mark.parametrize("spec", ["edit", "t2m"])
-def test_orders_that_take_tokens_back_are_kept_up_with(model, spec):
+@pytest.mark.parametrize("name", ["from the prompt", "rank"])
+@pytest.mark.parametrize(
+    "spec", ["remdm:eta=0.5", "edit:tau=0.3,tau_edit=0.02,post_steps=2", "t2m:tau=0.3,remasks=1,post_steps=1"]
+)
+def test_orders_that_take_tokens_back_are_kept_up_with(model, spec, name):
     """What is kept is known by its tokens; where these change, it is another prefix."""
-    model.attention = RULES["from the prompt"]
+    model.attention = RULES[name]
     config = SamplingConfig(gen_length=8, temperature=1.0, seed=1)
-    without, _ = draw(model, spec, dataclasses.replace(config, cache="none"))
-    assert_equal_samples(draw(model, spec, config)[0], without)
+    without, _ = draw(model, spec, dataclasses.replace(config, cache="none"), wanted=requests(1))
+    assert any(len(t.revisions.step_N) for t in without.values()), "nothing was taken back"
+    assert_equal_samples(draw(model, spec, config, wanted=requests(1))[0], without)
 
 
 @pytest.fixture
@@ -127,6 +131,33 @@ def test_a_finished_block_is_computed_once_and_a_step_computes_its_block(model, 
     computed.clear()
     draw(model, "ar", dataclasses.replace(config, temperature=0.0), batch_size=6, wanted=wanted)
     assert sum(computed) == whole, "equal samples of a problem share everything"
+
+
+def test_what_is_known_of_a_canvas_without_its_prompt_stays_known(model, computed):
+    """Under guidance each step evaluates two canvases of a sample, which take turns: each goes on from its own."""
+    model.attention = RULES["from the prompt"]
+    config = SamplingConfig(gen_length=9, temperature=1.0, stop_at_eos=False)
+    drawn = draw(model, "random", config, wanted=requests(1)[1:])[0]
+    once = sum(computed)
+    computed.clear()
+    guided = draw(model, "random", dataclasses.replace(config, cfg_scale=0.5), wanted=requests(1)[1:])[0]
+    assert all(guided[key].nfe == 2 * drawn[key].nfe for key in drawn)
+    assert sum(computed) == 2 * once
+
+
+@pytest.mark.parametrize("spec", ["remdm:eta=0.5", "remdm:rule=conf"])
+def test_what_is_known_of_a_sample_that_skips_a_step_stays_known(model, computed, spec):
+    """Where an order commits nothing in one sample and something in another, they take turns."""
+    model.attention = RULES["from the prompt"]
+    config = SamplingConfig(gen_length=9, temperature=1.0, stop_at_eos=False)
+    wanted = [SampleRequest(problem_id=f"p{t}", sample_index=0, prompt_ids=list(range(t, t + 4))) for t in (30, 40, 50)]
+    alone = 0
+    for request in wanted:
+        draw(model, spec, config, wanted=[request])
+        alone += sum(computed)
+        computed.clear()
+    draw(model, spec, config, wanted=wanted)
+    assert sum(computed) <= alone
 
 
 def test_samples_of_a_problem_share_the_prompt(model, monkeypatch):
@@ -159,8 +190,19 @@ def test_what_does_not_fit_is_computed_again(model, rule, monkeypatch, columns):
     want, _ = draw(model, "random", dataclasses.replace(config, cache="none"))
     limits = dataclasses.replace(forwards.LIMITS["cpu"], kept_bytes=columns * model.bytes_per_column)
     monkeypatch.setitem(forwards.LIMITS, "cpu", limits)
+    held, finished = [], Prefixes._finished
+
+    def spied(self, *arguments):
+        found = finished(self, *arguments)
+        held.append(self.columns)
+        return found
+
+    monkeypatch.setattr(Prefixes, "_finished", spied)
     got, _ = draw(model, "random", config)
     assert_equal_samples(got, want)
+    # Also with what is copied when small pieces are put together.
+    assert max(held) <= columns
+    assert columns < 20 or max(held) > 10 or rule.kind == "full-to-block"
 
 
 def test_other_weights_have_other_keys_and_values(model):

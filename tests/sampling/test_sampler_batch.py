@@ -117,6 +117,21 @@ def test_equal_canvases_are_evaluated_once():
         assert len(np.unique(batch, axis=0)) == len(batch)
 
 
+def test_samples_of_a_problem_go_together_however_many():
+    """At T = 0 all samples of a problem are one, also where a lane usually holds fewer."""
+    oracle = RandomOracle(words=6)
+    config = SamplingConfig(gen_length=4, temperature=0.0)
+    sampler = Sampler(oracle, get_order("confidence"), config, workers=2)
+    wanted = [*requests(1, 150), *requests(4, 20)[20:], SampleRequest(problem_id="p9", sample_index=0, prompt_ids=[1])]
+    trajectories = list(sampler.run(wanted))
+    assert len(trajectories) == len(wanted)
+    assert sampler.counters.distinct == sum(t.nfe for t in trajectories if t.sample_index == 0)
+    # Unless the user says how many.
+    bounded = Sampler(oracle, get_order("confidence"), config, batch_size=50)
+    nfe = [t.nfe for t in bounded.run(requests(1, 150))]
+    assert bounded.counters.distinct == 3 * nfe[0]
+
+
 def test_canvases_that_only_look_equal_after_padding_are_kept_apart():
     """The prompt [m, 1] and the prompt [1] padded with m are different canvases."""
     oracle = RandomOracle(words=6)

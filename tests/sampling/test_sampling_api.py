@@ -9,7 +9,9 @@ from oracles import RandomOracle
 
 import flexeval
 from flexeval.errors import InputError
+from flexeval.orders import get_order
 from flexeval.records import Prompt, SamplingConfig
+from flexeval.sampling import Sampler, SampleRequest
 
 CONFIG = SamplingConfig(gen_length=8, temperature=1.0, seed=3)
 
@@ -50,7 +52,7 @@ def test_a_single_string_is_not_a_list_of_prompts():
 
 
 def test_torch_has_its_threads_back_whatever_happens():
-    """Forwards run side by side on one thread each, as on the command line; a program around it keeps its own."""
+    """Forwards run side by side and divide torch's threads, whoever draws; a program around it keeps its own."""
     threads = torch.get_num_threads()
     inside = []
 
@@ -66,6 +68,22 @@ def test_torch_has_its_threads_back_whatever_happens():
         with pytest.raises(InputError):
             flexeval.sample(Watching(words=6), ["dog"], order="none-such", config=CONFIG)
         assert torch.get_num_threads() == 3
+
+        # So does a sampler by itself, also where it is left in the middle, and where two overlap.
+        wanted = [SampleRequest(problem_id="p", sample_index=i, prompt_ids=[1]) for i in range(4)]
+        sampler = Sampler(Watching(words=6), get_order("ar"), CONFIG)
+        assert sampler.workers == 3
+        first, second = sampler.run(wanted), Sampler(Watching(words=6), get_order("ar"), CONFIG).run(wanted)
+        next(first), next(second)
+        first.close()
+        assert torch.get_num_threads() == 1
+        second.close()
+        assert torch.get_num_threads() == 3
+        assert set(inside) == {1}
+
+        # One sample at a time has them all.
+        inside.clear()
+        flexeval.sample(Watching(words=6), ["dog"], config=CONFIG)
+        assert set(inside) == {3}
     finally:
         torch.set_num_threads(threads)
-    assert set(inside) == {1}

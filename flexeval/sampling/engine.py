@@ -1,0 +1,96 @@
+"""How a process uses a CPU: forwards side by side, each in its own thread, and memory that is kept.
+
+Threads within the operations of a small model mostly wait for each other, even more so on cores that other processes
+use. So torch's threads are divided among forwards. OMP_NUM_THREADS bounds both. Other devices are left alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from flexeval.models.predictor import MaskPredictor
+
+
+@dataclass(kw_only=True)
+class _Users:
+    """How many make use of the engine now, and how many threads torch had before the first."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    count: int = 0
+    threads: int = 1
+    for_good: AbstractContextManager[None] | None = None
+
+
+_USERS = _Users()
+
+
+def side_by_side(model: MaskPredictor, most: int | None = None) -> int:
+    """How many forwards of a model to run side by side: on a CPU, one for each of torch's threads.
+
+    Args:
+        model: says which device.
+        most: forwards that there can be.
+    """
+    if not _on_cpu(model):
+        return 1
+    with _USERS.lock:
+        threads = _USERS.threads if _USERS.count else torch.get_num_threads()
+    return min(threads, most or threads)
+
+
+@contextmanager
+def running(model: MaskPredictor, workers: int) -> Iterator[None]:
+    """Within this block, torch's threads on a CPU are divided among so many workers, and freed memory is kept.
+
+    Afterwards torch has its threads back. Blocks may overlap; then the first says how many each worker has.
+    """
+    if not _on_cpu(model):
+        yield
+        return
+    _keep_memory()
+    with _USERS.lock:
+        if not _USERS.count:
+            _USERS.threads = torch.get_num_threads()
+            torch.set_num_threads(max(1, _USERS.threads // workers))
+        _USERS.count += 1
+    try:
+        yield
+    finally:
+        with _USERS.lock:
+            _USERS.count -= 1
+            if not _USERS.count:
+                torch.set_num_threads(_USERS.threads)
+
+
+def run_for_good(model: MaskPredictor) -> int:
+    """As `running` until the process ends, for programs that are ours; how many forwards to run side by side."""
+    workers = side_by_side(model)
+    if _on_cpu(model) and _USERS.for_good is None:
+        _USERS.for_good = running(model, workers)
+        _USERS.for_good.__enter__()
+    return workers
+
+
+def _on_cpu(model: MaskPredictor) -> bool:
+    return torch.device(model.device).type == "cpu"
+
+
+@functools.cache
+def _keep_memory() -> None:
+    """Make glibc reuse freed memory; by default it returns blocks of a forward's size to the system each time.
+
+    Getting them back page by page costs a small model's forward a tenth of its time or more. Does nothing with other C
+    libraries.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # parameters of mallopt (malloc.h)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(mmap_threshold, 32 << 20)
+        mallopt(trim_threshold, 1 << 30)
