@@ -5,18 +5,17 @@ paper, which has the entropy-bounded order).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from flexeval.figures.curves import CurveFigure
-from flexeval.figures.selection import at_least, token_rows
+from flexeval.figures.selection import PAIR, at_least, token_rows
 from flexeval.figures.settings import foot, with_settings
 from flexeval.orders import get_order
 from flexeval.plots.curves import powers_of_two
-from flexeval.plots.style import Look, crossed_looks
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.nfe import (
@@ -28,9 +27,12 @@ from flexeval.stats.nfe import (
 )
 from flexeval.stats.pass_at_k import pass_at_k_table
 
+ONE, SEVERAL = "one token a step", "several tokens a step"
+
 
 class PassAtNFE(CurveFigure):
-    """One row a run and budget; `series` is the order, and the pace where it differs.
+    """One row a run and budget; `series` is the order, and its steps where they differ; `pace` says how many tokens a
+    step commits.
 
     Each curve goes from what one sample costs to what all of them did: runs of few samples end early.
     """
@@ -42,7 +44,8 @@ class PassAtNFE(CurveFigure):
     needs = "runs of two orders or more, alike in all else"
     note = "Curves end where the samples do. Bands are 95 % intervals at each budget (bootstrap over problems)."
     free = frozenset({"order", "steps", "tokens_per_step"})
-    x, series, height = "nfe", "series", 2.4
+    x, series, height, columns = "nfe", "series", 2.4, 2
+    by = ("model", "task", "pace")
     labels = ("evaluations spent on a problem (NFE)", "Pass@NFE, %")
 
     def usable(self, group: RunSet) -> RunSet:
@@ -55,7 +58,22 @@ class PassAtNFE(CurveFigure):
         names = group.labels() if paced else [run.config.order for run in group]
         for run, name in zip(group, names, strict=True):
             curve = pass_at_nfe(run.outcomes(), default_budgets(run.samples))
-            yield with_settings(curve, run).assign(series=name)
+            settings = run.config.sampling
+            slow = settings.steps is settings.tokens_per_step is None and not get_order(run.config.order).adaptive
+            yield with_settings(curve, run).assign(series=name, pace=ONE if slow else SEVERAL)
+
+    def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
+        """See `CurveFigure.labelled`. Orders with a pace of their own have a panel of their own, where the paper's two
+        orders stand beside them.
+        """
+        frames = []
+        for _, own in data.groupby(["model", "task"], sort=False):
+            fast, main = own["pace"] == SEVERAL, own["order"].isin(PAIR)
+            if not (fast | main).all() or not fast.any():
+                frames.append(own[~fast])
+            if fast.any():
+                frames.append(own[fast | main].assign(pace=SEVERAL))
+        return pd.concat(frames, ignore_index=True)
 
     def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
         """See `CurveFigure.finish_panel`."""
@@ -78,7 +96,7 @@ class TokensPerStep(CurveFigure):
     )
     free = frozenset({"order", "model"})
     per = ("task",)
-    x, by, series, height = "tokens_per_step", ("task",), "series", 2.3
+    x, by, series, height, bars = "tokens_per_step", ("task",), "series", 2.3, True
     labels = ("tokens per step", "accuracy, %")
 
     def usable(self, group: RunSet) -> RunSet:
@@ -120,17 +138,8 @@ class TokensPerStep(CurveFigure):
 
     def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
         """See `CurveFigure.labelled`."""
-        return data.assign(series=data["model"] + ", " + data["family"])
-
-    def looks(self, data: pd.DataFrame) -> Mapping[str, Look]:
-        """See `CurveFigure.looks`."""
-        return {", ".join(pair): own for pair, own in crossed_looks(data["model"], data["family"]).items()}
-
-    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
-        """Draw the intervals of the pace, too."""
-        panel.hlines(
-            rows["estimate"], rows["tokens_per_step_low"], rows["tokens_per_step_high"], color="#555555", linewidth=0.7
-        )
+        several = data["model"].nunique() > 1
+        return data.assign(series=data["family"] + ", " + data["model"] if several else data["family"])
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
@@ -142,7 +151,7 @@ class TokensPerStep(CurveFigure):
             for row in methods.to_dict("records")
         ]
         aup = f" AUP (percent times tokens per forward, ICML 2026 d3LLM): {'; '.join(named)}." if named else ""
-        return foot(data, f"Orders {orders}. Bands and bars are 95 % intervals (bootstrap over problems).{aup}")
+        return foot(data, f"Orders {orders}. Bars are 95 % intervals (bootstrap over problems).{aup}")
 
 
 def _family(run: Run) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Drawing
 
 from flexeval.figures.figure import Figure
 from flexeval.figures.settings import MEASURED
-from flexeval.plots.curves import beside, curve, percent, published
+from flexeval.plots.curves import beside, curve, percent, published, same_height
 from flexeval.plots.layout import panels
 from flexeval.plots.style import Look, looks
 from flexeval.records import CORRECT
@@ -31,6 +31,10 @@ class CurveFigure(Figure):
     series: ClassVar[str] = "order"
     height: ClassVar[float] = 2.0
     """Of a panel, inches."""
+    columns: ClassVar[int] = 3
+    """Panels in a row, at most."""
+    bars: ClassVar[bool] = False
+    """Whether intervals are bars, where curves have few points, instead of bands."""
     labels: ClassVar[tuple[str, str]]
     """Of the horizontal and of the vertical axis, which is in percent."""
 
@@ -38,20 +42,22 @@ class CurveFigure(Figure):
         """See `Figure.drawing`."""
         data = self.labelled(data)
         look = self.looks(data)
-        titles, groups = by_panel(data, self.by)
-        figure, axes = panels(titles, height=self.height)
-        for panel, rows in zip(axes, groups, strict=True):
+        parts = by_panel(data, self.by)
+        figure, axes = panels(parts.titles, parts.headings, height=self.height, columns=self.columns)
+        for panel, rows in zip(axes, parts.rows, strict=True):
             for label, measured, points in _series(rows.dropna(subset=[self.x]), self.series):
                 if not measured:
                     published(panel, points, self.x, look[label], label=f"{label}, published")
                 elif other_verdict(data, points):
                     beside(panel, points, self.x, look[label])
                 else:
-                    curve(panel, points, self.x, look[label], label=label, crowd=len(look))
+                    curve(panel, points, self.x, look[label], label=label, crowd=len(look), bars=self.bars)
             percent(panel)
             panel.set_xlabel(self.labels[0])
             panel.set_ylabel(self.labels[1])
             self.finish_panel(panel, rows)
+        for heading in dict.fromkeys(parts.headings):
+            same_height([panel for panel, own in zip(axes, parts.headings, strict=True) if own == heading])
         return figure
 
     def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
@@ -66,22 +72,50 @@ class CurveFigure(Figure):
         """Set ticks and limits, and add marks, once the curves of `rows` are drawn."""
 
 
-def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> tuple[list[str], list[pd.DataFrame]]:
-    """(the titles, the rows) of the panels: one for each combination of these columns, in order of appearance.
+class Panels(NamedTuple):
+    """The panels of a figure, in order."""
 
-    A title names what differs between panels; the task where nothing does. Numbers come with their column's name.
+    titles: list[str]
+    headings: list[str]
+    """Of the row of each panel, where a model and task has several; else empty."""
+    rows: list[pd.DataFrame]
+
+
+def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> Panels:
+    """The panels of a figure: one for each combination of these columns, in order of appearance.
+
+    A title names what differs between panels; the task where nothing does. Numbers come with their column's name. Where
+    a model and task has several panels, it is the heading of their row instead.
     """
     groups = list(data.groupby(list(columns), sort=False, observed=True))
-    named = [name for name in columns if data[name].nunique() > 1] or ["task"]
-    titles = [
-        " · ".join(
-            value if isinstance(value, str) else f"{name} = {value:g}"
-            for name, value in zip(columns, key, strict=True)
-            if name in named
-        )
-        for key, _ in groups
-    ]
-    return titles, [rows for _, rows in groups]
+    task_of = [name for name in columns if name in ("model", "base", "task")]
+    several = len(groups) > len(data.drop_duplicates(task_of)) and bool(task_of)
+    inner = [name for name in columns if name not in task_of]
+    keys = [dict(zip(columns, key, strict=True)) for key, _ in groups]
+    if several:
+        # One row a task, in the order in which tasks appear.
+        heads = [_named(data, key, task_of) for key in keys]
+        place = {head: number for number, head in enumerate(dict.fromkeys(heads))}
+        order = sorted(range(len(groups)), key=lambda number: place[heads[number]])
+    else:
+        heads, order, inner = [], list(range(len(groups))), list(columns)
+    titles = [_named(data, key, inner) for key in keys]
+    return Panels(
+        [titles[number] for number in order],
+        [heads[number] for number in order] if heads else [],
+        [groups[number][1] for number in order],
+    )
+
+
+def _named(data: pd.DataFrame, key: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """The values of these columns that differ in the data, in words; the last one where none does."""
+    told = [name for name in columns if data[name].nunique() > 1] or [columns[-1]]
+    return " · ".join(
+        str(key[name]) if isinstance(key[name], str) else f"{_CALLED.get(name, name)} = {key[name]:g}" for name in told
+    )
+
+
+_CALLED = {"temperature": "T"}
 
 
 def other_verdict(data: pd.DataFrame, rows: pd.DataFrame) -> bool:

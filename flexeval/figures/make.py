@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +18,26 @@ from flexeval.plots.render import rendered
 from flexeval.runs.store import RunSet
 from flexeval.runs.target import write_target
 
+Writer = Callable[[Figure, Drawing, pd.DataFrame], bytes]
+"""The content of a file, of a figure, its drawing and its data."""
+FORMATS: Mapping[str, Writer] = {
+    "png": lambda figure, drawing, data: rendered(drawing, "png"),
+    "pdf": lambda figure, drawing, data: rendered(drawing, "pdf"),
+    "csv": lambda figure, drawing, data: data.to_csv(index=False).encode(),
+}
+
 
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def make_figures(
-    runs: RunSet, out: str | Path, names: Sequence[str] | None = None, *, say: Callable[[str], None] = _to_stderr
+    runs: RunSet,
+    out: str | Path,
+    names: Sequence[str] | None = None,
+    *,
+    formats: Mapping[str, Writer] = FORMATS,
+    say: Callable[[str], None] = _to_stderr,
 ) -> list[Path]:
     """Write NAME.png, NAME.pdf and NAME.csv of each figure; the same runs give the same bytes.
 
@@ -32,6 +45,7 @@ def make_figures(
         runs: finished ones.
         out: a folder; made if it is not there.
         names: which figures; None for all that the runs suffice for.
+        formats: suffix -> who makes the file; `flexeval.report.figures.figure_page` makes HTML.
         say: called with one line for each figure that is left out, which says why.
 
     Returns:
@@ -55,7 +69,7 @@ def make_figures(
     written: list[Path] = []
     for name in wanted:
         try:
-            written += _write(FIGURES.get(name)(), runs, out)
+            written += _write(FIGURES.get(name)(), runs, out, formats)
         except InputError as reason:
             if names is not None:
                 raise
@@ -99,14 +113,10 @@ def show_figure(runs: RunSet, name: str) -> ShownFigure:
     return ShownFigure(name=figure.name, data=data, drawing=figure.draw(data))
 
 
-def _write(figure: Figure, runs: RunSet, out: Path) -> list[Path]:
+def _write(figure: Figure, runs: RunSet, out: Path, formats: Mapping[str, Writer]) -> list[Path]:
     data = figure.data(runs)
     drawing = figure.draw(data)
-    contents = {
-        out / f"{figure.name}.png": rendered(drawing, "png"),
-        out / f"{figure.name}.pdf": rendered(drawing, "pdf"),
-        out / f"{figure.name}.csv": data.to_csv(index=False).encode(),
-    }
+    contents = {out / f"{figure.name}.{suffix}": make(figure, drawing, data) for suffix, make in formats.items()}
     for path, content in contents.items():
         write_target(path, content)
     return list(contents)

@@ -1,4 +1,4 @@
-"""Pass@k with matched entropy: each order at the temperature where its mean commit entropy equals AR's.
+"""Pass@k with matched entropy: each order at the temperature where its mean commit entropy is the same.
 
 Numbers are interpolated between two sampled temperatures, and never extrapolated beyond them.
 """
@@ -6,30 +6,32 @@ Numbers are interpolated between two sampled temperatures, and never extrapolate
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from flexeval.figures.pass_at_k import PassAtKFigure
-from flexeval.figures.selection import Unavailable, at_fixed_pace, common_ks, token_rows
+from flexeval.figures.selection import PAIR, Unavailable, at_fixed_pace, common_ks, token_rows
 from flexeval.figures.settings import foot, with_settings
 from flexeval.records import SamplingConfig
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.bootstrap import Bootstrap
-from flexeval.stats.curves import OutOfReach, match_entropy, matched_pass_at_k
+from flexeval.stats.curves import Match, OutOfReach, match_entropy, matched_pass_at_k
 from flexeval.stats.entropy import entropy_table
+
+_USUAL = SamplingConfig().temperature
 
 
 class MatchedEntropy(PassAtKFigure):
     """One row an order and k; `temperature` is the matched one, between the sampled `lower` and `upper`."""
 
     name = "matched-entropy"
-    title = "Pass@k at AR's mean commit entropy"
+    title = "Pass@k at equal mean commit entropy"
     source = "ours, after arXiv:2504.13837"
     measured = True
     needs = (
-        "a run of order ar and runs of another order at temperatures on both sides of the one that gives AR's mean "
+        "a run of order ar and runs of another order at temperatures on both sides of the one that gives the same mean "
         "entropy, alike in all else"
     )
     free = frozenset({"order", "temperature"})
@@ -43,18 +45,34 @@ class MatchedEntropy(PassAtKFigure):
         return warm if enough else RunSet(())
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
-        """Those of AR order and of each order that reaches its entropy; none when no other does."""
-        usual = SamplingConfig().temperature
-        reference = min(group.where(order="ar"), key=lambda run: abs(run.config.sampling.temperature - usual))
-        target, ks = _mean_entropy(reference), common_ks(group)
-        rows = [_rows([reference], target, ks)]
-        for order in dict.fromkeys(run.config.order for run in group if run.config.order != "ar"):
-            with contextlib.suppress(OutOfReach):
-                rows.append(_rows(group.where(order=order), target, ks))
-        return rows if len(rows) > 1 else []
+        """Those of the orders that reach one entropy: that of a run in AR order, or else in arbitrary order.
+
+        It is the first such run, from the usual temperature on, whose entropy both orders reach; else the first that
+        AR order and another one reach. None where there is none.
+        """
+        by_order: dict[str, dict[float, Run]] = {}
+        for run in group:
+            by_order.setdefault(run.config.order, {})[run.config.sampling.temperature] = run
+        entropies = {order: {at: _mean_entropy(run) for at, run in own.items()} for order, own in by_order.items()}
+        reached = {
+            target: _reached(entropies, target)
+            for order in PAIR
+            for _, target in sorted(entropies.get(order, {}).items(), key=lambda own: abs(own[0] - _USUAL))
+        }
+        # Of equal ones max takes the first, so the usual temperature of AR order if both orders get there.
+        entropy, found = max(
+            reached.items(), key=lambda own: (len({*PAIR} & {*own[1]}), "ar" in own[1], len(own[1]) > 1)
+        )
+        if "ar" not in found or len(found) < 2:
+            return []
+        missed = ", ".join(order for order in by_order if order not in found)
+        return [
+            _rows(match, by_order[order], common_ks(group)).assign(entropy=entropy, missed=missed)
+            for order, match in found.items()
+        ]
 
     def data(self, runs: RunSet) -> pd.DataFrame:
-        """See `Figure.data`. Orders whose temperatures do not reach AR's entropy are left out."""
+        """See `Figure.data`. Orders whose temperatures do not reach the entropy are left out."""
         found = super().data(runs)
         if found.empty:
             raise Unavailable(f"figure {self.name!r} needs {self.needs}")
@@ -73,20 +91,32 @@ class MatchedEntropy(PassAtKFigure):
         return foot(data, f"{where}. {self.note}")
 
 
-def _matched_at(ar: dict[Hashable, Any], *others: dict[Hashable, Any]) -> str:
+def _matched_at(*orders: dict[Hashable, Any]) -> str:
     """Where the orders of a panel were matched, for the small print."""
-    places = [f"{row['order']} {row['temperature']:.2f} ({row['lower']:g} to {row['upper']:g})" for row in others]
-    return f"{ar['task']}: {ar['entropy']:.3f} nats at temperatures ar {ar['temperature']:g}, {', '.join(places)}"
+    places = [
+        f"{row['order']} {row['temperature']:.2f}"
+        + (f" ({row['lower']:g} to {row['upper']:g})" if row["lower"] < row["upper"] else "")
+        for row in orders
+    ]
+    first = orders[0]
+    missed = f"; not in reach of {first['missed']}" if first["missed"] else ""
+    return f"{first['task']}: {first['entropy']:.3f} nats at temperatures {', '.join(places)}{missed}"
 
 
-def _rows(runs: Sequence[Run], target: float, ks: Sequence[int]) -> pd.DataFrame:
-    """Pass@k of one order where its mean entropy is the target. Raises OutOfReach where it is nowhere."""
-    by_temperature = {run.config.sampling.temperature: run for run in runs}
-    entropies = {temperature: _mean_entropy(run) for temperature, run in by_temperature.items()}
-    match = match_entropy(entropies, target)
-    lower, upper = by_temperature[match.lower], by_temperature[match.upper]
+def _reached(entropies: Mapping[str, Mapping[float, float]], target: float) -> dict[str, Match]:
+    """Order -> where its mean entropy is the target; without the orders where it nowhere is."""
+    found = {}
+    for order, own in entropies.items():
+        with contextlib.suppress(OutOfReach):
+            found[order] = match_entropy(own, target)
+    return found
+
+
+def _rows(match: Match, runs: Mapping[float, Run], ks: Sequence[int]) -> pd.DataFrame:
+    """Pass@k of one order where its mean entropy is the target."""
+    lower, upper = runs[match.lower], runs[match.upper]
     curve = matched_pass_at_k(lower.counts(), upper.counts(), match, ks)
-    rows = with_settings(curve, lower).assign(entropy=target, lower=match.lower, upper=match.upper)
+    rows = with_settings(curve, lower).assign(lower=match.lower, upper=match.upper)
     return rows.assign(temperature=match.temperature)
 
 

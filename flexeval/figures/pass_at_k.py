@@ -14,7 +14,7 @@ from flexeval import published
 from flexeval.figures.curves import CurveFigure
 from flexeval.figures.selection import against_ar, at_fixed_pace, at_least, common_ks, comparable, of_pair
 from flexeval.figures.settings import MEASURED, WHY_NONE, foot, published_pass_at_k, sources, with_settings
-from flexeval.plots.curves import powers_of_two
+from flexeval.plots.curves import corner, powers_of_two
 from flexeval.plots.style import FAINT, INK
 from flexeval.records import CORRECT
 from flexeval.runs.store import TEMPERATURE, Run, RunSet, alike
@@ -82,10 +82,7 @@ class PassAtK(PassAtKFigure):
         for row in rows[rows["quantity"] == "crossing"].to_dict("records"):
             panel.axvline(row["estimate"], color=FAINT, linestyle=":", linewidth=0.8)
             high = f"{row['high']:.1f}]" if math.isfinite(row["high"]) else "∞)"
-            panel.text(
-                0.98, 0.04, f"cross at k = {row['estimate']:.1f} [{row['low']:.1f}, {high}", transform=panel.transAxes,
-                ha="right", va="bottom", fontsize=6.2, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-            )  # fmt: skip
+            corner(panel, f"cross at k = {row['estimate']:.1f} [{row['low']:.1f}, {high}")
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""

@@ -21,7 +21,7 @@ from flexeval.plots.rows import Part, dots, name_lines, stacked
 from flexeval.plots.style import looks
 from flexeval.runs.store import RunSet, alike, fewest_samples
 from flexeval.stats.coverage import accuracy_correlation, accuracy_pairs, coverage, coverage_frame
-from flexeval.stats.intervals import interval_text, wilson
+from flexeval.stats.intervals import wilson
 
 SETTING = ["order", "temperature", "gen_length", "block_length"]
 _LOOK = looks(PAIR)
@@ -129,22 +129,25 @@ class Correlation(Figure):
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
         look = looks(data["order"])
-        titles, groups = by_panel(data, ("model", "task", "order"))
-        correlations = [rows[rows["kind"] == "correlation"].iloc[0] for rows in groups]
+        parts = by_panel(data, ("model", "task", "order"))
+        correlations = [rows[rows["kind"] == "correlation"].iloc[0] for rows in parts.rows]
         titles = [
             f"{title}\n{_r_in_words(row['estimate'], row['low'], row['high'])}"
-            for title, row in zip(titles, correlations, strict=True)
+            for title, row in zip(parts.titles, correlations, strict=True)
         ]
-        figure, axes = panels(titles, height=1.95, columns=4)
-        for panel, rows in zip(axes, groups, strict=True):
+        figure, axes = panels(titles, parts.headings, height=1.75, columns=7)
+        for panel, rows in zip(axes, parts.rows, strict=True):
             order = rows["order"].iloc[0]
             against(panel, rows[rows["kind"] == "problem"], "ar_accuracy", "accuracy", look[order])
             percent(panel)
             percent(panel, horizontal=True)
+            panel.set_box_aspect(1)
+            panel.set_xticks([0, 0.5, 1])
+            panel.set_yticks([0, 0.5, 1])
             panel.set_xlabel("ar, %")
-            panel.set_ylabel(f"{order}, %")
+            panel.set_ylabel("order, %")
         return figure
 
 
 def _r_in_words(r: float, low: float, high: float) -> str:
-    return "r undefined: equal accuracies" if math.isnan(r) else f"r = {interval_text(r, low, high, '.2f')}"
+    return "r undefined:\nequal accuracies" if math.isnan(r) else f"r = {r:.2f}\n[{low:.2f}, {high:.2f}]"

@@ -7,7 +7,6 @@ is shown. The foot of the figure says what is not shown.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Any
 
@@ -137,13 +136,6 @@ def against_ar(runs: RunSet) -> RunSet:
 def at_fixed_pace(runs: RunSet) -> RunSet:
     """The runs whose order does not decide how many positions a step commits."""
     return RunSet(tuple(run for run in runs if not get_order(run.config.order).adaptive))
-
-
-def several_temperatures(runs: RunSet) -> RunSet:
-    """The runs above temperature 0 of the orders that have two or more of them."""
-    above = [run for run in runs if run.config.sampling.temperature > 0]
-    per_order = Counter(run.config.order for run in above)
-    return RunSet(tuple(run for run in above if per_order[run.config.order] > 1))
 
 
 def at_least(runs: RunSet, number: int) -> RunSet:

@@ -65,16 +65,33 @@ def published_coverage(ar: Run, arbitrary: Run) -> pd.DataFrame:
 def foot(data: pd.DataFrame, note: str) -> str:
     """The small print: the settings of the measured rows, then what intervals and marks mean.
 
-    A setting with several values is a list, or a range if the list is long. The block length of AR order counts only
-    without other orders, since it changes nothing there. The last line says which settings are not shown.
+    What is the same for all models and tasks comes first, then what each has of its own. A setting with several values
+    is a list, or a range if the list is long. The last line says which settings are not shown.
     """
     rows = data[data["source"] == MEASURED] if "source" in data else data
+    parts = {key: _numbers(own) for key, own in rows.groupby(["model", "task"], sort=False)}
+    same = [part for part in next(iter(parts.values())) if all(part in own for own in parts.values())]
+    names = f"model {_values(rows['model'], str)}, task {_values(rows['task'], str)}"
+    text = f"{', '.join([names, *same])}."
+    several = rows["model"].nunique() > 1
+    alike: dict[str, list[str]] = {}
+    for (model, task), own in parts.items():
+        if rest := ", ".join(part for part in own if part not in same):
+            alike.setdefault(rest, []).append(f"{model} on {task}" if several else str(task))
+    text += "".join(f" {_listed(own)}: {rest}." for rest, own in alike.items())
+    # No line break inside a number's part, nor between a number and its unit.
+    return f"{text}\n{note.replace(' %', NO_BREAK + '%')}{_left_out(data)}"
+
+
+def _numbers(rows: pd.DataFrame) -> list[str]:
+    """How much was sampled and in which settings. The block length of AR order counts only without other orders, since
+    it changes nothing there.
+    """
     others = rows[rows["order"] != "ar"]
     blocks = others if len(others) else rows
-    names = f"model {_values(rows['model'], str)}, task {_values(rows['task'], str)}"
     numbers = [
-        f"n = {_values(rows['num_samples'])}",
-        f"{_values(rows['problems'])} problems",
+        _extent(rows, "num_samples", "n = {}"),
+        _extent(rows, "problems", "{} problems"),
         f"T = {_values(rows['temperature'])}",
         f"block {_values(blocks['block_length'])}",
         f"length {_values(rows['gen_length'])}",
@@ -82,9 +99,28 @@ def foot(data: pd.DataFrame, note: str) -> str:
     ]
     if CORRECT not in set(rows["counted"]):
         numbers.append(f"counted: {_values(rows['counted'], str)}")
-    # No line break inside a number's part, nor between a number and its unit.
-    held = ", ".join(part.replace(" ", NO_BREAK) for part in numbers)
-    return f"{names}, {held}.\n{note.replace(' %', NO_BREAK + '%')}{_left_out(data)}"
+    return [part if " for " in part else part.replace(" ", NO_BREAK) for part in numbers]
+
+
+def _extent(rows: pd.DataFrame, column: str, form: str) -> str:
+    """How many, in a form such as "n = {}"; where runs differ in it, the usual number and who has others."""
+    usual, *others = rows.groupby(column).size().sort_values(ascending=False, kind="stable").index
+    for setting, called in _TOLD_BY.items():
+        of_setting = rows.groupby(setting, sort=False)[column]
+        if others and (of_setting.nunique() == 1).all():
+            had = of_setting.first()
+            texts = [f"{other} for {called}{_values(_short(had.index[had == other]), str)}" for other in others]
+            return ", ".join([form.format(usual), *texts])
+    return form.format(_values(rows[column]))
+
+
+_TOLD_BY = {"order": "", "temperature": f"T{NO_BREAK}={NO_BREAK}", "block_length": "block "}
+"""The settings by which the small print can say which runs are larger: the setting, and what precedes its value."""
+
+
+def _short(values: pd.Index[Any]) -> pd.Series[Any]:
+    """Orders without their parameters, other values as text."""
+    return pd.Series([value.split(":")[0] if isinstance(value, str) else _number(value) for value in values])
 
 
 def sources(data: pd.DataFrame) -> str:
@@ -103,8 +139,15 @@ def sources(data: pd.DataFrame) -> str:
 
 def _left_out(data: pd.DataFrame) -> str:
     """The line on runs that are not shown; empty where all are."""
-    parts = [part for part in data["left_out"].unique() if part] if "left_out" in data else []
-    return f"\nNot shown: {'; '.join(parts)}." if parts else ""
+    if "left_out" not in data or not data["left_out"].any():
+        return ""
+    where: dict[str, list[str]] = {}
+    for task, texts in data.groupby("task", sort=False)["left_out"]:
+        parts = [part for text in texts.unique() for part in text.split("; ") if part]
+        where.setdefault("; ".join(dict.fromkeys(parts)), []).append(str(task))
+    several = len(where) > 1
+    told = [f"{part} ({_listed(tasks)})" if several else part for part, tasks in where.items() if part]
+    return f"\nNot shown: {'; '.join(told)}."
 
 
 def _number(value: Any) -> str:

@@ -41,9 +41,9 @@ class HeatMapFigure(Figure):
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
-        titles, groups = by_panel(data, ("model", "task", "order"))
-        figure, axes = panels(titles, height=self.height, columns=self.columns)
-        for panel, rows in zip(axes, groups, strict=True):
+        parts = by_panel(data, ("model", "task", "order"))
+        figure, axes = panels(parts.titles, parts.headings, height=self.height, columns=self.columns)
+        for panel, rows in zip(axes, parts.rows, strict=True):
             mesh = heat_map(panel, rows, self.x, self.y)
             panel.set_xlabel(self.labels[0])
             panel.set_ylabel(self.labels[1])
@@ -62,7 +62,7 @@ class OrderMap(HeatMapFigure):
     note = "Text tokens only. Each column adds up to 100 %; the scale of shades is a square root."
     x, y = "position", "step"
     labels = ("position", "commit step", "tokens of a position, %")
-    height, columns = 1.75, 4
+    height, columns = 1.5, 7
 
     def usable(self, group: RunSet) -> RunSet:
         """See `Figure.usable`."""
@@ -128,7 +128,7 @@ class Collapse(CurveFigure):
 
     def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
         """See `CurveFigure.finish_panel`."""
-        panel.set_ylim(0, 1.03)
+        panel.set_ylim(0, 1)
 
 
 def _bins(run: Run) -> int | None:

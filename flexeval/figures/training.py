@@ -4,7 +4,7 @@ Pass@k before and after training in AR order: does the whole curve rise, or its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
@@ -17,7 +17,7 @@ from flexeval.figures.settings import foot, sources, with_settings
 from flexeval.models.lineage import Lineage
 from flexeval.plots.curves import curve, percent
 from flexeval.plots.layout import panels
-from flexeval.plots.style import Look, crossed_looks, looks
+from flexeval.plots.style import looks
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.curves import pass_at_k_differences
 from flexeval.stats.pass_at_k import pass_at_k_table
@@ -28,7 +28,7 @@ _AXES = {"minutes": "minutes of training", "rollouts": "rollouts drawn"}
 class TrainingTime(Figure):
     """One row a checkpoint, and one of the model before it for each training: `minutes` of training and `rollouts`
     drawn until then, Pass@1 of order `ar`, and what was gained since the model before, paired by problem: its interval
-    is that of `gain`, and moved up by the Pass@1 before it that of the estimate.
+    is that of `gain`, and moved up by the Pass@1 before it, as far as 0 and 1, that of the estimate.
     """
 
     name = "training-time"
@@ -66,10 +66,10 @@ class TrainingTime(Figure):
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
         look = looks(data["training"])
-        names, groups = by_panel(data, ("base", "task"))
-        titles = [f"{name}, at equal {over}" for name in names for over in ("time", "rollouts")]
+        parts = by_panel(data, ("base", "task"))
+        titles = [f"{name}, at equal {over}" for name in parts.titles for over in ("time", "rollouts")]
         figure, axes = panels(titles, height=2.3, columns=2)
-        of_panel = [(rows, x) for rows in groups for x in _AXES]
+        of_panel = [(rows, x) for rows in parts.rows for x in _AXES]
         for panel, (rows, x) in zip(axes, of_panel, strict=True):
             for training, own in rows.groupby("training", sort=False):
                 curve(panel, own, x, look[str(training)], label=str(training), crowd=len(look))
@@ -109,10 +109,6 @@ class TrainedPassAtK(PassAtKFigure):
             both = pd.concat(pass_at_k_frames(pair, ks), ignore_index=True)
             yield both.assign(base=pair[0].model)
 
-    def looks(self, data: pd.DataFrame) -> Mapping[str, Look]:
-        """See `CurveFigure.looks`."""
-        return {model: own for (model, _), own in crossed_looks(data["model"], [""]).items()}
-
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
         return foot(data, self.note + verdicts_note(data) + sources(data))
@@ -124,8 +120,8 @@ def _gained(run: Run, before: Run) -> dict[str, float]:
     gain = pass_at_k_differences(run.counts(), before.counts(), ks=[1])[1]
     return {
         "estimate": start + gain.estimate,
-        "low": start + gain.low,
-        "high": start + gain.high,
+        "low": max(start + gain.low, 0.0),
+        "high": min(start + gain.high, 1.0),
         "gain": gain.estimate,
         "gain_low": gain.low,
         "gain_high": gain.high,

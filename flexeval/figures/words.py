@@ -5,6 +5,7 @@ much entropy bypassed words lose until they are committed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import nan
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -30,6 +31,7 @@ TOP_CONNECTORS = 14
 """The most frequent ones that both orders wrote."""
 
 _DARK = Look(colour="#0b2e59", dash="-", marker="o")
+_BY = {"word": "by rate", "frequent": "by frequency"}
 _KINDS = {True: "connector", False: "other word"}
 _KIND_LOOKS = {True: _DARK, False: Look(colour="#8c8c8c", dash="--", marker="s")}
 _POOLED = ("connectors", "other words")
@@ -40,7 +42,9 @@ _MOMENTS = {
 
 
 class BypassedWords(Figure):
-    """Rows of kind `word` with rank, rate and Wilson interval; rows of kind `all` for all connectors, all others."""
+    """Rows of kind `word` with rank, rate and Wilson interval, the highest rates; rows of kind `frequent`, the words
+    that were bypassed most times in a sample (`per_sample`); rows of kind `all` for all connectors, all others.
+    """
 
     name = "bypassed-words"
     title = "Most bypassed words of arbitrary order"
@@ -49,7 +53,7 @@ class BypassedWords(Figure):
     needs = "a run of order confidence"
     note = (
         "A word is bypassed when its first token was the leftmost eligible position and something else was "
-        f"committed. Words that occur {MIN_COUNT} times or more; bars are 95 % Wilson intervals."
+        f"committed. By rate: words that occur {MIN_COUNT} times or more; bars are 95 % Wilson intervals."
     )
 
     def usable(self, group: RunSet) -> RunSet:
@@ -60,10 +64,13 @@ class BypassedWords(Figure):
         """See `Figure.rows`."""
         for run in group:
             words = find_words(token_rows(run, "piece", "in_text", "commit_step", "frontier_step", "passes"))
-            most = most_bypassed(words, top=TOP_WORDS, min_count=MIN_COUNT).assign(kind="word")
+            by_rate = most_bypassed(words, top=TOP_WORDS, min_count=MIN_COUNT).assign(kind="word")
+            every = most_bypassed(words, top=len(words), min_count=1).sort_values("bypassed", ascending=False)
+            by_number = every.head(TOP_WORDS).assign(kind="frequent", rank=range(1, min(TOP_WORDS, len(every)) + 1))
             overall = bypass_table(words, by="connector").assign(kind="all")
-            rows = pd.concat([most, overall], ignore_index=True).astype({"connector": bool, "word": object})
-            yield with_settings(rows, run)
+            rows = pd.concat([by_rate, by_number, overall], ignore_index=True)
+            rows["per_sample"] = rows["bypassed"] / len(run.samples)
+            yield with_settings(rows.astype({"connector": bool, "word": object}), run)
 
     def data(self, runs: RunSet) -> pd.DataFrame:
         """See `Figure.data`."""
@@ -76,21 +83,29 @@ class BypassedWords(Figure):
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
-        titles, groups = by_panel(data, ("model", "task"))
-        lines = max((rows["kind"] == "word").sum() for rows in groups)
-        figure, axes = panels(titles, height=0.5 + 0.125 * lines)
-        for panel, rows in zip(axes, groups, strict=True):
-            words = rows[rows["kind"] == "word"].reset_index(drop=True)
-            name_lines(panel, words["word"], room=lines)
-            for connector, kind in _KINDS.items():
+        parts = by_panel(data, ("model", "task"))
+        headings = [title for title in parts.titles for _ in _BY]
+        heights = [0.75 + 0.125 * max(rows["kind"].value_counts()[list(_BY)]) for rows in parts.rows]
+        figure, axes = panels([*_BY.values()] * len(parts.titles), headings, height=heights, columns=2)
+        of_panel = [(rows, kind) for rows in parts.rows for kind in _BY]
+        for panel, (rows, kind) in zip(axes, of_panel, strict=True):
+            words = rows[rows["kind"] == kind].reset_index(drop=True)
+            by_rate = kind == "word"
+            words["estimate"] = words["rate"] if by_rate else words["per_sample"]
+            name_lines(panel, words["word"], room=max(rows["kind"].value_counts()[list(_BY)]))
+            for connector, called in _KINDS.items():
                 look = _KIND_LOOKS[connector]
                 own = words[words["connector"] == connector]
-                dots(panel, own.rename(columns={"rate": "estimate"}), list(own.index), look, label=kind)
-                for rate in rows.loc[(rows["kind"] == "all") & (rows["connector"] == connector), "rate"]:
-                    panel.axvline(rate, color=look.colour, linestyle=look.dash, linewidth=0.8, label=f"all {kind}s")
-            panel.set_xlim(-0.02, 1.02)
-            percent(panel, horizontal=True)
-            panel.set_xlabel("bypassed, %")
+                dots(panel, own if by_rate else own.assign(low=nan, high=nan), list(own.index), look, label=called)
+                for rate in (
+                    rows.loc[(rows["kind"] == "all") & (rows["connector"] == connector), "rate"] if by_rate else ()
+                ):
+                    panel.axvline(rate, color=look.colour, linestyle=look.dash, linewidth=0.8, label=f"all {called}s")
+            if by_rate:
+                panel.set_xlim(0, 1)
+                percent(panel, horizontal=True)
+            panel.set_xlim(left=0)
+            panel.set_xlabel("bypassed, %" if by_rate else "times bypassed in a sample")
         return figure
 
 
@@ -134,10 +149,10 @@ class ConnectorEntropy(Figure):
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
-        titles, groups = by_panel(data, ("model", "task"))
-        lines = max(rows["group"].nunique() for rows in groups) - 1
-        figure, axes = panels(titles, height=0.5 + 0.19 * lines)
-        for panel, rows in zip(axes, groups, strict=True):
+        parts = by_panel(data, ("model", "task"))
+        lines = max(rows["group"].nunique() for rows in parts.rows) - 1
+        figure, axes = panels(parts.titles, height=0.5 + 0.19 * lines)
+        for panel, rows in zip(axes, parts.rows, strict=True):
             names = [name for name in rows["group"].unique() if name != "all tokens"]
             name_lines(panel, names, room=lines)
             for order, shift in zip(PAIR, (-0.16, 0.16), strict=True):
@@ -179,10 +194,10 @@ class EntropyClosure(Figure):
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
-        titles, groups = by_panel(data, ("model", "task"))
-        lines = max(len(rows) for rows in groups) // 3
-        figure, axes = panels(titles, height=0.55 + 0.19 * lines)
-        for panel, rows in zip(axes, groups, strict=True):
+        parts = by_panel(data, ("model", "task"))
+        lines = max(len(rows) for rows in parts.rows) // 3
+        figure, axes = panels(parts.titles, height=0.55 + 0.19 * lines)
+        for panel, rows in zip(axes, parts.rows, strict=True):
             table = rows.set_index(["quantity", "order", "group"])
             names = list(dict.fromkeys(zip(rows["order"], rows["group"], strict=True)))
             name_lines(panel, [f"{order}, {group}" for order, group in names], room=lines)

@@ -10,11 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from flexeval.plots.marks import mark_bars
+
 SHADES = "YlGnBu"
 """The colour map; its lightness falls monotonically."""
+_TOLD = 3
+"""Cells that a column tells of."""
 
 
 def heat_map(axes: Axes, cells: pd.DataFrame, x: str, y: str) -> QuadMesh:
@@ -32,9 +37,22 @@ def heat_map(axes: Axes, cells: pd.DataFrame, x: str, y: str) -> QuadMesh:
         _edges(table.columns), _edges(table.index), shares, cmap=SHADES, norm=PowerNorm(0.5, 0, 1), rasterized=True
     )
     axes.grid(visible=False)
+    _mark_columns(axes, cells, x, y)
     if isinstance(table.index, pd.CategoricalIndex):
         axes.set_yticks(range(len(table.index)), list(table.index))
     return mesh
+
+
+def _mark_columns(axes: Axes, cells: pd.DataFrame, x: str, y: str) -> None:
+    """Let each column be asked for its largest cells."""
+    columns = [own.nlargest(_TOLD, "share") for _, own in cells[cells["share"] > 0].groupby(x)]
+    low, high = axes.get_ylim()
+    edges = _edges(pd.Index(sorted(cells[x].unique())))
+    width = float(edges[1] - edges[0])
+    bars = [Rectangle((float(own[x].iloc[0]) - width / 2, low), width, high - low) for own in columns]
+    largest = [", ".join(f"{row[y]} {100 * row['share']:.3g} %" for row in own.to_dict("records")) for own in columns]
+    first = pd.DataFrame([own.iloc[0] for own in columns]).assign(_largest=largest)
+    mark_bars(axes, first, bars, lambda row: f"{axes.get_xlabel()} {row[x]:g}: {axes.get_ylabel()} {row['_largest']}")
 
 
 def shade_key(figure: Figure, mesh: QuadMesh, axes: Sequence[Axes], *, label: str) -> None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -38,28 +41,37 @@ _LINE = 1.3
 
 
 def panels(
-    titles: Sequence[str], *, height: float = 2.0, wide: bool | None = None, columns: int = 3
+    titles: Sequence[str],
+    headings: Sequence[str] = (),
+    *,
+    height: float | Sequence[float] = 2.0,
+    wide: bool | None = None,
+    columns: int = 3,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with one panel for each title, row by row.
 
     Args:
         titles: of the panels.
-        height: of a row of panels, inches; `finish` adds what title, legend and foot need.
+        headings: of each panel, the heading of its row; a new row begins where it changes.
+        height: of a row of panels, or of each row, inches; `finish` adds what title, legend and foot need.
         wide: two paper columns instead of one; None for two columns when there is more than one panel.
         columns: panels in a row of a wide figure at most; fewer where titles are long. A narrow one has one.
     """
     wide = len(titles) > 1 if wide is None else wide
-    columns = _columns(titles, columns) if wide else 1
-    rows = math.ceil(len(titles) / columns)
-    figure = Figure(figsize=(PAGE_WIDTH if wide else COLUMN_WIDTH, height * rows), layout="constrained")
+    heads = list(headings) or [""] * len(titles)
+    groups = [[title for _, title in own] for _, own in groupby(zip(heads, titles, strict=True), key=itemgetter(0))]
+    longest = max(map(len, groups))
+    columns = _columns(titles, min(columns, longest), longest) if wide else 1
+    rows = [own[start : start + columns] for own in groups for start in range(0, len(own), columns)]
+    heights = list(height) if isinstance(height, Sequence) else [height] * len(rows)
+    figure = Figure(figsize=(PAGE_WIDTH if wide else COLUMN_WIDTH, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    axes = list(grid.flat)
-    for panel, title in zip(axes, titles, strict=False):
-        panel.set_title(title)
-    for empty in axes[len(titles) :]:
-        empty.remove()
-    return figure, axes[: len(titles)]
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+    axes = [figure.add_subplot(grid[row, place]) for row, own in enumerate(rows) for place in range(len(own))]
+    for place, (panel, title) in enumerate(zip(axes, titles, strict=True)):
+        first = place == 0 or heads[place] != heads[place - 1]
+        panel.set_title(f"{heads[place]}\n{title}" if heads[place] and first else title)
+    return figure, axes
 
 
 def finish(figure: Figure, *, title: str, foot: str) -> Figure:
@@ -71,6 +83,7 @@ def finish(figure: Figure, *, title: str, foot: str) -> Figure:
         foot: what the figure shows; wrapped like the title, but never at a no-break space.
     """
     width, height = figure.get_size_inches()
+    _name_axes_once(figure)
 
     # How much each needs.
     inside = 0.98 * (width - 2 * _MARGIN)  # hinting widens text a little
@@ -98,11 +111,28 @@ def finish(figure: Figure, *, title: str, foot: str) -> Figure:
     return figure
 
 
-def _columns(titles: Sequence[str], most: int) -> int:
-    """As many as fit beside each other; three rather than four if that fills the last row."""
+def _columns(titles: Sequence[str], most: int, longest: int) -> int:
+    """As many as fit beside each other; three rather than four if that fills the last row of the longest."""
     widest = max(_width(line, _PANEL_TITLE) for title in titles for line in title.split("\n"))
-    fitting = [n for n in range(min(most, len(titles)), 1, -1) if widest <= PAGE_WIDTH / n - _AXIS_LABELS]
-    return min(fitting, key=lambda n: (math.ceil(len(titles) / n), -len(titles) % n), default=1)
+    fitting = [n for n in range(most, 1, -1) if widest <= PAGE_WIDTH / n - (_AXIS_LABELS if n < 5 else _MARGIN)]
+    return min(fitting, key=lambda n: (math.ceil(longest / n), -longest % n), default=1)
+
+
+def _name_axes_once(figure: Figure) -> None:
+    """Hide the name of an axis where its neighbour at the left, or below, says the same; numbers likewise."""
+    specs = {panel: panel.get_subplotspec() for panel in figure.axes}
+    at = {(spec.rowspan.start, spec.colspan.start): panel for panel, spec in specs.items() if spec}
+    for (row, column), panel in at.items():
+        if (left := at.get((row, column - 1))) and panel.get_ylabel() == left.get_ylabel():
+            panel.yaxis.label.set_visible(False)
+            panel.tick_params(labelleft=_numbers(panel.yaxis) != _numbers(left.yaxis))
+        if (below := at.get((row + 1, column))) and panel.get_xlabel() == below.get_xlabel():
+            panel.xaxis.label.set_visible(False)
+
+
+def _numbers(axis: Axis) -> list[object]:
+    """Where an axis has which labels, and where it ends."""
+    return [*axis.get_view_interval(), *((text.get_position(), text.get_text()) for text in axis.get_ticklabels())]
 
 
 def _legend(figure: Figure, width: float) -> Legend | None:

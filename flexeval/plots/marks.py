@@ -1,7 +1,7 @@
 """Points of a drawing that can be asked what they are: shapes over what is drawn, each with the row of data behind it.
 
 They are invisible, so that PNG and PDF files do not have them. Whoever writes an SVG with links shows them and gives
-each an address (`flexeval.report.figures`).
+each an address (`flexeval.plots.inline`).
 """
 
 from __future__ import annotations

@@ -1,17 +1,20 @@
 """How every plot looks: type sizes, widths, and the colour, dash and marker of each series.
 
-Two series of a figure never share both dash and marker, so they can be distinguished without colour. The colours of the
-common orders also differ in lightness. Knows only the names of series.
+A colour and a marker belong to a family: to an order with whatever parameters, to a model with its checkpoints. The
+members of a family differ in shade, dash and filling. So two series of a figure never share dash, marker and filling,
+and a print without colour tells them apart; the common orders also differ in lightness. Knows only the names of series.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matplotlib import style
+from matplotlib.colors import to_hex, to_rgb
 
 COLUMN_WIDTH = 3.3
 """Inches: one column of a two-column paper."""
@@ -29,7 +32,7 @@ _RC: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
-    "axes.titlepad": 4.0,
+    "axes.titlepad": 6.0,
     "axes.titlesize": 7.5,
     "figure.dpi": 100,
     "font.family": "DejaVu Sans",  # matplotlib brings it along, so that every machine draws the same
@@ -91,22 +94,31 @@ class Look:
     colour: str
     dash: Dash
     marker: str | tuple[int, int, float]
-    """As matplotlib's `marker`; filled."""
+    """As matplotlib's `marker`."""
+    fill: str = "full"
+    """Which part of the marker is filled, as matplotlib's `fillstyle`."""
+
+    def line(self) -> dict[str, Any]:
+        """The options of a line with markers."""
+        return {
+            "color": self.colour, "linestyle": self.dash, "marker": self.marker, "fillstyle": self.fill,
+            "markerfacecoloralt": "white",
+        }  # fmt: skip
 
 
 _ORDERS = {
     "ar": Look(colour="#0b2e59", dash=_SOLID, marker="o"),
     "confidence": Look(colour="#d1541b", dash=_DASHED, marker="s"),
-    "top_prob": Look(colour="#4fb09f", dash=_DASH_DOT, marker="^"),
-    "entropy": Look(colour="#7b4fa6", dash=_DOTTED, marker="D"),
-    "margin": Look(colour="#b8860b", dash=_LONG, marker="v"),
-    "random": Look(colour="#a8a8a8", dash=_DASH_DOT_DOT, marker="X"),
+    "top_prob": Look(colour="#23a38e", dash=_DASH_DOT, marker="^"),
+    "entropy": Look(colour="#532291", dash=_DOTTED, marker="D"),
+    "margin": Look(colour="#efc03c", dash=_LONG, marker="v"),
+    "random": Look(colour="#afafaf", dash=_DASH_DOT_DOT, marker="X"),
     "permutation": Look(colour="#757575", dash=_DOTTED, marker="P"),
-    "egi": Look(colour="#c2347f", dash=_SOLID, marker="*"),
-    "parallel-k": Look(colour="#5c8a2f", dash=_DASHED, marker=">"),
-    "threshold": Look(colour="#3d7fc4", dash=_DASH_DOT, marker="<"),
-    "factor": Look(colour="#6fb3e0", dash=_LONG, marker="p"),
-    "eb": Look(colour="#8f3b2e", dash=_DASH_DOT_DOT, marker="h"),
+    "egi": Look(colour="#ae1b80", dash=_SOLID, marker="*"),
+    "parallel-k": Look(colour="#5eb03d", dash=_DASHED, marker=">"),
+    "threshold": Look(colour="#2063b0", dash=_DASH_DOT, marker="<"),
+    "factor": Look(colour="#81ccf0", dash=_LONG, marker="p"),
+    "eb": Look(colour="#89202b", dash=_DASH_DOT_DOT, marker="h"),
     "fork": Look(colour="#4d4d00", dash=_SOLID, marker="d"),
     "low_confidence_dynamic": Look(colour="#2f6f73", dash=_LONG, marker="8"),
     "klass": Look(colour="#33691e", dash=_DOTTED, marker="H"),
@@ -117,71 +129,59 @@ _ORDERS = {
     "edit": Look(colour="#1565c0", dash=_LONG, marker=(3, 1, 180)),
     "t2m": Look(colour="#d81b60", dash=_DOTTED, marker=(5, 1, 180)),
 }
-_MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*", ">", "<", "p", "h", "d")
-_DASHES = (_DASHED, _DOTTED, _DASH_DOT, _SOLID, _LONG, _DASH_DOT_DOT)
-_COLOURS = (
-    "#4f6d94", "#e58a5f", "#7cc3b8", "#a98bc7", "#d9b45b", "#666666", "#9a9a9a", "#dc7fb0", "#94b870", "#7fa9d6",
-    "#a5cfe9", "#b97f76", "#8a8a4a",
-)  # fmt: skip
-_STROKES: tuple[tuple[str, Dash], ...] = (
-    ("#e58a5f", _DASHED), ("#0b2e59", _SOLID), ("#4fb09f", _DASH_DOT), ("#7b4fa6", _DOTTED), ("#b8860b", _LONG),
-    ("#666666", _DASH_DOT_DOT),
-)  # fmt: skip
-# 13 markers and 6 dashes have no common divisor, so walking through both meets every pair once.
-_SPARE = [
-    Look(colour=_COLOURS[i % 13], dash=_DASHES[i % 6], marker=_MARKERS[i % 13])
-    for i in range(len(_MARKERS) * len(_DASHES))
+_DASHES = (_SOLID, _DASHED, _DASH_DOT, _DOTTED, _LONG, _DASH_DOT_DOT)
+_FILLS = ("full", "left", "bottom", "right", "top")
+# Of models, trainings, tasks and settings, in the order in which a figure has them.
+_OTHERS = [
+    Look(colour=colour, dash=_DASHES[place % len(_DASHES)], marker=marker)
+    for place, (colour, marker) in enumerate(
+        zip(
+            ("#2f6690", "#b5651d", "#6f9fc8", "#7a3b69", "#a9b665", "#c98b8b", "#2f7f6f", "#8c8c8c", "#5b5ea6"),
+            ("o", "s", "D", "^", "v", "X", "P", "*", "p"),
+            strict=True,
+        )
+    )
 ]
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
     """The look of each series of a figure, in the order given.
 
-    An order has the same look in every figure ("eb" and "eb:gamma=0.5" are one order). A second series of an order, and
-    any series that is not an order, gets a spare look. No two series share dash and marker.
+    An order has the same colour and marker in every figure, whatever its parameters, and the first of its members has
+    its dash: "eb" and "eb:gamma=0.5" are one family. So are "k = 1" and "k = 8", and a model and its checkpoints.
 
     Raises:
-        ValueError: more series than there are looks: 78 for those that are no orders, fewer beside orders.
+        ValueError: more series than can be distinguished: 30 of one family, or 9 families that are no orders, fewer
+            beside orders.
     """
-    chosen: dict[str, Look] = {}
     labels = list(dict.fromkeys(labels))
+    families: dict[str, list[str]] = {}
     for label in labels:
-        own = _ORDERS.get(_order_of(label))
-        if own is not None and own not in chosen.values():
-            chosen[label] = own
-    taken = {(look.dash, look.marker) for look in chosen.values()}
-    spare = (look for look in _SPARE if (look.dash, look.marker) not in taken)
-    for label in labels:
-        if label not in chosen:
-            found = next(spare, None)
-            if found is None:
-                raise ValueError(f"{len(labels)} series are more than can be distinguished in one figure")
-            chosen[label] = found
+        families.setdefault(_family(label), []).append(label)
+    taken = {_ORDERS[family].marker for family in families if family in _ORDERS}
+    spare = iter([look for look in _OTHERS if look.marker not in taken])
+    chosen: dict[str, Look] = {}
+    for family, members in families.items():
+        first = _ORDERS.get(family) or next(spare, None)
+        if first is None or len(members) > len(_DASHES) * len(_FILLS):
+            raise ValueError(f"{len(labels)} series are more than one figure can tell apart")
+        for place, label in enumerate(members):
+            chosen[label] = _member(first, place, len(members))
     return {label: chosen[label] for label in labels}
 
 
-def crossed_looks(first: Iterable[str], second: Iterable[str]) -> dict[tuple[str, str], Look]:
-    """The look of every pair: dash and colour say the first of the two, the marker says the second.
-
-    With more than six of the first, each pair gets the look of a single series instead.
-
-    Raises:
-        ValueError: more pairs than there are looks (78).
-    """
-    strokes, marks = list(dict.fromkeys(first)), list(dict.fromkeys(second))
-    pairs = [(stroke, mark) for stroke in strokes for mark in marks]
-    if len(strokes) > len(_STROKES) or len(marks) > len(_MARKERS):
-        plain = looks(map(repr, pairs))
-        return {pair: plain[repr(pair)] for pair in pairs}
-    stroke_of = dict(zip(strokes, _STROKES, strict=False))
-    marker_of = dict(zip(marks, _MARKERS, strict=False))
-    return {
-        (stroke, mark): Look(colour=stroke_of[stroke][0], dash=stroke_of[stroke][1], marker=marker_of[mark])
-        for stroke, mark in pairs
-    }
+def _member(first: Look, place: int, members: int) -> Look:
+    """One of the members of a family, in steps away from the first: dark colours get lighter, light ones darker."""
+    end = 1.0 if sum(to_rgb(first.colour)) < 1.8 else 0.0
+    red, green, blue = (part + (end - part) * 0.75 * place / members for part in to_rgb(first.colour))
+    dash = _DASHES[(_DASHES.index(first.dash) + place) % len(_DASHES)]
+    return replace(first, colour=to_hex((red, green, blue)), dash=dash, fill=_FILLS[place % len(_FILLS)])
 
 
-def _order_of(label: str) -> str:
-    """The order's registered name at the start of a label such as "eb:gamma=0.5 T=1.0"."""
-    name = label.split(" ")[0].split(":")[0]
-    return "parallel-k" if name.startswith("parallel-") else name
+def _family(label: str) -> str:
+    """The order's registered name, or the first word, of a label such as "eb:gamma=0.5 T=1.0" or "tiny+ar@30"."""
+    name = re.split(r"[ :,+]", label)[0]
+    if name.startswith("parallel-"):
+        return "parallel-k"
+    stem = name.partition("-")[0]
+    return stem if stem in _ORDERS else name

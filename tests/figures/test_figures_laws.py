@@ -25,7 +25,7 @@ from flexeval.stats.onset import adjacent_losses
 
 CURVES = {
     "pass-at-k": "k", "difference": "k", "block-length": "block", "block-onset": "longer",
-    "tokens-per-step": "tokens_per_step", "temperature": "temperature", "samplers": "k", "collapse": "step",
+    "tokens-per-step": "tokens_per_step", "temperature": "k", "samplers": "k", "collapse": "step",
     "non-top-rate": "temperature", "pass-at-nfe": "nfe", "matched-entropy": "k", "trained-pass-at-k": "k",
     "training-time": "minutes",
 }  # fmt: skip
@@ -148,13 +148,13 @@ def test_the_points_of_correlation_are_the_problems(made, enough):
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
-def test_no_two_series_share_dash_and_marker(name, made):
+def test_no_two_series_share_dash_marker_and_filling(name, made):
     """Then a print without colour tells them apart."""
     _, drawing = made(name)
     for axes in drawing.axes:
         named = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
         marks = [
-            (str(line._dash_pattern), line.get_marker(), line.get_markerfacecolor() == "white")
+            (str(line._dash_pattern), line.get_marker(), line.get_fillstyle(), line.get_markerfacecolor() == "white")
             for line in named.values()
         ]
         assert len(set(marks)) == len(marks)
@@ -163,6 +163,49 @@ def test_no_two_series_share_dash_and_marker(name, made):
 def one(runs: RunSet, **settings: Any) -> Run:
     (run,) = runs.where(**{"model": "tiny", "block_length": 12, "temperature": 0.6, **settings})
     return run
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_an_axis_in_percent_ends_where_fractions_do(name, made):
+    _, drawing = made(name)
+    for axes in drawing.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_label_text().endswith(", %"):
+                low, high = axis.get_view_interval()
+                assert low >= 0 and high <= 1 + 1e-12
+
+
+def test_each_order_is_optimal_at_its_best_temperature(made):
+    data, _ = made("temperature")
+    means = data.groupby(["order", "panel"])["estimate"].mean().unstack()
+    assert set(means.columns) == {"T = 0.6", "T = 1.5", "optimal"}
+    assert means["optimal"].tolist() == pytest.approx(means.drop(columns="optimal").max(axis=1).tolist())
+    assert {"ar", "confidence", "top_prob"} == set(data["order"])
+
+
+def test_words_are_ranked_by_rate_and_by_frequency(made):
+    data, _ = made("bypassed-words")
+    for kind, ranked in (("word", "rate"), ("frequent", "per_sample")):
+        values = data.loc[data["kind"] == kind, ranked].tolist()
+        assert values and values == sorted(values, reverse=True)
+    assert (data["per_sample"] * 48).tolist() == pytest.approx(data["bypassed"].tolist())
+
+
+def test_orders_that_set_their_pace_stand_beside_the_two_of_the_paper(made_up):
+    orders = ("ar", "confidence", "random", "eb:gamma=3", "parallel-2")
+    figure = FIGURES.get("pass-at-nfe")()
+    drawing = figure.draw(figure.data(RunSet(tuple(map(made_up, orders)))))
+    drawn = [{line.get_label() for line in axes.lines} for axes in drawing.axes]
+    assert drawn == [{"ar", "confidence", "random"}, {"ar", "confidence", "eb:gamma=3", "parallel-2"}]
+
+
+def test_the_foot_says_which_task_and_order_has_which_extent(made_up):
+    runs = [made_up("ar"), made_up("confidence"), made_up("random", samples=4)]
+    runs += [made_up("ar", task="gsm8k").part(num_samples=8, limit=5), made_up("confidence", task="gsm8k")]
+    figure = FIGURES.get("difference")()
+    foot = figure.foot(figure.data(RunSet(tuple(runs)))).replace("\N{NO-BREAK SPACE}", " ")
+    assert "word-problems: n = 8, 4 for random, 6 problems." in foot
+    assert "gsm8k: n = 8, 5 problems." in foot
 
 
 def columns(data: pd.DataFrame, *names: str, **rows: Any) -> pd.DataFrame:
@@ -293,7 +336,8 @@ def test_what_a_training_gained_is_paired_by_problem(made, enough):
     row = data[data["model"] == "tiny+second@20"].iloc[0]
     assert row[["gain", "gain_low", "gain_high"]].tolist() == [gain.estimate, gain.low, gain.high]
     assert row["estimate"] == pytest.approx(after.counts().eval("c / n").mean())
-    assert row["high"] - row["low"] == pytest.approx(gain.high - gain.low)
+    moved = np.array([gain.low, gain.high]) + before.counts().eval("c / n").mean()
+    assert row[["low", "high"]].tolist() == pytest.approx(np.clip(moved, 0, 1).tolist())
 
 
 def test_training_time_is_drawn_over_rollouts_too(made):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flexeval.figures import FIGURES, Unavailable
-from flexeval.figures.selection import common_ks, comparable, largest_groups, several_temperatures
+from flexeval.figures.selection import common_ks, comparable, largest_groups
 from flexeval.runs.store import RunSet
 
 
@@ -114,7 +114,7 @@ def test_nothing_usable_is_unavailable(made_up):
 def test_temperatures_count_above_zero_only(made_up):
     warm = [made_up("ar", temperature=temperature) for temperature in (0.3, 0.6)]
     cold = [made_up("random", temperature=temperature) for temperature in (0.0, 0.6)]
-    assert orders(several_temperatures(RunSet((*warm, *cold)))) == ["ar", "ar"]
+    assert orders(FIGURES.get("temperature")().usable(RunSet((*warm, *cold)))) == ["ar", "ar"]
 
 
 def test_common_ks_end_at_the_smallest_n(made_up):

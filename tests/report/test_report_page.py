@@ -18,8 +18,8 @@ from matplotlib.figure import Figure as Drawing
 from report_runs import ENVIRONMENT, HOSTILE, run_set, with_verdicts, write_run
 
 from flexeval.errors import InputError
+from flexeval.plots.inline import inline_svg
 from flexeval.report import figures, render, report, write_report
-from flexeval.report.figures import inline_svg
 from flexeval.report.links import START
 from flexeval.report.page import Section, html, make_page
 from flexeval.report.report import LARGEST_PAGE
