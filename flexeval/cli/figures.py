@@ -11,6 +11,7 @@ EPILOG = """\
 examples:
   flexeval figures runs/tiny                              every figure that these runs suffice for
   flexeval figures runs/tiny -o figures --only pass-at-k --only coverage
+  flexeval figures runs/a runs/b --compare model          two models, or a model and its checkpoints, in one panel
   flexeval figures runs/tiny --format html                pages that show values and intervals under the pointer
   flexeval ls figures                                     their names, and what they show
 
@@ -25,6 +26,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_stored_runs(parser)
     options.add_verdict(parser)
     options.add_out(parser, metavar="DIR", default=Path("figures"), help="Folder for them. [default: figures]")
+    parser.add_argument(
+        "--compare",
+        choices=("order", "model"),
+        default="order",
+        help="What shares a panel: decoding orders, or models and checkpoints. [default: order]",
+    )
     parser.add_argument(
         "--format",
         metavar="FORMAT",
@@ -52,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     formats = {suffix: makers[suffix] for suffix in args.format or PLAIN}
     names = None if args.only is None else [FIGURES.canonical(name) for name in args.only]
     output.check_folder(args.out, what="the folder of figures")
-    for path in make_figures(stored_runs.read(args.runs).counting(args.verdict), args.out, names, formats=formats):
+    runs = stored_runs.read(args.runs).counting(args.verdict)
+    for path in make_figures(runs, args.out, names, compare=args.compare, formats=formats):
         print(path)
     return 0

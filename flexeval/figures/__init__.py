@@ -33,11 +33,11 @@ for _name, _target, _summary in [
     ("coverage", "problems:Coverage", "problems that each order solves (paper, Figures 2 and 4)"),
     ("block-length", "over_setting:BlockLength", "Pass@k over the block length (paper, Figure 5)"),
     ("block-onset", "onset:BlockOnset", "coverage lost from each block length to the next"),
-    ("bypassed-words", "words:BypassedWords", "most bypassed words (paper, Figure 6)"),
+    ("bypassed-words", "words:BypassedWords", "most bypassed words, by rate and by frequency (paper, Figure 6)"),
     ("connector-entropy", "words:ConnectorEntropy", "entropy of connectors at commit (paper, Figure 7)"),
     ("tokens-per-step", "cost:TokensPerStep", "accuracy over tokens per step (paper, Figure 8)"),
     ("training-time", "training:TrainingTime", "accuracy over the training (paper, Figure 9)"),
-    ("temperature", "over_setting:Temperature", "Pass@k over the temperature (paper, Figure 10)"),
+    ("temperature", "over_setting:Temperature", "Pass@k over k by temperature (paper, Figure 10)"),
     ("samplers", "pass_at_k:Samplers", "Pass@k of every order (paper, Figure 11a)"),
     ("correlation", "problems:Correlation", "accuracy problem by problem against AR (paper, Figure 11b)"),
     ("trained-pass-at-k", "training:TrainedPassAtK", "Pass@k before and after training in AR order"),
@@ -47,7 +47,7 @@ for _name, _target, _summary in [
     ("rank-map", "steps:RankMap", "rank of the committed token by step"),
     ("entropy-closure", "words:EntropyClosure", "entropy that bypassed words lose"),
     ("pass-at-nfe", "cost:PassAtNFE", "orders at equal cost"),
-    ("matched-entropy", "matched_entropy:MatchedEntropy", "Pass@k where orders have AR's mean entropy"),
+    ("matched-entropy", "matched_entropy:MatchedEntropy", "Pass@k where orders have the same mean entropy"),
 ]:
     FIGURES.register(_name, f"flexeval.figures.{_target}", summary=_summary)
 

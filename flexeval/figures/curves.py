@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from flexeval.figures.figure import Figure
+from flexeval.figures.figure import Figure, other_way
+from flexeval.figures.selection import MODELS, ORDERS
 from flexeval.figures.settings import MEASURED
 from flexeval.plots.curves import beside, curve, percent, published, same_height
 from flexeval.plots.layout import panels
@@ -27,8 +28,8 @@ class CurveFigure(Figure):
 
     x: ClassVar[str]
     """The horizontal column."""
-    by: ClassVar[tuple[str, ...]] = ("model", "task")
-    series: ClassVar[str] = "order"
+    by: tuple[str, ...] = ("model", "task")
+    series: str = "order"
     height: ClassVar[float] = 2.0
     """Of a panel, inches."""
     columns: ClassVar[int] = 3
@@ -37,6 +38,12 @@ class CurveFigure(Figure):
     """Whether intervals are bars, where curves have few points, instead of bands."""
     labels: ClassVar[tuple[str, str]]
     """Of the horizontal and of the vertical axis, which is in percent."""
+
+    def __init__(self, compare: str = ORDERS) -> None:
+        """See `Figure`."""
+        super().__init__(compare)
+        if compare == MODELS:
+            self.by, self.series = tuple(map(other_way, self.by)), other_way(self.series)
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
@@ -88,17 +95,17 @@ def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> Panels:
     a model and task has several panels, it is the heading of their row instead.
     """
     groups = list(data.groupby(list(columns), sort=False, observed=True))
-    task_of = [name for name in columns if name in ("model", "base", "task")]
-    several = len(groups) > len(data.drop_duplicates(task_of)) and bool(task_of)
-    inner = [name for name in columns if name not in task_of]
+    last = columns.index("task") + 1 if "task" in columns else 0
+    outer, inner = columns[:last], columns[last:]
+    several = bool(outer) and len(groups) > len(data.drop_duplicates(list(outer)))
     keys = [dict(zip(columns, key, strict=True)) for key, _ in groups]
     if several:
         # One row a task, in the order in which tasks appear.
-        heads = [_named(data, key, task_of) for key in keys]
+        heads = [_named(data, key, outer) for key in keys]
         place = {head: number for number, head in enumerate(dict.fromkeys(heads))}
         order = sorted(range(len(groups)), key=lambda number: place[heads[number]])
     else:
-        heads, order, inner = [], list(range(len(groups))), list(columns)
+        heads, order, inner = [], list(range(len(groups))), columns
     titles = [_named(data, key, inner) for key in keys]
     return Panels(
         [titles[number] for number in order],

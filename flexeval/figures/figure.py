@@ -13,12 +13,17 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from flexeval.errors import PluginError
-from flexeval.figures.selection import Unavailable, framed, largest_groups
+from flexeval.figures.selection import MODELS, ORDERS, Unavailable, framed, largest_groups
 from flexeval.figures.settings import SETTINGS, foot
 from flexeval.plots.layout import finish
 from flexeval.plots.style import house_style
 from flexeval.registry import require_texts
 from flexeval.runs.store import RunSet
+
+
+def other_way(setting: str) -> str:
+    """Orders and models exchanged; other settings as they are."""
+    return {ORDERS: MODELS, MODELS: ORDERS}.get(setting, setting)
 
 
 class Figure(ABC):
@@ -30,23 +35,38 @@ class Figure(ABC):
 
     name: ClassVar[str]
     """Of the registry and of the files."""
-    title: ClassVar[str]
+    title: str
     """What stands above the drawing."""
+    title_of_models: ClassVar[str] = ""
+    """The same where models are compared; empty where the figure compares orders only."""
     source: ClassVar[str]
     """"paper, Figure 5", or "ours"."""
-    needs: ClassVar[str]
+    needs: str
     """Which runs it needs, in words that continue "figure 'pass-at-k' needs ..."."""
     note: ClassVar[str] = ""
     """What intervals and marks mean; stands at the foot, below the settings."""
 
-    free: ClassVar[frozenset[str]] = frozenset({"order"})
+    free: frozenset[str] = frozenset({"order"})
     """The settings in which the runs of one panel may differ."""
-    per: ClassVar[tuple[str, ...]] = ("model", "task")
+    per: tuple[str, ...] = ("model", "task")
     """One group of runs is shown for each combination of these."""
     same_problems: ClassVar[bool] = True
     """Whether the runs of a group are cut to the problems that all of them have."""
     measured: ClassVar[bool] = False
     """Whether it shows what is measured while a sample is drawn (token rows, evaluations), which imported runs lack."""
+
+    def __init__(self, compare: str = ORDERS) -> None:
+        """Compare orders, or models and checkpoints: then the runs of a panel are of one order.
+
+        Raises:
+            Unavailable: this figure compares orders only.
+        """
+        self.compare = compare
+        if compare == MODELS:
+            if not self.title_of_models:
+                raise Unavailable(f"figure {self.name!r} compares orders only")
+            self.title, self.needs = self.title_of_models, "runs of two models or checkpoints, alike in all else"
+            self.free, self.per = frozenset(map(other_way, self.free)), tuple(map(other_way, self.per))
 
     @abstractmethod
     def usable(self, group: RunSet) -> RunSet:

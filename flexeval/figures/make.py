@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval.errors import InputError
 from flexeval.figures import FIGURES
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import Unavailable
+from flexeval.figures.selection import ORDERS, Unavailable
 from flexeval.plots.render import rendered
 from flexeval.runs.store import RunSet
 from flexeval.runs.target import write_target
@@ -36,6 +36,7 @@ def make_figures(
     out: str | Path,
     names: Sequence[str] | None = None,
     *,
+    compare: str = ORDERS,
     formats: Mapping[str, Writer] = FORMATS,
     say: Callable[[str], None] = _to_stderr,
 ) -> list[Path]:
@@ -45,6 +46,7 @@ def make_figures(
         runs: finished ones.
         out: a folder; made if it is not there.
         names: which figures; None for all that the runs suffice for.
+        compare: "order", or "model" for figures in which models or checkpoints share a panel.
         formats: suffix -> who makes the file; `flexeval.report.figures.figure_page` makes HTML.
         say: called with one line for each figure that is left out, which says why.
 
@@ -69,7 +71,7 @@ def make_figures(
     written: list[Path] = []
     for name in wanted:
         try:
-            written += _write(FIGURES.get(name)(), runs, out, formats)
+            written += _write(FIGURES.get(name)(compare), runs, out, formats)
         except InputError as reason:
             if names is not None:
                 raise
@@ -98,17 +100,18 @@ _DOTS = 96
 """Of an inch on a screen."""
 
 
-def show_figure(runs: RunSet, name: str) -> ShownFigure:
+def show_figure(runs: RunSet, name: str, *, compare: str = ORDERS) -> ShownFigure:
     """A figure of some runs, as the last line of a cell of a notebook.
 
     Args:
         runs: finished ones.
         name: of the figure, as `flexeval ls figures` lists it.
+        compare: as of `make_figures`.
 
     Raises:
         InputError: an unknown name, or runs that do not suffice; the line says which to make.
     """
-    figure = FIGURES.get(FIGURES.canonical(name))()
+    figure = FIGURES.get(FIGURES.canonical(name))(compare)
     data = figure.data(runs)
     return ShownFigure(name=figure.name, data=data, drawing=figure.draw(data))
 

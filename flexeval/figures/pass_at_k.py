@@ -12,7 +12,16 @@ from matplotlib.axes import Axes
 
 from flexeval import published
 from flexeval.figures.curves import CurveFigure
-from flexeval.figures.selection import against_ar, at_fixed_pace, at_least, common_ks, comparable, of_pair
+from flexeval.figures.selection import (
+    MODELS,
+    against_first,
+    at_fixed_pace,
+    at_least,
+    common_ks,
+    comparable,
+    compared,
+    of_pair,
+)
 from flexeval.figures.settings import MEASURED, WHY_NONE, foot, published_pass_at_k, sources, with_settings
 from flexeval.plots.curves import corner, powers_of_two
 from flexeval.plots.style import FAINT, INK
@@ -45,6 +54,7 @@ class PassAtK(PassAtKFigure):
 
     name = "pass-at-k"
     title = "Pass@k: AR order against arbitrary order"
+    title_of_models = "Pass@k: one model against another"
     source = "paper, Figures 1 and 3"
     needs = "a run of order ar and one of order confidence, alike in all else"
     per = by = ("model", "task", "temperature")
@@ -53,7 +63,7 @@ class PassAtK(PassAtKFigure):
         """See `Figure.data`."""
         main = [run for run in runs if run.config.sampling.temperature in MAIN_TEMPERATURES]
         groups = comparable(RunSet(tuple(main)), free=self.free) if main else []
-        if not any(map(of_pair, groups)):
+        if not any(map(self.usable, groups)):
             return super().data(runs)
         others = sorted({run.config.sampling.temperature for run in runs} - set(MAIN_TEMPERATURES))
         not_shown = [f"T = {', '.join(f'{temperature:g}' for temperature in others)}"] if others else []
@@ -61,19 +71,19 @@ class PassAtK(PassAtKFigure):
 
     def usable(self, group: RunSet) -> RunSet:
         """See `Figure.usable`."""
-        return of_pair(group)
+        return of_pair(group, self.compare)
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
-        ar, arbitrary = group
+        first, second = group
         ks = common_ks(group)
         curves = pd.concat(pass_at_k_frames(group, ks), ignore_index=True)
         curves["quantity"] = "pass@k"
-        crossing = crossing_point(ar.counts(), arbitrary.counts(), ks) if len(ks) > 1 else None
+        crossing = crossing_point(first.counts(), second.counts(), ks) if len(ks) > 1 else None
         if crossing is None or crossing.k_star is None:
             return [curves]
         at = {"source": [MEASURED], "estimate": crossing.k_star, "low": crossing.low, "high": crossing.high}
-        rows = with_settings(pd.DataFrame(at), ar).assign(quantity="crossing")
+        rows = with_settings(pd.DataFrame(at), first).assign(quantity="crossing")
         return [pd.concat([curves, rows], ignore_index=True)]
 
     def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
@@ -94,6 +104,7 @@ class Samplers(PassAtKFigure):
 
     name = "samplers"
     title = "Pass@k by decoding order"
+    title_of_models = "Pass@k by model"
     source = "paper, Figure 11a"
     needs = "runs of two orders or more, alike in all else"
     height = 2.4
@@ -112,10 +123,11 @@ class Samplers(PassAtKFigure):
 
 
 class DifferenceToAR(PassAtKFigure):
-    """One row an order and k; positive where the order is better than AR."""
+    """One row an order and k; positive where the order is better than AR (the model than the first, `reference`)."""
 
     name = "difference"
     title = "Pass@k minus that of AR order"
+    title_of_models = "Pass@k minus that of the first model"
     source = "ours"
     needs = "a run of order ar and one of another order, alike in all else"
     note = f"Paired by problem. {BAND_NOTE}"
@@ -125,15 +137,20 @@ class DifferenceToAR(PassAtKFigure):
 
     def usable(self, group: RunSet) -> RunSet:
         """See `Figure.usable`."""
-        return against_ar(group)
+        return against_first(group, self.compare)
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
         first, *others = group
         for other in others:
-            ar, run = alike(first, other)
-            band = difference_band(run.counts(), ar.counts(), common_ks(RunSet((ar, run))))
-            yield with_settings(band, run)
+            own, run = alike(first, other)
+            band = difference_band(run.counts(), own.counts(), common_ks(RunSet((own, run))))
+            yield with_settings(band, run).assign(reference=compared(first, self.compare))
+
+    def foot(self, data: pd.DataFrame) -> str:
+        """See `Figure.foot`. It names the first model."""
+        firsts = ", ".join(data["reference"].unique())
+        return foot(data, f"Minus {firsts}. {self.note}" if self.compare == MODELS else self.note)
 
     def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
         """Mark where there is no difference."""

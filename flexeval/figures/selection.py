@@ -31,6 +31,10 @@ PAIR = ("ar", "confidence")
 """The paper's AR order and arbitrary order."""
 
 
+ORDERS, MODELS = "order", "model"
+"""The settings whose values a figure can compare, as columns of its data."""
+
+
 class Unavailable(InputError):
     """These runs lack what a figure needs; the line says which runs to make."""
 
@@ -115,9 +119,9 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
     return groups
 
 
-def of_pair(runs: RunSet) -> RunSet:
-    """The run in AR order and that in arbitrary order; none without both."""
-    return of_order(runs, *PAIR)
+def of_pair(runs: RunSet, compare: str = ORDERS) -> RunSet:
+    """The run in AR order and that in arbitrary order, or those of the first two models; none without both."""
+    return of_order(runs, *PAIR) if compare == ORDERS else against_first(runs, compare)[:2]
 
 
 def of_order(runs: RunSet, *orders: str) -> RunSet:
@@ -126,11 +130,21 @@ def of_order(runs: RunSet, *orders: str) -> RunSet:
     return RunSet(tuple(run for of_one in found for run in of_one) if all(found) else ())
 
 
-def against_ar(runs: RunSet) -> RunSet:
-    """The run in AR order, then those of the other orders that set no pace of their own; none without both."""
+def against_first(runs: RunSet, compare: str = ORDERS) -> RunSet:
+    """The run in AR order, then those of the other orders that set no pace of their own; or the run of the first model,
+    untrained ones before checkpoints, then those of the others. None without both.
+    """
+    if compare == MODELS:
+        models = sorted(runs, key=lambda run: run.lineage is not None)
+        return RunSet(tuple(models)) if len(models) > 1 else RunSet(())
     fixed = at_fixed_pace(runs)
     others = tuple(run for run in fixed if run.config.order != "ar")
     return RunSet((*fixed.where(order="ar"), *others)) if 0 < len(others) < len(fixed) else RunSet(())
+
+
+def compared(run: Run, compare: str) -> str:
+    """What a run is called among those that it is compared with."""
+    return run.config.order if compare == ORDERS else run.model
 
 
 def at_fixed_pace(runs: RunSet) -> RunSet:

@@ -140,7 +140,7 @@ def test_the_bars_of_coverage_hold_all_parts(made):
 def test_the_points_of_correlation_are_the_problems(made, enough):
     data, drawing = made("correlation")
     points = data[data["kind"] == "problem"]
-    assert rounded(points["ar_accuracy"], points["accuracy"]) <= drawn_pairs(drawing)
+    assert rounded(points["reference_accuracy"], points["accuracy"]) <= drawn_pairs(drawing)
     ar, other = enough.where(order="ar")[0], enough.where(order="top_prob")[0]
     mine = data[(data["kind"] == "correlation") & (data["order"] == "top_prob")]["estimate"].item()
     accuracy = [run.counts().eval("c / n") for run in (ar, other)]

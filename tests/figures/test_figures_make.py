@@ -12,7 +12,9 @@ import pytest
 
 from flexeval.errors import InputError
 from flexeval.figures import FIGURES, Unavailable, make_figures
+from flexeval.figures.make import FORMATS
 from flexeval.plots.style import house_style
+from flexeval.report.figures import figure_page
 from flexeval.runs.store import RunSet
 
 
@@ -39,6 +41,44 @@ def test_a_figure_can_be_drawn_again_from_its_csv(enough, tmp_path):
     data = pd.read_csv(table)
     pd.testing.assert_frame_equal(data, figure.data(enough), check_dtype=False)
     assert figure.draw(data).axes
+
+
+def test_a_page_of_a_figure_needs_no_other_file_and_tells_every_number(enough, tmp_path):
+    data = FIGURES.get("pass-at-k")().data(enough)
+    (page,) = make_figures(enough, tmp_path, ["pass-at-k"], formats={"html": figure_page})
+    text = page.read_text()
+    assert page.suffix == ".html" and len(text) < 200_000
+    assert "default-src &#39;none&#39;" in text and "<script" not in text
+    titles = re.findall(r"<title>(.*?)</title>", text)[1:]
+    for row in data[data["quantity"] == "pass@k"].to_dict("records"):
+        numbers = [f"{100 * row[name]:.4g}" for name in ("estimate", "low", "high")]
+        assert "{order}: k {k:.4g}, Pass@k {0} % [{1}, {2}]".format(*numbers, **row) in titles
+    # What was drawn is the same drawing afterwards.
+    formats = {"html": figure_page, "png": FORMATS["png"]}
+    both = make_figures(enough, tmp_path / "both", ["pass-at-k"], formats=formats)
+    assert both[1].read_bytes() == make_figures(enough, tmp_path, ["pass-at-k"])[0].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["pass-at-k", "samplers", "difference", "coverage", "correlation"])
+def test_models_share_a_panel_where_they_are_compared(made_up, trained, name):
+    models = {"tiny": {}, "tiny+first@20": {"lineage": trained("first")}}
+    runs = RunSet(tuple(made_up(order, **own) for order in ("ar", "confidence") for own in models.values()))
+    figure = FIGURES.get(name)("model")
+    data = figure.data(runs)
+    of_order = data[data["order"] == "ar"]
+    if name == "coverage":
+        assert {"tiny_only", "tiny+first@20_only"} < set(of_order["part"])
+    elif name in ("difference", "correlation"):
+        assert set(of_order["model"]) == {"tiny+first@20"} and set(of_order["reference"]) == {"tiny"}
+    else:
+        assert set(of_order["model"].dropna()) == set(models)
+    words = [text.get_text() for text in figure.draw(data).texts]
+    assert words[0].replace("\n", " ") == figure.title_of_models and "tiny+first@20" in words[1]
+
+
+def test_a_figure_that_compares_orders_only_says_so(made_up):
+    with pytest.raises(Unavailable, match="figure 'block-length' compares orders only"):
+        FIGURES.get("block-length")("model")
 
 
 def test_what_runs_do_not_suffice_for_is_left_out_with_its_reason(made_up, tmp_path):
