@@ -18,6 +18,7 @@ from matplotlib.figure import Figure as Drawing
 from report_runs import ENVIRONMENT, HOSTILE, run_set, with_verdicts, write_run
 
 from flexeval.errors import InputError
+from flexeval.plots import inline
 from flexeval.plots.inline import inline_svg
 from flexeval.report import figures, render, report, write_report
 from flexeval.report.links import START
@@ -123,7 +124,7 @@ def test_a_figure_on_dark_paper_has_no_colour_that_is_lost_there(two_orders):
     used = set(re.findall(r'(?:fill|stroke)="#([0-9a-f]{6})"', two_orders[1]))
     assert used == set(colours) and len(used) > 4
     own = [colour for colour in colours.values() if colour.startswith("#") and colour != "#4b5059"]
-    assert own and all(figures._contrast(colour, "#1c1f24") >= 4 for colour in own)
+    assert own and all(inline._contrast(colour, "#1c1f24") >= 4 for colour in own)
 
 
 def test_the_policy_names_the_script_and_the_style_and_nothing_else(two_orders):
