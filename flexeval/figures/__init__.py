@@ -47,6 +47,7 @@ for _name, _target, _summary in [
     ("rank-map", "steps:RankMap", "rank of the committed token by step"),
     ("entropy-closure", "words:EntropyClosure", "entropy that bypassed words lose"),
     ("pass-at-nfe", "cost:PassAtNFE", "orders at equal cost"),
+    ("revision", "revision:WhatRevisionChanges", "orders that take back, beside their rules that do not"),
     ("matched-entropy", "matched_entropy:MatchedEntropy", "Pass@k where orders have the same mean entropy"),
 ]:
     FIGURES.register(_name, f"flexeval.figures.{_target}", summary=_summary)

@@ -1,5 +1,5 @@
-"""What taking tokens back changes: where orders that revise stand beside their own rules with nothing taken back, at one
-sample and at many, and how uncertain the model was at the first and at the last commit of a position.
+"""What taking tokens back changes: where orders that revise stand beside their own rules with nothing taken back, at
+one sample and at many, and how uncertain the model was at the first and at the last commit of a position.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from flexeval.figures.figure import Figure
 from flexeval.figures.selection import token_rows
 from flexeval.figures.settings import with_settings
 from flexeval.orders import get_order
-from flexeval.plots.curves import moved, percent, points
+from flexeval.plots.curves import curve, moved, percent
 from flexeval.plots.layout import panels
 from flexeval.plots.rows import dots, join, name_lines
-from flexeval.plots.style import looks
+from flexeval.plots.style import Look, looks
 from flexeval.runs.store import Run, RunSet, fewest_samples
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.entropy import ALL_CONNECTORS, OTHER_WORDS, connector_entropy
@@ -28,25 +28,26 @@ from flexeval.stats.words import find_words
 
 _BESIDE = ("ar", "confidence", "top_prob")
 """Orders that commit for good, shown wherever there are runs of them."""
-_MOMENTS = {"first": "at the first commit", "last": "at the last commit"}
+_MOMENTS = ("first", "last")
+"""Commits of a position; orders that commit for good have one."""
 
 
 class WhatRevisionChanges(Figure):
-    """Rows of kind `solved`, one a run: Pass@1 (x, x_low, x_high) and Pass@k (estimate, low, high) at the largest common
-    k, and `committing`, the rule with nothing taken back where it has a run. Rows of kind `entropy`, for each order that
-    revises, by moment (`first`, `last`) and words (`connectors`, `other words`): nats.
+    """Rows of kind `solved`, one a run: Pass@1 (x, x_low, x_high) and Pass@k (estimate, low, high) at the largest
+    common k, and `committing`, the rule with nothing taken back where it has a run. Rows of kind `entropy`, by
+    moment (`last`, and `first` of an order that revises) and words (`connectors`, `other words`): nats.
     """
 
     name = "revision"
     title = "What revision changes"
     source = "ours"
     needs = (
-        "a run of an order that revises and one of its rule with nothing taken back (wino and wino:tau_back=0), alike in "
-        "all else"
+        "a run of an order that revises and one of its rule with nothing taken back (wino and wino:tau_back=0), alike "
+        "in all else"
     )
     note = (
-        "Arrows go from a rule with nothing taken back to the rule that revises. Bars are 95 % intervals (bootstrap over "
-        "problems). Entropies of the words of the final text, at the commits of their first tokens."
+        "Arrows go from a rule with nothing taken back to the rule that revises. Bars are 95 % intervals (bootstrap "
+        "over problems). Entropies are of the words of the final text, at the commits of their first tokens."
     )
     measured = True
 
@@ -67,9 +68,7 @@ class WhatRevisionChanges(Figure):
             row |= {"estimate": many.estimate, "low": many.low, "high": many.high}
             committing = _committing(run)
             found = [pd.DataFrame([row | {"committing": committing if committing in specs else None}])]
-            if committing in specs:
-                found += _entropies(run)
-            yield with_settings(pd.concat(found, ignore_index=True), run)
+            yield with_settings(pd.concat([*found, *_entropies(run)], ignore_index=True), run)
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
@@ -85,30 +84,32 @@ class WhatRevisionChanges(Figure):
             self._entropy(axes[2 * place + 1], entropy, look)
         return figure
 
-    def _solved(self, panel: Axes, rows: pd.DataFrame, look: dict[str, object]) -> None:
+    def _solved(self, panel: Axes, rows: pd.DataFrame, look: dict[str, Look]) -> None:
         at = rows.set_index("order")
+        place = {
+            str(order): (float(x), float(y)) for order, x, y in zip(at.index, at["x"], at["estimate"], strict=True)
+        }
         for order, row in at.iterrows():
-            points(panel, at.loc[[order]], "x", look[order], label=str(order))
+            curve(panel, at.loc[[order]], "x", look[str(order)], label=str(order))
             if isinstance(row["committing"], str):
-                start = at.loc[row["committing"]]
-                moved(panel, (start["x"], start["estimate"]), (row["x"], row["estimate"]), look[order])
+                moved(panel, place[row["committing"]], place[str(order)], look[str(order)])
         panel.set_xlabel("Pass@1, %")
-        panel.set_ylabel(f"Pass@{rows['k'].iloc[0]}, %")
+        panel.set_ylabel(f"Pass@{rows['k'].iloc[0]:.0f}, %")
         percent(panel)
         percent(panel, horizontal=True)
 
-    def _entropy(self, panel: Axes, rows: pd.DataFrame, look: dict[str, object]) -> None:
-        of_connectors = rows[rows["words"] == ALL_CONNECTORS]
-        orders = list(dict.fromkeys(of_connectors["order"]))
+    def _entropy(self, panel: Axes, rows: pd.DataFrame, look: dict[str, Look]) -> None:
+        own = rows[rows["words"] == ALL_CONNECTORS].set_index("order")
+        orders = list(dict.fromkeys(own.index))
         name_lines(panel, orders)
-        by_moment = of_connectors.set_index(["moment", "order"])
-        join(panel, *(by_moment.loc[moment]["estimate"].loc[orders] for moment in _MOMENTS))
-        for line, order in enumerate(orders):
-            for moment, label in _MOMENTS.items():
-                own = of_connectors[(of_connectors["order"] == order) & (of_connectors["moment"] == moment)]
-                dots(panel, own, [line], look[order], label=f"_{label}", hollow=moment == "first")
+        by_moment = [own[own["moment"] == moment] for moment in _MOMENTS]
+        join(panel, *(at["estimate"].reindex(orders) for at in by_moment))
+        for moment, at in zip(_MOMENTS, by_moment, strict=True):
+            for order in at.index:
+                dots(panel, at.loc[[order]], [orders.index(order)], look[order], label=f"_{moment} commit",
+                     hollow=moment == "first")  # fmt: skip
         panel.set_xlim(left=0)
-        panel.set_xlabel("entropy at the first (hollow) and the last commit, nats")
+        panel.set_xlabel("at commit (hollow: the first), nats")
 
 
 def _committing(run: Run) -> str | None:
@@ -118,12 +119,14 @@ def _committing(run: Run) -> str | None:
 
 
 def _entropies(run: Run) -> list[pd.DataFrame]:
-    """By moment: the rows of kind `entropy`."""
-    last = token_rows(run, "piece", "in_text", "entropy", "commit_step")
+    """The rows of kind `entropy`, one frame a moment."""
+    rows_at = {"last": token_rows(run, "piece", "in_text", "entropy", "commit_step")}
+    if get_order(run.config.order).revises:
+        rows_at["first"] = first_commits(rows_at["last"], run.revisions())
     found = []
-    for moment, rows in (("first", first_commits(last, run.revisions())), ("last", last)):
+    for moment, rows in rows_at.items():
         table = connector_entropy(rows, find_words(rows), quantities=["entropy"])
-        own = table[table["group"].isin((ALL_CONNECTORS, OTHER_WORDS)) & (table["count"] > 0)]
-        values = own.rename(columns={"group": "words"})[["words", "estimate", "low", "high"]]
+        known = table[table["group"].isin((ALL_CONNECTORS, OTHER_WORDS)) & (table["count"] > 0)]
+        values = known.rename(columns={"group": "words"})[["words", "estimate", "low", "high"]]
         found.append(values.assign(kind="entropy", moment=moment))
     return found

@@ -65,6 +65,12 @@ def published(axes: Axes, data: pd.DataFrame, x: str, look: Look, *, label: str)
     _mark(axes, data, x, label)
 
 
+def moved(axes: Axes, start: tuple[float, float], end: tuple[float, float], look: Look) -> None:
+    """An arrow from where something stood to where it stands."""
+    arrow = {"arrowstyle": "-|>", "color": look.colour, "linewidth": 0.8, "mutation_scale": 6, "shrinkA": 3}
+    axes.annotate("", xy=end, xytext=start, arrowprops=arrow, annotation_clip=False)
+
+
 def _mark(axes: Axes, data: pd.DataFrame, x: str, label: str) -> None:
     """Let the points of a line be asked what they are."""
 
