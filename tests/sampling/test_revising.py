@@ -46,48 +46,46 @@ def draw(model, order, config, wanted=None, batch_size=None):
 # ----- the public code -----
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize(
+    ("temperature", "index", "question"),
+    [(0.0, 0, "What is 3 + 4?"), (0.8, 1, "Tom has 12 pens. He buys 5 more. How many pens has he?")],
+    ids=["greedy", "drawn"],
+)
 @pytest.mark.parametrize("spec", RULES)
-def test_an_order_is_the_public_loop(tiny, spec, temperature):
+def test_an_order_is_the_public_loop(tiny, spec, temperature, index, question):
     """Canvas by canvas; at temperature 0 with the mask token among the candidates, as in the public code."""
     rule, parameters = RULES[spec]
     order, length, block = get_order(spec), 24, 12
-    for index, question in enumerate(["What is 3 + 4?", "Tom has 12 pens. He buys 5 more. How many pens has he?"]):
-        prompt = tiny.encode(Prompt(user=question))
-        settings = {"temperature": temperature, "mask_drawn": temperature == 0}
-        canvases, text = rule(Model(tiny, prompt, length, **settings, problem_id="p", index=index), block, **parameters)
-        config = SamplingConfig(gen_length=length, block_length=block, temperature=temperature, stop_at_eos=False,
-                                logits_eos_inf=True, logits_mask_inf=temperature > 0)  # fmt: skip
-        request = SampleRequest(problem_id="p", sample_index=index, prompt_ids=prompt)
-        (got,) = Sampler(tiny, order, config).run([request])
-        assert got.token_ids_G.tolist() == text
-        assert [canvas_before(got, step, tiny.mask_id) for step in range(len(canvases))] == canvases
-        evaluated = canvases
-        if spec.startswith("remdm") and "loop" not in spec:
-            # A step that commits nothing needs no evaluation.
-            after = [*canvases[1:], text]
-            evaluated = [one for one, then in zip(canvases, after, strict=True)
-                         if any(a == tiny.mask_id != b for a, b in zip(one, then, strict=True))]  # fmt: skip
-        assert got.nfe == len(evaluated) and not got.capped
-
-
-def test_the_public_loops_do_revise(tiny):
-    """What the test above compares is more than an order that never takes back."""
-    config = SamplingConfig(gen_length=24, block_length=12, temperature=0.8, stop_at_eos=False, logits_eos_inf=True)
-    prompt = tiny.encode(Prompt(user="Tom has 12 pens. He buys 5 more. How many pens has he?"))
-    wanted = [SampleRequest(problem_id="p", sample_index=1, prompt_ids=prompt)]
-    for spec in RULES:
-        (got,) = draw(tiny, spec, config, wanted).values()
-        rare = spec in ("wino", "edit")  # whose published thresholds want a model that is less sure
-        assert not get_order(spec).revises or rare or len(got.revisions), spec
+    prompt = tiny.encode(Prompt(user=question))
+    settings = {"temperature": temperature, "mask_drawn": temperature == 0}
+    canvases, text = rule(Model(tiny, prompt, length, **settings, problem_id="p", index=index), block, **parameters)
+    config = SamplingConfig(gen_length=length, block_length=block, temperature=temperature, stop_at_eos=False,
+                            logits_eos_inf=True, logits_mask_inf=temperature > 0)  # fmt: skip
+    request = SampleRequest(problem_id="p", sample_index=index, prompt_ids=prompt)
+    (got,) = Sampler(tiny, order, config).run([request])
+    assert got.token_ids_G.tolist() == text
+    assert [canvas_before(got, step, tiny.mask_id) for step in range(len(canvases))] == canvases
+    evaluated = canvases
+    if spec.startswith("remdm") and "loop" not in spec:
+        # A step that commits nothing needs no evaluation.
+        after = [*canvases[1:], text]
+        evaluated = [one for one, then in zip(canvases, after, strict=True)
+                     if any(a == tiny.mask_id != b for a, b in zip(one, then, strict=True))]  # fmt: skip
+    assert got.nfe == len(evaluated) and not got.capped
+    # What is compared is more than an order that never takes back.
+    rare = spec in ("wino", "edit")  # whose published thresholds want a model that is less sure
+    assert temperature == 0 or not order.revises or rare or len(got.revisions)
 
 
 def test_llada21_edits_token_for_token(tmp_path):
     """LLaDA2.1's own decodes: tokens, edits, the step of each first commit, and evaluations."""
-    family, edited = "llada2.1_moe", 0
+    family, edited, models = "llada2.1_moe", 0, {}
     for case in golden_vectors.decodes_of(family)["decode"]:
         params = case["params"]
-        model = golden_vectors.load(family, tmp_path, attention=f"block-causal:{params['block_length']}")
+        attention = f"block-causal:{params['block_length']}"
+        if attention not in models:
+            models[attention] = golden_vectors.load(family, tmp_path, attention=attention)
+        model = models[attention]
         length = sum(step >= 0 for step in case["canvas_commit_step"][0])
         config = SamplingConfig(gen_length=length, block_length=min(params["block_length"], length), temperature=0.0,
                                 logits_mask_inf=False, stop_at_eos=False)  # fmt: skip
@@ -179,7 +177,7 @@ def enumerated_edit(oracle, size, *, tau, tau_edit, post_steps):
     return final
 
 
-def p_value(oracle, spec, expected, size, samples=4000):
+def p_value(oracle, spec, expected, size, samples=2000):
     config = SamplingConfig(gen_length=size, temperature=1.0, stop_at_eos=False, seed=5)
     wanted = [SampleRequest(problem_id="p", sample_index=i, prompt_ids=[1]) for i in range(samples)]
     counts = Counter(tuple(t.token_ids_G.tolist()) for t in draw(oracle, spec, config, wanted, 1000).values())
@@ -227,9 +225,9 @@ def assert_same(one, other):
 @pytest.mark.parametrize("spec", [*REVISING, *WAITING])
 def test_a_sample_is_the_same_in_any_batch(spec):
     oracle = RandomOracle(words=6, eos_bonus=1.0)
-    config = SamplingConfig(gen_length=10, block_length=5, temperature=0.9, seed=2)
+    config = SamplingConfig(gen_length=8, block_length=4, temperature=0.9, seed=2)
     alone = draw(oracle, spec, config, batch_size=1)
-    for batch_size, wanted in [(3, requests()), (64, requests()[::-1]), (5, requests()[4:] + requests()[:4])]:
+    for batch_size, wanted in [(64, requests()[::-1]), (5, requests()[4:] + requests()[:4])]:
         assert_same(draw(oracle, spec, config, wanted, batch_size), alone)
 
 
