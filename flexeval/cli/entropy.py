@@ -110,14 +110,14 @@ def _tokens(run: Run) -> pd.DataFrame:
 def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     """Compute what is missing. Each model is loaded once if its runs are next to each other."""
     from flexeval.cli.execute import RunSampler
-    from flexeval.cli.progress import counterfactual_bar
+    from flexeval.cli.progress import counted
     from flexeval.runs.counterfactual_table import has_counterfactual
 
     sampler = RunSampler(args)
     for label, run in zip(runs.labels(), runs, strict=True):
         if not run.imported and not has_counterfactual(run):
             sampler.model(run.config)
-            with counterfactual_bar(label) as progress:
+            with counted(f"{label}: AR counterfactual") as progress:
                 sampler.add_counterfactual(run, progress)
 
 

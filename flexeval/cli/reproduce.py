@@ -91,19 +91,23 @@ def run(args: argparse.Namespace) -> int:
     made = stored_runs.whole(parts, [outcome.cell.config for outcome in outcomes_made], args)
     if made:
         from flexeval.claims import examine, findings_frame
+        from flexeval.cli.progress import stages
         from flexeval.figures import make_figures
         from flexeval.report import write_report
         from flexeval.reproduce import results
         from flexeval.runs.store import RunSet
 
         runs = RunSet(tuple(made)).counting(args.verdict)
-        findings = examine(runs)
-        results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
-        for other in runs.other_verdicts():
-            seen_by = examine(runs.counting(other))
-            results.write_claims(seen_by, out, title=plan.title, name=f"{results.CLAIMS}-{other}")
-        figures = make_figures(runs, out / results.FIGURES)
-        write_report(runs, out / results.REPORT)
+        with stages("results") as say:
+            say("claims")
+            findings = examine(runs)
+            results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
+            for other in runs.other_verdicts():
+                seen_by = examine(runs.counting(other))
+                results.write_claims(seen_by, out, title=plan.title, name=f"{results.CLAIMS}-{other}")
+            say("figures")
+            figures = make_figures(runs, out / results.FIGURES)
+            write_report(runs, out / results.REPORT, say=lambda stage: say(f"the report, {stage}"))
 
         content = {"counted": args.verdict, "claims": formatting.json_rows(findings_frame(findings))}
         output.deliver(args, claims.shown(findings), content, findings_frame(findings))

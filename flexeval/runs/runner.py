@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from flexeval.display import notebook_bar
 from flexeval.errors import InputError
 from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
@@ -64,7 +65,8 @@ def run(
         predictor: the model of `config.model`.
         task: the task of `config.task`, with its data.
         batch_size: samples in flight; None lets the sampler choose. Changes no sample in float32; see `Sampler`.
-        progress: called once at the start, and after every sample by another thread, one call at a time.
+        progress: called once at the start, and after every sample by another thread, one call at a time. None shows a
+            bar in a notebook, and nothing elsewhere.
         make_sampler: called as `Sampler`.
         shard: which part of the run; it goes into a folder of its own below `out`.
 
@@ -78,7 +80,14 @@ def run(
     config = canonical_config(config)
     here = Here(config, predictor=predictor, task=task, batch_size=batch_size, make_sampler=make_sampler)
     shard.require_problems(len(here.problems))
-    return fill(config, out=Path(out), source=here, shard=shard, progress=progress)
+    bar = notebook_bar(config.order)
+    return fill(
+        config,
+        out=Path(out),
+        source=here,
+        shard=shard,
+        progress=progress or (lambda now: bar(now.done, now.total)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from flexeval.records import SamplingEffort
+from flexeval.runs.environment import Memory
 from flexeval.runs.layout import GradedSample, SampleKey, total_effort
 from flexeval.runs.writer import RunWriter
 
@@ -42,6 +43,8 @@ class Progress:
     """Samples asked for."""
     correct: int
     """Correct among those that this call has finished."""
+    gpu: Memory | None = None
+    """Of the worker that has taken most; None where this process draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class Finished:
     """What it took, beyond the one before."""
     environment: Mapping[str, Any]
     """What it was drawn with."""
+    gpu: Memory | None = None
+    """Of the worker that drew it."""
 
 
 class Storage:
@@ -148,7 +153,8 @@ class Storage:
         self._graded.append((sample, finished))
         self._flush_if_due()
         done, correct = self._progress.done + 1, self._progress.correct + sample.grade.correct
-        self._progress = dataclasses.replace(self._progress, done=done, correct=correct)
+        gpu = max(filter(None, (self._progress.gpu, finished.gpu)), default=None)
+        self._progress = dataclasses.replace(self._progress, done=done, correct=correct, gpu=gpu)
         self._report(self._progress)
 
     def _flush_if_due(self) -> None:
