@@ -55,13 +55,18 @@ def sampling_bars(*, graded: bool = True) -> Iterator[Callable[[str], Report]]:
 
 
 def _bar(bars: Bars, order: str) -> Report:
-    bar = bars.add_task(order, total=None, correct=0)
-    return lambda progress: bars.update(bar, completed=progress.done, total=progress.total, correct=progress.correct)
+    bar, forecast = bars.add_task(order, total=None, correct=0), _Forecast(bars.console, order)
+
+    def report(progress: Progress) -> None:
+        bars.update(bar, completed=progress.done, total=progress.total, correct=progress.correct)
+        forecast.compare(progress)
+
+    return report
 
 
 def _line(console: Console, order: str, said: ExitStack, *, graded: bool) -> Report:
     """Print one line at the runner's first call, which says how much is missing, and then one every minute."""
-    pace = Pace(order)
+    pace, forecast = Pace(order), _Forecast(console, order)
     first = latest = None
 
     def report(progress: Progress) -> None:
@@ -72,6 +77,7 @@ def _line(console: Console, order: str, said: ExitStack, *, graded: bool) -> Rep
             first = progress
             console.print(f"{order}: {_to_draw(progress)}", soft_wrap=True)
             said.enter_context(saying(line))
+        forecast.compare(progress)
 
     def line() -> str:
         assert first is not None and latest is not None
@@ -96,7 +102,30 @@ def _gpu_memory(of_workers: Memory | None = None) -> list[str]:
 
 
 def _to_draw(progress: Progress) -> str:
-    return f"{progress.total - progress.done} of {progress.total} samples to draw"
+    expected = "" if progress.forecast is None else f", in about {duration(progress.forecast)}"
+    return f"{progress.total - progress.done} of {progress.total} samples to draw{expected}"
+
+
+class _Forecast:
+    """Says at the end of a run how long it was expected to take, and took."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console, self._name = console, name
+        self._begun: float | None = None
+
+    def compare(self, progress: Progress) -> None:
+        """Called at the start and after every sample."""
+        self._begun = time.monotonic() if self._begun is None else self._begun
+        if progress.forecast is not None and progress.done == progress.total:
+            line = forecast_line(time.monotonic() - self._begun, progress.forecast)
+            self._console.print(f"{self._name}: {line}", soft_wrap=True)
+
+
+def forecast_line(seconds: float, forecast: float) -> str:
+    """How far a forecast was from what a run took."""
+    percent = 100 * (forecast - seconds) / seconds
+    found = "right" if abs(percent) < 0.5 else f"{abs(percent):.0f} % too {'long' if percent > 0 else 'short'}"
+    return f"took {seconds / 60:.1f} min; the forecast, {forecast / 60:.1f} min, was {found}"
 
 
 # ----- many runs -----
@@ -163,6 +192,7 @@ class RunsWatch:
         self._number += 1
         name = f"{self._number} of {len(self._work)}: {run_name(cell.config)}"
         all_work, before = self._work[cell.folder], self._finished
+        forecast = _Forecast(self._console, name)
         first: Progress | None = None
         stored = 0.0
 
@@ -178,6 +208,7 @@ class RunsWatch:
             self._finished = before + done - stored
             self._pace.at(self._finished, self._total)
             self._moved(name, progress, progress.done - first.done)
+            forecast.compare(progress)
 
         return report
 

@@ -45,6 +45,8 @@ class Progress:
     """Correct among those that this call has finished."""
     gpu: Memory | None = None
     """Of the worker that has taken most; None where this process draws."""
+    forecast: float | None = None
+    """Seconds that all that was missing at first was expected to take; None where that is less than a minute."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,8 @@ class Storage:
         self._closing = False
         self._thread = threading.Thread(target=self._store_all, name="flexeval-storage", daemon=True)
         self._graded: list[tuple[GradedSample, Finished]] = []
+        self._forecast = progress.forecast
+        """Until it is stored."""
         self._started = self._flushed = time.monotonic()
 
     # ----- in the thread of the sampler -----
@@ -175,5 +179,6 @@ class Storage:
             alike = [one for one in graded if one[1].environment == drawn_with]
             graded = [one for one in graded if one[1].environment != drawn_with]
             effort = total_effort(finished.effort for _, finished in alike)
-            self._writer.append([sample for sample, _ in alike], effort, drawn_with)
+            forecast, self._forecast = self._forecast, None
+            self._writer.append([sample for sample, _ in alike], effort, drawn_with, forecast=forecast)
         self._flushed = time.monotonic()

@@ -273,6 +273,15 @@ class _Source:
         self.record: Mapping[str, Any] = {**first.record, "environment": self._environment(first)}
         self.batch_size: int = self.record["environment"]["batch_size"]
 
+    def forecast(self, missing: int) -> float | None:
+        """See `flexeval.runs.filling.Source`: as the first worker has it, shared among all."""
+        member = self._idle[0]
+        try:
+            seconds: float | None = self._crew._got(member.actor.forecast.remote(missing), member)
+        except _Death:
+            return None  # found again when it is to draw
+        return None if seconds is None else seconds / len(self._crew.members)
+
     def draw(self, keys: Iterator[SampleKey], missing: int, take: Callable[[Finished], None]) -> None:
         """See `flexeval.runs.filling.Source`."""
         packages = Packages(keys=keys, missing=missing, size=self.batch_size, workers=len(self._crew.members))

@@ -94,6 +94,11 @@ class Worker:
         here = self._opened[1]
         return Opened(problems=here.problems, record=here.record)
 
+    def forecast(self, missing: int) -> float | None:
+        """Seconds that so many samples of the run that is open would take here."""
+        assert self._opened is not None
+        return self._opened[1].forecast(missing)
+
     def draw(self, keys: Sequence[SampleKey]) -> Iterator[Chunk]:
         """Draw samples of the run that is open, and grade them here."""
         from flexeval.runs.grading import graded
