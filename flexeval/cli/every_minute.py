@@ -79,9 +79,17 @@ class Pace:
         self._name, self._unit = name, unit
         self._first: tuple[float, float] | None = None
         self._now: tuple[float, float] = (0, 0)
+        self._forecast: float | None = None
 
-    def at(self, done: float, total: float) -> None:
-        """So many are done. The clock runs from the first call: what was done before it took no time now."""
+    def at(self, done: float, total: float, *, forecast: float | None = None) -> None:
+        """So many are done. The clock runs from the first call: what was done before it took no time now.
+
+        Args:
+            done: so far.
+            total: of how many.
+            forecast: seconds that what is missing at first was expected to take.
+        """
+        self._forecast = forecast
         self._first = self._first or (time.monotonic(), done)
         self._now = (done, total)
 
@@ -90,10 +98,17 @@ class Pace:
         return time.monotonic() - self._first[0] if self._first else 0.0
 
     def left(self) -> float | None:
-        """Seconds that the rest takes; None where nothing tells."""
-        done, total = self._now
-        made = done - self._first[1] if self._first else 0
-        return self.seconds() * (total - done) / made if made else None
+        """Seconds that the rest takes; None where nothing tells.
+
+        A forecast counts as much as a run of its length would: samples finish in batches, so few of them tell little.
+        """
+        if self._first is None:
+            return None
+        (done, total), before = self._now, self._first[1]
+        made, seconds = done - before, self.seconds()
+        if self._forecast is not None:
+            made, seconds = made + total - before, seconds + self._forecast
+        return seconds * (total - done) / made if made else None
 
     def line(self, *more: str) -> str:
         """Done, total, speed, and time left, with what else there is to say."""

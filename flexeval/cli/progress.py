@@ -72,7 +72,7 @@ def _line(console: Console, order: str, said: ExitStack, *, graded: bool) -> Rep
     def report(progress: Progress) -> None:
         nonlocal first, latest
         latest = progress
-        pace.at(progress.done, progress.total)
+        pace.at(progress.done, progress.total, forecast=progress.forecast)
         if first is None:
             first = progress
             console.print(f"{order}: {_to_draw(progress)}", soft_wrap=True)

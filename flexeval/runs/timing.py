@@ -23,8 +23,9 @@ from flexeval.tasks.task import problems_of
 
 PROBLEMS, SAMPLES = 6, 8
 """How many samples of how many problems are drawn."""
-WARM_SECONDS, SECONDS = 1.0, 4.0
-"""How long at most: first what is only done once, as choosing kernels, and then what is timed."""
+WARM_SECONDS, SECONDS = 2.0, 4.0
+"""How long at most: first one sample of each problem, with what is only done once, as choosing kernels; then all, which
+are timed."""
 WORTH_SECONDS = 60.0
 """A run of less is not timed."""
 _FASTEST = {"cpu": 1e11}
@@ -52,8 +53,8 @@ def seconds_per_sample(
 ) -> float:
     """Wall-clock seconds that a sample of a run takes, without grading; those of the same problem are drawn together.
 
-    Where the few samples take longer than `SECONDS`, it goes by the evaluations that were made until then, and takes
-    all those that a sample can need: then it is an upper bound where texts end early.
+    Where the few samples take longer than `SECONDS`, it goes by the evaluations that were made until then, and by how
+    many the first samples took; where these were not finished either, by all that a sample can need, an upper bound.
 
     Args:
         config: the run.
@@ -71,13 +72,16 @@ def seconds_per_sample(
         for name, ids in prompts[:PROBLEMS]
         for i in range(min(SAMPLES, config.num_samples))
     ]
-    order.drawn(sampler, requests[:2], WARM_SECONDS)
+    first = [request for request in requests if request.sample_index == 0]
+    each = float(evaluations_per_sample(config))
+    if order.drawn(sampler, first, WARM_SECONDS):
+        each = sampler.counters.evaluations / len(first)
     before, began = int(sampler.counters.evaluations), time.perf_counter()
     finished = order.drawn(sampler, requests, SECONDS)
     seconds = time.perf_counter() - began
     if finished:
         return seconds / len(requests)
-    return seconds / max(int(sampler.counters.evaluations) - before, 1) * evaluations_per_sample(config)
+    return seconds / max(int(sampler.counters.evaluations) - before, 1) * each
 
 
 def forecast(

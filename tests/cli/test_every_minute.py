@@ -136,6 +136,9 @@ def test_the_clock_of_a_pace_runs_from_its_first_call(monkeypatch: pytest.Monkey
     assert pace.line("more") == "training: 6 of 10 steps, 150.0 s each, more, about 10 min left"
     pace.at(10, 10)
     assert pace.left() == 0
+    # 300 s have made 2 of 6, and the forecast was 600 s for all 6: 900 s for 8.
+    pace.at(6, 10, forecast=600)
+    assert pace.left() == 900 / 8 * 4
 
 
 @pytest.mark.parametrize(
