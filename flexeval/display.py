@@ -1,4 +1,4 @@
-"""HTML for notebooks, and the colours of decodes. Knows no records.
+"""HTML and progress bars for notebooks, and the colours of decodes. Knows no records.
 
 Every text is escaped, and what is not printable appears as an escape, so that neither a model nor a file can write
 HTML, move a cursor or turn the direction of the text around it. Styles stand in the elements, since a notebook shows
@@ -7,16 +7,44 @@ many of these; colours are those of the page around, except on coloured tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from math import isnan
+from typing import NoReturn
 
 from flexeval.errors import printable
 
 _RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 """Red, green, blue from low to high: viridis, which keeps its order in greyscale and for the colour-blind."""
 
+_BAR_AFTER = 5.0
+"""Seconds of work before there is a bar."""
+
 Colour = tuple[int, int, int]
+
+
+def notebook_bar(name: str) -> Callable[[int, int], None]:
+    """What is to be called with how many are done, and of how many: it moves a bar, in a notebook and nowhere else.
+
+    Work that takes a few seconds shows none.
+    """
+    ipython = sys.modules.get("IPython")
+    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        return lambda _done, _total: None
+    from tqdm.auto import tqdm
+
+    bar: tqdm[NoReturn] | None = None
+
+    def move(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, initial=done, desc=name, delay=_BAR_AFTER)
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return move
 
 
 def shade(share: float) -> tuple[Colour, bool]:

@@ -1,22 +1,28 @@
-"""`flexeval reproduce --dry-run`: what a plan would make, what is stored of it, and how long the rest takes."""
+"""`--dry-run`: what a command would draw, what is stored of it, and what the rest takes."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexeval.cli import formatting, output
+from flexeval.cli import formatting, options, output
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from flexeval.grpo.config import GRPOConfig
     from flexeval.records import RunConfig
     from flexeval.reproduce.estimate import Estimate, Machine
     from flexeval.reproduce.plan import Plan
+    from flexeval.runs.store import RunSet
+
+MOST_WEIGHTS = 1e8
+"""Of a model that is loaded to be timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,36 +38,61 @@ class Planned:
 
 
 def dry_run(plan: Plan, machine: Machine, args: argparse.Namespace) -> None:
-    """Print it, and write it where --json and --csv say."""
-    import pandas as pd
-
-    runs = list(_planned(plan, machine, args))
-    rows = [_row(run) for run in runs]
-    content = {"plan": plan.name, "trainings": len(plan.trainings), "runs": rows}
-    output.deliver(args, _shown(plan, machine, args, runs), content, pd.DataFrame(rows))
-
-
-def _planned(plan: Plan, machine: Machine, args: argparse.Namespace) -> Iterator[Planned]:
-    from flexeval.reproduce.estimate import count_parameters, count_problems, estimate, evaluations_per_sample
+    """Print what a plan would make, and write it where --json and --csv say."""
     from flexeval.reproduce.trainings import base_model, with_folders
+
+    placed = with_folders(plan.configs, plan.trainings, args.runs)
+    models = [base_model(config.model, plan.trainings) for config in plan.configs]
+    trainings = f"{len(plan.trainings)} trainings, " if plan.trainings else ""
+    before: list[str | Table] = [f"{plan.title}: {trainings}{len(plan.configs)} runs"]
+    before += [plan.description] if plan.description else []
+    before += [_trainings_table(plan, args.runs)] if plan.trainings else []
+    runs = list(_planned(list(zip(plan.configs, placed, models, strict=True)), plan.parameters, machine, args))
+    uncounted = " Trainings are not counted." if plan.trainings else ""
+    content = {"plan": plan.name, "trainings": len(plan.trainings)}
+    _deliver(runs, before, content, machine, args, uncounted=uncounted)
+
+
+def dry_runs(configs: Sequence[RunConfig], args: argparse.Namespace) -> None:
+    """Print what some runs would take, and write it where --json and --csv say.
+
+    Args:
+        configs: canonical.
+        args: the options of a verb with `options.add_estimate`; `out` is the folder of runs.
+    """
+    args = argparse.Namespace(**{**vars(args), "runs": args.out})
+    machine, sizes = options.estimated_machine(args), options.sizes(args, {config.model for config in configs})
+    runs = list(_planned([(config, config, config.model) for config in configs], sizes, machine, args))
+    _deliver(runs, [f"{len(runs)} run{'s' if len(runs) > 1 else ''}"], {}, machine, args)
+
+
+def _planned(
+    runs: Sequence[tuple[RunConfig, RunConfig, str]],
+    parameters: Mapping[str, float],
+    machine: Machine,
+    args: argparse.Namespace,
+) -> Iterator[Planned]:
+    """What is known of runs: each as it is called, as its folder is, and the model to go by."""
+    from flexeval.reproduce.estimate import count_parameters, count_problems, estimate
     from flexeval.runs.store import default_folder_name, read_finished_run
+    from flexeval.runs.timing import evaluations_per_sample
     from flexeval.tasks import get_task
 
     timed = _Timed(args)
-    for config, placed in zip(plan.configs, with_folders(plan.configs, plan.trainings, args.runs), strict=True):
+    for config, placed, base in runs:
         task = get_task(config.task, data_dir=args.data_dir)
-        problems = count_problems(config, task)
-        base = base_model(config.model, plan.trainings)
-        size = count_parameters(base, plan.parameters)
+        problems = len(args.shard.of(range(count_problems(config, task))))
+        size = count_parameters(base, parameters)
         cost = estimate(config, problems=problems, parameters=size, machine=machine)
-        per_evaluation = timed.seconds_per_evaluation(config, base, task) if base not in plan.parameters else None
+        per_evaluation = timed.seconds_per_evaluation(config, base, task)
         seconds = None if per_evaluation is None else cost.samples * evaluations_per_sample(config) * per_evaluation
+        folder = args.shard.folder(args.runs / default_folder_name(placed))
         yield Planned(
             config=config,
             problems=problems,
             cost=cost,
             minutes=None if seconds is None else seconds / 60,
-            stored=read_finished_run(args.runs / default_folder_name(placed), placed) is not None,
+            stored=read_finished_run(folder, placed) is not None,
         )
 
 
@@ -78,8 +109,8 @@ class _Timed:
         """Seconds for each evaluation that is counted of a sample; early ends and shared canvases make it less than
         one evaluation takes. None where the model is not timed.
         """
-        from flexeval.reproduce.estimate import count_parameters, evaluations_per_sample
-        from flexeval.reproduce.timing import MOST_WEIGHTS, seconds_per_sample
+        from flexeval.reproduce.estimate import count_parameters
+        from flexeval.runs.timing import evaluations_per_sample
 
         config = dataclasses.replace(config, model=model)
         asked, sampling = (model, config.attention, config.adapter, config.task), config.sampling
@@ -89,8 +120,7 @@ class _Timed:
             if size is None or size > MOST_WEIGHTS:
                 self._known[key] = None
             else:
-                seconds = seconds_per_sample(config, task, self._sampler.model(config))
-                self._known[key] = seconds / evaluations_per_sample(config)
+                self._known[key] = self._sampler.seconds_per_sample(config, task) / evaluations_per_sample(config)
         return self._known[key]
 
 
@@ -109,30 +139,156 @@ def _row(run: Planned) -> dict[str, Any]:
         "num_samples": run.config.num_samples,
         "samples": run.cost.samples,
         "nfe_at_most": run.cost.evaluations,
+        "operations_at_most": run.cost.operations,
+        "disk_bytes": run.cost.disk_bytes,
         "gpu_hours": run.cost.gpu_hours,
         "minutes_here": run.minutes,
         "stored": run.stored,
     }
 
 
+def dry_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
+    """Print what the AR counterfactuals would take that stored runs lack: a forward for each token of their texts.
+
+    Prefixes that samples share are evaluated once, so it is an upper bound.
+    """
+    import pandas as pd
+
+    from flexeval.reproduce.estimate import count_parameters, operations_of
+    from flexeval.runs.counterfactual_table import BYTES_PER_TOKEN, has_counterfactual
+
+    machine, sizes = options.estimated_machine(args), options.sizes(args, {run.config.model for run in runs})
+    rows = []
+    for label, run in zip(runs.labels(), runs, strict=True):
+        if run.imported or has_counterfactual(run):
+            continue
+        forwards = int(run.samples["length"].sum())
+        length = float(run.problems["prompt_length"].mean()) + run.config.sampling.gen_length
+        operations = operations_of(forwards, count_parameters(run.config.model, sizes), length)
+        rows.append(_Work(label, forwards, operations, forwards * BYTES_PER_TOKEN, machine.hours(operations)))
+    shown: list[str | Table] = [_work_table(rows), of_workers([row.gpu_hours for row in rows], args)]
+    content = {"counterfactuals": [dataclasses.asdict(row) for row in rows]}
+    output.deliver(args, shown if rows else ["all runs have it"], content, pd.DataFrame(rows, columns=_WORK))
+
+
+def dry_training(config: GRPOConfig, args: argparse.Namespace) -> None:
+    """Print what a training would take: its rollouts, and its updates, in which every position that is scored is read
+    off a canvas of its own; a gradient counts as two more forwards.
+    """
+    from flexeval.records import RunConfig, SamplingConfig
+    from flexeval.reproduce.estimate import count_parameters, operations_of
+    from flexeval.runs.timing import evaluations_per_sample
+
+    machine = options.estimated_machine(args)
+    size = count_parameters(config.model, options.sizes(args, {config.model}))
+    length = config.gen_length or 0
+    samples = config.steps * config.problems_per_step * config.group_size
+    drawn = RunConfig(
+        order=config.rollout_order,
+        sampling=SamplingConfig(
+            gen_length=length, block_length=config.block_length, tokens_per_step=config.tokens_per_step
+        ),
+    )
+    scored = samples * math.ceil(length * (config.fast_share if config.fast else 1.0)) * config.updates_per_rollout
+    # Weights and AdamW's two moments in float32, of the newest step; and a model folder for each checkpoint.
+    disk = 4 * (size or 0) * ((0 if config.lora_rank else 3) + len(config.checkpoint_steps))
+    rows = []
+    for name, forwards, times, stored in (
+        ("rollouts", samples * evaluations_per_sample(drawn), 1, 0),
+        ("updates", scored, 3, int(disk)),
+    ):
+        operations = operations_of(times * forwards, size, machine.prompt_tokens + length)
+        rows.append(_Work(name, forwards, operations, stored, machine.hours(operations)))
+    about = f"{config.steps} steps of {config.problems_per_step} problems x {config.group_size} samples"
+    bound = (
+        f"Upper bounds, with {machine.prompt_tokens} prompt tokens, at {100 * machine.utilization:g} % of "
+        f"{machine.peak_tflops:g} TFLOP/s: texts that end early, finished prefixes and groups of equal rewards take "
+        "less."
+    )
+    output.show([about, _work_table(rows), bound, of_workers([row.gpu_hours for row in rows], args)])
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A stretch of work that is no run."""
+
+    name: str
+    forwards: int
+    operations: float | None
+    disk_bytes: int
+    gpu_hours: float | None
+
+
+_WORK = [field.name for field in dataclasses.fields(_Work)]
+
+
+def _work_table(rows: Sequence[_Work]) -> Table:
+    columns = ["", "forwards at most", "operations", "disk", "GPU-hours"]
+    cells = [
+        [
+            row.name,
+            f"{row.forwards:,}",
+            "-" if row.operations is None else f"{row.operations:.1e}",
+            bytes_text(row.disk_bytes),
+            few(row.gpu_hours),
+        ]
+        for row in rows
+    ]
+    return formatting.table(columns, cells, right=columns[1:])
+
+
 # ----- the terminal -----
 
 
-def _shown(plan: Plan, machine: Machine, args: argparse.Namespace, runs: Sequence[Planned]) -> Iterator[str | Table]:
-    trainings = f"{len(plan.trainings)} trainings, " if plan.trainings else ""
-    yield f"{plan.title}: {trainings}{len(plan.configs)} runs"
-    if plan.description:
-        yield plan.description
-    if plan.trainings:
-        yield _trainings_table(plan, args.runs)
-    yield _runs_table(runs)
-    uncounted = " Trainings are not counted." if plan.trainings else ""
-    yield (
+def _deliver(
+    runs: Sequence[Planned],
+    before: Sequence[str | Table],
+    content: Mapping[str, Any],
+    machine: Machine,
+    args: argparse.Namespace,
+    *,
+    uncounted: str = "",
+) -> None:
+    import pandas as pd
+
+    rows = [_row(run) for run in runs]
+    missing = [run for run in runs if not run.stored]
+    lines = [
+        how_counted(machine) + uncounted,
+        of_workers([run.cost.gpu_hours for run in missing], args),
+        f"Disk: about {bytes_text(sum(run.cost.disk_bytes for run in missing))} for what is not stored.",
+        _line_of_minutes(runs) + uncounted,
+    ]
+    output.deliver(args, [*before, _runs_table(runs), *lines], {**content, "runs": rows}, pd.DataFrame(rows))
+
+
+def how_counted(machine: Machine) -> str:
+    """What GPU-hours are."""
+    return (
         f"GPU-hours: NFE x 2 x parameters x (gen_length + {machine.prompt_tokens} prompt tokens) operations, at "
         f"{100 * machine.utilization:g} % of {machine.peak_tflops:g} TFLOP/s. This is an upper bound: texts that end "
-        f"early, equal canvases, and orders that commit several tokens a step take less.{uncounted}"
+        "early, equal canvases, and orders that commit several tokens a step take less."
     )
-    yield _line_of_minutes(runs) + uncounted
+
+
+def of_workers(gpu_hours: Sequence[float | None], args: argparse.Namespace) -> str:
+    """The hours that is with the workers that were asked for, a GPU each."""
+    workers = options.workers(args) if "workers" in args else 1
+    known = [hours for hours in gpu_hours if hours is not None]
+    if len(known) < len(gpu_hours):
+        return (
+            "Models of unknown size are left out of operations and hours; state it with --parameters, or in the plan."
+        )
+    with_them = f"{workers} workers with such a GPU each" if workers > 1 else "one such GPU"
+    return f"With {with_them}: at most {few(sum(known) / workers)} hours for what is not stored."
+
+
+def bytes_text(count: float) -> str:
+    """A size in its usual unit."""
+    size, *larger = ("bytes", "kB", "MB", "GB", "TB")
+    while count >= 1000 and larger:
+        count, size = count / 1000, larger.pop(0)
+    return f"{count:.0f} {size}" if count >= 10 or size == "bytes" else f"{count:.1f} {size}"
 
 
 def _line_of_minutes(runs: Sequence[Planned]) -> str:
@@ -144,7 +300,7 @@ def _line_of_minutes(runs: Sequence[Planned]) -> str:
         return "On this machine: not known; only models of up to 100 million weights that are here are timed."
     rest = f", and {len(missing) - len(known)} runs of models that are not timed" if len(known) < len(missing) else ""
     return (
-        f"On this machine: about {_few(sum(known))} minutes for what is not stored{rest}. A few samples of each model "
+        f"On this machine: about {few(sum(known))} minutes for what is not stored{rest}. A few samples of each model "
         "and task were drawn and timed; grading is left out."
     )
 
@@ -168,26 +324,32 @@ def _runs_table(runs: Sequence[Planned]) -> Table:
     rows: list[list[str] | None] = []
     for run in runs:
         counts = [str(run.problems), str(run.config.num_samples), f"{run.cost.samples:,}", f"{run.cost.evaluations:,}"]
-        takes = [_few(run.cost.gpu_hours), _few(run.minutes)]
+        operations = "-" if run.cost.operations is None else f"{run.cost.operations:.1e}"
+        takes = [operations, bytes_text(run.cost.disk_bytes), few(run.cost.gpu_hours), few(run.minutes)]
         rows.append([formatting.run_name(run.config), *counts, *takes, "yes" if run.stored else ""])
     rows += [None, _total("all", runs), _total("not stored", [run for run in runs if not run.stored])]
-    columns = ["run", "problems", "n", "samples", "NFE at most", "GPU-hours", "minutes here", "stored"]
-    return formatting.table(columns, rows, right=columns[1:7])
+    columns = ["run", "problems", "n", "samples", "NFE at most", "operations", "disk", "GPU-hours", "minutes here"]
+    return formatting.table([*columns, "stored"], rows, right=columns[1:])
 
 
 def _total(name: str, runs: Sequence[Planned]) -> list[str]:
     samples, evaluations = (sum(getattr(run.cost, part) for run in runs) for part in ("samples", "evaluations"))
     hours, minutes = _sum([run.cost.gpu_hours for run in runs]), _sum([run.minutes for run in runs])
-    return [name, "", "", f"{samples:,}", f"{evaluations:,}", hours, minutes, ""]
+    operations = [run.cost.operations for run in runs if run.cost.operations is not None]
+    disk = bytes_text(sum(run.cost.disk_bytes for run in runs))
+    return [
+        name, "", "", f"{samples:,}", f"{evaluations:,}", f"{sum(operations):.1e}" if operations else "-", disk, hours,
+        minutes, "",
+    ]  # fmt: skip
 
 
 def _sum(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if values and not known:
         return "-"
-    return _few(sum(known)) + ("" if len(known) == len(values) else " and unknown")
+    return few(sum(known)) + ("" if len(known) == len(values) else " and unknown")
 
 
-def _few(value: float | None) -> str:
+def few(value: float | None) -> str:
     """Hours or minutes in a few digits."""
     return "-" if value is None else f"{value:,.1f}" if value >= 0.05 or value == 0 else f"{value:.1g}"

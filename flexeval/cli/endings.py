@@ -20,7 +20,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -40,9 +40,17 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+def signal_of(stop: KeyboardInterrupt) -> Stopped | None:
+    """The signal behind an interrupt, also where a library (Ray) made a plain one of it; None for a plain Ctrl-C."""
+    if isinstance(stop, Stopped):
+        return stop
+    return None if _listener is None else _listener.stop
+
+
 def status_of(stop: KeyboardInterrupt) -> int:
     """The exit status that the shell gives to a process that this signal ended; SIGINT's for a plain Ctrl-C."""
-    return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+    behind = signal_of(stop)
+    return 128 + (signal.SIGINT if behind is None else behind.number)
 
 
 def leave_at_once() -> None:
@@ -73,7 +81,8 @@ def run(main: Callable[[], int]) -> int:
     Raises:
         Exception: as `main`, unless a signal came before.
     """
-    listener = _Listener()
+    global _listener
+    _listener = listener = _Listener()
     try:
         sys.unraisablehook = listener.swallowed
         _answer(listener)
@@ -95,7 +104,24 @@ def run(main: Callable[[], int]) -> int:
         status = status_of(listener.stop)
     finally:
         _answer(signal.SIG_IGN)
+        # At the exit, libraries give signals back to the system, and it would end the process.
+        listener.repeating = False
     return _flushed(status)
+
+
+@contextlib.contextmanager
+def unrepeated() -> Iterator[None]:
+    """Repeat no signal while the block runs: what is called there takes our handler away for a while, so that the
+    signal would end the process at once.
+    """
+    if _listener is None:
+        yield
+        return
+    before, _listener.repeating = _listener.repeating, False
+    try:
+        yield
+    finally:
+        _listener.repeating = before
 
 
 def last_words(line: str) -> None:
@@ -110,6 +136,8 @@ class _Listener:
     def __init__(self) -> None:
         self.stop: Stopped | None = None
         """The first signal that came."""
+        self.repeating = True
+        """Whether it is repeated."""
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.stop is None:
@@ -128,7 +156,8 @@ class _Listener:
             if repeated == TOLD_AFTER:
                 with contextlib.suppress(OSError):
                     os.write(2, b"flexeval: stopping; what is finished is being stored\n")
-            os.kill(os.getpid(), self.stop.number)
+            if self.repeating:
+                os.kill(os.getpid(), self.stop.number)
 
     def swallowed(self, unraisable: sys.UnraisableHookArgs) -> None:
         """Print nothing for a signal in a destructor, where Python drops exceptions: the signal is repeated."""
@@ -136,10 +165,14 @@ class _Listener:
             sys.__unraisablehook__(unraisable)
 
 
+_listener: _Listener | None = None
+"""Of the running command."""
+
+
 def _is_answered() -> bool:
     """Whether the code that was interrupted is an `except`, `finally` or `with` block on the way out of a stop."""
     handled = sys.exception()
-    while handled is not None and not isinstance(handled, Stopped):
+    while handled is not None and not isinstance(handled, KeyboardInterrupt):
         handled = handled.__context__
     return handled is not None
 

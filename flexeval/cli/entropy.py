@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import formatting, options, stored_runs
+from flexeval.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     options.add_words(parser, top="10", listed="of the words with the highest entropy")
     options.add_machine(parser, batch=True)
+    options.add_estimate(parser)
     options.add_files(parser.add_argument_group("output"), rows="one row for each run, group of words and quantity")
 
 
@@ -54,7 +56,14 @@ def run(args: argparse.Namespace) -> int:
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
     options.check_machine(args)
     output.check_targets({"--json": args.json, "--csv": args.csv})
+    if args.dry_run and not args.counterfactual:
+        raise InputError("--dry-run says what --counterfactual takes; give both, or leave it out")
     runs = stored_runs.read(args.runs)
+    if args.dry_run:
+        from flexeval.cli.dry_run import dry_counterfactuals
+
+        dry_counterfactuals(runs, args)
+        return 0
     if args.counterfactual:
         _add_counterfactuals(runs, args)
 
@@ -110,14 +119,14 @@ def _tokens(run: Run) -> pd.DataFrame:
 def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     """Compute what is missing. Each model is loaded once if its runs are next to each other."""
     from flexeval.cli.execute import RunSampler
-    from flexeval.cli.progress import counterfactual_bar
+    from flexeval.cli.progress import counted
     from flexeval.runs.counterfactual_table import has_counterfactual
 
     sampler = RunSampler(args)
     for label, run in zip(runs.labels(), runs, strict=True):
         if not run.imported and not has_counterfactual(run):
             sampler.model(run.config)
-            with counterfactual_bar(label) as progress:
+            with counted(f"{label}: AR counterfactual") as progress:
                 sampler.add_counterfactual(run, progress)
 
 

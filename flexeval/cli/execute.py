@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from flexeval.cli import options, output
+from flexeval.cli import endings, options, output
 from flexeval.cli.formatting import run_name
 from flexeval.errors import InputError, one_line
 
@@ -45,7 +45,7 @@ class RunSampler:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._crew is not None:
-            self._crew.close()
+            close_crew(self._crew, error)
 
     def prepare(self, config: RunConfig) -> None:
         """Load the model of a run, or start the workers."""
@@ -68,6 +68,15 @@ class RunSampler:
             args = argparse.Namespace(**{**vars(self._args), "attention": config.attention, "adapter": config.adapter})
             self._loaded[asked] = options.load_model(args, config.model)
         return self._loaded[asked]
+
+    def seconds_per_sample(self, config: RunConfig, task: Task) -> float:
+        """How long a sample of a run takes in this process, by a few that are drawn and forgotten."""
+        from flexeval.runs.timing import first_prompts, seconds_per_sample
+        from flexeval.sampling import Sampler
+
+        model = self.model(config)
+        make = functools.partial(Sampler, batch_size=self._batch_size)
+        return seconds_per_sample(config, model, first_prompts(config, task, model), make)
 
     def __call__(self, config: RunConfig, folder: Path, task: Task, progress: Callable[[Progress], None]) -> Run:
         """As `flexeval.reproduce.sweep.SampleRun`."""
@@ -120,6 +129,12 @@ def make_crew(args: argparse.Namespace, *, batch_size: int | None = None) -> Cre
         machine=machine,
         say=lambda line: console.print(f"flexeval: {line}", soft_wrap=True),
     )
+
+
+def close_crew(crew: Crew, error: BaseException | None) -> None:
+    """End the workers of a command, also on the way out of an error or of a signal."""
+    with endings.unrepeated():
+        crew.close(error)
 
 
 # ----- runs -----

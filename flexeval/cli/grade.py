@@ -119,24 +119,30 @@ class _Graders:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._crew is not None:
-            self._crew.close()
+        from flexeval.cli.execute import close_crew
 
-    def of(self, task: Task, *, published: bool = False) -> Verdicts | None:
-        """Who grades texts of a task; None for this process. Says on stderr what isolates programs."""
+        if self._crew is not None:
+            close_crew(self._crew, error)
+
+    def of(self, task: Task, *, published: bool = False) -> Verdicts:
+        """Who grades texts of a task, and shows how far that is. Says on stderr what isolates programs."""
         from flexeval.cli import output
         from flexeval.cli.execute import make_crew
+        from flexeval.cli.progress import counted
+        from flexeval.runs.grading import here
         from flexeval.tasks import task_spec
 
-        if not options.several(self._args):
-            if task not in self._announced:
-                output.announce_isolation(task)
-                self._announced.append(task)
-            return None
-        crew = self._crew = self._crew or make_crew(self._args)
+        several = options.several(self._args)
+        if not several and task not in self._announced:
+            output.announce_isolation(task)
+            self._announced.append(task)
 
         def verdicts(texts: Sequence[tuple[Problem, str]]) -> Sequence[Grade]:
-            grades, isolations = crew.grade(task_spec(task), texts, published=published)
+            with counted(f"grading {task.name}", "texts") as progress:
+                if not several:
+                    return here(task, published=published, progress=progress)(texts)
+                crew = self._crew = self._crew or make_crew(self._args)
+                grades, isolations = crew.grade(task_spec(task), texts, published=published, progress=progress)
             for isolation in isolations:
                 print(f"generated programs ran as {isolation}", file=sys.stderr, flush=True)
             return grades

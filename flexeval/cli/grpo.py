@@ -39,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     machine = parser.add_argument_group("machine")
     machine.add_argument("--cpu", action="store_true", help="Train on the CPU, also where there is an accelerator.")
     options.add_data_dir(machine)
+    options.add_estimate(parser)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--log",
@@ -67,6 +68,11 @@ def run(args: argparse.Namespace) -> int:
     config, task = canonical_training(config, options.load_task(args, config.task))
     out = args.out or Path("runs", "grpo", default_folder_name(config))
     output.check_folder(out, what="--out")
+    if args.dry_run:
+        from flexeval.cli.dry_run import dry_training
+
+        dry_training(config, args)
+        return 0
     device = "cpu" if args.cpu else "auto"
     checkpoint = make_training(config, task=task, out=out, device=device, trackers=_trackers(args.log))
 

@@ -18,7 +18,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import flexeval
-from flexeval.cli import endings
+from flexeval.cli import endings, every_minute
 from flexeval.errors import InputError, Note, did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
             name = self._verb.replace("-", "_")
             module = importlib.import_module(f"flexeval.cli.{name}{'_' if keyword.iskeyword(name) else ''}")
             self.epilog = module.EPILOG
-            self.set_defaults(run=module.run)
+            self.set_defaults(run=module.run, verb=self._verb)
             module.add_options(self)
             self._verb = None
         parsed, rest = super().parse_known_args(args, namespace)
@@ -150,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
             warnings.filterwarnings("default", category=Note)
-            status: int = args.run(args)
+            status: int = _run(args)
         sys.stdout.flush()
     except InputError as error:
         return _fail(str(error))
@@ -168,10 +168,18 @@ def main(argv: list[str] | None = None) -> int:
             return _fail(f"cannot use {os.fsdecode(error.filename)!r}: {error.strerror}; {_PATH[error.errno]}")
         raise
     except KeyboardInterrupt as stop:
-        by = f" by {stop}" if isinstance(stop, endings.Stopped) else ""
+        by = f" by {behind}" if (behind := endings.signal_of(stop)) else ""
         endings.last_words(f"flexeval: stopped{by}; the same command continues {_stored(arguments)}")
         return endings.status_of(stop)
     return status
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run the verb, with a line a minute; lm-eval has bars of its own."""
+    if args.verb == "lm-eval":
+        return int(args.run(args))
+    with every_minute.every_minute(args.verb):
+        return int(args.run(args))
 
 
 def _stored(arguments: list[str]) -> str:

@@ -16,7 +16,7 @@ import re
 import sys
 import textwrap
 import typing
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +27,7 @@ from flexeval.records import CORRECT
 if TYPE_CHECKING:
     from flexeval.models import MaskPredictor
     from flexeval.records import SamplingConfig
+    from flexeval.reproduce.estimate import Machine
     from flexeval.tasks import Task
 
 
@@ -149,7 +150,11 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 def add_machine(parser: argparse.ArgumentParser, *, batch: bool = False) -> None:
     """--device, --dtype, --trust-remote-code and --data-dir, and --batch-size for verbs that draw many samples."""
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--device", default="auto", help="As in torch: cpu, cuda, cuda:1. [default: auto]")
+    machine.add_argument(
+        "--device",
+        default="auto",
+        help="As in torch: cpu, cuda, cuda:1. One device holds the whole model. [default: auto]",
+    )
     machine.add_argument("--dtype", default="auto", help="Of the weights: float32, bfloat16. [default: auto]")
     if batch:
         machine.add_argument(
@@ -193,6 +198,46 @@ def add_division(parser: argparse.ArgumentParser) -> None:
         help="Draw only the problems whose place is I modulo N, into a folder of their own; `flexeval merge` makes one "
         "run of the shards. [default: in a Slurm job array its place in the array, else none]",
     )
+
+
+def add_estimate(parser: argparse.ArgumentParser, *, of_plan: bool = False) -> None:
+    """--dry-run, and what it goes by: the fields of `Machine`, and --parameters, which a plan says itself."""
+    from flexeval.reproduce.estimate import Machine
+
+    estimate = parser.add_argument_group("estimate")
+    estimate.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="Print what would be drawn and what it takes (forwards, operations, disk, hours), then stop.",
+    )
+    add_fields(estimate, Machine)
+    if not of_plan:
+        estimate.add_argument(
+            "--parameters",
+            metavar="X",
+            help="The size of the model, as in 8e9. [default: counted, where the weights are on this machine]",
+        )
+
+
+def estimated_machine(args: argparse.Namespace) -> Machine:
+    """What `add_estimate` says of the machine. Raises InputError for one that cannot be."""
+    from flexeval.reproduce.estimate import Machine
+
+    return Machine(**given(args, Machine))
+
+
+def sizes(args: argparse.Namespace, models: Iterable[str]) -> dict[str, float]:
+    """Model -> its size: the value of --parameters, or what our plans say. Raises InputError for what is no size."""
+    from flexeval.fields import require
+    from flexeval.registry import convert
+    from flexeval.reproduce.plan import PRESETS, read_preset
+
+    if args.parameters is None:
+        plans = [read_preset(name, quick=False).parameters for name in PRESETS]
+        return {model: size for sizes in plans for model, size in sizes.items()}
+    size = convert(args.parameters, float, what="--parameters")
+    require(1 <= size < float("inf"), f"--parameters is the size of the model, as in 8e9, not {args.parameters}")
+    return dict.fromkeys(models, size)
 
 
 def add_data_dir(options: Declares) -> None:
@@ -378,7 +423,12 @@ def check_machine(args: argparse.Namespace) -> None:
     if args.dtype not in ("auto", *DTYPES):
         raise did_you_mean("dtype", args.dtype, ["auto", *DTYPES])
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,4})?", args.device):
-        raise did_you_mean("device", args.device, ["auto", "cpu", "cuda"], listed="auto, cpu, cuda, cuda:1")
+        raise did_you_mean(
+            "device",
+            args.device,
+            ["auto", "cpu", "cuda"],
+            listed="auto, cpu, cuda, cuda:1, of which one holds the whole model",
+        )
     if "batch_size" in args:
         batch_size(args)
     if "workers" in args:

@@ -24,6 +24,7 @@ EPILOG = """\
 examples:
   flexeval passk --order ar
   flexeval passk --order ar --order confidence --order top_prob --num-samples 64 --limit none
+  flexeval passk --order ar --order confidence --num-samples 1024 --dry-run
   flexeval passk --order ar --order confidence --verdict sound
   flexeval passk --order ar --order eb:gamma=0.1 --temperature 1 --json result.json --csv result.csv
   flexeval passk --model llada-8b-instruct --task gsm8k --data-dir data --order ar --order confidence
@@ -47,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
     options.add_division(parser)
+    options.add_estimate(parser)
     output = parser.add_argument_group("output")
     options.add_runs_folder(output, "-o", "--out")
     options.add_files(output, rows="one row for each order and k")
@@ -69,6 +71,11 @@ def run(args: argparse.Namespace) -> int:
     options.settle_shard(args)
     output.check_folder(args.out, what="--out")
     output.check_targets({"--json": args.json, "--csv": args.csv})
+    if args.dry_run:
+        from flexeval.cli.dry_run import dry_runs
+
+        dry_runs(configs, args)
+        return 0
 
     runs = stored_runs.whole(_sampled(configs, task, args), configs, args)
     if runs is not None:

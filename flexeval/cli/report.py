@@ -33,15 +33,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the runs and write the page or the pages."""
     from flexeval.cli import output
+    from flexeval.cli.progress import stages
     from flexeval.report import write_bundle, write_report
 
     if args.bundle is not None:
         output.check_folder(args.bundle, what="the folder of reports")
-        runs = stored_runs.read(args.runs).counting(args.verdict)
-        for path in write_bundle(runs, args.bundle):
+        with stages("report") as say:
+            say("reading runs")
+            runs = stored_runs.read(args.runs).counting(args.verdict)
+            written = write_bundle(runs, args.bundle, say=say)
+        for path in written:
             print(path)
         return 0
     output.check_targets({"--out": args.out})
-    write_report(stored_runs.read(args.runs).counting(args.verdict), Path(args.out))
+    with stages("report") as say:
+        say("reading runs")
+        write_report(stored_runs.read(args.runs).counting(args.verdict), Path(args.out), say=say)
     print(args.out)
     return 0

@@ -33,7 +33,6 @@ A plan is a YAML file: flexeval/reproduce/plan.py says what it may contain, flex
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from flexeval.reproduce.estimate import Machine
     from flexeval.reproduce.plan import PRESETS
 
     plan = parser.add_argument_group("plan")
@@ -48,17 +47,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_files(output, rows="one row for each claim, model and task; with --dry-run, for each run")
     options.add_machine(parser, batch=True)
     options.add_division(parser)
-    estimate = parser.add_argument_group("estimate")
-    estimate.add_argument(
-        "--dry-run", action="store_true", help="Print what would be made and how long it takes, then stop."
-    )
-    options.add_fields(estimate, Machine)
+    options.add_estimate(parser, of_plan=True)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make trainings and runs, then everything that is made from them."""
     from flexeval.cli import execute, output
-    from flexeval.reproduce.estimate import Machine
     from flexeval.reproduce.plan import PRESETS, read_plan, read_preset
     from flexeval.reproduce.trainings import with_folders, without_failed
 
@@ -67,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     plan = read_preset(args.preset or PRESETS[0], quick=args.quick) if args.plan is None else read_plan(args.plan)
     args.verdict = args.verdict or plan.verdict
     out = args.out or Path("results") / plan.name
-    machine = Machine(**options.given(args, Machine))
+    machine = options.estimated_machine(args)
     options.check_machine(args)
     options.settle_shard(args)
     execute.check_verdict(args, plan.configs)
@@ -91,19 +85,23 @@ def run(args: argparse.Namespace) -> int:
     made = stored_runs.whole(parts, [outcome.cell.config for outcome in outcomes_made], args)
     if made:
         from flexeval.claims import examine, findings_frame
+        from flexeval.cli.progress import stages
         from flexeval.figures import make_figures
         from flexeval.report import write_report
         from flexeval.reproduce import results
         from flexeval.runs.store import RunSet
 
         runs = RunSet(tuple(made)).counting(args.verdict)
-        findings = examine(runs)
-        results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
-        for other in runs.other_verdicts():
-            seen_by = examine(runs.counting(other))
-            results.write_claims(seen_by, out, title=plan.title, name=f"{results.CLAIMS}-{other}")
-        figures = make_figures(runs, out / results.FIGURES)
-        write_report(runs, out / results.REPORT)
+        with stages("results") as say:
+            say("claims")
+            findings = examine(runs)
+            results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
+            for other in runs.other_verdicts():
+                seen_by = examine(runs.counting(other))
+                results.write_claims(seen_by, out, title=plan.title, name=f"{results.CLAIMS}-{other}")
+            say("figures")
+            figures = make_figures(runs, out / results.FIGURES)
+            write_report(runs, out / results.REPORT, say=lambda stage: say(f"the report, {stage}"))
 
         content = {"counted": args.verdict, "claims": formatting.json_rows(findings_frame(findings))}
         output.deliver(args, claims.shown(findings), content, findings_frame(findings))

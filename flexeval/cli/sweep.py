@@ -42,6 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
     options.add_division(parser)
+    options.add_estimate(parser)
     output = parser.add_argument_group("output")
     options.add_runs_folder(output, "-o", "--out")
     options.add_files(output, rows="one row for each run and k")
@@ -60,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
     options.settle_shard(args)
     execute.check_verdict(args, configs)
     output.check_targets({"--json": args.json, "--csv": args.csv})
+    if args.dry_run:
+        from flexeval.cli.dry_run import dry_runs
+
+        dry_runs(configs, args)
+        return 0
     outcomes = execute.make_runs(configs, args, args.out, parameters={})
     made = [outcome for outcome in outcomes if outcome.run is not None]
     found = stored_runs.whole([o.run for o in made if o.run], [outcome.cell.config for outcome in made], args)

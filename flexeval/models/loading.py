@@ -10,7 +10,7 @@ from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.models.adapter import load_adapter
 from flexeval.models.attention import parse_attention
 from flexeval.models.families import why_unknown
-from flexeval.models.files import find_checkpoint
+from flexeval.models.files import Checkpoint, find_checkpoint
 from flexeval.models.names import DTYPES
 from flexeval.models.native import load_native
 from flexeval.models.predictor import MaskPredictor
@@ -33,7 +33,7 @@ def load_model(
     Args:
         spec: the bundled model ("tiny"), a short name (`flexeval ls models`), a folder, or a hub id "org/name".
         device: "auto" takes CUDA where there is a GPU, else the CPU; or "cpu", "cuda", "cuda:1", ... Not MPS: it has no
-            float64, in which tokens are drawn.
+            float64, in which tokens are drawn. One device holds the whole model; there is no device_map.
         dtype: "auto" keeps the checkpoint's type on a GPU and takes float32 on the CPU; or "float32",
             "bfloat16", "float16".
         trust_remote_code: run the checkpoint's own code, if it belongs to none of these families.
@@ -44,9 +44,9 @@ def load_model(
             adapter alone may also be the `spec`; its base is the one that it names.
 
     Raises:
-        InputError: unknown model, device or type; a checkpoint that cannot be fetched, read or represented; one
-            without a mask token; one that needs its own code while `trust_remote_code` is False; an attention rule
-            that it cannot have, or none where it does not say it.
+        InputError: unknown model, device or type; weights that are larger than the GPU; a checkpoint that cannot be
+            fetched, read or represented; one without a mask token; one that needs its own code while
+            `trust_remote_code` is False; an attention rule that it cannot have, or none where it does not say it.
     """
     if not isinstance(spec, str | Path):
         raise InputTypeError(f"a model is a name, a folder or a hub id, not a {type(spec).__name__}")
@@ -55,6 +55,7 @@ def load_model(
     checkpoint = find_checkpoint(
         str(spec), adapter=None if adapter is None else str(adapter), with_code=trust_remote_code
     )
+    _require_room(checkpoint, chosen_device)
     asked = parse_attention(attention) if attention is not None else None
     if checkpoint.family is not None:
         rule = checkpoint.attention(asked)
@@ -71,6 +72,19 @@ def load_model(
 def check_device(name: str) -> None:
     """Raise InputError for a device that this machine lacks; "auto" is always there."""
     _device(name)
+
+
+def _require_room(checkpoint: Checkpoint, device: torch.device) -> None:
+    """Raise InputError where a GPU has less memory than the weights take, as they are stored."""
+    if device.type != "cuda":
+        return
+    needed = sum(file.stat().st_size for file in checkpoint.folder.glob("*.safetensors"))
+    _, total = torch.cuda.mem_get_info(device)
+    if needed > total:
+        raise InputError(
+            f"the weights of {checkpoint.name!r} take {needed / 1e9:.0f} GB, and {device} has {total / 1e9:.0f} GB; "
+            "flexeval keeps a model on one device, so use a GPU with more memory, or device 'cpu'"
+        )
 
 
 def _device(name: str) -> torch.device:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +44,15 @@ class Page:
     content: bytes
 
 
-def write_bundle(runs: RunSet, folder: str | Path) -> list[Path]:
+def write_bundle(runs: RunSet, folder: str | Path, *, say: Callable[[str], None] | None = None) -> list[Path]:
     """Write a page for each model (with its checkpoints) and task, index.html, and README.md, which a Space reads.
 
     All pages are made before the first is written. Other files of the folder stay. The same runs give the same bytes.
+
+    Args:
+        runs: what they are about.
+        folder: is made where it is missing.
+        say: told what is being made, in a few words.
 
     Returns:
         The files, index.html first.
@@ -55,7 +61,7 @@ def write_bundle(runs: RunSet, folder: str | Path) -> list[Path]:
         InputError: as `flexeval.report.render`.
         OSError: a file cannot be written; those before it are whole.
     """
-    pages = _pages(runs)
+    pages = _pages(runs, say or (lambda _: None))
     folder = Path(folder)
     about = _ABOUT.format(title=json.dumps(_title(pages)))
     contents = {"index.html": _index(pages), **{page.file: page.content for page in pages}, "README.md": about.encode()}
@@ -65,13 +71,14 @@ def write_bundle(runs: RunSet, folder: str | Path) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def _pages(runs: RunSet) -> list[Page]:
+def _pages(runs: RunSet, say: Callable[[str], None]) -> list[Page]:
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         model = run.lineage.base if run.lineage else run.model
         groups.setdefault((model, run.config.task), []).append(run)
     pages: list[Page] = []
     for (model, task), own in groups.items():
+        say(f"the page of {model} and {task}")
         shown = pooled(RunSet(tuple(own)))
         pages.append(
             Page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -32,44 +32,59 @@ _VIEWER = 50_000
 """Bytes of the viewer without its data, at most."""
 
 
-def write_report(runs: RunSet, path: str | Path) -> None:
+def write_report(runs: RunSet, path: str | Path, *, say: Callable[[str], None] | None = None) -> None:
     """Write the page of some runs. The same runs give the same bytes.
+
+    Args:
+        runs: what it is about.
+        path: the file.
+        say: as `render`.
 
     Raises:
         InputError: as `render`.
         OSError: it could not be written; an old file is untouched.
     """
-    write_target(path, render(runs))
+    write_target(path, render(runs, say=say))
 
 
-def render(runs: RunSet) -> bytes:
+def render(runs: RunSet, *, say: Callable[[str], None] | None = None) -> bytes:
     """The page of some runs, at most `LARGEST_PAGE` bytes; where it would be larger, decodes and figures are left out.
+
+    Args:
+        runs: what it is about.
+        say: told what is being made, in a few words.
 
     Raises:
         InputError: no runs, or so many that their tables alone are too large.
     """
     if not len(runs):
         raise InputError("there are no runs to report on; give folders that `flexeval passk` wrote")
+    say = say or (lambda _: None)
     given, runs = runs, pooled(runs)
     groups = by_task(runs)
+    say("measuring words")
     words = [measure_words(group) for group in groups]
     figures = Figures(given, Links(by_task(drawn_here(runs))))
     title, sentences, lead = _title(runs), headline(groups), _lead(runs, groups)
+    say("Pass@k, coverage and claims")
     # The result and what supports it is open; what a reader looks up is folded.
     sections = [
         pass_at_k_section(groups, figures.of("pass-at-k")),
         coverage_section(groups, figures.of("coverage")),
         claims_section(claims.examine(given)),
     ]
+    say("entropy, bypassing and order")
     looked_up = [
         entropy_section(words, figures.of("entropy")),
         bypass_section(words, figures.of("bypass")),
         order_section(groups),
         settings_section(runs, groups),
     ]
+    say("more figures")
     if others := figures.others():
         looked_up.insert(3, Section(name="figures", title="More figures", parts=others))
     sections += [dataclasses.replace(section, folded=True) for section in looked_up]
+    say("decodes to play")
     style = figures.dark_style()
     taken = _VIEWER + len(make_page(title, lead, sections, Markup(), more_style=style).encode())
     played = decodes(runs, budget=min(LARGEST_DECODES, LARGEST_PAGE - taken))

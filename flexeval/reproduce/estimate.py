@@ -19,13 +19,15 @@ from flexeval.errors import InputError
 from flexeval.fields import require_types
 from flexeval.models import MODELS
 from flexeval.models.files import find_checkpoint, weight_files
-from flexeval.orders import get_order
-from flexeval.orders.parallel import Parallel
+from flexeval.models.places import cached_folder
 from flexeval.records import MOST_POSITIONS, RunConfig
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
 
 TERA = 1e12
+BYTES_PER_SAMPLE, BYTES_PER_POSITION = 300, 32
+"""On the disk: a line of samples.jsonl without its text, and a token row (five numbers that do not compress, and
+smaller ones that do) with its part of the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,10 @@ class Machine:
         if not 0 <= self.prompt_tokens <= MOST_POSITIONS:
             raise InputError(f"prompt_tokens must be at least 0, not {self.prompt_tokens}")
 
+    def hours(self, operations: float | None) -> float | None:
+        """How long it takes for so many."""
+        return None if operations is None else operations / (self.peak_tflops * TERA * self.utilization) / 3600
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -56,8 +62,12 @@ class Estimate:
     samples: int
     evaluations: int
     """Of the mask predictor, over all samples."""
-    gpu_hours: float | None
+    operations: float | None
     """None where the size of the model is not known."""
+    gpu_hours: float | None
+    """Likewise."""
+    disk_bytes: int
+    """Of the run folder."""
 
 
 def estimate(config: RunConfig, *, problems: int, parameters: float | None, machine: Machine) -> Estimate:
@@ -69,30 +79,24 @@ def estimate(config: RunConfig, *, problems: int, parameters: float | None, mach
         parameters: of its model; None when unknown.
         machine: where it would be made.
     """
-    samples = problems * config.num_samples
-    evaluations = samples * evaluations_per_sample(config)
-    if parameters is None:
-        return Estimate(samples=samples, evaluations=evaluations, gpu_hours=None)
-    operations = 2 * parameters * (machine.prompt_tokens + config.sampling.gen_length) * evaluations
-    seconds = operations / (machine.peak_tflops * TERA * machine.utilization)
-    return Estimate(samples=samples, evaluations=evaluations, gpu_hours=seconds / 3600)
-
-
-def evaluations_per_sample(config: RunConfig) -> int:
-    """At most the evaluations that one sample needs; guidance counts two a step."""
     # Imports torch.
-    from flexeval.sampling.schedule import num_steps
+    from flexeval.runs.timing import evaluations_per_sample
 
-    sampling, order = config.sampling, get_order(config.order)
-    full, rest = divmod(sampling.gen_length, sampling.block)
-    blocks = [sampling.block] * full + ([rest] if rest else [])
-    if isinstance(order, Parallel):
-        steps = sum(-(-block // order.k) for block in blocks)
-    elif order.adaptive:
-        steps = sum(map(order.most_steps, blocks))
-    else:
-        steps = sum(num_steps(sampling, block) for block in blocks)
-    return steps * (2 if sampling.cfg_scale else 1)
+    samples, length = problems * config.num_samples, config.sampling.gen_length
+    evaluations = samples * evaluations_per_sample(config)
+    operations = operations_of(evaluations, parameters, machine.prompt_tokens + length)
+    return Estimate(
+        samples=samples,
+        evaluations=evaluations,
+        operations=operations,
+        gpu_hours=machine.hours(operations),
+        disk_bytes=samples * (BYTES_PER_SAMPLE + length * BYTES_PER_POSITION),
+    )
+
+
+def operations_of(evaluations: int, parameters: float | None, length: float) -> float | None:
+    """Of so many evaluations of canvases of this length; None where the size of the model is not known."""
+    return None if parameters is None else 2 * parameters * length * evaluations
 
 
 def count_problems(config: RunConfig, task: Task) -> int:
@@ -108,10 +112,14 @@ def count_parameters(model: str, stated: Mapping[str, float]) -> float | None:
     """
     if model in stated:
         return stated[model]
-    bundled = model in MODELS and MODELS.get(model).repo is None
-    if not bundled and not Path(model).is_dir():
-        return None
-    return float(sum(_elements(path) for path in weight_files(find_checkpoint(model).folder)))
+    known = MODELS.get(model) if model in MODELS else None
+    if known is not None and known.repo is not None:
+        folder = cached_folder(known.repo)
+    elif known is not None or Path(model).is_dir():
+        folder = find_checkpoint(model).folder
+    else:
+        folder = cached_folder(model)
+    return None if folder is None else float(sum(_elements(path) for path in weight_files(folder)))
 
 
 def _elements(path: Path) -> int:

@@ -22,7 +22,7 @@ from flexeval.grading.answers import before_end_token
 from flexeval.reading import Row, read_rows
 from flexeval.records import Grade, Problem
 from flexeval.runs.files import to_json
-from flexeval.runs.grading import Verdicts, graded, here
+from flexeval.runs.grading import Verdicts, here
 from flexeval.runs.target import write_target
 from flexeval.tasks import Task
 from flexeval.tasks.data import local_folder
@@ -233,10 +233,8 @@ def grade_as_published(completions: Sequence[Completion], task: Task, verdicts: 
     """
     if not isinstance(task, HasPublishedGrader):
         raise InputError(f"no published numbers of task {task.name!r} are known; leave out --grader paper")
-    grader, texts = task, [(completion.problem, completion.text) for completion in completions]
-    if verdicts is not None:
-        return list(verdicts(texts))
-    return [grade for _, grade in graded(texts, lambda item: grader.grade_as_published(*item))]
+    texts = [(completion.problem, completion.text) for completion in completions]
+    return list((verdicts or here(task, published=True))(texts))
 
 
 def completion_counts(completions: Sequence[GradedCompletion]) -> pd.DataFrame:

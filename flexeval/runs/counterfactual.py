@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from flexeval.display import notebook_bar
 from flexeval.errors import InputError
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import get_order
@@ -56,7 +57,8 @@ def add_counterfactual(
         task: the task of the run, with its data and its wording.
         batch_size: canvases per forward; None chooses for the device.
         workers: forwards side by side, as `flexeval.sampling.Sampler`.
-        progress: called with the samples done and the samples in all, at the start and after every problem.
+        progress: called with the samples done and the samples in all, at the start and after every problem. None shows
+            a bar in a notebook, and nothing elsewhere.
 
     Raises:
         InputError: an approximate cache; a folder in use; a run of an order that takes tokens back; another model,
@@ -71,7 +73,7 @@ def add_counterfactual(
         stored = read_rows(run)
         wanted = samples_with_text(run)
         missing = set(wanted) - samples_of(stored)
-        report = progress or (lambda _done, _all: None)
+        report = progress or notebook_bar("AR counterfactual")
         report(len(wanted) - len(missing), len(wanted))
         if not missing:
             return

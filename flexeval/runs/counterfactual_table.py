@@ -23,6 +23,8 @@ from flexeval.runs.tokens import WORD, read_table, table_bytes
 
 COUNTERFACTUAL = "counterfactual"
 KEYS: list[str] = ["problem_id", "sample_index", "position"]
+BYTES_PER_TOKEN = 6
+"""On the disk, about: the entropy, which does not compress, and keys, which do."""
 SCHEMA = pa.schema(
     [
         ("problem_id", WORD),

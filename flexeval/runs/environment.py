@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flexeval
 
@@ -24,6 +24,25 @@ MOVES_NUMBERS = ("gpu", "cuda", "driver", "attention", "torch", "transformers", 
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 Environment = dict[str, str | int | None]
+
+
+class Memory(NamedTuple):
+    """Of a GPU, in bytes."""
+
+    taken: int
+    """The most that a process has had so far."""
+    total: int
+
+
+def gpu_memory() -> Memory | None:
+    """The memory of the GPU of which this process has taken most; None where it uses none. Does not load torch."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    devices = range(torch.cuda.device_count())
+    return max(
+        Memory(torch.cuda.max_memory_reserved(i), torch.cuda.get_device_properties(i).total_memory) for i in devices
+    )
 
 
 def environment(

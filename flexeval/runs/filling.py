@@ -24,6 +24,10 @@ class Source(Protocol):
     longest_first: bool
     """Whether it wants the longest problems first."""
 
+    def forecast(self, missing: int) -> float | None:
+        """Seconds that so many samples take, by a few that are drawn and forgotten; None for less than a minute."""
+        ...
+
     def draw(self, keys: Iterator[SampleKey], missing: int, take: Callable[[Finished], None]) -> None:
         """Draw samples, and hand each over as soon as it is finished, in any order.
 
@@ -62,7 +66,8 @@ def fill(
     with open_run(folder, config, source.problems, source.record, shard=shard) as writer:
         missing = writer.count_missing(num_samples=config.num_samples, limit=config.limit)
         total = len(writer.contents.wanted(config.limit)) * config.num_samples
-        at_first = Progress(done=total - missing, total=total, correct=0)
+        forecast = source.forecast(missing) if missing else None
+        at_first = Progress(done=total - missing, total=total, correct=0, forecast=forecast)
         report = progress or (lambda _: None)
         report(at_first)
         storage = Storage(writer, progress=at_first, report=report)

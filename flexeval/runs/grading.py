@@ -16,7 +16,7 @@ from flexeval.runs.layout import data_hash
 from flexeval.runs.run import Run, run_of
 from flexeval.runs.writer import reopen_run
 from flexeval.tasks import Task
-from flexeval.tasks.task import grade_of, problems_of
+from flexeval.tasks.task import HasPublishedGrader, grade_of, problems_of
 
 T = TypeVar("T")
 
@@ -64,9 +64,31 @@ Verdicts = Callable[[Sequence[tuple[Problem, str]]], Sequence[Grade]]
 """Texts, each with its problem -> the verdicts on them, in their order."""
 
 
-def here(task: Task) -> Verdicts:
-    """Verdicts by this process."""
-    return lambda texts: [grade for _, grade in graded(texts, lambda item: grade_of(task, *item))]
+def here(task: Task, *, published: bool = False, progress: Callable[[int, int], None] | None = None) -> Verdicts:
+    """Verdicts by this process.
+
+    Args:
+        task: that grades.
+        published: by the rules of published numbers; the task knows them.
+        progress: called with the texts done and the texts in all.
+    """
+
+    def verdict(item: tuple[Problem, str]) -> Grade:
+        if published:
+            assert isinstance(task, HasPublishedGrader)
+            return task.grade_as_published(*item)
+        return grade_of(task, *item)
+
+    def verdicts(texts: Sequence[tuple[Problem, str]]) -> Sequence[Grade]:
+        report = progress or (lambda _done, _all: None)
+        report(0, len(texts))
+        grades: list[Grade] = []
+        for _, grade in graded(texts, verdict):
+            grades.append(grade)
+            report(len(grades), len(texts))
+        return grades
+
+    return verdicts
 
 
 def regrade(folder: str | Path, task: Task, verdicts: Verdicts | None = None) -> tuple[Run, Run]:

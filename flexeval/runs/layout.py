@@ -129,13 +129,18 @@ class Flush(EffortLine):
     """What the samples were drawn with."""
     revised: RevisedShard | None = None
     """The file of what was taken back; None, and left out of the line, where nothing was."""
+    forecast: Amount | None = None
+    """Seconds that all that was missing was expected to take when a command began: on its first line, and left out
+    elsewhere and where that is less than a minute."""
 
     def as_dict(self) -> dict[str, Any]:
         """The line."""
         line = dataclasses.asdict(self)
-        if self.revised is None:
-            del line["revised"]
-        return line
+        return {name: value for name, value in line.items() if value is not None or name not in _LEFT_OUT}
+
+
+_LEFT_OUT = ("revised", "forecast")
+"""Fields of the journal that are not written where they say nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

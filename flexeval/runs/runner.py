@@ -7,6 +7,7 @@ it, and `RunWriter.append` puts it on the disk. `flexeval.workers` has other pro
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from flexeval.display import notebook_bar
 from flexeval.errors import InputError
 from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
@@ -27,6 +29,7 @@ from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem, stored_
 from flexeval.runs.run import Run
 from flexeval.runs.shards import WHOLE, Shard
 from flexeval.runs.storage import Finished, Progress
+from flexeval.runs.timing import forecast
 from flexeval.sampling import Sampler, SampleRequest, decoded
 from flexeval.sampling.engine import running
 from flexeval.tasks import Task, task_spec
@@ -64,7 +67,8 @@ def run(
         predictor: the model of `config.model`.
         task: the task of `config.task`, with its data.
         batch_size: samples in flight; None lets the sampler choose. Changes no sample in float32; see `Sampler`.
-        progress: called once at the start, and after every sample by another thread, one call at a time.
+        progress: called once at the start, and after every sample by another thread, one call at a time. None shows a
+            bar in a notebook, and nothing elsewhere.
         make_sampler: called as `Sampler`.
         shard: which part of the run; it goes into a folder of its own below `out`.
 
@@ -78,7 +82,14 @@ def run(
     config = canonical_config(config)
     here = Here(config, predictor=predictor, task=task, batch_size=batch_size, make_sampler=make_sampler)
     shard.require_problems(len(here.problems))
-    return fill(config, out=Path(out), source=here, shard=shard, progress=progress)
+    bar = notebook_bar(config.order)
+    return fill(
+        config,
+        out=Path(out),
+        source=here,
+        shard=shard,
+        progress=progress or (lambda now: bar(now.done, now.total)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +146,17 @@ class Here:
             for problem in problems
         }
         self._predictor, self._task = predictor, task
-        self._sampler = make_sampler(predictor, get_order(config.order), config.sampling, batch_size=batch_size)
+        self._config = config
+        self._make_sampler = functools.partial(make_sampler, batch_size=batch_size)
+        self._sampler = self._make_sampler(predictor, get_order(config.order), config.sampling)
         self._by_id = {problem.id: problem for problem in problems}
         self.problems: Sequence[StoredProblem] = [stored_problem(one, self._prompts[one.id]) for one in problems]
         self.record: Mapping[str, Any] = _record(predictor, self._sampler, task, run_prompt(config, task, problems[0]))
+
+    def forecast(self, missing: int) -> float | None:
+        """As `flexeval.runs.filling.Source`."""
+        prompts = list(self._prompts.items())
+        return forecast(self._config, self._predictor, prompts, self._make_sampler, missing=missing)
 
     def draw(self, keys: Iterator[SampleKey], missing: int, take: Callable[[Finished], None]) -> None:
         """As `flexeval.runs.filling.Source`. A free row of the batch waits for the next key."""

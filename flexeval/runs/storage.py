@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from flexeval.records import SamplingEffort
+from flexeval.runs.environment import Memory
 from flexeval.runs.layout import GradedSample, SampleKey, total_effort
 from flexeval.runs.writer import RunWriter
 
@@ -42,6 +43,10 @@ class Progress:
     """Samples asked for."""
     correct: int
     """Correct among those that this call has finished."""
+    gpu: Memory | None = None
+    """Of the worker that has taken most; None where this process draws."""
+    forecast: float | None = None
+    """Seconds that all that was missing at first was expected to take; None where that is less than a minute."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,8 @@ class Finished:
     """What it took, beyond the one before."""
     environment: Mapping[str, Any]
     """What it was drawn with."""
+    gpu: Memory | None = None
+    """Of the worker that drew it."""
 
 
 class Storage:
@@ -77,6 +84,8 @@ class Storage:
         self._closing = False
         self._thread = threading.Thread(target=self._store_all, name="flexeval-storage", daemon=True)
         self._graded: list[tuple[GradedSample, Finished]] = []
+        self._forecast = progress.forecast
+        """Until it is stored."""
         self._started = self._flushed = time.monotonic()
 
     # ----- in the thread of the sampler -----
@@ -148,7 +157,8 @@ class Storage:
         self._graded.append((sample, finished))
         self._flush_if_due()
         done, correct = self._progress.done + 1, self._progress.correct + sample.grade.correct
-        self._progress = dataclasses.replace(self._progress, done=done, correct=correct)
+        gpu = max(filter(None, (self._progress.gpu, finished.gpu)), default=None)
+        self._progress = dataclasses.replace(self._progress, done=done, correct=correct, gpu=gpu)
         self._report(self._progress)
 
     def _flush_if_due(self) -> None:
@@ -169,5 +179,6 @@ class Storage:
             alike = [one for one in graded if one[1].environment == drawn_with]
             graded = [one for one in graded if one[1].environment != drawn_with]
             effort = total_effort(finished.effort for _, finished in alike)
-            self._writer.append([sample for sample, _ in alike], effort, drawn_with)
+            forecast, self._forecast = self._forecast, None
+            self._writer.append([sample for sample, _ in alike], effort, drawn_with, forecast=forecast)
         self._flushed = time.monotonic()

@@ -96,6 +96,8 @@ class RunWriter:
         samples: Sequence[GradedSample],
         effort: SamplingEffort,
         environment: Mapping[str, Any] | None = None,
+        *,
+        forecast: float | None = None,
     ) -> None:
         """Add finished samples.
 
@@ -103,6 +105,7 @@ class RunWriter:
             samples: at least one.
             effort: what they took.
             environment: what they were drawn with; None for what the folder was opened with.
+            forecast: seconds that all that was missing was expected to take.
 
         Raises:
             InputError: a verdict with a wrong field, from the grader of a task that somebody added.
@@ -130,7 +133,13 @@ class RunWriter:
                 shard.unlink()
                 raise
             revised = shards[-1].name
-        flush = Flush(**dataclasses.asdict(effort), shard=shard.name, environment=drawn_with, revised=revised)
+        flush = Flush(
+            **dataclasses.asdict(effort),
+            shard=shard.name,
+            environment=drawn_with,
+            revised=revised,
+            forecast=forecast,
+        )
         new_lines = {
             SAMPLES: line_bytes(rows.values(), ends[SAMPLES].checksum),
             JOURNAL: line_bytes([flush.as_dict()], ends[JOURNAL].checksum),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
+from flexeval.display import notebook_bar
 from flexeval.errors import InputTypeError, encodable
 from flexeval.fields import require_whole
 from flexeval.models.predictor import MaskPredictor, check_predictor, encode_prompt
@@ -29,7 +30,8 @@ def sample(
     """Draw `num_samples` texts for each prompt: one list per prompt, in the order of the prompts.
 
     A prompt's samples depend on its tokens and `config.seed`, and not on the other prompts. (In half precision that
-    holds only with `config.batch_invariant`.) A prompt that is given twice gets new samples the second time.
+    holds only with `config.batch_invariant`.) A prompt that is given twice gets new samples the second time. A notebook
+    shows a bar where that takes longer than a few seconds.
 
     Args:
         model: from `flexeval.load_model`.
@@ -69,7 +71,12 @@ def sample(
 
     workers = side_by_side(model, most=min(len(requests), batch_size or len(requests)))
     sampler = Sampler(model, order, config, batch_size=batch_size, workers=workers)
-    finished = {(t.problem_id, t.sample_index): t for t in sampler.run(requests)}
+    bar = notebook_bar(f"{len(prompts)} prompts")
+    bar(0, len(requests))
+    finished: dict[tuple[str, int], Trajectory] = {}
+    for t in sampler.run(requests):
+        finished[t.problem_id, t.sample_index] = t
+        bar(len(finished), len(requests))
     samples = [_sample(model, finished[request.problem_id, request.sample_index]) for request in requests]
     return [samples[start : start + num_samples] for start in range(0, len(samples), num_samples)]
 

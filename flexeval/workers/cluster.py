@@ -1,13 +1,15 @@
-"""Where workers run: Ray on this machine, or a cluster that runs already. The only file that starts Ray."""
+"""Where workers run: Ray on this machine, or a cluster that runs already. The only file that starts and ends Ray."""
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
 import socket
 import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +70,7 @@ def connect(address: str | None, *, workers: int, cpu: bool) -> tuple[Any, Share
             options |= {"address": "local", "num_cpus": cpus, "include_dashboard": False, "configure_logging": False}
         else:
             _require_reachable(address)
-        with _signals_kept():
+        with _signals_kept(ray):
             try:
                 ray.init(**options)
                 _keep_off_stdout(ray)
@@ -138,14 +140,40 @@ def _keep_off_stdout(ray: Any) -> None:
         module.print_to_stdstream = lambda *_, **__: None
 
 
+def disconnect(ray: Any, error: BaseException | None = None) -> None:
+    """End Ray in this process.
+
+    Args:
+        ray: the module.
+        error: that is on its way out of the code that used Ray. Its frames are emptied first: an answer of Ray's that
+            outlives Ray ends the process, with status 1.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
+    with _signals_kept(ray):
+        ray.shutdown()
+
+
 @contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray puts its own handler in the place of ours, which stores what is finished."""
+def _signals_kept(ray: Any) -> Iterator[None]:
+    """Keep our handler of SIGTERM, which stores what is finished: Ray puts its own in its place when it begins, and the
+    system's when it ends.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
+    utils: Any = getattr(ray._private, "utils", None)
+    theirs = getattr(utils, "set_sigterm_handler", None)
+    if theirs is not None:
+        utils.set_sigterm_handler = lambda _: None
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        if theirs is not None:
+            utils.set_sigterm_handler = theirs

@@ -18,14 +18,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from flexeval.errors import InputError, one_line
-from flexeval.records import Grade, Problem, RunConfig, SamplingEffort
+from flexeval.records import Grade, Problem, RunConfig
 from flexeval.runs.filling import fill
 from flexeval.runs.identity import canonical_config
 from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem
 from flexeval.runs.run import Run
 from flexeval.runs.shards import WHOLE, Shard
 from flexeval.runs.storage import Finished, Progress
-from flexeval.workers.cluster import connect, import_ray
+from flexeval.workers.cluster import connect, disconnect, import_ray
 from flexeval.workers.packages import TRIES, Package, Packages, groups
 from flexeval.workers.worker import Chunk, Machine, Opened, Worker, versions
 
@@ -108,15 +108,19 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        self.close(error)
 
-    def close(self) -> None:
-        """End the workers, and Ray where it was begun for them."""
+    def close(self, error: BaseException | None = None) -> None:
+        """End the workers, and Ray where it was begun for them.
+
+        Args:
+            error: why, if something went wrong; it may hold answers of Ray's.
+        """
         for member in self.members:
             self._ray.kill(member.actor)
         self.members = []
         if self._ours:
-            self._ray.shutdown()
+            disconnect(self._ray, error)
 
     # ----- runs -----
 
@@ -148,7 +152,12 @@ class Crew:
     # ----- grading -----
 
     def grade(
-        self, task: str, texts: Sequence[tuple[Problem, str]], *, published: bool = False
+        self,
+        task: str,
+        texts: Sequence[tuple[Problem, str]],
+        *,
+        published: bool = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> tuple[list[Grade], list[str]]:
         """Verdicts on texts, in their order, and what isolated programs of the task, each kind once.
 
@@ -156,6 +165,7 @@ class Crew:
             task: its spec.
             texts: each with its problem.
             published: by the rules of published numbers.
+            progress: called with the texts done and the texts in all.
 
         Raises:
             InputError: what a worker refuses, or texts with which one worker after another died.
@@ -165,7 +175,9 @@ class Crew:
         idle, busy = list(self.members), dict[Any, tuple[_Member, int]]()
         grades: dict[int, list[Grade]] = {}
         isolations: dict[str, None] = {}
+        report = progress or (lambda _done, _all: None)
         while starts or busy:
+            report(sum(map(len, grades.values())), len(texts))
             while starts and idle:
                 member, start = idle.pop(), starts.popleft()
                 self._introduce(member)
@@ -261,6 +273,15 @@ class _Source:
         self.record: Mapping[str, Any] = {**first.record, "environment": self._environment(first)}
         self.batch_size: int = self.record["environment"]["batch_size"]
 
+    def forecast(self, missing: int) -> float | None:
+        """See `flexeval.runs.filling.Source`: as the first worker has it, shared among all."""
+        member = self._idle[0]
+        try:
+            seconds: float | None = self._crew._got(member.actor.forecast.remote(missing), member)
+        except _Death:
+            return None  # found again when it is to draw
+        return None if seconds is None else seconds / len(self._crew.members)
+
     def draw(self, keys: Iterator[SampleKey], missing: int, take: Callable[[Finished], None]) -> None:
         """See `flexeval.runs.filling.Source`."""
         packages = Packages(keys=keys, missing=missing, size=self.batch_size, workers=len(self._crew.members))
@@ -269,9 +290,10 @@ class _Source:
         def store(member: _Member, chunk: Chunk) -> None:
             assert member.opened is not None and member.package is not None
             environment, seconds = self._environment(member.opened), clock.lap()
-            for sample, effort in chunk:
+            for sample, effort in chunk.samples:
                 member.package.delivered((sample.trajectory.problem_id, sample.trajectory.sample_index))
-                take(_finished(sample, dataclasses.replace(effort, seconds=seconds / len(chunk)), environment))
+                effort = dataclasses.replace(effort, seconds=seconds / len(chunk.samples))
+                take(Finished(sample=_done(sample), effort=effort, environment=environment, gpu=chunk.gpu))
 
         try:
             # Whoever is still loading when nothing is left to hand out is not waited for.
@@ -406,10 +428,10 @@ class _Clock:
         return self._last - before
 
 
-def _finished(sample: GradedSample, effort: SamplingEffort, environment: Mapping[str, Any]) -> Finished:
+def _done(sample: GradedSample) -> Future[GradedSample]:
     graded: Future[GradedSample] = Future()
     graded.set_result(sample)
-    return Finished(sample=graded, effort=effort, environment=environment)
+    return graded
 
 
 def _reason(error: Exception) -> str:

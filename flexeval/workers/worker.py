@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import flexeval
 from flexeval.grading.processors import use_at_most
 from flexeval.records import Grade, Problem, RunConfig, SamplingEffort
-from flexeval.runs.environment import PACKAGES
+from flexeval.runs.environment import PACKAGES, Memory, gpu_memory
 from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem
 
 if TYPE_CHECKING:
@@ -47,7 +47,13 @@ class Opened:
     """As of `flexeval.runs.filling.Source`."""
 
 
-Chunk = list[tuple[GradedSample, SamplingEffort]]
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Samples that come back together."""
+
+    samples: Sequence[tuple[GradedSample, SamplingEffort]]
+    gpu: Memory | None
+    """Of this worker."""
 
 
 def versions() -> dict[str, str]:
@@ -88,21 +94,26 @@ class Worker:
         here = self._opened[1]
         return Opened(problems=here.problems, record=here.record)
 
+    def forecast(self, missing: int) -> float | None:
+        """Seconds that so many samples of the run that is open would take here."""
+        assert self._opened is not None
+        return self._opened[1].forecast(missing)
+
     def draw(self, keys: Sequence[SampleKey]) -> Iterator[Chunk]:
         """Draw samples of the run that is open, and grade them here."""
         from flexeval.runs.grading import graded
 
         assert self._opened is not None
         here = self._opened[1]
-        chunk: Chunk = []
+        chunk: list[tuple[GradedSample, SamplingEffort]] = []
         begun = time.monotonic()
         for drawn, grade in graded(here.drawn(keys), here.grade):
             chunk.append((drawn.graded(grade), drawn.effort))
             if len(chunk) >= CHUNK_SAMPLES or time.monotonic() - begun > CHUNK_SECONDS:
-                yield chunk
+                yield Chunk(samples=chunk, gpu=gpu_memory())
                 chunk, begun = [], time.monotonic()
         if chunk:
-            yield chunk
+            yield Chunk(samples=chunk, gpu=gpu_memory())
 
     def grade(self, spec: str, texts: Sequence[tuple[Problem, str]], published: bool) -> tuple[list[Grade], str | None]:
         """Verdicts on texts, in their order, and what isolates the programs of the task on this machine.

@@ -113,6 +113,42 @@ def test_a_signal_that_is_swallowed_comes_again(swallow: str) -> None:
     assert (process.returncode, len(err.splitlines())) == (143, 1)
 
 
+def test_a_plain_interrupt_that_a_library_makes_of_a_signal_keeps_its_status(tmp_path: Path) -> None:
+    """As Ray does. What is stored on the way out is not disturbed by repetitions."""
+    stored = tmp_path / "stored"
+    process = start(
+        f"""
+try: ready(); time.sleep(60)
+except BaseException: pass
+try: raise KeyboardInterrupt
+finally:
+    time.sleep(1.2)
+    open({str(stored)!r}, "w")
+"""
+    )
+    err = end(process, signal.SIGTERM)
+    assert (process.returncode, err.count("stopped by SIGTERM"), len(err.splitlines())) == (143, 1, 1)
+    assert stored.exists()
+
+
+def test_no_signal_is_repeated_while_a_library_has_taken_our_handler_away() -> None:
+    process = start(
+        """
+from flexeval.cli import endings
+def close():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(1.2)
+    signal.signal(signal.SIGTERM, handler)
+handler = signal.getsignal(signal.SIGTERM)
+try: ready(); time.sleep(60)
+finally:
+    with endings.unrepeated(): close()
+"""
+    )
+    err = end(process, signal.SIGTERM)
+    assert (process.returncode, err.count("stopped by SIGTERM")) == (143, 1)
+
+
 def test_what_a_library_makes_of_a_signal_is_no_bug() -> None:
     process = start("try: ready(); time.sleep(60)\nexcept BaseException as error: raise ImportError('half') from error")
     err = end(process, signal.SIGINT)

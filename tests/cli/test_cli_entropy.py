@@ -179,3 +179,16 @@ def test_bad_input_is_one_line(in_tmp: Path, refused: Callable[..., str], verb: 
     assert "--top must be at least 1, not 0" in refused(verb, "runs", "--top", "0")
     assert "there is no folder 'missing'" in refused(verb, "runs", "--json", "missing/a.json")
     assert "RUN" in refused(verb)
+
+
+def test_a_dry_run_counts_the_forwards_of_a_counterfactual(
+    runs: RunSet, loaded: list[str], capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    content = printed(capsys, "entropy", "runs", "--counterfactual", "--dry-run", "--parameters", "1e6")
+    assert [row["name"] for row in content["counterfactuals"]] == list(ORDERS)
+    for row, run in zip(content["counterfactuals"], runs, strict=True):
+        assert row["forwards"] == run.samples["length"].sum()
+        length = run.problems["prompt_length"].mean() + 12
+        assert row["operations"] == pytest.approx(2e6 * length * row["forwards"])
+    assert not loaded
+    assert "give both" in refused("entropy", "runs", "--dry-run")

@@ -71,3 +71,16 @@ def test_a_first_step_of_empty_texts_is_warned_of(capsys):
 def test_bad_input_is_one_line(in_tmp, refused, arguments, message):
     assert message in refused("grpo", *arguments)
     assert not list(in_tmp.iterdir())
+
+
+def test_a_dry_run_counts_rollouts_and_updates(in_tmp, capsys):
+    """2 steps of 3 problems x 4 samples of 16 positions: 384 forwards, and as many positions that are scored, each of
+    them three forwards."""
+    sizes = ["--steps", "2", "--problems-per-step", "3", "--group-size", "4", "--gen-length", "16"]
+    argv = ["grpo", "--model", "tiny", *sizes, "--parameters", "1e9", "--prompt-tokens", "84", "--dry-run"]
+    assert main(argv) == 0
+    shown = capsys.readouterr().out
+    assert "2 steps of 3 problems x 4 samples" in shown
+    assert shown.count("384") == 2
+    assert f"{2e9 * 100 * 384:.1e}" in shown and f"{3 * 2e9 * 100 * 384:.1e}" in shown
+    assert list(in_tmp.iterdir()) == []

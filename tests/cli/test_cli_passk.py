@@ -202,3 +202,51 @@ def test_a_full_disk_is_one_line_and_the_run_continues(
         patch.setattr(files.os, "write", full)
         assert "no space left on the device" in refused("passk", *SMALL)
     assert read_run(Path(passk()["runs"][0]["folder"])).complete
+
+
+# ----- before it starts -----
+
+
+def test_a_dry_run_says_what_it_takes_and_draws_nothing(
+    bigram: list[str], capsys: pytest.CaptureFixture[str], in_tmp: Path
+) -> None:
+    argv = ["--model", "some/where", "--parameters", "8e9", "--task", "word-problems", "--limit", "6"]
+    argv += ["--num-samples", "8", "--gen-length", "8", "--order", "ar", "--order", "parallel-2", "--dry-run"]
+    assert main(["passk", *argv, "--workers", "4", "--prompt-tokens", "92", "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    ar, parallel = json.loads(captured.out)["runs"]
+    assert (ar["samples"], ar["nfe_at_most"], parallel["nfe_at_most"]) == (48, 48 * 8, 48 * 4)
+    assert ar["operations_at_most"] == 2 * 8e9 * 100 * 48 * 8
+    hours = (ar["gpu_hours"] + parallel["gpu_hours"]) / 4
+    assert ar["disk_bytes"] == 48 * (300 + 8 * 32)
+    assert ar["minutes_here"] is None and not bigram
+    assert f"With 4 workers with such a GPU each: at most {hours:.1g} hours" in captured.err
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_a_dry_run_of_a_shard_is_about_its_problems(bigram: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--task", "word-problems", "--limit", "7", "--num-samples", "2", "--gen-length", "8", "--dry-run"]
+    assert main(["passk", *argv, "--shard", "0/2", "--json", "-"]) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (run["problems"], run["samples"]) == (4, 8)
+    assert (run["minutes_here"] > 0 and bigram == ["forks"]) or bigram == ["tiny"]
+
+
+@pytest.mark.parametrize(("size", "said"), [("big", "--parameters"), ("-3", "as in 8e9"), ("inf", "as in 8e9")])
+def test_what_is_no_size_is_refused(refused: Callable[..., str], size: str, said: str) -> None:
+    assert said in refused("passk", "--dry-run", "--limit", "2", f"--parameters={size}")
+
+
+def test_a_run_that_was_forecast_says_how_far_it_was_off(
+    bigram: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flexeval.cli import progress
+    from flexeval.runs import runner
+
+    monkeypatch.setattr(runner, "forecast", lambda *_, missing: 90.0)
+    assert main(["passk", "--task", "word-problems", "--limit", "2", "--num-samples", "2", "--gen-length", "8"]) == 0
+    said = capsys.readouterr().err
+    assert "ar: 4 of 4 samples to draw, in about 2 min" in said
+    assert "the forecast, 1.5 min, was " in said and "% too long" in said
+    assert progress.forecast_line(120.0, 90.0) == "took 2.0 min; the forecast, 1.5 min, was 25 % too short"
+    assert progress.forecast_line(120.0, 120.1) == "took 2.0 min; the forecast, 2.0 min, was right"

@@ -52,7 +52,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return [out / "one.png"]
 
     monkeypatch.setattr("flexeval.figures.make.make_figures", figures)
-    monkeypatch.setattr("flexeval.report.write_report", lambda runs, path: shown.append(len(runs)))
+    monkeypatch.setattr("flexeval.report.write_report", lambda runs, path, say: shown.append(len(runs)))
     return shown
 
 

@@ -140,3 +140,12 @@ def test_unknown_devices_and_types_get_the_close_ones(llada_folder, option, valu
 def test_a_device_that_is_not_there(llada_folder, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "unavailable device: 'cuda'" in refusal(llada_folder, device="cuda")
+
+
+def test_weights_that_are_larger_than_the_gpu_are_refused(llada_folder, monkeypatch):
+    """One device holds the whole model."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10, 1000))
+    said = refusal(llada_folder, device="cuda:0")
+    assert "cuda:0 has 0 GB" in said and "keeps a model on one device" in said

@@ -15,8 +15,8 @@ from flexeval.reproduce.estimate import (
     count_parameters,
     count_problems,
     estimate,
-    evaluations_per_sample,
 )
+from flexeval.runs.timing import evaluations_per_sample
 from flexeval.tasks import get_task
 
 
@@ -34,6 +34,7 @@ def test_gpu_hours_by_hand():
     assert cost.evaluations == 32_768_000
     operations = 2 * 8e9 * 456 * 32_768_000
     assert operations == pytest.approx(2.3908e20, rel=1e-4)
+    assert cost.operations == operations
     assert cost.gpu_hours == pytest.approx(operations / 3.956e14 / 3600)
     assert cost.gpu_hours == pytest.approx(167.9, abs=0.1)
 

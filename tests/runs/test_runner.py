@@ -16,7 +16,7 @@ from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, m
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
 from flexeval.records import Grade, Problem, SamplingEffort
-from flexeval.runs import storage
+from flexeval.runs import runner, storage
 from flexeval.runs.layout import GradedSample
 from flexeval.runs.reader import read_contents
 from flexeval.runs.store import RunSet, open_run, read_run, read_runs
@@ -135,7 +135,8 @@ class Endless(FakeSampler):
         raise KeyboardInterrupt
 
 
-def test_samples_to_draw_are_never_listed(tmp_path):
+def test_samples_to_draw_are_never_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "forecast", lambda *_, missing: None)
     # A list of them would fill any memory.
     config = extended(num_samples=2**31 - 1)
     with pytest.raises(KeyboardInterrupt):
@@ -167,7 +168,7 @@ def test_a_write_waits_neither_for_a_grader_nor_for_the_next_sample(tmp_path, mo
 
 def test_however_long_a_run_is_a_write_comes_within_a_minute(monkeypatch):
     class Writes:
-        def append(self, samples, effort, environment):
+        def append(self, samples, effort, environment, *, forecast):
             written.append(clock.now)
 
     clock, written = SimpleNamespace(now=0.0), []
