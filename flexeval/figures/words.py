@@ -21,7 +21,7 @@ from flexeval.plots.style import Look, looks
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.bypass import bypass_table, most_bypassed
 from flexeval.stats.entropy import connector_entropy, entropy_table
-from flexeval.stats.words import find_words
+from flexeval.stats.parts import Changed
 
 MIN_COUNT = 20
 """A word is shown when it occurs so often."""
@@ -59,7 +59,7 @@ class BypassedWords(Figure):
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
         for run in group:
-            words = find_words(token_rows(run, "piece", "in_text", "commit_step", "frontier_step", "passes"))
+            words = run.word_parts(["commit_step", "frontier_step", "passes"])
             most = most_bypassed(words, top=TOP_WORDS, min_count=MIN_COUNT).assign(kind="word")
             overall = bypass_table(words, by="connector").assign(kind="all")
             rows = pd.concat([most, overall], ignore_index=True).astype({"connector": bool, "word": object})
@@ -168,13 +168,8 @@ class EntropyClosure(Figure):
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
         for run in group:
-            tokens = token_rows(run, "piece", "in_text", "entropy", "frontier_entropy", "passes")
-            words = find_words(tokens)
-            bypassed = words[words["passes"] > 0]
-            kind = bypassed["connector"].map({True: "connectors", False: "other words"})
-            table = entropy_table(
-                bypassed.assign(group=kind), by="group", quantities=["frontier_entropy", "entropy", "closure"]
-            )
+            bypassed = Changed(run.word_parts(["entropy", "frontier_entropy", "passes"]), _bypassed)
+            table = entropy_table(bypassed, by="group", quantities=["frontier_entropy", "entropy", "closure"])
             yield with_settings(table.rename(columns={"problems": "problems_with"}), run)
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
@@ -195,9 +190,15 @@ class EntropyClosure(Figure):
         return figure
 
 
+def _bypassed(words: pd.DataFrame) -> pd.DataFrame:
+    """Those that were passed over, each with its kind as `group`."""
+    bypassed = words[words["passes"] > 0]
+    return bypassed.assign(group=bypassed["connector"].map({True: "connectors", False: "other words"}))
+
+
 def _entropy_of_words(run: Run) -> pd.DataFrame:
-    tokens = token_rows(run, "piece", "in_text", "entropy")
-    table = connector_entropy(tokens, find_words(tokens), quantities=["entropy"])
+    tokens, words = token_rows(run, "in_text", "entropy"), run.word_parts(["entropy"])
+    table = connector_entropy(tokens, words, quantities=["entropy"])
     return with_settings(table.drop(columns="quantity").rename(columns={"problems": "problems_with"}), run)
 
 

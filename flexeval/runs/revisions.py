@@ -87,7 +87,7 @@ def read_revisions(
     tables = [read_table(path, SCHEMA, SCHEMA.names, key=key) for path in paths]
     table = pa.concat_tables(tables).unify_dictionaries() if tables else SCHEMA.empty_table()
     frame: pd.DataFrame = table.to_pandas()
-    require_ranges(frame, where, RANGES, MAY_LACK)
+    require_ranges({name: frame[name] for name in RANGES}, where, RANGES, MAY_LACK)
     if (frame["position"] >= sampling.gen_length).any() or (frame["step"] <= frame["commit_step"]).any():
         raise InputError(f"{where} holds a revision of a token that no sample can have; {RESTORE}")
     frame["problem_id"] = frame["problem_id"].cat.set_categories(list(problem_ids))

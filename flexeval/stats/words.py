@@ -9,12 +9,15 @@ Axis suffixes: `R` token rows of the text, `C` characters, `W` words.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.records import BoolArray
+from flexeval.stats.parts import Changed, Groups, Rows, added, parts_of
+from flexeval.stats.pooled import problem_codes, problem_ids
 
 CONNECTORS = (
     "Therefore", "Thus", "So", "Since", "When", "Given", "However", "Let", "First", "Then", "Next", "Finally", "Now",
@@ -48,6 +51,25 @@ def find_words(tokens: pd.DataFrame) -> pd.DataFrame:
         problem_id, sample_index, position (of the word's first token), word, connector (see
         `CONNECTORS`), and every other column of the rows, at the word's first token.
     """
+    row_W, word_W, connector_W = word_places(tokens)
+    found = tokens[["problem_id", "sample_index", "position"]].iloc[row_W].reset_index(drop=True)
+    found["word"] = word_W
+    found["connector"] = connector_W
+    for name in tokens.columns:
+        if name not in _NOT_CARRIED:
+            found[name] = tokens[name].to_numpy()[row_W]
+    return found
+
+
+def word_places(tokens: pd.DataFrame) -> tuple[NDArray[np.intp], pd.Categorical, BoolArray]:
+    """Where the words of the texts begin.
+
+    Args:
+        tokens: as `find_words`; the samples may come in any order.
+
+    Returns:
+        (the row of each word's first token, the word, whether it is a connector).
+    """
     text_R = np.flatnonzero(tokens["in_text"].to_numpy())
     text, end_R = _joined(tokens, text_R)
     kind_C, ends_clause_C = _characters(text)
@@ -66,27 +88,39 @@ def find_words(tokens: pd.DataFrame) -> pd.DataFrame:
     opens_W = ended_C[begin_W] > ended_before_W
     listed_W = np.isin(vocabulary, CONNECTORS)[word_W] if len(vocabulary) else np.zeros(0, bool)
 
-    # The measurements of each word's first token.
     row_W = text_R[np.searchsorted(end_R, begin_W, side="right")]
-    found = tokens[["problem_id", "sample_index", "position"]].iloc[row_W].reset_index(drop=True)
-    found["word"] = pd.Categorical.from_codes(word_W, pd.Index(vocabulary, dtype=object))
-    found["connector"] = opens_W & listed_W
-    for name in tokens.columns:
-        if name not in _NOT_CARRIED:
-            found[name] = tokens[name].to_numpy()[row_W]
-    return found
+    return row_W, pd.Categorical.from_codes(word_W, pd.Index(vocabulary, dtype=object)), opens_W & listed_W
 
 
-def frequent(words: pd.DataFrame, min_count: int) -> pd.DataFrame:
-    """The occurrences of the words that occur at least `min_count` times."""
-    counts = words["word"].value_counts()
-    return words[words["word"].isin(counts.index[counts >= min_count])]
+def connectors(words: Rows) -> Rows:
+    """The words that are connectors."""
+    return Changed(words, lambda part: part[part["connector"]])
 
 
-def mostly_connector(names: pd.Series, words: pd.DataFrame) -> pd.Series:
-    """Of each named word: whether most of its occurrences are connectors."""
-    share = words.groupby("word", observed=True)["connector"].mean()
-    return names.map(share > 0.5).astype(bool)
+def word_sums(
+    words: Rows, measure: Callable[[pd.DataFrame], Mapping[str, pd.Series]], *, by: str = "word"
+) -> pd.DataFrame:
+    """Sums over the occurrences of each word.
+
+    Args:
+        words: from `find_words`, or parts of it.
+        measure: words -> what is summed, by name; truth values are counted.
+        by: the column to group by.
+
+    Returns:
+        One row a word that occurs, in the order in which they first occur (sorted where `by` is no column of
+        categories): occurrences, and the sums.
+    """
+    groups = Groups()
+    sums = np.zeros((1, 0))
+    for part in parts_of(words):
+        group_N = groups.numbers(part[by], problem_codes(part["problem_id"], problem_ids(part["problem_id"])))
+        measured = measure(part)
+        sums_VK = [np.bincount(group_N, minlength=len(groups)).astype(np.float64)]
+        sums_VK += [np.bincount(group_N, values.to_numpy(), len(groups)) for values in measured.values()]
+        sums = added(sums, np.stack(sums_VK))
+    names, order_K = groups.names()
+    return pd.DataFrame(sums[:, order_K].T, index=names.rename(by), columns=["occurrences", *measured])
 
 
 def first_rows(tokens: pd.DataFrame) -> BoolArray:
