@@ -44,12 +44,12 @@ RECORD = {
 # ----- the runs -----
 
 
-def write_run(folder: Path, order: str, rows: int) -> None:
+def write_run(folder: Path, order: str, rows: int, *, num_samples: int = SAMPLES, at_once: int = AT_ONCE) -> None:
     """A finished run of about so many rows."""
-    problems = max(1, round(rows / (SAMPLES * LENGTH)))
+    problems = max(1, round(rows / (num_samples * LENGTH)))
     sampling = SamplingConfig(gen_length=LENGTH, block_length=BLOCK)
     config = canonical_config(RunConfig(model="made-up", task="gsm8k", order=order, sampling=sampling, limit=problems,
-                                        num_samples=SAMPLES))  # fmt: skip
+                                        num_samples=num_samples))  # fmt: skip
     stored = [
         StoredProblem(id=f"gsm8k/test/{i}", question=f"How many are {i}?", target=str(i), prompt_length=100,
                       prompt_hash=f"{i:016x}", data_hash=f"{i:016x}")
@@ -57,9 +57,9 @@ def write_run(folder: Path, order: str, rows: int) -> None:
     ]  # fmt: skip
     rng = np.random.default_rng(ORDERS.index(order))
     with open_run(folder, config, stored, RECORD) as writer:
-        keys = [(problem.id, index) for problem in stored for index in range(SAMPLES)]
-        for start in range(0, len(keys), AT_ONCE):
-            samples = list(made_up(keys[start : start + AT_ONCE], order, rng))
+        keys = [(problem.id, index) for problem in stored for index in range(num_samples)]
+        for start in range(0, len(keys), at_once):
+            samples = list(made_up(keys[start : start + at_once], order, rng))
             effort = SamplingEffort(samples=len(samples), seconds=1.0, evaluations=len(samples) * LENGTH,
                                     distinct=len(samples) * LENGTH)  # fmt: skip
             writer.append(samples, effort)

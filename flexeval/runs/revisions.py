@@ -79,7 +79,13 @@ def read_revisions(
     key: str,
     where: Path,
 ) -> pd.DataFrame:
-    """What some samples took back, sorted by problem (in the order given), sample and time; arguments as `read_tokens`.
+    """What some samples took back, sorted by problem (in the order given), sample and time.
+
+    Args:
+        paths: of the revisions.
+        samples: columns problem_id and sample_index: the samples that are wanted.
+        problem_ids: all problems, in order; the categories of the problem_id column.
+        sampling, key, where: as `flexeval.runs.tokens.TokenShard`.
 
     Raises:
         InputError: a file that is missing or not as it was written, or an impossible value.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -151,10 +152,7 @@ class StoredRows:
 
 
 class TokenShard:
-    """A shard that was read: which samples it holds is known and checked, its columns are decoded when asked for.
-
-    A shard holds each of its samples whole, in one piece and in order of position.
-    """
+    """A shard that was read: which samples it holds is known and checked, its columns are decoded when asked for."""
 
     def __init__(self, path: Path, listed: Listed, *, sampling: SamplingConfig, key: str, where: Path) -> None:
         """
@@ -169,66 +167,135 @@ class TokenShard:
             InputError: it is missing or not as it was written, or a sample whose text lacks rows or has rows twice.
         """
         self._path, self._key, self._where = path, key, where
-        self._file = open_table(path, SCHEMA, key=key)
-        keys = self.table(KEYS)
-        with _readable(path):
-            problems = keys["problem_id"].combine_chunks() if len(keys) else pa.array([], WORD)
-            problem_R, place_of = problems.indices.to_numpy(), listed.places_of(problems.dictionary.to_pandas())
-            index_R, position_R = (keys[name].to_numpy() for name in KEYS[1:])
-        if (position_R >= sampling.gen_length).any():
+        self._file, held = _opened(path, key, where)
+        if held.position_S.max(initial=-1) >= sampling.gen_length:
             raise InputError(f"{where} holds a position beyond gen_length {sampling.gen_length}; {RESTORE}")
-
-        # Sample by sample.
-        begins_R = np.ones(len(keys), dtype=np.bool_)
-        begins_R[1:] = (np.diff(problem_R) != 0) | (np.diff(index_R) != 0)
-        start_S = np.flatnonzero(begins_R)
-        rows_S = np.diff(start_S, append=len(keys))
-        if ((np.diff(position_R) <= 0) & ~begins_R[1:]).any():
+        if not held.in_order:
             raise InputError(TWICE.format(where=where))
-        number_S = sample_numbers(place_of[problem_R[start_S]], index_R[start_S])
+        number_S = sample_numbers(listed.places_of(held.problem_ids)[held.problem_S], held.index_S)
         place_S = listed.places(number_S)
-        self._number_R = np.repeat(np.where(place_S >= 0, number_S, -1), rows_S)
-        self.seen_S = number_S[place_S >= 0]
-        if len(self.seen_S) and listed.length_S.size:
-            length_S = np.where(place_S >= 0, listed.length_S[place_S], 0)
-            self._require_texts(position_R, np.repeat(length_S, rows_S), start_S, length_S, sampling)
-
-    @property
-    def number_R(self) -> NDArray[np.int64]:
+        listed_S = place_S >= 0
+        self.seen_S = number_S[listed_S]
+        """The listed samples that it holds."""
+        self.number_R = np.repeat(np.where(listed_S, number_S, -1), held.rows_S)
         """The sample of each row; -1 where it is not listed."""
-        return self._number_R
+        if len(self.seen_S):
+            self._require_texts(held, listed_S, listed.length_S[place_S], sampling)
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Columns of all rows. Raises InputError for an impossible value."""
-        table = read_columns(self._file, columns, path=self._path, key=self._key)
-        require_ranges({name: table[name] for name in columns if name in RANGES}, self._where, RANGES, MAY_LACK)
-        return table
+        return _table(self._file, columns, path=self._path, key=self._key, where=self._where)
 
     def rows(self, columns: Sequence[str]) -> StoredRows:
         """Columns of the rows of listed samples."""
         if not len(self.seen_S):
             empty = pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
-            return StoredRows(table=empty, number_R=self._number_R[:0], seen_S=self.seen_S)
-        rows = StoredRows(table=self.table(columns), number_R=self._number_R, seen_S=self.seen_S)
-        return rows.where(self._number_R >= 0)
+            return StoredRows(table=empty, number_R=self.number_R[:0], seen_S=self.seen_S)
+        rows = StoredRows(table=self.table(columns), number_R=self.number_R, seen_S=self.seen_S)
+        return rows.where(self.number_R >= 0)
 
     def _require_texts(
-        self,
-        position_R: NDArray[np.int32],
-        length_R: NDArray[np.int64],
-        start_S: NDArray[np.int64],
-        length_S: NDArray[np.int64],
-        sampling: SamplingConfig,
+        self, held: _Held, listed_S: NDArray[np.bool_], length_S: NDArray[np.int64], sampling: SamplingConfig
     ) -> None:
-        """Every listed sample has the rows of its text. `length_R` and `length_S`: of its text, 0 if not listed."""
-        listed_R, in_text_R = self._number_R >= 0, position_R < length_R
-        if ((self.table(["in_text"])["in_text"].to_numpy() != in_text_R) & listed_R).any():
+        """Every listed sample has the rows of its text."""
+        wrong_S = (held.last_in_text_S >= length_S) | (held.first_after_S < length_S)
+        if (wrong_S & listed_S).any():
             raise InputError(f"{self._where} holds a row that is on the wrong side of the end of its text; {RESTORE}")
         # Only where the mask token may be drawn can a position of a text be without a row.
         if sampling.logits_mask_inf:
-            lost = int((np.add.reduceat(in_text_R, start_S, dtype=np.int64) != length_S).sum())
+            lost = int(((held.in_text_S != length_S) & listed_S).sum())
             if lost:
                 raise InputError(LOST.format(where=self._where, lost=lost))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Held:
+    """The samples that a shard holds, each in one piece."""
+
+    problem_ids: pd.Series[Any]
+    problem_S: NDArray[np.int32]
+    """A place in `problem_ids`."""
+    index_S: NDArray[np.int32]
+    rows_S: NDArray[np.intp]
+    position_S: NDArray[np.int32]
+    """The largest one."""
+    in_order: bool
+    """Whether positions rise within each sample."""
+    in_text_S: NDArray[np.int32]
+    """Rows in the text."""
+    last_in_text_S: NDArray[np.int32]
+    """Position; -1 where there is none."""
+    first_after_S: NDArray[np.int32]
+    """Position; `_NO_POSITION` where there is none."""
+
+
+_CHECKED: dict[tuple[Path, str], tuple[tuple[int, int, int], _Held]] = {}
+"""What checked shards hold, with what the file system said of them: while it says the same, the bytes are the same, and
+columns are read without the others.
+"""
+_MOST_CHECKED = 4096
+_COARSE = 2_000_000_000
+"""Nanoseconds within which a file may change without another time of change."""
+_NO_POSITION = np.iinfo(np.int32).max
+
+
+def _opened(path: Path, key: str, where: Path) -> tuple[pq.ParquetFile, _Held]:
+    """A shard's file, and what it holds."""
+    version = _version(path)
+    known, held = _CHECKED.get((path, key), (None, None))
+    if held is not None and known == version:
+        with _readable(path):
+            return pq.ParquetFile(path), held
+    file = open_table(path, SCHEMA, key=key)
+    held = _held(file, path, key, where)
+    if version is not None and time.time_ns() - version[-1] > _COARSE:
+        if len(_CHECKED) >= _MOST_CHECKED:
+            _CHECKED.clear()
+        _CHECKED[path, key] = (version, held)
+    return file, held
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """What changes with a file; None where there is none, of which its reader will say so."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _held(file: pq.ParquetFile, path: Path, key: str, where: Path) -> _Held:
+    table = _table(file, [*KEYS, "in_text"], path=path, key=key, where=where)
+    with _readable(path):
+        problems = table["problem_id"].combine_chunks() if len(table) else pa.array([], WORD)
+        problem_ids, problem_R = problems.dictionary.to_pandas(), problems.indices.to_numpy()
+        index_R, position_R, in_text_R = (table[name].to_numpy() for name in (*KEYS[1:], "in_text"))
+    begins_R = np.ones(len(table), dtype=np.bool_)
+    begins_R[1:] = (np.diff(problem_R) != 0) | (np.diff(index_R) != 0)
+    start_S = np.flatnonzero(begins_R)
+    rows_S = np.diff(start_S, append=len(table))
+
+    def of_sample(reduce: np.ufunc, values_R: NDArray[Any]) -> NDArray[np.int32]:
+        reduced: NDArray[np.int32] = reduce.reduceat(values_R, start_S) if len(start_S) else values_R
+        return reduced
+
+    return _Held(
+        problem_ids=problem_ids,
+        problem_S=problem_R[start_S],
+        index_S=index_R[start_S],
+        rows_S=rows_S,
+        position_S=of_sample(np.maximum, position_R),
+        in_order=not ((np.diff(position_R) <= 0) & ~begins_R[1:]).any(),
+        in_text_S=of_sample(np.add, in_text_R.astype(np.int32)),
+        last_in_text_S=of_sample(np.maximum, np.where(in_text_R, position_R, np.int32(-1))),
+        first_after_S=of_sample(np.minimum, np.where(in_text_R, np.int32(_NO_POSITION), position_R)),
+    )
+
+
+def _table(file: pq.ParquetFile, columns: Sequence[str], *, path: Path, key: str, where: Path) -> pa.Table:
+    table = read_columns(file, columns, path=path, key=key)
+    require_ranges({name: table[name] for name in columns if name in RANGES}, where, RANGES, MAY_LACK)
+    return table
 
 
 KEYS = ("problem_id", "sample_index", "position")

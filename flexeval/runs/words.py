@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         ("connector", pa.bool_()),
     ]
 )
+_ENCODED = {"compression": "zstd", "use_dictionary": ["word"], "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
 
 
 def stored_words(
@@ -53,12 +54,13 @@ def stored_words(
         for place, path in enumerate(shards):
             yield _rows(read(path), kept.read_row_group(place), columns)
         return
-    with _keeping(folder, shards, key) as keep:
+    with contextlib.closing(_Keeper(folder, shards, key)) as keeper:
         for path in shards:
             shard = read(path)
             words = _found(shard)
-            keep(words)
+            keeper.take(words)
             yield _rows(shard, words, columns)
+        keeper.finish()
 
 
 def _found(shard: TokenShard) -> pa.Table:
@@ -97,27 +99,44 @@ def _kept(folder: Path, shards: Sequence[Path], key: str) -> pq.ParquetFile | No
     return None
 
 
-@contextlib.contextmanager
-def _keeping(folder: Path, shards: Sequence[Path], key: str) -> Iterator[Callable[[pa.Table], None]]:
-    """Takes the words of one shard after the other; they are in place, and older ones gone, once all are taken."""
-    stem = _stem(shards, key)
-    temporary = folder / f"{stem}-{os.getpid()}{TEMPORARY_SUFFIX}"
-    try:
-        writer = pq.ParquetWriter(temporary, SCHEMA, compression="zstd") if key and shards else None
-    except OSError:
-        # A folder that may only be read.
-        writer = None
-    if writer is None:
-        yield lambda words: None
-        return
-    try:
-        with writer:
-            yield lambda words: writer.write_table(words, row_group_size=max(1, len(words)))
-        older = list(folder.glob("words-*.parquet"))
-        name = named_by_content(stem, ".parquet", temporary.read_bytes(), key=key)
-        os.replace(temporary, folder / name)
-        for path in older:
-            if path.name != name:
+class _Keeper:
+    """Takes the words of one shard after the other; they are in place, and older ones gone, once all are there.
+
+    Where the folder cannot be written, or is full, nothing is kept.
+    """
+
+    def __init__(self, folder: Path, shards: Sequence[Path], key: str) -> None:
+        self._folder, self._key, self._stem = folder, key, _stem(shards, key)
+        self._temporary = folder / f"{self._stem}-{os.getpid()}{TEMPORARY_SUFFIX}"
+        self._writer: pq.ParquetWriter | None = None
+        self._works = bool(key)
+
+    def take(self, words: pa.Table) -> None:
+        """The words of the next shard."""
+        if not self._works:
+            return
+        try:
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(self._temporary, SCHEMA, **_ENCODED)
+            self._writer.write_table(words, row_group_size=max(1, len(words)))
+        except OSError:
+            self._works = False
+
+    def finish(self) -> None:
+        """Put them in place."""
+        if not self._works or self._writer is None:
+            return
+        with contextlib.suppress(OSError):
+            self._writer.close()
+            older = set(self._folder.glob("words-*.parquet"))
+            name = named_by_content(self._stem, ".parquet", self._temporary.read_bytes(), key=self._key)
+            os.replace(self._temporary, self._folder / name)
+            for path in older - {self._folder / name}:
                 path.unlink(missing_ok=True)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Leave nothing behind that is not in place."""
+        with contextlib.suppress(OSError):
+            if self._writer is not None:
+                self._writer.close()
+            self._temporary.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from scipy.special import gammaln
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.intervals import LEVEL, Difference, Interval, wilson
-from flexeval.stats.parts import Rows, first_part, parts_of
+from flexeval.stats.parts import Rows, parts_of
 from flexeval.stats.pooled import Pooled, pooled_difference, pooled_interval, problem_codes, problem_ids
 from flexeval.stats.words import word_sums
 
@@ -74,9 +74,6 @@ def most_bypassed(words: Rows, *, top: int = 20, min_count: int = 20, level: flo
 
 def _sums(words: Rows, by: str) -> pd.DataFrame:
     """Of each group of words: occurrences, bypassed, connectors, reached (were ever the frontier), delay (of these)."""
-    columns = first_part(words).columns
-    if by not in columns:
-        raise InputError(f"the words have no column {by!r} to group by; they have {', '.join(columns)}")
 
     def measure(part: pd.DataFrame) -> dict[str, pd.Series]:
         reached = part["frontier_step"] >= 0
@@ -149,8 +146,7 @@ def enrichment(
     """
     if block_length < 1 or permutations < 1:
         raise InputError(f"block_length and permutations must be at least 1, not {block_length} and {permutations}")
-    problems = problem_ids(first_part(words)["problem_id"])
-    problem_S, size_S, connectors_S, bypassed_S, both_S = _strata(words, problems, block_length)
+    problems, (problem_S, size_S, connectors_S, bypassed_S, both_S) = _strata(words, block_length)
     matched_S = (connectors_S > 0) & (connectors_S < size_S)
     unmatched = int(connectors_S[~matched_S].sum())
     if not matched_S.any():
@@ -165,7 +161,7 @@ def enrichment(
     # Expected of each stratum's connectors: the rate of its other words.
     expected_S = connectors_S * (bypassed_S - both_S) / (size_S - connectors_S)
     observed_P, expected_P, connectors_P = (
-        np.bincount(problem_S, values_S, minlength=len(problems)).astype(np.float64)[:, None]
+        np.bincount(problem_S, values_S, minlength=problems).astype(np.float64)[:, None]
         for values_S in (both_S, expected_S, connectors_S)
     )
 
@@ -189,21 +185,22 @@ def enrichment(
     )
 
 
-def _strata(words: Rows, problems: pd.Index, block_length: int) -> tuple[NDArray[np.int64], ...]:
-    """(problem, words, connectors, bypassed words, bypassed connectors) of each stratum that has a word [S]."""
-    cells = len(problems) * block_length
-    counts_4S = np.zeros((4, cells), dtype=np.int64)
+def _strata(words: Rows, block_length: int) -> tuple[int, tuple[NDArray[np.int64], ...]]:
+    """The number of problems, and (problem, words, connectors, bypassed words, bypassed connectors) of each stratum that
+    has a word [S].
+    """
+    counts_4S = np.zeros((4, 0), dtype=np.int64)
     for part in parts_of(words):
-        place_N = (
-            problem_codes(part["problem_id"], problems) * block_length + part["position"].to_numpy() % block_length
-        )
+        problems = problem_ids(part["problem_id"])
+        in_block_N = part["position"].to_numpy() % block_length
+        place_N = problem_codes(part["problem_id"], problems) * block_length + in_block_N
         connector_N, bypassed_N = part["connector"].to_numpy(), part["passes"].to_numpy() > 0
-        for count_S, of_N in zip(
-            counts_4S, (slice(None), connector_N, bypassed_N, connector_N & bypassed_N), strict=True
-        ):
-            count_S += np.bincount(place_N[of_N], minlength=cells)
+        kinds = (slice(None), connector_N, bypassed_N, connector_N & bypassed_N)
+        cells = len(problems) * block_length
+        counts = np.stack([np.bincount(place_N[of_N], minlength=cells) for of_N in kinds])
+        counts_4S = counts_4S + counts if counts_4S.size else counts
     held_S = np.flatnonzero(counts_4S[0])
-    return (held_S // block_length, *counts_4S[:, held_S])
+    return counts_4S.shape[1] // block_length, (held_S // block_length, *counts_4S[:, held_S])
 
 
 def _shuffled_excess(

@@ -65,7 +65,7 @@ def entropy_table(
     Raises:
         InputError: an unknown quantity or column, or no problem at all.
     """
-    wanted = _wanted(quantities, first_part(rows))
+    wanted = _wanted(None, first_part(rows)) if quantities is None else list(quantities)
     if by is None:
         pooled = pooled_entropy(rows, problem_ids(first_part(rows)["problem_id"]), quantities=wanted)
         return _table(pd.Index([ALL_TOKENS]), wanted, pooled, bootstrap=bootstrap).drop(columns="group")
@@ -93,7 +93,7 @@ def connector_entropy(
         As `entropy_table` with the group under `group`: "all tokens", "connectors", "other words", then the
         connectors by falling count.
     """
-    wanted = _wanted(quantities, first_part(words))
+    wanted = _wanted(quantities, first_part(tokens))
     problems = problem_ids(first_part(tokens)["problem_id"])
     each = Groups()
     occurrences: dict[int, int] = {}
@@ -101,7 +101,7 @@ def connector_entropy(
     def measure(part: pd.DataFrame) -> Pooled:
         # Connectors, other words, then each connector by itself.
         connector_N = part["connector"].to_numpy()
-        kinds = _pooled(part, wanted, problems, np.where(connector_N, 0, 1), 2)
+        kinds = _pooled(part, _wanted(wanted, part), problems, np.where(connector_N, 0, 1), 2)
         own = part[connector_N]
         number_N = each.numbers(own["word"], problem_codes(own["problem_id"], problems))
         for number, count in enumerate(np.bincount(number_N, minlength=len(each)).tolist()):
@@ -238,7 +238,7 @@ def _by_group(rows: Rows, by: str, quantities: Sequence[str]) -> tuple[pd.Index,
             raise InputError(f"these rows have no column {by!r} to group by; they have {', '.join(part.columns)}")
         problems = problem_ids(part["problem_id"])
         group_N = groups.numbers(part[by], problem_codes(part["problem_id"], problems))
-        return _pooled(part, quantities, problems, group_N, len(groups))
+        return _pooled(part, _wanted(quantities, part), problems, group_N, len(groups))
 
     pooled = pool_parts(rows, measure)
     names, order_K = groups.names()

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flexeval.errors import InputError
 from flexeval.hashing import mixed_bits
 from flexeval.records import BoolArray
 from flexeval.stats.parts import Changed, Groups, Rows, added, parts_of
@@ -131,6 +132,8 @@ def word_sums(
     groups = Groups()
     sums = np.zeros((1, 0))
     for part in parts_of(words):
+        if by not in part:
+            raise InputError(f"the words have no column {by!r} to group by; they have {', '.join(part.columns)}")
         group_N = groups.numbers(part[by], problem_codes(part["problem_id"], problem_ids(part["problem_id"])))
         measured = measure(part)
         sums_VK = [np.bincount(group_N, minlength=len(groups)).astype(np.float64)]
@@ -151,7 +154,10 @@ def first_rows(tokens: pd.DataFrame) -> BoolArray:
 
 
 def _joins(
-    piece_R: NDArray[np.integer[Any]], vocabulary: NDArray[np.object_], position_R: NDArray[np.int32], first_R: BoolArray
+    piece_R: NDArray[np.integer[Any]],
+    vocabulary: NDArray[np.object_],
+    position_R: NDArray[np.int32],
+    first_R: BoolArray,
 ) -> BoolArray:
     """Whether a word may go on from the row before. A new text and a gap between positions end every word."""
     edges = [(_kind(piece[0]), _kind(piece[-1])) if piece else (_NONE, _NONE) for piece in vocabulary]
