@@ -186,8 +186,8 @@ def enrichment(
 
 
 def _strata(words: Rows, block_length: int) -> tuple[int, tuple[NDArray[np.int64], ...]]:
-    """The number of problems, and (problem, words, connectors, bypassed words, bypassed connectors) of each stratum that
-    has a word [S].
+    """The number of problems; and (problem, words, connectors, bypassed words, bypassed connectors) of each stratum
+    that has a word [S].
     """
     counts_4S = np.zeros((4, 0), dtype=np.int64)
     for part in parts_of(words):
