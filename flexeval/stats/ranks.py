@@ -131,7 +131,7 @@ def count_cells(tokens: Rows, places: Callable[[pd.DataFrame], Mapping[str, Arra
         held = np.flatnonzero(counts)
         tables.append(pd.DataFrame(dict(zip(named, divmod(held, width), strict=True)) | {"count": counts[held]}))
     cells = pd.concat(tables, ignore_index=True)
-    return cells.groupby(list(cells.columns[:2]), as_index=False)["count"].sum()
+    return cells.groupby(list(cells.columns[:2]))["count"].sum().reset_index()
 
 
 def binned(values: NDArray[np.integer], bins: int | None) -> NDArray[np.int64]:

@@ -136,7 +136,7 @@ def word_sums(
             raise InputError(f"the words have no column {by!r} to group by; they have {', '.join(part.columns)}")
         group_N = groups.numbers(part[by], problem_codes(part["problem_id"], problem_ids(part["problem_id"])))
         measured = measure(part)
-        sums_VK = [np.bincount(group_N, minlength=len(groups)).astype(np.float64)]
+        sums_VK: list[NDArray[Any]] = [np.bincount(group_N, minlength=len(groups)).astype(np.float64)]
         sums_VK += [np.bincount(group_N, values.to_numpy(), len(groups)) for values in measured.values()]
         sums = added(sums, np.stack(sums_VK))
     names, order_K = groups.names()
