@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, count, print and write."""
     from flexeval.cli import output
-    from flexeval.stats.bypass import bypass_table, most_bypassed
+    from flexeval.stats.bypass import bypass_tables
 
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
@@ -53,8 +53,9 @@ def run(args: argparse.Namespace) -> int:
     for label, run in zip(labels, runs, strict=True):
         words = run.word_parts(_COLUMNS)
         enrichments[label] = _enrichment(words, run)
-        tables.append(bypass_table(words))
-        most.append(most_bypassed(words, top=top, min_count=min_count))
+        every, highest = bypass_tables(words, top=top, min_count=min_count)
+        tables.append(every)
+        most.append(highest)
     every_word, most_often = formatting.by_run(labels, tables), formatting.by_run(labels, most)
 
     shown = [*_shown(enrichments, most_often), *stored_runs.introduction(runs)]

@@ -63,13 +63,21 @@ def most_bypassed(words: Rows, *, top: int = 20, min_count: int = 20, level: flo
         rank (from 1), then the columns of `bypass_table`, then connector: whether most of its occurrences are. Words
         with equal rates come by falling number of occurrences; words that never were bypassed are left out.
     """
+    return bypass_tables(words, top=top, min_count=min_count, level=level)[1]
+
+
+def bypass_tables(
+    words: Rows, *, top: int = 20, min_count: int = 20, level: float = LEVEL
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`bypass_table` and `most_bypassed` of words that are gone through once."""
     sums = _sums(words, "word")
+    every = _rates(sums, level).reset_index()
     sums = sums[(sums["occurrences"] >= min_count) & (sums["bypassed"] > 0)]
     table = _rates(sums, level).sort_values("rate", ascending=False, kind="stable").head(top)
     connector = (sums["connectors"] / sums["occurrences"] > 0.5)[table.index].to_numpy()
     table = table.reset_index()
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    return table.assign(connector=connector)
+    return every, table.assign(connector=connector)
 
 
 def _sums(words: Rows, by: str) -> pd.DataFrame:
@@ -237,17 +245,17 @@ def _drawn(chances: NDArray[np.float64], size: int, rng: np.random.Generator) ->
     """
     filled = chances * _CELLS
     whole = filled.astype(np.int64)
-    places = np.repeat(np.arange(len(chances)), whole)
+    # The last one stands for all cells that are left over, until these are drawn.
+    places = np.append(np.repeat(np.arange(len(chances)), whole), 0)
     cell = rng.integers(0, _CELLS, size=size, dtype=np.uint16)
-    left_over = np.flatnonzero(cell >= len(places))
-    cell[left_over] = 0
-    drawn = places[cell]
+    left_over = np.flatnonzero(cell >= len(places) - 1)
+    drawn = places[np.minimum(cell, len(places) - 1)]
     beyond = np.cumsum(filled - whole)
     drawn[left_over] = np.searchsorted(beyond[:-1], rng.random(len(left_over)) * beyond[-1], side="right")
     return drawn
 
 
-_CELLS = 2**16
+_CELLS = 2**12
 _TOGETHER = 64
 """Strata of one kind from which on their common draw is faster than one for each."""
 
