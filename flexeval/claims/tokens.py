@@ -4,6 +4,8 @@ choice is already made, and commits the likeliest token.
 
 from __future__ import annotations
 
+import pandas as pd
+
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.selection import Group
 from flexeval.claims.verdict import Judgement, all_of, judge
@@ -11,9 +13,10 @@ from flexeval.claims.wording import nats, percent, points, setting
 from flexeval.errors import InputError
 from flexeval.runs.store import alike
 from flexeval.stats.bypass import enrichment
-from flexeval.stats.entropy import entropy_difference
+from flexeval.stats.entropy import pooled_entropy
+from flexeval.stats.pooled import pooled_difference
 from flexeval.stats.ranks import non_top_rate
-from flexeval.stats.words import find_words
+from flexeval.stats.words import connectors
 
 GLOBAL_MARGIN = 0.1
 """The margin of "the global mean is not lower": a share of the global mean under AR order."""
@@ -35,8 +38,7 @@ class ConnectorsBypassed(Claim):
     def measure(self, group: Group) -> Measured:
         """See the class."""
         run = group.find("confidence")
-        columns = ["problem_id", "sample_index", "position", "piece", "in_text", "passes"]
-        found = enrichment(find_words(run.tokens(columns)), run.config.sampling.block)
+        found = enrichment(run.word_parts(["position", "passes"]), run.config.sampling.block)
         permuted = Judgement(p_for=found.p_value, p_against=1.0)
         return Measured(
             interval=found.difference,
@@ -64,14 +66,18 @@ class ConnectorEntropyLower(Claim):
     def measure(self, group: Group) -> Measured:
         """See the class."""
         confidence, ar = alike(group.find("confidence"), group.find("ar"))
-        columns = ["problem_id", "sample_index", "position", "piece", "in_text", "entropy"]
-        tokens = [run.tokens(columns) for run in (confidence, ar)]
-        connectors = [words[words["connector"]] for words in map(find_words, tokens)]
-        if min(map(len, connectors)) == 0:
+        problems = pd.Index(confidence.problems["problem_id"])
+        of_confidence, of_ar = (
+            pooled_entropy(connectors(run.word_parts(["entropy"])), problems) for run in (confidence, ar)
+        )
+        if not (of_confidence.counts_PK.any() and of_ar.counts_PK.any()):
             raise InputError("needs texts with connectors, and these have none")
-        of_connectors = entropy_difference(*connectors)["entropy"]
-        of_all = entropy_difference(*tokens)["entropy"]
-        mean = float(tokens[1].loc[tokens[1]["in_text"], "entropy"].mean())
+        of_connectors = pooled_difference(of_confidence, of_ar)
+        tokens = [
+            pooled_entropy(run.token_parts(["problem_id", "in_text", "entropy"]), problems) for run in (confidence, ar)
+        ]
+        of_all = pooled_difference(*tokens)
+        mean = float(tokens[1].estimates_K[0])
         return Measured(
             interval=of_connectors,
             judgement=all_of(judge(of_connectors, below=0), judge(of_all, above=-GLOBAL_MARGIN * mean)),
@@ -100,10 +106,10 @@ class CommitsTopTokens(Claim):
         if max(runs, default=0.0) < HOT:
             raise InputError(f"needs a run of confidence at T = {HOT:g} or more, block {group.block}")
         columns = ["problem_id", "in_text", "rank"]
-        rates = {temperature: non_top_rate(run.tokens(columns)) for temperature, run in runs.items()}
+        rates = {temperature: non_top_rate(run.token_parts(columns)) for temperature, run in runs.items()}
         highest = max(rates, key=lambda temperature: rates[temperature].estimate)
         others = {
-            temperature: non_top_rate(run.tokens(columns))
+            temperature: non_top_rate(run.token_parts(columns))
             for temperature, run in group.by_temperature("top_prob").items()
             if temperature == highest
         }

@@ -220,7 +220,7 @@ def _gap_at_one(first: Run, second: Run) -> Interval:
 
 
 def _tokens_per_step(run: Run) -> float:
-    return tokens_per_step(run.tokens(["problem_id"]), run.samples).estimate
+    return tokens_per_step(run.token_parts(["problem_id"]), run.samples).estimate
 
 
 def _effort(checkpoint: Checkpoint) -> str:

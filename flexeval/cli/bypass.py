@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from flexeval.runs.store import Run
     from flexeval.stats.bypass import Enrichment
+    from flexeval.stats.parts import Rows
 
 EPILOG = """\
 examples:
@@ -39,8 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, count, print and write."""
     from flexeval.cli import output
-    from flexeval.stats.bypass import bypass_table, most_bypassed
-    from flexeval.stats.words import find_words
+    from flexeval.stats.bypass import bypass_tables
 
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
@@ -51,10 +51,11 @@ def run(args: argparse.Namespace) -> int:
     enrichments: dict[str, Enrichment | InputError] = {}
     tables, most = [], []
     for label, run in zip(labels, runs, strict=True):
-        words = find_words(run.tokens(_COLUMNS))
+        words = run.word_parts(_COLUMNS)
         enrichments[label] = _enrichment(words, run)
-        tables.append(bypass_table(words))
-        most.append(most_bypassed(words, top=top, min_count=min_count))
+        every, highest = bypass_tables(words, top=top, min_count=min_count)
+        tables.append(every)
+        most.append(highest)
     every_word, most_often = formatting.by_run(labels, tables), formatting.by_run(labels, most)
 
     shown = [*_shown(enrichments, most_often), *stored_runs.introduction(runs)]
@@ -69,13 +70,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-_COLUMNS = (
-    "problem_id", "sample_index", "position", "piece", "in_text", "commit_step", "frontier_step", "passes"
-)  # fmt: skip
+_COLUMNS = ("position", "commit_step", "frontier_step", "passes")
 _UNITS = {"percent": ["rate", "low", "high"], "steps": ["delay"]}
 
 
-def _enrichment(words: pd.DataFrame, run: Run) -> Enrichment | InputError:
+def _enrichment(words: Rows, run: Run) -> Enrichment | InputError:
     """The comparison of connectors with other words, or the reason why there is none."""
     from flexeval.stats.bypass import enrichment
 

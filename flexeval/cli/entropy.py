@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flexeval.runs.store import Run, RunSet
-    from flexeval.stats.intervals import Difference
+    from flexeval.stats.parts import Rows
 
 EPILOG = """\
 examples:
@@ -50,7 +50,6 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli import output
     from flexeval.stats.entropy import connector_entropy, highest_entropy_words
     from flexeval.stats.traces import block_entropy, trace_table, traces_by_verdict
-    from flexeval.stats.words import find_words
 
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
@@ -68,15 +67,13 @@ def run(args: argparse.Namespace) -> int:
         _add_counterfactuals(runs, args)
 
     labels = runs.labels()
-    tokens = [_tokens(run) for run in runs]
-    words = [find_words(rows) for rows in tokens]
-    both = list(zip(tokens, words, strict=True))
+    both = [_rows(run) for run in runs]
     entropy = formatting.by_run(labels, [connector_entropy(rows, found) for rows, found in both])
     highest = formatting.by_run(
         labels, [highest_entropy_words(found, rows, top=top, min_count=min_count) for rows, found in both]
     )
-    differences = _differences(labels, tokens, words)
-    decodes = [(rows, run.outcomes(), run.config.sampling.block) for rows, run in zip(tokens, runs, strict=True)]
+    differences = _differences(runs, both)
+    decodes = [(run.token_parts(_OF_TRACES), run.outcomes(), run.config.sampling.block) for run in runs]
     traces = formatting.by_run(
         labels,
         [traces_by_verdict(trace_table(rows, samples, block_length=block)) for rows, samples, block in decodes],
@@ -107,13 +104,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tokens(run: Run) -> pd.DataFrame:
-    """The token rows, with the counterfactual where it is stored."""
-    from flexeval.runs.counterfactual_table import has_counterfactual, tokens_with_counterfactual
+_ENTROPIES = ("entropy", "eligible_entropy", "frontier_entropy")
+_OF_TRACES = ("problem_id", "sample_index", "position", "in_text", "entropy", "prob")
 
-    columns = ["problem_id", "sample_index", "position", "piece", "in_text"]
-    columns += ["entropy", "eligible_entropy", "frontier_entropy", "prob"]
-    return tokens_with_counterfactual(run, columns) if has_counterfactual(run) else run.tokens(columns)
+
+def _rows(run: Run) -> tuple[Rows, Rows]:
+    """Token rows and words in parts, with the counterfactual where it is stored."""
+    from flexeval.runs.counterfactual_table import KEYS, has_counterfactual, with_counterfactual
+
+    if not has_counterfactual(run):
+        return run.token_parts(["problem_id", "in_text", *_ENTROPIES]), run.word_parts(_ENTROPIES)
+    tokens, words = run.token_parts([*KEYS, "in_text", *_ENTROPIES]), run.word_parts([*KEYS[1:], *_ENTROPIES])
+    return with_counterfactual(run, tokens), with_counterfactual(run, words)
 
 
 def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
@@ -130,32 +132,40 @@ def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
                 sampler.add_counterfactual(run, progress)
 
 
-def _differences(labels: Sequence[str], tokens: Sequence[pd.DataFrame], words: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _differences(runs: RunSet, both: Sequence[tuple[Rows, Rows]]) -> pd.DataFrame:
     """first, second, group, difference, low, high, p_value, verdict: entropy at commit, each run minus the first.
 
     p-values are corrected by Holm's step-down over all rows, and verdicts follow them. Empty where the runs are not on
     the same problems.
+
+    Args:
+        runs: one or more.
+        both: the token rows and the words of each.
     """
     import pandas as pd
 
-    from flexeval.stats.entropy import ALL_CONNECTORS, ALL_TOKENS, entropy_difference
-    from flexeval.stats.pooled import problem_ids
+    from flexeval.stats.entropy import ALL_CONNECTORS, ALL_TOKENS, pooled_entropy
+    from flexeval.stats.pooled import pooled_difference
     from flexeval.stats.verdict import holm, side
+    from flexeval.stats.words import connectors
 
     columns = ["first", "second", "group", "difference", "low", "high", "p_value", "verdict"]
-    problems = problem_ids(tokens[0]["problem_id"])
-    if any(len(problems.symmetric_difference(problem_ids(rows["problem_id"]))) for rows in tokens[1:]):
+    problems, labels = pd.Index(runs[0].problems["problem_id"]), runs.labels()
+    if len(runs) < 2 or any(len(problems.symmetric_difference(run.problems["problem_id"])) for run in runs):
         return pd.DataFrame(columns=columns)
-    found: list[tuple[str, str, Difference]] = []
-    for label, mine, my_words in list(zip(labels, tokens, words, strict=True))[1:]:
-        pairs = {
-            ALL_TOKENS: (mine, tokens[0]),
-            ALL_CONNECTORS: tuple(each[each["connector"]] for each in (my_words, words[0])),
+    sums = [
+        {
+            ALL_TOKENS: pooled_entropy(tokens, problems),
+            ALL_CONNECTORS: pooled_entropy(connectors(words), problems),
         }
-        for group, (first, second) in pairs.items():
-            if len(first) and len(second):
-                at_commit = entropy_difference(first, second, quantities=["entropy"])["entropy"]
-                found.append((label, group, at_commit))
+        for tokens, words in both
+    ]
+    found = [
+        (label, group, pooled_difference(own[group], reference))
+        for label, own in list(zip(labels, sums, strict=True))[1:]
+        for group, reference in sums[0].items()
+        if own[group].counts_PK.any() and reference.counts_PK.any()
+    ]
     p_values = holm([at.p_value(0) for *_, at in found])
     rows = [
         (label, labels[0], group, at.estimate, at.low, at.high, p, side(at.low, at.high, p, level=at.level))

@@ -120,12 +120,17 @@ def _committing(run: Run) -> str | None:
 
 def _entropies(run: Run) -> list[pd.DataFrame]:
     """The rows of kind `entropy`, one frame a moment."""
-    rows_at = {"last": token_rows(run, "piece", "in_text", "entropy", "commit_step")}
+    tables = {
+        "last": connector_entropy(
+            token_rows(run, "in_text", "entropy"), run.word_parts(["entropy"]), quantities=["entropy"]
+        )
+    }
     if get_order(run.config.order).revises:
-        rows_at["first"] = first_commits(rows_at["last"], run.revisions())
+        columns = ["problem_id", "sample_index", "position", "piece", "in_text", "entropy", "commit_step"]
+        rows = first_commits(run.tokens(columns), run.revisions())
+        tables["first"] = connector_entropy(rows, find_words(rows), quantities=["entropy"])
     found = []
-    for moment, rows in rows_at.items():
-        table = connector_entropy(rows, find_words(rows), quantities=["entropy"])
+    for moment, table in tables.items():
         known = table[table["group"].isin((ALL_CONNECTORS, OTHER_WORDS)) & (table["count"] > 0)]
         values = known.rename(columns={"group": "words"})[["words", "estimate", "low", "high"]]
         found.append(values.assign(kind="entropy", moment=moment))

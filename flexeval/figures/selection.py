@@ -162,9 +162,9 @@ def common_ks(runs: RunSet) -> list[int]:
     return default_ks(fewest_samples(*runs))
 
 
-def token_rows(run: Run, *columns: str) -> pd.DataFrame:
-    """The run's token rows with these columns, and those that say which problem, sample and position a row is."""
-    return run.tokens(["problem_id", "sample_index", "position", *columns])
+def token_rows(run: Run, *columns: str) -> Iterable[pd.DataFrame]:
+    """The run's token rows with these columns and their problem, in parts."""
+    return run.token_parts(["problem_id", *columns])
 
 
 def _apart(runs: RunSet, per: Collection[str]) -> list[RunSet]:

@@ -71,7 +71,7 @@ class OrderMap(HeatMapFigure):
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
         for run in group:
-            cells = commit_step_map(token_rows(run, "in_text", "commit_step"), bins=_bins(run))
+            cells = commit_step_map(token_rows(run, "position", "in_text", "commit_step"), bins=_bins(run))
             yield with_settings(cells, run)
 
 
@@ -124,7 +124,8 @@ class Collapse(CurveFigure):
         n = fewest_samples(*group)
         for run in group:
             first = run.part(num_samples=n, limit=run.config.limit)
-            yield with_settings(collapse_band(token_rows(first, "token_id", "commit_step"), first.samples), first)
+            rows = token_rows(first, "sample_index", "position", "token_id", "commit_step")
+            yield with_settings(collapse_band(rows, first.samples), first)
 
     def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
         """See `CurveFigure.finish_panel`."""

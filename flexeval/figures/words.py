@@ -4,6 +4,7 @@ much entropy bypassed words lose until they are committed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from math import nan
 
@@ -22,7 +23,7 @@ from flexeval.plots.style import Look, looks
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.bypass import bypass_table, most_bypassed
 from flexeval.stats.entropy import connector_entropy, entropy_table
-from flexeval.stats.words import find_words
+from flexeval.stats.parts import Changed
 
 MIN_COUNT = 20
 """A word is shown when it occurs so often."""
@@ -63,10 +64,10 @@ class BypassedWords(Figure):
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
         for run in group:
-            words = find_words(token_rows(run, "piece", "in_text", "commit_step", "frontier_step", "passes"))
-            by_rate = most_bypassed(words, top=TOP_WORDS, min_count=MIN_COUNT).assign(kind="word")
-            every = most_bypassed(words, top=len(words), min_count=1).sort_values("bypassed", ascending=False)
-            by_number = every.head(TOP_WORDS).assign(kind="frequent", rank=range(1, min(TOP_WORDS, len(every)) + 1))
+            words = run.word_parts(["commit_step", "frontier_step", "passes"])
+            every = most_bypassed(words, top=sys.maxsize, min_count=1)
+            by_rate = _ranked(every[every["occurrences"] >= MIN_COUNT]).assign(kind="word")
+            by_number = _ranked(every.sort_values("bypassed", ascending=False, kind="stable")).assign(kind="frequent")
             overall = bypass_table(words, by="connector").assign(kind="all")
             rows = pd.concat([by_rate, by_number, overall], ignore_index=True)
             rows["per_sample"] = rows["bypassed"] / len(run.samples)
@@ -107,6 +108,12 @@ class BypassedWords(Figure):
             panel.set_xlim(left=0)
             panel.set_xlabel("bypassed, %" if by_rate else "times bypassed in a sample")
         return figure
+
+
+def _ranked(words: pd.DataFrame) -> pd.DataFrame:
+    """The first of these words, with their places among them."""
+    first = words.head(TOP_WORDS)
+    return first.assign(rank=range(1, len(first) + 1))
 
 
 class ConnectorEntropy(Figure):
@@ -183,13 +190,8 @@ class EntropyClosure(Figure):
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
         for run in group:
-            tokens = token_rows(run, "piece", "in_text", "entropy", "frontier_entropy", "passes")
-            words = find_words(tokens)
-            bypassed = words[words["passes"] > 0]
-            kind = bypassed["connector"].map({True: "connectors", False: "other words"})
-            table = entropy_table(
-                bypassed.assign(group=kind), by="group", quantities=["frontier_entropy", "entropy", "closure"]
-            )
+            bypassed = Changed(run.word_parts(["entropy", "frontier_entropy", "passes"]), _bypassed)
+            table = entropy_table(bypassed, by="group", quantities=["frontier_entropy", "entropy", "closure"])
             yield with_settings(table.rename(columns={"problems": "problems_with"}), run)
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
@@ -210,9 +212,15 @@ class EntropyClosure(Figure):
         return figure
 
 
+def _bypassed(words: pd.DataFrame) -> pd.DataFrame:
+    """Those that were passed over, each with its kind as `group`."""
+    bypassed = words[words["passes"] > 0]
+    return bypassed.assign(group=bypassed["connector"].map({True: "connectors", False: "other words"}))
+
+
 def _entropy_of_words(run: Run) -> pd.DataFrame:
-    tokens = token_rows(run, "piece", "in_text", "entropy")
-    table = connector_entropy(tokens, find_words(tokens), quantities=["entropy"])
+    tokens, words = token_rows(run, "in_text", "entropy"), run.word_parts(["entropy"])
+    table = connector_entropy(tokens, words, quantities=["entropy"])
     return with_settings(table.drop(columns="quantity").rename(columns={"problems": "problems_with"}), run)
 
 

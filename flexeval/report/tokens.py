@@ -17,7 +17,6 @@ from flexeval.stats.entropy import connector_entropy, highest_entropy_words
 from flexeval.stats.intervals import p_value_text
 from flexeval.stats.order import global_ar_ness, local_ar_ness, order_distance
 from flexeval.stats.ranks import non_top_rate, proposal_against_commit
-from flexeval.stats.words import find_words
 
 _NO_TEXT = "This run has no text to measure yet."
 _IMPORTED = "This run was imported: another program drew its texts, and how it drew their tokens is not known."
@@ -26,8 +25,6 @@ _IMPORTED = "This run was imported: another program drew its texts, and how it d
 # ----- words: entropy and bypass -----
 
 WORDS_SHOWN = 12
-_WORD_COLUMNS = ["problem_id", "sample_index", "position", "piece", "in_text", "commit_step", "entropy"]
-_WORD_COLUMNS += ["eligible_entropy", "frontier_step", "frontier_entropy", "passes"]
 _QUANTITIES = {
     "entropy": "at commit",
     "eligible_entropy": "when eligible",
@@ -59,7 +56,7 @@ class TaskWords:
 
 
 def measure_words(group: TaskRuns) -> TaskWords:
-    """Entropy and bypass of the runs of a task, with one run in memory at a time."""
+    """Entropy and bypass of the runs of a task."""
     runs, without_text = [], []
     for label, run in group.named:
         if len(run.samples) and run.samples["length"].max() > 0:
@@ -70,18 +67,19 @@ def measure_words(group: TaskRuns) -> TaskWords:
 
 
 def _word_statistics(label: str, run: Run) -> WordStatistics:
-    tokens = run.tokens(_WORD_COLUMNS)
-    words = find_words(tokens)
+    entropies, passed = ["entropy", "eligible_entropy", "frontier_entropy"], ["commit_step", "frontier_step", "passes"]
+    tokens = run.token_parts(["problem_id", "in_text", *entropies])
+    words, steps = run.word_parts(entropies), run.word_parts(passed)
     try:
-        enriched: Enrichment | str = enrichment(words, run.config.sampling.block)
+        enriched: Enrichment | str = enrichment(run.word_parts(["position", "passes"]), run.config.sampling.block)
     except InputError as error:
         enriched = str(error)
     return WordStatistics(
         label=label,
         entropy=connector_entropy(tokens, words, quantities=list(_QUANTITIES)),
         highest=highest_entropy_words(words, tokens, top=WORDS_SHOWN),
-        bypass=bypass_table(words, by="connector"),
-        most_bypassed=most_bypassed(words, top=WORDS_SHOWN),
+        bypass=bypass_table(steps, by="connector"),
+        most_bypassed=most_bypassed(steps, top=WORDS_SHOWN),
         enrichment=enriched,
     )
 

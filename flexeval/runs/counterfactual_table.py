@@ -20,6 +20,7 @@ from flexeval.runs.layout import SampleKey
 from flexeval.runs.run import Run
 from flexeval.runs.run_set import PooledRun
 from flexeval.runs.tokens import WORD, read_table, table_bytes
+from flexeval.stats.parts import Changed, Rows, parts_of
 
 COUNTERFACTUAL = "counterfactual"
 KEYS: list[str] = ["problem_id", "sample_index", "position"]
@@ -53,20 +54,38 @@ def tokens_with_counterfactual(run: Run, columns: Sequence[str] | None = None) -
     Raises:
         InputError: the counterfactual is not stored, or not for all samples of the run.
     """
-    rows = read_rows(run)
-    missing = set(samples_with_text(run)) - samples_of(rows)
+    wanted = None if columns is None else list(dict.fromkeys([*KEYS, *columns]))
+    return pd.concat(parts_of(with_counterfactual(run, run.tokens(wanted))), ignore_index=True)
+
+
+def with_counterfactual(run: Run, rows: Rows) -> Rows:
+    """Token rows or words of a run in parts, with one more column, `ar_entropy`.
+
+    Args:
+        run: of a folder whose counterfactual is stored.
+        rows: of the run, with the columns `KEYS`; a frame or parts.
+
+    Raises:
+        InputError: as `tokens_with_counterfactual`.
+    """
+    stored = read_rows(run)
+    missing = set(samples_with_text(run)) - samples_of(stored)
     if missing:
         raise InputError(
             f"run folder {run.folder} lacks the AR counterfactual of {len(missing)} samples; "
             f"run `flexeval entropy {run.folder} --counterfactual`"
         )
-    wanted = None if columns is None else list(dict.fromkeys([*KEYS, *columns]))
-    tokens = run.tokens(wanted)
-    problems = tokens["problem_id"].cat.categories
     # A view of part of the folder has fewer problems than are stored.
-    rows = rows[rows["problem_id"].isin(problems)]
-    rows = rows.assign(problem_id=rows["problem_id"].cat.set_categories(problems))
-    return tokens.merge(rows, on=KEYS, how="left", validate="one_to_one")
+    problems = pd.Index(run.problems["problem_id"])
+    stored["problem_id"] = stored["problem_id"].cat.set_categories(problems)
+    place_R = stored["problem_id"].cat.codes.to_numpy()
+
+    def joined(part: pd.DataFrame) -> pd.DataFrame:
+        own_P = np.zeros(len(problems) + 1, dtype=np.bool_)
+        own_P[part["problem_id"].cat.codes.to_numpy()] = True
+        return part.merge(stored[own_P[place_R]], on=KEYS, how="left", validate="many_to_one")
+
+    return Changed(rows, joined)
 
 
 def read_rows(run: Run) -> pd.DataFrame:

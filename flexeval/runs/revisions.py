@@ -79,7 +79,13 @@ def read_revisions(
     key: str,
     where: Path,
 ) -> pd.DataFrame:
-    """What some samples took back, sorted by problem (in the order given), sample and time; arguments as `read_tokens`.
+    """What some samples took back, sorted by problem (in the order given), sample and time.
+
+    Args:
+        paths: of the revisions.
+        samples: columns problem_id and sample_index: the samples that are wanted.
+        problem_ids: all problems, in order; the categories of the problem_id column.
+        sampling, key, where: as `flexeval.runs.tokens.TokenShard`.
 
     Raises:
         InputError: a file that is missing or not as it was written, or an impossible value.
@@ -87,7 +93,7 @@ def read_revisions(
     tables = [read_table(path, SCHEMA, SCHEMA.names, key=key) for path in paths]
     table = pa.concat_tables(tables).unify_dictionaries() if tables else SCHEMA.empty_table()
     frame: pd.DataFrame = table.to_pandas()
-    require_ranges(frame, where, RANGES, MAY_LACK)
+    require_ranges({name: frame[name] for name in RANGES}, where, RANGES, MAY_LACK)
     if (frame["position"] >= sampling.gen_length).any() or (frame["step"] <= frame["commit_step"]).any():
         raise InputError(f"{where} holds a revision of a token that no sample can have; {RESTORE}")
     frame["problem_id"] = frame["problem_id"].cat.set_categories(list(problem_ids))

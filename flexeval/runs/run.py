@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
+import pyarrow as pa
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.grading.answers import answer_started
@@ -23,10 +24,14 @@ from flexeval.runs.environment import distinct
 from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
 from flexeval.runs.joining import begun_shards, joined, lacking
 from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, SampleKey, StoredProblem, data_hash, total_effort
+from flexeval.runs.parts import Parts, in_parts
 from flexeval.runs.reader import Contents, read_contents, read_header, read_journal
 from flexeval.runs.revisions import read_revisions
 from flexeval.runs.shards import WHOLE, Shard
-from flexeval.runs.tokens import read_tokens
+from flexeval.runs.tokens import SCHEMA as TOKEN_SCHEMA
+from flexeval.runs.tokens import Listed, StoredRows, TokenShard
+from flexeval.runs.words import SCHEMA as WORD_SCHEMA
+from flexeval.runs.words import stored_words
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
 
@@ -162,16 +167,70 @@ class Run:
             InputError: an unknown column, rows that are not as they were written, or none, because another program
                 drew the samples.
         """
+        (rows,) = self._token_parts(self._columns(columns), part_rows=math.inf)
+        return rows
+
+    def token_parts(self, columns: Sequence[str]) -> Iterable[pd.DataFrame]:
+        """The rows of `tokens`, in parts that fit in memory one at a time; read from disk whenever they are gone
+        through, and errors raised then.
+
+        A part has all rows of its problems; parts come in any order. `flexeval.stats` takes them for one frame.
+        """
+        return self._token_parts(self._columns(columns))
+
+    def word_parts(self, columns: Sequence[str] = ()) -> Iterable[pd.DataFrame]:
+        """The words of the texts, one row an occurrence, in parts as `token_parts`; found once, then kept on disk
+        (`flexeval.runs.words`).
+
+        Args:
+            columns: of the token table, at each word's first token.
+
+        Returns:
+            Frames with problem_id, word, connector (see `flexeval.stats.words.find_words`), and the columns.
+        """
+        stored = [name for name in self._columns(columns) if name != "problem_id"]
+        words = ("word", "connector")
+        schema = pa.schema([*(TOKEN_SCHEMA.field(name) for name in stored), *map(WORD_SCHEMA.field, words)])
+        return self._parts(lambda listed: self._stored_words(listed, stored), ["problem_id", *words, *stored], schema)
+
+    def _columns(self, columns: Sequence[str] | None) -> list[str]:
+        """Columns of the token table, known ones. Raises InputError also where there is no table."""
         if self.imported:
             raise InputError(
                 f"the samples of {self.model} in order {self.config.order} were imported, and have no token rows; "
                 "leave them out, or draw them with `flexeval passk`"
             )
-        problem_ids = list(self.problems["problem_id"])
-        sampling, where = self.config.sampling, self.folder / TOKENS
-        return read_tokens(
-            self.shards, self.samples, problem_ids, columns, sampling=sampling, key=self.key, where=where
-        )
+        for name in columns or ():
+            if name not in TOKEN_SCHEMA.names:
+                raise did_you_mean("column of the token table", name, TOKEN_SCHEMA.names)
+        return list(TOKEN_SCHEMA.names if columns is None else columns)
+
+    def _token_parts(self, columns: Sequence[str], *, part_rows: float | None = None) -> Iterable[pd.DataFrame]:
+        stored = [name for name in columns if name != "problem_id"]
+        schema = pa.schema([TOKEN_SCHEMA.field(name) for name in stored])
+        return self._parts(lambda listed: self._stored_tokens(listed, stored), columns, schema, part_rows)
+
+    def _parts(
+        self,
+        stored: Callable[[Listed], Iterator[StoredRows]],
+        columns: Sequence[str],
+        schema: pa.Schema,
+        part_rows: float | None = None,
+    ) -> Iterable[pd.DataFrame]:
+        listed, where = Listed.of(self.samples, list(self.problems["problem_id"])), self.folder / TOKENS
+        return Parts(lambda: in_parts(stored(listed), listed, columns, empty=schema, where=where, part_rows=part_rows))
+
+    def _stored_tokens(self, listed: Listed, columns: Sequence[str]) -> Iterator[StoredRows]:
+        """The token rows of some samples, shard by shard."""
+        return (self._shard(path, listed).rows(columns) for path in self.shards)
+
+    def _stored_words(self, listed: Listed, columns: Sequence[str]) -> Iterator[StoredRows]:
+        """Their words, shard by shard."""
+        return stored_words(self.folder, self.shards, lambda path: self._shard(path, listed), columns, key=self.key)
+
+    def _shard(self, path: Path, listed: Listed) -> TokenShard:
+        where = self.folder / TOKENS
+        return TokenShard(path, listed, sampling=self.config.sampling, key=self.key, where=where)
 
     def revisions(self) -> pd.DataFrame:
         """One row a token that was taken back, sorted by problem, sample and time; read from disk at each call.

@@ -24,6 +24,7 @@ from flexeval.runs.joining import begun_shards
 from flexeval.runs.layout import JOURNAL, PROBLEMS, SAMPLES, total_effort
 from flexeval.runs.run import Run, read_run
 from flexeval.runs.shards import shard_named
+from flexeval.runs.tokens import Listed, StoredRows
 
 EXTENT = ("num_samples", "problems", "seed")
 """The settings that say how many samples a run has, and which; all others say what is sampled."""
@@ -212,24 +213,31 @@ class PooledRun(Run):
             yield first, part
             first += part.config.num_samples
 
-    def tokens(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """See `Run.tokens`."""
-        keys = ["problem_id", "sample_index", "position"]
-        wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
-        rows = self._rows(lambda part: part.tokens(wanted))
-        return rows[list(columns) if columns is not None else list(rows.columns)]
+    def _stored_tokens(self, listed: Listed, columns: Sequence[str]) -> Iterator[StoredRows]:
+        return self._stored(listed, lambda part, own: part._stored_tokens(own, columns))
+
+    def _stored_words(self, listed: Listed, columns: Sequence[str]) -> Iterator[StoredRows]:
+        return self._stored(listed, lambda part, own: part._stored_words(own, columns))
+
+    def _stored(self, listed: Listed, read: Callable[[Run, Listed], Iterator[StoredRows]]) -> Iterator[StoredRows]:
+        """The shards of all parts, numbered as they are here, and in turns, so that a problem's samples come near each
+        other.
+        """
+        streams, turns = [], list[tuple[float, int]]()
+        for place, (first, part) in enumerate(self.numbered_parts()):
+            streams.append((first, read(part, listed.numbered_from(first, part.config.num_samples))))
+            turns += [((i + 0.5) / len(part.shards), place) for i in range(len(part.shards))]
+        for _, place in sorted(turns):
+            first, stream = streams[place]
+            yield next(stream).renumbered(first)
 
     def revisions(self) -> pd.DataFrame:
         """See `Run.revisions`."""
-        return self._rows(lambda part: part.revisions())
-
-    def _rows(self, read: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
-        """What each part has of the samples of this view, numbered as they are here."""
         frames = []
         for first, part in self.numbered_parts():
             samples = self.samples[self.samples["sample_index"].between(first, first + part.config.num_samples - 1)]
             samples = samples.assign(sample_index=samples["sample_index"] - first)
-            rows = read(dataclasses.replace(part, problems=self.problems, samples=samples))
+            rows = dataclasses.replace(part, problems=self.problems, samples=samples).revisions()
             frames.append(rows.assign(sample_index=rows["sample_index"] + first))
         return _joined_rows(frames)
 
@@ -297,7 +305,7 @@ def _merged(parts: Sequence[Run]) -> PooledRun:
 
 
 def _joined_rows(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Token rows of several parts, sorted by problem and sample; words stay categories."""
+    """Rows of several parts, sorted by problem and sample; words stay categories."""
     joined = stacked(frames)
     problem, sample = joined["problem_id"].cat.codes.to_numpy(), joined["sample_index"].to_numpy()
     return joined.iloc[np.lexsort((sample, problem))].reset_index(drop=True)

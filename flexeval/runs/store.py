@@ -7,6 +7,7 @@
       samples.jsonl      one line per finished sample, appended: ids, text, verdict, nfe, length
       tokens/*.parquet   one row per committed position (`flexeval.runs.tokens.SCHEMA`), and one per token that was
                          taken back (`flexeval.runs.revisions.SCHEMA`)
+      words-*.parquet    the words of the token rows, kept by the first command that needs them (`flexeval.runs.words`)
       sampling.jsonl     the journal, one line per write: samples, seconds in the sampler, evaluations asked for and
                          computed, the file of the token rows, and what the samples were drawn with
       summary.json       the seal, written last: counts and checksums of a complete run

@@ -6,7 +6,11 @@ caller says.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+import dataclasses
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from flexeval.errors import InputError, did_you_mean, encodable, one_line
+from flexeval.errors import InputError, encodable, one_line
 from flexeval.records import SamplingConfig
 from flexeval.runs.checksums import named_by_content, read_named_file
 from flexeval.runs.files import RESTORE, read_file, replace_file
@@ -84,58 +88,219 @@ def write_shard(folder: Path, number: int, samples: Sequence[GradedSample], *, k
     return path
 
 
-def read_tokens(
-    paths: Sequence[Path],
-    samples: pd.DataFrame,
-    problem_ids: Sequence[str],
-    columns: Sequence[str] | None = None,
-    *,
-    sampling: SamplingConfig,
-    key: str,
-    where: Path,
-) -> pd.DataFrame:
-    """The token rows of some samples, sorted by problem (in the order given), sample and position.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Listed:
+    """The samples whose rows are wanted, by number; see `sample_numbers`."""
 
-    Args:
-        paths: the run's shards.
-        samples: columns problem_id, sample_index, length: the samples whose rows are wanted.
-        problem_ids: all problems, in order; the categories of the problem_id column.
-        columns: which columns of `SCHEMA`; None for all. Fewer columns are read faster.
-        sampling: how the samples were drawn, which says what rows there must be.
-        key: of the run's checksums; empty in format 1.
-        where: the folder of the shards, for messages.
+    problem_ids: Sequence[str]
+    """All problems, in order; a sample's number begins with the place of its problem here."""
+    number_S: NDArray[np.int64]
+    """Ascending."""
+    length_S: NDArray[np.int64]
+    """The length of each one's text."""
 
-    Raises:
-        InputError: an unknown column, a shard that is missing or not as it was written, an impossible value, or a
-            sample whose text lacks rows or has rows twice.
-    """
-    wanted = list(SCHEMA.names if columns is None else columns)
-    for name in wanted:
-        if name not in SCHEMA.names:
-            raise did_you_mean("column of the token table", name, SCHEMA.names)
-    keys = ["problem_id", "sample_index", "position"]
-    frame = _read(paths, [*keys, *(name for name in wanted if name not in keys)], key=key)
-    require_ranges(frame, where, RANGES, MAY_LACK)
-    frame["problem_id"] = frame["problem_id"].cat.set_categories(list(problem_ids))
-    sample_R = sample_numbers(frame["problem_id"].cat.codes, frame["sample_index"])
-    listed = pd.Categorical(samples["problem_id"], categories=list(problem_ids)).codes
-    listed_S = sample_numbers(listed, samples["sample_index"])
-    length_S = samples["length"].to_numpy()[np.argsort(listed_S)]
-    listed_S.sort()
-    kept_R = np.flatnonzero(np.isin(sample_R, listed_S))
+    @classmethod
+    def of(cls, samples: pd.DataFrame, problem_ids: Sequence[str]) -> Listed:
+        """Of a frame with columns problem_id, sample_index and length."""
+        problem_S = pd.Index(problem_ids).get_indexer(pd.Index(samples["problem_id"]))
+        number_S = sample_numbers(problem_S, samples["sample_index"])
+        order_S = np.argsort(number_S)
+        return cls(problem_ids=problem_ids, number_S=number_S[order_S], length_S=samples["length"].to_numpy()[order_S])
 
-    # A shard holds each of its samples in one piece and in order of position, which a stable sort keeps.
-    order_R = kept_R[np.argsort(sample_R[kept_R], kind="stable")]
-    sample_R, position_R = sample_R[order_R], frame["position"].to_numpy()[order_R]
-    if (position_R >= sampling.gen_length).any():
-        raise InputError(f"{where} holds a position beyond gen_length {sampling.gen_length}; {RESTORE}")
-    if ((np.diff(sample_R) == 0) & (np.diff(position_R) <= 0)).any():
-        raise InputError(f"{where} holds rows of a sample twice; remove the shard that was copied there")
-    rows = frame[wanted].iloc[order_R].reset_index(drop=True)
-    _require_texts(rows, sample_R, position_R, listed_S, length_S, sampling, where)
-    if "piece" in wanted:
-        rows["piece"] = rows["piece"].cat.remove_unused_categories()
-    return rows
+    def numbered_from(self, first: int, count: int) -> Listed:
+        """Those whose sample index is one of so many from `first` on, counted from there."""
+        index_S = self.number_S - sample_numbers(problems_of_numbers(self.number_S), 0)
+        own_S = (first <= index_S) & (index_S < first + count)
+        return dataclasses.replace(self, number_S=self.number_S[own_S] - first, length_S=self.length_S[own_S])
+
+    def places_of(self, problem_ids: pd.Series[Any]) -> NDArray[np.int64]:
+        """Where each problem stands among all; -1 where it does not."""
+        return np.asarray(pd.Index(self.problem_ids).get_indexer(pd.Index(problem_ids)), dtype=np.int64)
+
+    def places(self, number_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where each number stands among these; -1 where it does not."""
+        if not len(self.number_S):
+            return np.full(len(number_N), -1)
+        place_N = np.searchsorted(self.number_S, number_N).clip(max=len(self.number_S) - 1)
+        found_N: NDArray[np.int64] = np.where(self.number_S[place_N] == number_N, place_N, -1)
+        return found_N
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredRows:
+    """Rows of one shard that are of listed samples: token rows, or of words."""
+
+    table: pa.Table
+    number_R: NDArray[np.int64]
+    """The sample of each row."""
+    seen_S: NDArray[np.int64]
+    """The listed samples that the shard holds, also those that have no row here."""
+
+    def where(self, kept_R: NDArray[np.bool_]) -> StoredRows:
+        """Some of the rows."""
+        if kept_R.all():
+            return self
+        return dataclasses.replace(self, table=self.table.filter(pa.array(kept_R)), number_R=self.number_R[kept_R])
+
+    def renumbered(self, first: int) -> StoredRows:
+        """The same rows, with sample indices that count from `first`."""
+        table, name = self.table, "sample_index"
+        if first and name in table.column_names:
+            indices = pa.array(table[name].to_numpy() + np.int32(first), pa.int32())
+            table = table.set_column(table.column_names.index(name), SCHEMA.field(name), indices)
+        return StoredRows(table=table, number_R=self.number_R + first, seen_S=self.seen_S + first)
+
+
+class TokenShard:
+    """A shard that was read: which samples it holds is known and checked, its columns are decoded when asked for."""
+
+    def __init__(self, path: Path, listed: Listed, *, sampling: SamplingConfig, key: str, where: Path) -> None:
+        """
+        Args:
+            path: of the shard.
+            listed: the samples that are wanted.
+            sampling: how the samples were drawn, which says what rows there must be.
+            key: of the run's checksums; empty in format 1.
+            where: the folder of the shards, for messages.
+
+        Raises:
+            InputError: it is missing or not as it was written, or a sample whose text lacks rows or has rows twice.
+        """
+        self._path, self._key, self._where = path, key, where
+        self._file, held = _opened(path, key, where)
+        if held.position_S.max(initial=-1) >= sampling.gen_length:
+            raise InputError(f"{where} holds a position beyond gen_length {sampling.gen_length}; {RESTORE}")
+        if not held.in_order:
+            raise InputError(TWICE.format(where=where))
+        number_S = sample_numbers(listed.places_of(held.problem_ids)[held.problem_S], held.index_S)
+        place_S = listed.places(number_S)
+        listed_S = place_S >= 0
+        self.seen_S = number_S[listed_S]
+        """The listed samples that it holds."""
+        self.number_R = np.repeat(np.where(listed_S, number_S, -1), held.rows_S)
+        """The sample of each row; -1 where it is not listed."""
+        if len(self.seen_S):
+            self._require_texts(held, listed_S, listed.length_S[place_S], sampling)
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """Columns of all rows. Raises InputError for an impossible value."""
+        return _table(self._file, columns, path=self._path, key=self._key, where=self._where)
+
+    def rows(self, columns: Sequence[str]) -> StoredRows:
+        """Columns of the rows of listed samples."""
+        if not len(self.seen_S):
+            empty = pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+            return StoredRows(table=empty, number_R=self.number_R[:0], seen_S=self.seen_S)
+        rows = StoredRows(table=self.table(columns), number_R=self.number_R, seen_S=self.seen_S)
+        return rows.where(self.number_R >= 0)
+
+    def _require_texts(
+        self, held: _Held, listed_S: NDArray[np.bool_], length_S: NDArray[np.int64], sampling: SamplingConfig
+    ) -> None:
+        """Every listed sample has the rows of its text."""
+        wrong_S = (held.last_in_text_S >= length_S) | (held.first_after_S < length_S)
+        if (wrong_S & listed_S).any():
+            raise InputError(f"{self._where} holds a row that is on the wrong side of the end of its text; {RESTORE}")
+        # Only where the mask token may be drawn can a position of a text be without a row.
+        if sampling.logits_mask_inf:
+            lost = int(((held.in_text_S != length_S) & listed_S).sum())
+            if lost:
+                raise InputError(LOST.format(where=self._where, lost=lost))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Held:
+    """The samples that a shard holds, each in one piece."""
+
+    problem_ids: pd.Series[Any]
+    problem_S: NDArray[np.int32]
+    """A place in `problem_ids`."""
+    index_S: NDArray[np.int32]
+    rows_S: NDArray[np.intp]
+    position_S: NDArray[np.int32]
+    """The largest one."""
+    in_order: bool
+    """Whether positions rise within each sample."""
+    in_text_S: NDArray[np.int32]
+    """Rows in the text."""
+    last_in_text_S: NDArray[np.int32]
+    """Position; -1 where there is none."""
+    first_after_S: NDArray[np.int32]
+    """Position; `_NO_POSITION` where there is none."""
+
+
+_CHECKED: dict[tuple[Path, str], tuple[tuple[int, int, int], _Held]] = {}
+"""What checked shards hold, with what the file system said of them: while it says the same, the bytes are the same, and
+columns are read without the others.
+"""
+_MOST_CHECKED = 4096
+_COARSE = 2_000_000_000
+"""Nanoseconds within which a file may change without another time of change."""
+_NO_POSITION = np.iinfo(np.int32).max
+
+
+def _opened(path: Path, key: str, where: Path) -> tuple[pq.ParquetFile, _Held]:
+    """A shard's file, and what it holds."""
+    version = _version(path)
+    known, held = _CHECKED.get((path, key), (None, None))
+    if held is not None and known == version:
+        with _readable(path):
+            return pq.ParquetFile(path), held
+    file = open_table(path, SCHEMA, key=key)
+    held = _held(file, path, key, where)
+    if version is not None and time.time_ns() - version[-1] > _COARSE:
+        if len(_CHECKED) >= _MOST_CHECKED:
+            _CHECKED.clear()
+        _CHECKED[path, key] = (version, held)
+    return file, held
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """What changes with a file; None where there is none, of which its reader will say so."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _held(file: pq.ParquetFile, path: Path, key: str, where: Path) -> _Held:
+    table = _table(file, [*KEYS, "in_text"], path=path, key=key, where=where)
+    with _readable(path):
+        problems = table["problem_id"].combine_chunks() if len(table) else pa.array([], WORD)
+        problem_ids, problem_R = problems.dictionary.to_pandas(), problems.indices.to_numpy()
+        index_R, position_R, in_text_R = (table[name].to_numpy() for name in (*KEYS[1:], "in_text"))
+    begins_R = np.ones(len(table), dtype=np.bool_)
+    begins_R[1:] = (np.diff(problem_R) != 0) | (np.diff(index_R) != 0)
+    start_S = np.flatnonzero(begins_R)
+    rows_S = np.diff(start_S, append=len(table))
+
+    def of_sample(reduce: np.ufunc, values_R: NDArray[Any]) -> NDArray[np.int32]:
+        reduced: NDArray[np.int32] = reduce.reduceat(values_R, start_S) if len(start_S) else values_R
+        return reduced
+
+    return _Held(
+        problem_ids=problem_ids,
+        problem_S=problem_R[start_S],
+        index_S=index_R[start_S],
+        rows_S=rows_S,
+        position_S=of_sample(np.maximum, position_R),
+        in_order=not ((np.diff(position_R) <= 0) & ~begins_R[1:]).any(),
+        in_text_S=of_sample(np.add, in_text_R.astype(np.int32)),
+        last_in_text_S=of_sample(np.maximum, np.where(in_text_R, position_R, np.int32(-1))),
+        first_after_S=of_sample(np.minimum, np.where(in_text_R, np.int32(_NO_POSITION), position_R)),
+    )
+
+
+def _table(file: pq.ParquetFile, columns: Sequence[str], *, path: Path, key: str, where: Path) -> pa.Table:
+    table = read_columns(file, columns, path=path, key=key)
+    require_ranges({name: table[name] for name in columns if name in RANGES}, where, RANGES, MAY_LACK)
+    return table
+
+
+KEYS = ("problem_id", "sample_index", "position")
+TWICE = "{where} holds rows of a sample twice; remove the shard that was copied there"
+LOST = "{where} has lost token rows of {lost} samples; restore it, or use another folder"
 
 
 def require_shards(paths: Sequence[Path], *, key: str) -> None:
@@ -163,19 +328,37 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str], *, key: st
     Raises:
         InputError: it is missing, not as it was written, or another kind of table.
     """
+    return read_columns(open_table(path, schema, key=key), columns, path=path, key=key)
+
+
+def open_table(path: Path, schema: pa.Schema, *, key: str) -> pq.ParquetFile:
+    """A Parquet file that is as it was written; arguments and errors as `read_table`."""
     data = read_named_file(path, key=key) if key else read_file(path)
-    try:
+    with _readable(path):
         file = pq.ParquetFile(pa.BufferReader(data))
         if not file.schema_arrow.equals(schema):
             raise InputError(f"{path}: another table than flexeval writes; {RESTORE}")
+    return file
+
+
+def read_columns(file: pq.ParquetFile, columns: Sequence[str], *, path: Path, key: str) -> pa.Table:
+    """Columns of an open file, each in one piece; arguments and errors as `read_table`."""
+    with _readable(path):
         # Without what pandas wrote beside the schema: the columns say it all.
         table = file.read(columns=list(columns)).replace_schema_metadata()
         if not key:
             # Nothing says that the bytes are those that were written, and a wrong index reads elsewhere in memory.
             table.validate(full=True)
+        table = table.select(list(columns))
+        return table.unify_dictionaries().combine_chunks() if len(table) else table
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no table that can be read ({one_line(error)}); {RESTORE}") from None
-    return table
 
 
 def _rows(samples: Sequence[GradedSample]) -> pa.Table:
@@ -203,28 +386,19 @@ def _rows(samples: Sequence[GradedSample]) -> pa.Table:
     return pa.table({**columns, **measured}, schema=SCHEMA)
 
 
-def _read(paths: Sequence[Path], columns: Sequence[str], *, key: str) -> pd.DataFrame:
-    schema = pa.schema([SCHEMA.field(name) for name in columns])
-    tables = [read_table(path, SCHEMA, columns, key=key) for path in paths]
-    table = pa.concat_tables(tables).select(list(columns)).unify_dictionaries() if tables else schema.empty_table()
-    del tables
-    frame: pd.DataFrame = table.to_pandas(self_destruct=True)
-    return frame
-
-
 def require_ranges(
-    frame: pd.DataFrame, where: Path, ranges: Mapping[str, tuple[float, float]], may_lack: Collection[str]
+    columns: Mapping[str, Any], where: Path, ranges: Mapping[str, tuple[float, float]], may_lack: Collection[str]
 ) -> None:
     """Raise InputError for a number that no measurement can be.
 
     Args:
-        frame: rows of a table.
+        columns: of a table or a frame, by name.
         where: what messages call them.
         ranges: least and largest value of columns, infinity excluded.
         may_lack: the columns that may be NaN.
     """
-    for name in frame.columns.intersection(list(ranges)):
-        values_R = frame[name].to_numpy()
+    for name, column in columns.items():
+        values_R = column.to_numpy()
         if len(values_R):
             low, high = ranges[name]
             slack = _ROUNDING if values_R.dtype.kind == "f" else 0
@@ -237,35 +411,9 @@ def require_ranges(
                 raise InputError(f"{where} holds {name} {value:g}, which cannot be; {RESTORE}")
 
 
-def _require_texts(
-    rows: pd.DataFrame,
-    sample_R: NDArray[np.int64],
-    position_R: NDArray[np.int32],
-    listed_S: NDArray[np.int64],
-    length_S: NDArray[np.int64],
-    sampling: SamplingConfig,
-    where: Path,
-) -> None:
-    """Raise InputError unless every sample has the rows of its text.
-
-    Args:
-        rows: the rows that are wanted, any columns.
-        sample_R: the sample of each, ascending.
-        position_R: and its position.
-        listed_S: the samples, ascending.
-        length_S: the length of each one's text.
-        sampling: a position of a text can only be without a row where the mask token may be drawn.
-        where: what messages call the rows.
-    """
-    of_R = np.searchsorted(listed_S, sample_R)
-    in_text_R = position_R < length_S[of_R]
-    if "in_text" in rows and (rows["in_text"].to_numpy() != in_text_R).any():
-        raise InputError(f"{where} holds a row that is on the wrong side of the end of its text; {RESTORE}")
-    if sampling.logits_mask_inf:
-        counted_S = np.bincount(of_R[in_text_R], minlength=len(listed_S))
-        lost = int((counted_S != length_S).sum())
-        if lost:
-            raise InputError(f"{where} has lost token rows of {lost} samples; restore it, or use another folder")
+def problems_of_numbers(number_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each sample's problem; see `sample_numbers`."""
+    return number_N >> 31
 
 
 def sample_numbers(problem: ArrayLike, sample_index: ArrayLike) -> NDArray[np.int64]:

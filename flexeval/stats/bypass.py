@@ -24,17 +24,18 @@ from scipy.special import gammaln
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.intervals import LEVEL, Difference, Interval, wilson
+from flexeval.stats.parts import Rows, parts_of
 from flexeval.stats.pooled import Pooled, pooled_difference, pooled_interval, problem_codes, problem_ids
-from flexeval.stats.words import frequent, mostly_connector
+from flexeval.stats.words import word_sums
 
 PERMUTATIONS = 10_000
 
 
-def bypass_table(words: pd.DataFrame, *, by: str = "word", level: float = LEVEL) -> pd.DataFrame:
+def bypass_table(words: Rows, *, by: str = "word", level: float = LEVEL) -> pd.DataFrame:
     """Bypass rate and delay of each word.
 
     Args:
-        words: from `flexeval.stats.words.find_words`.
+        words: from `flexeval.stats.words.find_words`, or parts of it.
         by: the column to group by; `connector` compares connectors with the other words.
         level: of the intervals.
 
@@ -46,31 +47,14 @@ def bypass_table(words: pd.DataFrame, *, by: str = "word", level: float = LEVEL)
     Raises:
         InputError: no such column, or a level out of range.
     """
-    if by not in words:
-        raise InputError(f"the words have no column {by!r} to group by; they have {', '.join(words.columns)}")
-    reached = words["frontier_step"] >= 0
-    facts = pd.DataFrame(
-        {
-            by: words[by],
-            "bypassed": words["passes"] > 0,
-            "delay": (words["commit_step"] - words["frontier_step"]).where(reached),
-        }
-    )
-    table = facts.groupby(by, observed=True).agg(
-        occurrences=("bypassed", "size"), bypassed=("bypassed", "sum"), delay=("delay", "mean")
-    )
-    low, high = wilson(table["bypassed"], table["occurrences"], level=level)
-    table.insert(2, "rate", table["bypassed"] / table["occurrences"])
-    table.insert(3, "low", low)
-    table.insert(4, "high", high)
-    return table.sort_values("occurrences", ascending=False, kind="stable").reset_index()
+    return _rates(_sums(words, by), level).reset_index()
 
 
-def most_bypassed(words: pd.DataFrame, *, top: int = 20, min_count: int = 20, level: float = LEVEL) -> pd.DataFrame:
+def most_bypassed(words: Rows, *, top: int = 20, min_count: int = 20, level: float = LEVEL) -> pd.DataFrame:
     """The words with the highest bypass rate.
 
     Args:
-        words: from `flexeval.stats.words.find_words`.
+        words: from `flexeval.stats.words.find_words`, or parts of it.
         top: how many at most.
         min_count: words with fewer occurrences are left out.
         level: of the intervals.
@@ -79,12 +63,44 @@ def most_bypassed(words: pd.DataFrame, *, top: int = 20, min_count: int = 20, le
         rank (from 1), then the columns of `bypass_table`, then connector: whether most of its occurrences are. Words
         with equal rates come by falling number of occurrences; words that never were bypassed are left out.
     """
-    kept = frequent(words, min_count)
-    table = bypass_table(kept, level=level).query("bypassed > 0")
-    table = table.sort_values("rate", ascending=False, kind="stable").head(top).reset_index(drop=True)
+    return bypass_tables(words, top=top, min_count=min_count, level=level)[1]
+
+
+def bypass_tables(
+    words: Rows, *, top: int = 20, min_count: int = 20, level: float = LEVEL
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`bypass_table` and `most_bypassed` of words that are gone through once."""
+    sums = _sums(words, "word")
+    every = _rates(sums, level).reset_index()
+    sums = sums[(sums["occurrences"] >= min_count) & (sums["bypassed"] > 0)]
+    table = _rates(sums, level).sort_values("rate", ascending=False, kind="stable").head(top)
+    connector = (sums["connectors"] / sums["occurrences"] > 0.5)[table.index].to_numpy()
+    table = table.reset_index()
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    table["connector"] = mostly_connector(table["word"], kept)
-    return table
+    return every, table.assign(connector=connector)
+
+
+def _sums(words: Rows, by: str) -> pd.DataFrame:
+    """Of each group of words: occurrences, bypassed, connectors, reached (were ever the frontier), delay (of these)."""
+
+    def measure(part: pd.DataFrame) -> dict[str, pd.Series]:
+        reached = part["frontier_step"] >= 0
+        return {
+            "bypassed": part["passes"] > 0,
+            "connectors": part["connector"],
+            "reached": reached,
+            "delay": (part["commit_step"] - part["frontier_step"]).where(reached, 0),
+        }
+
+    return word_sums(words, measure, by=by)
+
+
+def _rates(sums: pd.DataFrame, level: float) -> pd.DataFrame:
+    table = sums[["occurrences", "bypassed"]].astype(np.int64)
+    low, high = wilson(table["bypassed"], table["occurrences"], level=level)
+    table = table.assign(rate=table["bypassed"] / table["occurrences"], low=low, high=high)
+    table["delay"] = sums["delay"] / sums["reached"].where(sums["reached"] > 0)
+    return table.sort_values("occurrences", ascending=False, kind="stable")
 
 
 # ----- enrichment -----
@@ -112,7 +128,7 @@ class Enrichment:
 
 
 def enrichment(
-    words: pd.DataFrame,
+    words: Rows,
     block_length: int,
     *,
     permutations: int = PERMUTATIONS,
@@ -128,7 +144,7 @@ def enrichment(
     style as a whole, trust the interval instead, which resamples problems.
 
     Args:
-        words: from `flexeval.stats.words.find_words`.
+        words: from `flexeval.stats.words.find_words`, or parts of it.
         block_length: of the run.
         permutations: of the labels.
         bootstrap: level and replicates of the intervals; the seed is that of the permutations, too.
@@ -138,8 +154,7 @@ def enrichment(
     """
     if block_length < 1 or permutations < 1:
         raise InputError(f"block_length and permutations must be at least 1, not {block_length} and {permutations}")
-    problems = problem_ids(words["problem_id"])
-    problem_S, size_S, connectors_S, bypassed_S, both_S = _strata(words, problems, block_length)
+    problems, (problem_S, size_S, connectors_S, bypassed_S, both_S) = _strata(words, block_length)
     matched_S = (connectors_S > 0) & (connectors_S < size_S)
     unmatched = int(connectors_S[~matched_S].sum())
     if not matched_S.any():
@@ -154,7 +169,7 @@ def enrichment(
     # Expected of each stratum's connectors: the rate of its other words.
     expected_S = connectors_S * (bypassed_S - both_S) / (size_S - connectors_S)
     observed_P, expected_P, connectors_P = (
-        np.bincount(problem_S, values_S, minlength=len(problems)).astype(np.float64)[:, None]
+        np.bincount(problem_S, values_S, minlength=problems).astype(np.float64)[:, None]
         for values_S in (both_S, expected_S, connectors_S)
     )
 
@@ -178,17 +193,22 @@ def enrichment(
     )
 
 
-def _strata(words: pd.DataFrame, problems: pd.Index, block_length: int) -> tuple[NDArray[np.int64], ...]:
-    """(problem, words, connectors, bypassed words, bypassed connectors) of each stratum that has a word [S]."""
-    place_N = problem_codes(words["problem_id"], problems) * block_length + words["position"].to_numpy() % block_length
-    connector_N, bypassed_N = words["connector"].to_numpy(), words["passes"].to_numpy() > 0
-    cells = len(problems) * block_length
-    counts = [
-        np.bincount(place_N[of_N], minlength=cells)
-        for of_N in (slice(None), connector_N, bypassed_N, connector_N & bypassed_N)
-    ]
-    held_S = np.flatnonzero(counts[0])
-    return (held_S // block_length, *(count[held_S] for count in counts))
+def _strata(words: Rows, block_length: int) -> tuple[int, tuple[NDArray[np.int64], ...]]:
+    """The number of problems; and (problem, words, connectors, bypassed words, bypassed connectors) of each stratum
+    that has a word [S].
+    """
+    counts_4S = np.zeros((4, 0), dtype=np.int64)
+    for part in parts_of(words):
+        problems = problem_ids(part["problem_id"])
+        in_block_N = part["position"].to_numpy() % block_length
+        place_N = problem_codes(part["problem_id"], problems) * block_length + in_block_N
+        connector_N, bypassed_N = part["connector"].to_numpy(), part["passes"].to_numpy() > 0
+        kinds = (slice(None), connector_N, bypassed_N, connector_N & bypassed_N)
+        cells = len(problems) * block_length
+        counts = np.stack([np.bincount(place_N[of_N], minlength=cells) for of_N in kinds])
+        counts_4S = counts_4S + counts if counts_4S.size else counts
+    held_S = np.flatnonzero(counts_4S[0])
+    return counts_4S.shape[1] // block_length, (held_S // block_length, *counts_4S[:, held_S])
 
 
 def _shuffled_excess(
@@ -200,8 +220,8 @@ def _shuffled_excess(
 ) -> NDArray[np.float64]:
     """Bypassed connectors beyond the expected ones, under shuffled labels [permutations].
 
-    Shuffling a stratum's labels gives a hypergeometric number of bypassed connectors, and strata of equal counts (T
-    kinds) are drawn together: how many of them get each number is multinomial.
+    Shuffling a stratum's labels gives a hypergeometric number of bypassed connectors. Where many strata have equal
+    counts (T kinds), they are drawn together: how many of them get each number is multinomial.
     """
     counts_T3, strata_T = np.unique(np.stack([size_S, connectors_S, bypassed_S], axis=1), axis=0, return_counts=True)
     excess = np.zeros(permutations)
@@ -209,9 +229,35 @@ def _shuffled_excess(
         both = np.arange(max(0, connectors + bypassed - size), min(connectors, bypassed) + 1)
         if len(both) == 1:
             continue  # whatever the labels, the excess is 0
-        drawn = rng.multinomial(strata, _hypergeometric(both, size, connectors, bypassed), size=permutations)
-        excess += drawn @ (both - connectors * (bypassed - both) / (size - connectors))
+        chances = _hypergeometric(both, size, connectors, bypassed)
+        excesses = both - connectors * (bypassed - both) / (size - connectors)
+        if strata > _TOGETHER:
+            excess += rng.multinomial(strata, chances, size=permutations) @ excesses
+        else:
+            for _ in range(strata):
+                excess += excesses[_drawn(chances, permutations, rng)]
     return excess
+
+
+def _drawn(chances: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Independent draws of a place by its chance, through a table: each place fills as many of its cells as it fills
+    whole. A cell that is left over stands for what the places have beyond these.
+    """
+    filled = chances * _CELLS
+    whole = filled.astype(np.int64)
+    # The last one stands for all cells that are left over, until these are drawn.
+    places = np.append(np.repeat(np.arange(len(chances)), whole), 0)
+    cell = rng.integers(0, _CELLS, size=size, dtype=np.uint16)
+    left_over = np.flatnonzero(cell >= len(places) - 1)
+    drawn = places[np.minimum(cell, len(places) - 1)]
+    beyond = np.cumsum(filled - whole)
+    drawn[left_over] = np.searchsorted(beyond[:-1], rng.random(len(left_over)) * beyond[-1], side="right")
+    return drawn
+
+
+_CELLS = 2**12
+_TOGETHER = 64
+"""Strata of one kind from which on their common draw is faster than one for each."""
 
 
 def _hypergeometric(both: NDArray[np.int64], size: int, connectors: int, bypassed: int) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from flexeval.errors import InputError
 from flexeval.hashing import mixed_bits
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.curves import band
+from flexeval.stats.parts import Rows, parts_of
 from flexeval.stats.pooled import problem_codes
 
 _ORDERS = range(1, 5)
@@ -92,14 +93,15 @@ def self_bleu(texts: Sequence[str]) -> float:
     return float(np.mean(scores))
 
 
-def collapse_table(tokens: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+def collapse_table(tokens: Rows, samples: pd.DataFrame) -> pd.DataFrame:
     """The share of distinct canvases among the samples of a problem after each step.
 
     1 when all differ, 1 / n when all are the same. A finished sample keeps its last canvas; one that committed nothing
     has the empty canvas throughout.
 
     Args:
-        tokens: columns problem_id, sample_index, position, token_id, commit_step (0-based); every committed position.
+        tokens: columns problem_id, sample_index, position, token_id, commit_step (0-based); every committed position;
+            a frame or parts.
         samples: columns problem_id, sample_index: all samples, those without a row in `tokens` too.
 
     Returns:
@@ -110,29 +112,45 @@ def collapse_table(tokens: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """
     n = _equal_n(samples.groupby("problem_id", observed=True).size())
     problems = pd.Index(samples["problem_id"].unique())
-    number_S, number_R = (
-        problem_codes(rows["problem_id"], problems) * 2**31 + rows["sample_index"].to_numpy(np.int64)
-        for rows in (samples, tokens)
-    )
-    # Sorted, the samples of a problem are n rows that follow each other.
-    sample_R = pd.Index(np.sort(number_S)).get_indexer(pd.Index(number_R))
-    if (sample_R < 0).any():
-        raise InputError("there are token rows of samples that are not listed; give the samples of the same run")
+    problem_S = problem_codes(samples["problem_id"], problems)
+    number_S = np.sort(problem_S * 2**31 + samples["sample_index"].to_numpy(np.int64))
+    shares = [_distinct_shares(part, problems, number_S, n) for part in parts_of(tokens)]
+    steps = max((share_PT.shape[1] for _, share_PT in shares), default=0)
+    table_PT = np.full((len(problems), steps), 1 / n)
+    for own_P, share_PT in shares:
+        # All samples are done: nothing changes any more.
+        table_PT[own_P] = np.pad(share_PT, [(0, 0), (0, steps - share_PT.shape[1])], mode="edge")
+    return pd.DataFrame(table_PT, index=problems.rename("problem_id"), columns=pd.RangeIndex(steps, name="step"))
 
-    # A canvas is the sum of the hashes of its committed (position, token) pairs, so a step only adds to it.
+
+def _distinct_shares(
+    tokens: pd.DataFrame, problems: pd.Index, number_S: NDArray[np.int64], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """(the places of the problems that have a row in a part, their shares [P, T]); samples are sorted numbers."""
+    problem_R = problem_codes(tokens["problem_id"], problems)
+    number_R = problem_R * 2**31 + tokens["sample_index"].to_numpy(np.int64)
+    sample_R = np.searchsorted(number_S, number_R).clip(max=len(number_S) - 1)
+    if (number_S[sample_R] != number_R).any():
+        raise InputError("there are token rows of samples that are not listed; give the samples of the same run")
+    own_P = np.flatnonzero(np.bincount(problem_R, minlength=len(problems)))
+    if not len(own_P):
+        return own_P, np.zeros((0, 0))
+
+    # Sorted, the samples of a problem are n rows that follow each other. A canvas is the sum of the hashes of its
+    # committed (position, token) pairs, so a step only adds to it.
     step_R = tokens["commit_step"].to_numpy()
     steps = int(step_R.max(initial=-1)) + 1
-    canvas_ST = np.zeros((len(samples), steps), dtype=np.uint64)
+    canvas_ST = np.zeros((len(own_P) * n, steps), dtype=np.uint64)
     key_R = (tokens["position"].to_numpy(np.uint64) << np.uint64(32)) | tokens["token_id"].to_numpy(np.uint64)
-    np.add.at(canvas_ST.reshape(-1), sample_R * steps + step_R, mixed_bits(key_R))
+    own_R = np.searchsorted(own_P, problem_R) * n + sample_R % n
+    np.add.at(canvas_ST.reshape(-1), own_R * steps + step_R, mixed_bits(key_R))
     np.cumsum(canvas_ST, axis=1, out=canvas_ST)
-
-    ordered_PNT = np.sort(canvas_ST.reshape(len(problems), n, steps), axis=1)
+    ordered_PNT = np.sort(canvas_ST.reshape(len(own_P), n, steps), axis=1)
     distinct_PT = 1 + (np.diff(ordered_PNT, axis=1) != 0).sum(axis=1)
-    return pd.DataFrame(distinct_PT / n, index=problems.rename("problem_id"), columns=pd.RangeIndex(steps, name="step"))
+    return own_P, distinct_PT / n
 
 
-def collapse_band(tokens: pd.DataFrame, samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> pd.DataFrame:
+def collapse_band(tokens: Rows, samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> pd.DataFrame:
     """The mean over problems of `collapse_table`, with a band that holds the whole true curve.
 
     Args:

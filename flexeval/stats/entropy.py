@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.intervals import Difference
-from flexeval.stats.pooled import Pooled, pool, pooled_difference, problem_ids, same_problems
-from flexeval.stats.words import frequent, mostly_connector
+from flexeval.stats.parts import Groups, Rows, first_part
+from flexeval.stats.pooled import (
+    Pooled,
+    pool,
+    pool_parts,
+    pooled_difference,
+    problem_codes,
+    problem_ids,
+    same_problems,
+)
+from flexeval.stats.words import word_sums
 
 QUANTITIES = ("entropy", "eligible_entropy", "frontier_entropy", "closure", "ar_entropy", "ar_gap")
 """What can be averaged:
@@ -34,7 +43,7 @@ ALL_TOKENS, ALL_CONNECTORS, OTHER_WORDS = "all tokens", "connectors", "other wor
 
 
 def entropy_table(
-    rows: pd.DataFrame,
+    rows: Rows,
     *,
     by: str | None = None,
     quantities: Sequence[str] | None = None,
@@ -43,29 +52,30 @@ def entropy_table(
     """Mean entropies of some rows, or of each group of them.
 
     Args:
-        rows: token rows (those after the end of a text are left out) or words.
+        rows: token rows (those after the end of a text are left out) or words; a frame or parts.
         by: a column to group by, as `word` or `connector`; None for all rows together.
         quantities: which of `QUANTITIES`; None for all that the rows hold.
         bootstrap: level, replicates and seed.
 
     Returns:
         One row a group and quantity: the group under the name `by` (none when `by` is None), quantity, estimate, low,
-        high, count (occurrences with a value), problems (with an occurrence). NaN where there is no value.
+        high, count (occurrences with a value), problems (with an occurrence). NaN where there is no value. Groups are
+        sorted; those of a column of categories come as they first occur.
 
     Raises:
         InputError: an unknown quantity or column, or no problem at all.
     """
-    rows = _text(rows)
-    names, group_N = _groups(rows, by)
-    wanted = _wanted(quantities, rows)
-    pooled = _pooled(rows, wanted, problem_ids(rows["problem_id"]), group_N, len(names))
-    table = _table(names, wanted, pooled, bootstrap=bootstrap)
-    return table.drop(columns="group") if by is None else table.rename(columns={"group": by})
+    wanted = _wanted(None, first_part(rows)) if quantities is None else list(quantities)
+    if by is None:
+        pooled = pooled_entropy(rows, problem_ids(first_part(rows)["problem_id"]), quantities=wanted)
+        return _table(pd.Index([ALL_TOKENS]), wanted, pooled, bootstrap=bootstrap).drop(columns="group")
+    names, pooled = _by_group(rows, by, wanted)
+    return _table(names, wanted, pooled, bootstrap=bootstrap).rename(columns={"group": by})
 
 
 def connector_entropy(
-    tokens: pd.DataFrame,
-    words: pd.DataFrame,
+    tokens: Rows,
+    words: Rows,
     *,
     quantities: Sequence[str] | None = None,
     bootstrap: Bootstrap = DEFAULT,
@@ -75,33 +85,44 @@ def connector_entropy(
     The paper's figure 7: its dashed line is the row of all tokens.
 
     Args:
-        tokens: token rows.
-        words: the words of the same rows.
+        tokens: token rows; a frame or parts.
+        words: the words of the same rows; likewise.
         quantities, bootstrap: as `entropy_table`.
 
     Returns:
         As `entropy_table` with the group under `group`: "all tokens", "connectors", "other words", then the
         connectors by falling count.
     """
-    text, wanted = _text(tokens), _wanted(quantities, words)
-    problems = problem_ids(tokens["problem_id"])
-    connectors = words[words["connector"]]
-    by_count = connectors["word"].value_counts()
-    each = pd.Index(by_count.index[by_count > 0].astype(object))
-    pooled = Pooled.side_by_side(
-        [
-            _pooled(text, wanted, problems),
-            _pooled(words, wanted, problems, np.where(words["connector"], 0, 1), 2),
-            _pooled(connectors, wanted, problems, each.get_indexer(connectors["word"]), len(each)),
-        ]
+    wanted = _wanted(quantities, first_part(tokens))
+    problems = problem_ids(first_part(tokens)["problem_id"])
+    each = Groups()
+    occurrences: dict[int, int] = {}
+
+    def measure(part: pd.DataFrame) -> Pooled:
+        # Connectors, other words, then each connector by itself.
+        connector_N = part["connector"].to_numpy()
+        kinds = _pooled(part, _wanted(wanted, part), problems, np.where(connector_N, 0, 1), 2)
+        own = part[connector_N]
+        number_N = each.numbers(own["word"], problem_codes(own["problem_id"], problems))
+        for number, count in enumerate(np.bincount(number_N, minlength=len(each)).tolist()):
+            occurrences[number] = occurrences.get(number, 0) + count
+        return Pooled.side_by_side([kinds, _pooled(own, wanted, problems, number_N, len(each))])
+
+    all_tokens = pooled_entropy(tokens, problems, quantities=wanted)
+    of_words = pool_parts(words, measure)
+    names, order_K = each.names()
+    falling = np.argsort([-occurrences[number] for number in order_K.tolist()], kind="stable")
+    groups_K = np.concatenate([[0, 1], 2 + order_K[falling]]).astype(np.intp)
+    columns_K = (groups_K[:, None] * len(wanted) + np.arange(len(wanted))).ravel()
+    pooled = Pooled.side_by_side([all_tokens, of_words.groups(columns_K)])
+    return _table(
+        pd.Index([ALL_TOKENS, ALL_CONNECTORS, OTHER_WORDS, *names[falling]]), wanted, pooled, bootstrap=bootstrap
     )
-    names = pd.Index([ALL_TOKENS, ALL_CONNECTORS, OTHER_WORDS, *each])
-    return _table(names, wanted, pooled, bootstrap=bootstrap)
 
 
 def entropy_difference(
-    first: pd.DataFrame,
-    second: pd.DataFrame,
+    first: Rows,
+    second: Rows,
     *,
     quantities: Sequence[str] | None = None,
     bootstrap: Bootstrap = DEFAULT,
@@ -109,29 +130,42 @@ def entropy_difference(
     """Mean entropies of the first rows minus those of the second, paired by problem; by quantity.
 
     Args:
-        first: token rows or words of one run.
-        second: those of another run on the same problems.
+        first: token rows or words of one run; a frame or parts.
+        second: those of another run on the same problems; likewise.
         quantities: which of `QUANTITIES`; None for all that both hold.
         bootstrap: level, replicates and seed.
 
     Raises:
         InputError: other problems, an unknown quantity, or one without a value on either side.
     """
-    first, second = _text(first), _text(second)
-    problems = same_problems(first["problem_id"], second["problem_id"])
-    held = [name for name in _wanted(None, first) if name in _wanted(None, second)]
-    differences = {}
-    for quantity in held if quantities is None else _wanted(quantities, first):
-        mine, theirs = (
-            pool(_values(rows, quantity), rows["problem_id"], problems=problems) for rows in (first, second)
-        )
-        differences[quantity] = pooled_difference(mine, theirs, bootstrap=bootstrap)
-    return differences
+    one, other = first_part(first), first_part(second)
+    problems = same_problems(one["problem_id"], other["problem_id"])
+    held = [name for name in _wanted(None, one) if name in _wanted(None, other)]
+    wanted = held if quantities is None else _wanted(quantities, one)
+    mine, theirs = (pooled_entropy(rows, problems, quantities=wanted) for rows in (first, second))
+    return {
+        quantity: pooled_difference(mine.groups([place]), theirs.groups([place]), bootstrap=bootstrap)
+        for place, quantity in enumerate(wanted)
+    }
+
+
+def pooled_entropy(rows: Rows, problems: pd.Index, *, quantities: Sequence[str] = ("entropy",)) -> Pooled:
+    """Sums and counts over text tokens or words, a group for each quantity.
+
+    Args:
+        rows: token rows (those after the end of a text are left out) or words; a frame or parts.
+        problems: of the sums, in order.
+        quantities: which of `QUANTITIES`.
+
+    Raises:
+        InputError: an unknown quantity.
+    """
+    return pool_parts(rows, lambda part: _pooled(_text(part), _wanted(quantities, part), problems))
 
 
 def highest_entropy_words(
-    words: pd.DataFrame,
-    tokens: pd.DataFrame,
+    words: Rows,
+    tokens: Rows,
     *,
     top: int = 20,
     min_count: int = 20,
@@ -140,8 +174,8 @@ def highest_entropy_words(
     """The words with the highest mean entropy at commit.
 
     Args:
-        words: of the texts.
-        tokens: their token rows, for the mean over all tokens.
+        words: of the texts; a frame or parts.
+        tokens: their token rows, for the mean over all tokens; likewise.
         top: how many words at most.
         min_count: words with fewer occurrences are left out.
         bootstrap: level, replicates and seed.
@@ -150,20 +184,27 @@ def highest_entropy_words(
         rank (from 1), word, connector (whether most of its occurrences are), estimate, low, high, count, problems,
         and ratio: the estimate over the mean of all text tokens.
     """
-    kept = frequent(words, min_count)
-    mean_entropy = kept.groupby("word", observed=True)["entropy"].mean()
+    sums = word_sums(words, lambda part: {"connectors": part["connector"], "entropy": part["entropy"]})
+    sums = sums[sums["occurrences"] >= min_count]
+    mean_entropy = sums["entropy"] / sums["occurrences"]
     highest = mean_entropy.sort_values(ascending=False, kind="stable").index[:top]
-    kept = kept[kept["word"].isin(highest)]
-    kept = kept.assign(word=kept["word"].astype(pd.CategoricalDtype(list(highest))))
-    table = entropy_table(kept, by="word", quantities=["entropy"], bootstrap=bootstrap).drop(columns="quantity")
+    problems = problem_ids(first_part(tokens)["problem_id"])
+
+    def of_highest(part: pd.DataFrame) -> Pooled:
+        place_N = highest.get_indexer(part["word"].cat.categories)[part["word"].cat.codes.to_numpy()]
+        return _pooled(part, ["entropy"], problems, place_N, len(highest))
+
+    pooled = pool_parts(words, of_highest)
+    table = _table(highest, ["entropy"], pooled, bootstrap=bootstrap).drop(columns="quantity")
+    table = table.rename(columns={"group": "word"})
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    table.insert(2, "connector", mostly_connector(table["word"], kept))
-    table["ratio"] = table["estimate"] / _text(tokens)["entropy"].mean()
+    table.insert(2, "connector", (sums["connectors"] / sums["occurrences"] > 0.5)[highest].to_numpy())
+    table["ratio"] = table["estimate"] / pooled_entropy(tokens, problems).estimates_K[0]
     return table
 
 
 def _text(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["in_text"]] if "in_text" in rows else rows
+    return rows[rows["in_text"]] if "in_text" in rows and not rows["in_text"].all() else rows
 
 
 def _wanted(quantities: Sequence[str] | None, rows: pd.DataFrame) -> list[str]:
@@ -187,14 +228,22 @@ def _values(rows: pd.DataFrame, quantity: str) -> NDArray[np.float64]:
     return column(quantity)
 
 
-def _groups(rows: pd.DataFrame, by: str | None) -> tuple[pd.Index, NDArray[np.int64] | None]:
-    """(names of the groups, which one each row is in)."""
-    if by is None:
-        return pd.Index([ALL_TOKENS]), None
-    if by not in rows:
-        raise InputError(f"these rows have no column {by!r} to group by; they have {', '.join(rows.columns)}")
-    groups = rows[by].astype("category").cat.remove_unused_categories()
-    return groups.cat.categories.astype(object), groups.cat.codes.to_numpy().astype(np.int64)
+def _by_group(rows: Rows, by: str, quantities: Sequence[str]) -> tuple[pd.Index, Pooled]:
+    """(names of the groups, their sums)."""
+    groups = Groups()
+
+    def measure(part: pd.DataFrame) -> Pooled:
+        part = _text(part)
+        if by not in part:
+            raise InputError(f"these rows have no column {by!r} to group by; they have {', '.join(part.columns)}")
+        problems = problem_ids(part["problem_id"])
+        group_N = groups.numbers(part[by], problem_codes(part["problem_id"], problems))
+        return _pooled(part, _wanted(quantities, part), problems, group_N, len(groups))
+
+    pooled = pool_parts(rows, measure)
+    names, order_K = groups.names()
+    columns_KQ = order_K[:, None] * len(quantities) + np.arange(len(quantities))
+    return names, pooled.groups(columns_KQ.ravel())
 
 
 def _pooled(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap, resample
 from flexeval.stats.intervals import Interval
+from flexeval.stats.parts import Rows, parts_of
 from flexeval.stats.pooled import Pooled, pooled_interval
 from flexeval.stats.verdict import Floats
 
@@ -103,14 +104,14 @@ def default_budgets(*samples: pd.DataFrame) -> list[int]:
     return [2**i for i in range(largest.bit_length()) if cheapest <= 2**i <= largest] or [largest]
 
 
-def tokens_per_step(tokens: pd.DataFrame, samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Interval:
+def tokens_per_step(tokens: Rows, samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Interval:
     """Committed positions over evaluations, both summed over all samples, with its interval over problems.
 
     Positions after the end of a text count too, since they cost evaluations too. Under guidance, an order that commits
     one position a step has 0.5, because a step costs two evaluations.
 
     Args:
-        tokens: column problem_id; one row a committed position.
+        tokens: column problem_id; one row a committed position; a frame or parts.
         samples: columns problem_id, nfe; one row a sample, those without a position included.
         bootstrap: level, replicates and seed.
 
@@ -118,7 +119,10 @@ def tokens_per_step(tokens: pd.DataFrame, samples: pd.DataFrame, *, bootstrap: B
         InputError: no sample, or no evaluation.
     """
     nfe = samples.groupby("problem_id", sort=False, observed=True)["nfe"].sum()
-    return _per_evaluation(tokens["problem_id"].value_counts().reindex(nfe.index, fill_value=0), nfe, bootstrap)
+    committed = pd.Series(0, index=nfe.index)
+    for part in parts_of(tokens):
+        committed += part["problem_id"].value_counts().reindex(nfe.index, fill_value=0)
+    return _per_evaluation(committed, nfe, bootstrap)
 
 
 def tokens_per_forward(samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Interval:

@@ -15,17 +15,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.ranks import binned
+from flexeval.stats.parts import Rows
+from flexeval.stats.ranks import binned, count_cells
 from flexeval.stats.words import first_rows
 
 _NEVER = np.iinfo(np.int32).max
 
 
-def commit_step_map(tokens: pd.DataFrame, *, bins: int | None = None) -> pd.DataFrame:
+def commit_step_map(tokens: Rows, *, bins: int | None = None) -> pd.DataFrame:
     """How often each position was committed at each step: the cells of a heat map.
 
     Args:
-        tokens: rows as `Run.tokens()` gives them.
+        tokens: rows as `Run.tokens()` gives them; a frame or parts.
         bins: group positions and steps into so many ranges of equal width; None does not group.
 
     Returns:
@@ -35,9 +36,10 @@ def commit_step_map(tokens: pd.DataFrame, *, bins: int | None = None) -> pd.Data
     Raises:
         InputError: bins below 1.
     """
-    text = _text(tokens)
-    position, step = (binned(text[name].to_numpy(), bins) for name in ("position", "commit_step"))
-    counts = pd.DataFrame({"position": position, "step": step}).groupby(["position", "step"]).size()
+    cells = count_cells(tokens, lambda text: {"position": text["position"], "step": text["commit_step"]})
+    for name in ("position", "step"):
+        cells[name] = binned(cells[name].to_numpy(), bins)
+    counts = cells.groupby(["position", "step"])["count"].sum()
     share = counts / counts.groupby("position").transform("sum")
     return share.rename("share").reset_index()
 

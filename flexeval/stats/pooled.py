@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap, Resampled, bootstrap_means, first_column, require_same_problems
 from flexeval.stats.intervals import Bounds, Difference, Interval
+from flexeval.stats.parts import Rows, added, parts_of
 from flexeval.stats.verdict import Floats
 
 _GROUPS_AT_ONCE = 128
@@ -44,6 +46,14 @@ class Pooled:
         """Problems with an occurrence."""
         problems_K: NDArray[np.int64] = np.count_nonzero(self.counts_PK, axis=0)
         return problems_K
+
+    def __add__(self, more: Pooled) -> Pooled:
+        """The groups of two parts of the rows; the later one may have more groups, at the end."""
+        return Pooled(sums_PK=added(self.sums_PK, more.sums_PK), counts_PK=added(self.counts_PK, more.counts_PK))
+
+    def groups(self, order_K: Sequence[int] | NDArray[np.integer]) -> Pooled:
+        """Some of the groups, in this order."""
+        return Pooled(sums_PK=self.sums_PK[:, order_K], counts_PK=self.counts_PK[:, order_K])
 
     @classmethod
     def side_by_side(cls, parts: Sequence[Pooled]) -> Pooled:
@@ -110,6 +120,11 @@ def pool(
         sums_PK=np.bincount(cell_N[counted_N], values[counted_N], minlength=size).astype(np.float64).reshape(shape),
         counts_PK=np.bincount(cell_N[counted_N], minlength=size).astype(np.float64).reshape(shape),
     )
+
+
+def pool_parts(rows: Rows, measure: Callable[[pd.DataFrame], Pooled]) -> Pooled:
+    """The sums of all parts; `measure` gives those of one, on the problems of all."""
+    return functools.reduce(operator.add, map(measure, parts_of(rows)))
 
 
 def problem_ids(problem_N: pd.Series) -> pd.Index:

@@ -8,44 +8,49 @@ temperature* nor the average proposal is known here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.intervals import Interval
-from flexeval.stats.pooled import pool, pooled_interval
+from flexeval.stats.parts import Rows, parts_of
+from flexeval.stats.pooled import Pooled, pool, pool_parts, pooled_interval, problem_ids
 
 RANK_EDGES = (0, 1, 2, 5, 10)
 """Ranks are reported as 0, 1, 2-4, 5-9 and 10 or more."""
 
 
-def non_top_rate(tokens: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> Interval:
+def non_top_rate(tokens: Rows, *, bootstrap: Bootstrap = DEFAULT) -> Interval:
     """The share of text tokens that were not the likeliest when they were committed; a fraction, with its interval.
 
     arXiv:2609.34509: select-then-sample orders commit a non-top token with probability 1 - c, c the tempered
     probability of the top token; `confidence`, with m independent positions to choose from, with (1 - c)^m.
 
     Args:
-        tokens: token rows.
+        tokens: token rows; a frame or parts.
         bootstrap: level, replicates and seed.
 
     Raises:
         InputError: no problem.
     """
-    text = tokens[tokens["in_text"]]
-    pooled = pool(text["rank"] > 0, text["problem_id"])
+    pooled = pool_parts(tokens, _non_top)
     return pooled_interval(pooled, largest=1.0, bootstrap=bootstrap)
 
 
-def rank_by_step(tokens: pd.DataFrame, *, bins: int | None = None, edges: Sequence[int] = RANK_EDGES) -> pd.DataFrame:
+def _non_top(tokens: pd.DataFrame) -> Pooled:
+    text = tokens[tokens["in_text"]]
+    return pool(text["rank"] > 0, text["problem_id"], problems=problem_ids(tokens["problem_id"]))
+
+
+def rank_by_step(tokens: Rows, *, bins: int | None = None, edges: Sequence[int] = RANK_EDGES) -> pd.DataFrame:
     """The distribution of the ranks of committed tokens at each step.
 
     Args:
-        tokens: token rows.
+        tokens: token rows; a frame or parts.
         bins: group steps into so many ranges of equal width; None does not group.
         edges: the first rank of each range of ranks; the last range is open.
 
@@ -58,10 +63,13 @@ def rank_by_step(tokens: pd.DataFrame, *, bins: int | None = None, edges: Sequen
     """
     if list(edges) != sorted(set(edges)) or edges[0] != 0:
         raise InputError(f"the edges of ranks must rise from 0, as in 0,1,2,5,10; not {list(edges)}")
-    text = tokens.loc[tokens["in_text"].to_numpy(), ["commit_step", "rank"]]
-    range_R = np.searchsorted(np.asarray(edges), text["rank"].to_numpy(), side="right") - 1
-    step = pd.Series(binned(text["commit_step"].to_numpy(), bins), name="step")
-    counts = pd.crosstab(step, pd.Series(range_R)).reindex(columns=range(len(edges)), fill_value=0)
+    ends = np.asarray(edges)
+    cells = count_cells(
+        tokens, lambda text: {"step": text["commit_step"], "range": np.searchsorted(ends, text["rank"], "right") - 1}
+    )
+    cells["step"] = binned(cells["step"].to_numpy(), bins)
+    counts = cells.pivot_table(index="step", columns="range", values="count", aggfunc="sum", fill_value=0)
+    counts = counts.reindex(columns=range(len(edges)), fill_value=0).astype(np.int64)
     counts.columns = pd.Index(_labels(edges), name="rank")
     long = counts.melt(value_name="count", ignore_index=False).reset_index().sort_values("step", kind="stable")
     long = long.reset_index(drop=True)
@@ -102,6 +110,28 @@ def proposal_against_commit(tokens: pd.DataFrame, *, bins: int = 10) -> pd.DataF
     table.insert(0, "high", (table.index + 1) / bins)
     table.insert(0, "low", table.index / bins)
     return table.reset_index(drop=True)
+
+
+def count_cells(tokens: Rows, places: Callable[[pd.DataFrame], Mapping[str, ArrayLike]]) -> pd.DataFrame:
+    """How many text tokens are in each cell that has any.
+
+    Args:
+        tokens: token rows; a frame or parts.
+        places: text tokens -> where each stands, two whole numbers from 0 on, by name.
+
+    Returns:
+        The two numbers, sorted, and count.
+    """
+    tables = []
+    for part in parts_of(tokens):
+        named = places(part[part["in_text"]])
+        x, y = (np.asarray(values, dtype=np.int64) for values in named.values())
+        width = int(y.max(initial=0)) + 1
+        counts = np.bincount(x * width + y)
+        held = np.flatnonzero(counts)
+        tables.append(pd.DataFrame(dict(zip(named, divmod(held, width), strict=True)) | {"count": counts[held]}))
+    cells = pd.concat(tables, ignore_index=True)
+    return cells.groupby(list(cells.columns[:2]))["count"].sum().reset_index()
 
 
 def binned(values: NDArray[np.integer], bins: int | None) -> NDArray[np.int64]:

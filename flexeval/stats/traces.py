@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
-from flexeval.stats.pooled import Pooled, pool, pooled_difference, problem_ids
+from flexeval.stats.parts import Rows, parts_of
+from flexeval.stats.pooled import Pooled, pool, pool_parts, pooled_difference, problem_ids
+from flexeval.stats.words import first_rows
 
 QUANTITIES = ("log_prob", "log_prob_variance", "entropy_descends", "entropy_correlation")
 """What a sample has:
@@ -35,25 +37,45 @@ CORRECT, INCORRECT, GAP = "correct", "incorrect", "correct − incorrect"
 KEYS = ["problem_id", "sample_index"]
 
 
-def trace_table(tokens: pd.DataFrame, samples: pd.DataFrame, *, block_length: int) -> pd.DataFrame:
+def trace_table(tokens: Rows, samples: pd.DataFrame, *, block_length: int) -> pd.DataFrame:
     """The quantities of each sample.
 
     Args:
-        tokens: token rows with position, in_text, prob and entropy.
+        tokens: rows as `Run.tokens()` gives them with position, in_text, prob and entropy; a frame or parts.
         samples: columns problem_id, sample_index, correct; a sample without a text token has no value (NaN).
         block_length: of the run.
 
     Returns:
         problem_id, sample_index, correct, and `QUANTITIES`; one row a sample, in the order of `samples`.
     """
+    found = pd.concat([_traces(part, block_length) for part in parts_of(tokens)], ignore_index=True)
+    return samples[[*KEYS, "correct"]].merge(found, on=KEYS, how="left")
+
+
+def _traces(tokens: pd.DataFrame, block_length: int) -> pd.DataFrame:
+    """Those of the samples of a part, with `KEYS`."""
     text = tokens[tokens["in_text"]]
+    first_R = first_rows(text)
+    start_S = np.flatnonzero(first_R)
+    rows_S = np.diff(start_S, append=len(text))
     # Float32 rounds what is less likely than this to 0.
-    prob_R = np.maximum(text["prob"].to_numpy(np.float64), np.finfo(np.float32).tiny)
-    rows = text[KEYS].assign(log_prob=np.log(prob_R), block=text["position"] // block_length, entropy=text["entropy"])
-    by_sample = rows.groupby(KEYS, observed=True)["log_prob"]
-    blocks = rows.groupby([*KEYS, "block"], observed=True)["entropy"].mean().astype("float64").reset_index()
-    found = _descents(blocks).assign(log_prob=by_sample.mean(), log_prob_variance=by_sample.var(ddof=0))
-    return samples[[*KEYS, "correct"]].merge(found.reset_index(), on=KEYS, how="left")
+    log_prob_R = np.log(np.maximum(text["prob"].to_numpy(np.float64), np.finfo(np.float32).tiny))
+    mean_S = _sums(log_prob_R, start_S) / rows_S
+    variance_S = _sums((log_prob_R - np.repeat(mean_S, rows_S)) ** 2, start_S) / rows_S
+
+    block_R = text["position"].to_numpy() // block_length
+    start_B = np.flatnonzero(first_R | (np.diff(block_R, prepend=-1) != 0))
+    entropy_B = _sums(text["entropy"].to_numpy(np.float64), start_B) / np.diff(start_B, append=len(text))
+    # Rounded as entropies are stored, so that equal blocks stay equal.
+    rounded_B = entropy_B.astype(np.float32).astype(np.float64)
+    descents = _descents(pd.DataFrame({"sample": np.cumsum(first_R)[start_B] - 1, "entropy": rounded_B}))
+    keys = text[KEYS].iloc[start_S].reset_index(drop=True)
+    return keys.assign(**descents, log_prob=mean_S, log_prob_variance=variance_S)
+
+
+def _sums(values_N: NDArray[np.float64], start_K: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Of the stretches that begin at these places."""
+    return np.add.reduceat(values_N, start_K) if len(start_K) else np.zeros(0)
 
 
 def traces_by_verdict(traces: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> pd.DataFrame:
@@ -84,7 +106,7 @@ def traces_by_verdict(traces: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -
 
 
 def block_entropy(
-    tokens: pd.DataFrame, samples: pd.DataFrame, *, block_length: int, bootstrap: Bootstrap = DEFAULT
+    tokens: Rows, samples: pd.DataFrame, *, block_length: int, bootstrap: Bootstrap = DEFAULT
 ) -> pd.DataFrame:
     """The mean entropy at commit of the text tokens of each block, for correct samples and for others.
 
@@ -99,22 +121,34 @@ def block_entropy(
     Raises:
         InputError: no problem.
     """
-    text = tokens.loc[tokens["in_text"], [*KEYS, "position", "entropy"]].merge(samples[[*KEYS, "correct"]], on=KEYS)
-    block_R = (text["position"] // block_length).to_numpy(np.int64)
-    blocks = int(block_R.max(initial=-1)) + 1
-    problems, tables = problem_ids(samples["problem_id"]), []
-    for verdict, own in _verdicts(text["correct"]).items():
-        group_R = np.where(own, block_R, -1)
-        pooled = pool(text["entropy"], text["problem_id"], group_N=group_R, groups=blocks, problems=problems)
-        low_K, high_K = pooled.intervals(bootstrap)
+    problems = problem_ids(samples["problem_id"])
+    correct = samples[[*KEYS, "correct"]]
+
+    def measure(part: pd.DataFrame) -> Pooled:
+        # Correct samples' blocks stand at even places, others' at odd ones.
+        text = part[part["in_text"]]
+        first_R = first_rows(text)
+        verdict_S = text.loc[first_R, KEYS].merge(correct, on=KEYS, how="left")["correct"].map({True: 0, False: 1})
+        rows_S = np.diff(np.flatnonzero(first_R), append=len(text))
+        verdict_R = np.repeat(verdict_S.fillna(-1).to_numpy(np.int64), rows_S)
+        block_R = (text["position"] // block_length).to_numpy(np.int64)
+        group_R = np.where(verdict_R < 0, -1, 2 * block_R + verdict_R)
+        blocks = int(block_R.max(initial=-1)) + 1
+        return pool(text["entropy"], text["problem_id"], group_N=group_R, groups=2 * blocks, problems=problems)
+
+    pooled = pool_parts(tokens, measure)
+    tables = []
+    for place, verdict in enumerate((CORRECT, INCORRECT)):
+        own = pooled.groups(np.arange(place, pooled.counts_PK.shape[1], 2))
+        low_K, high_K = own.intervals(bootstrap)
         columns = {
             "verdict": verdict,
-            "block": np.arange(blocks),
-            "estimate": pooled.estimates_K,
+            "block": np.arange(own.counts_PK.shape[1]),
+            "estimate": own.estimates_K,
             "low": low_K,
             "high": high_K,
-            "count": pooled.counts_PK.sum(axis=0).astype(np.int64),
-            "problems": pooled.problems_K,
+            "count": own.counts_PK.sum(axis=0).astype(np.int64),
+            "problems": own.problems_K,
         }
         tables.append(pd.DataFrame(columns))
     table = pd.concat(tables, ignore_index=True)
@@ -136,19 +170,17 @@ def _by_verdict(values: pd.Series, traces: pd.DataFrame) -> dict[str, Pooled]:
     }
 
 
-def _descents(blocks: pd.DataFrame) -> pd.DataFrame:
+def _descents(blocks: pd.DataFrame) -> dict[str, pd.Series]:
     """entropy_descends and entropy_correlation of each sample, from its mean entropy by block, in order."""
-    of_sample = blocks.groupby(KEYS, observed=True)
+    of_sample = blocks.groupby("sample")
     several = of_sample.size() > 1
-    rises = blocks.assign(rises=of_sample["entropy"].diff() > 0).groupby(KEYS, observed=True)["rises"].any()
-    ranks = blocks[KEYS].assign(x=of_sample.cumcount(), y=of_sample["entropy"].rank())
-    ranks[["x", "y"]] -= ranks.groupby(KEYS, observed=True)[["x", "y"]].transform("mean")
-    products = ranks[KEYS].assign(xy=ranks["x"] * ranks["y"], xx=ranks["x"] ** 2, yy=ranks["y"] ** 2)
-    sums = products.groupby(KEYS, observed=True)[["xy", "xx", "yy"]].sum()
+    rises = (of_sample["entropy"].diff() > 0).groupby(blocks["sample"]).any()
+    ranks = pd.DataFrame({"x": of_sample.cumcount(), "y": of_sample["entropy"].rank()})
+    ranks -= ranks.groupby(blocks["sample"]).transform("mean")
+    products = pd.DataFrame({"xy": ranks["x"] * ranks["y"], "xx": ranks["x"] ** 2, "yy": ranks["y"] ** 2})
+    sums = products.groupby(blocks["sample"]).sum()
     varies = (sums["xx"] > 0) & (sums["yy"] > 0)
-    return pd.DataFrame(
-        {
-            "entropy_descends": (~rises).astype("float64").where(several),
-            "entropy_correlation": sums["xy"] / np.sqrt((sums["xx"] * sums["yy"]).where(varies)),
-        }
-    )
+    return {
+        "entropy_descends": (~rises).astype("float64").where(several),
+        "entropy_correlation": sums["xy"] / np.sqrt((sums["xx"] * sums["yy"]).where(varies)),
+    }

@@ -19,8 +19,8 @@ GEN_LENGTH = 32
 class PacedRun(Run):
     """A run in memory whose token rows say no more than how many positions were committed."""
 
-    def tokens(self, columns=None):
-        return self.samples[["problem_id"]].loc[self.samples.index.repeat(GEN_LENGTH)]
+    def token_parts(self, columns):
+        return [self.samples[["problem_id"]].loc[self.samples.index.repeat(GEN_LENGTH)]]
 
 
 def config(order="ar", *, model="tiny", task="word-problems", temperature=0.6, block=32, samples=16, **sampling):

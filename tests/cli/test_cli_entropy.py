@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from precision import near
 
@@ -18,7 +19,7 @@ from flexeval.runs.store import RunSet, read_runs
 from flexeval.stats.bypass import bypass_table, enrichment
 from flexeval.stats.entropy import highest_entropy_words
 from flexeval.stats.traces import trace_table
-from flexeval.stats.words import find_words
+from flexeval.stats.words import find_words, word_places
 
 ORDERS = ("ar", "confidence")
 
@@ -156,7 +157,11 @@ def test_bypass_rates_are_those_of_the_runs(runs: RunSet, capsys: pytest.Capture
 def test_a_run_without_connectors_to_compare_says_so(
     runs: RunSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flexeval.stats.words.find_words", lambda tokens: find_words(tokens).assign(connector=False))
+    def no_connectors(tokens: pd.DataFrame) -> tuple[Any, Any, Any]:
+        row_W, word_W, connector_W = word_places(tokens)
+        return row_W, word_W, connector_W & False
+
+    monkeypatch.setattr("flexeval.runs.words.word_places", no_connectors)
     assert main(["bypass", "runs"]) == 0
     assert capsys.readouterr().out.count("none of the 0 connectors has another word") == 2
     assert {tuple(row) for row in printed(capsys, "bypass", "runs")["enrichment"]} == {("run", "missing")}

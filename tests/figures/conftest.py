@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from flexeval.models.lineage import Lineage
 from flexeval.records import RunConfig, SamplingConfig, SamplingEffort
 from flexeval.runs.store import Run, RunSet
+from flexeval.stats.words import find_words
 
 LENGTH, PROBLEMS, SAMPLES = 12, 6, 8
 SENTENCES = [["So", " we", " add", " 7", ".", " "], ["Then", " she", " packs", " 9", ".", " "]]
@@ -32,6 +33,12 @@ class MadeUpRun(Run):
         wanted = self.rows.merge(self.samples[["problem_id", "sample_index"]], on=["problem_id", "sample_index"])
         wanted["problem_id"] = pd.Categorical(wanted["problem_id"], categories=list(self.problems["problem_id"]))
         return wanted if columns is None else wanted[list(columns)]
+
+    def token_parts(self, columns: Sequence[str]) -> Iterable[pd.DataFrame]:
+        return [self.tokens(columns)]
+
+    def word_parts(self, columns: Sequence[str] = ()) -> Iterable[pd.DataFrame]:
+        return [find_words(self.tokens())[["problem_id", "word", "connector", *columns]]]
 
 
 def made_up_run(

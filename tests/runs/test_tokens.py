@@ -10,12 +10,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from published_runs import paper_run
 from runs_fakes import FakePredictor, trajectory
 
 from flexeval.errors import InputError
 from flexeval.records import Grade, SamplingConfig
 from flexeval.runs.layout import GradedSample
-from flexeval.runs.tokens import MAY_LACK, RANGES, SCHEMA, read_tokens, require_shards, table_bytes, write_shard
+from flexeval.runs.parts import in_parts
+from flexeval.runs.tokens import (
+    MAY_LACK,
+    RANGES,
+    SCHEMA,
+    Listed,
+    TokenShard,
+    require_shards,
+    table_bytes,
+    write_shard,
+)
 
 IDS = ["b", "a"]
 PAIRS = [("b", 0), ("b", 1), ("a", 0), ("a", 2)]
@@ -43,7 +54,13 @@ def read(paths, pairs=PAIRS, columns=None, *, sampling=SAMPLING, key=KEY):
     samples = pd.DataFrame(
         [(*pair, trajectory(*pair).length) for pair in pairs], columns=["problem_id", "sample_index", "length"]
     )
-    return read_tokens(paths, samples, IDS, columns, sampling=sampling, key=key, where=Path("here"))
+    listed, where = Listed.of(samples, IDS), Path("here")
+    wanted = list(SCHEMA.names if columns is None else columns)
+    stored = [name for name in wanted if name != "problem_id"]
+    shards = (TokenShard(path, listed, sampling=sampling, key=key, where=where).rows(stored) for path in paths)
+    empty = pa.schema([SCHEMA.field(name) for name in stored])
+    (rows,) = in_parts(shards, listed, wanted, empty=empty, where=where)
+    return rows
 
 
 def test_one_row_per_committed_position_in_order(shards):
@@ -76,8 +93,9 @@ def test_only_the_samples_that_are_asked_for(shards):
 
 def test_only_the_columns_that_are_asked_for(shards):
     assert list(read(shards, columns=["entropy", "rank"]).columns) == ["entropy", "rank"]
-    with pytest.raises(InputError, match=r"unknown column of the token table: 'entropi'\. Did you mean 'entropy'"):
-        read(shards, columns=["entropi"])
+    for rows in (paper_run(problems=1).tokens, paper_run(problems=1).token_parts, paper_run(problems=1).word_parts):
+        with pytest.raises(InputError, match=r"unknown column of the token table: 'entropi'\. Did you mean 'entropy'"):
+            rows(["entropi"])
 
 
 def test_a_table_without_shards_has_its_columns():
