@@ -9,6 +9,7 @@ characters of these, `V` their words, `W` words of the texts.
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -257,6 +258,7 @@ def _characters(text: str) -> tuple[NDArray[np.uint8], BoolArray]:
     return kinds[code_C], ends[code_C]
 
 
+@functools.cache
 def _kind(character: str) -> int:
     if character.isdecimal():
         return _DIGIT
