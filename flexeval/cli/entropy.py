@@ -67,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
         _add_counterfactuals(runs, args)
 
     labels = runs.labels()
-    both = [_rows(run) for run in runs]
-    entropy = formatting.by_run(labels, [connector_entropy(rows, found) for rows, found in both])
+    entropy = formatting.by_run(labels, [connector_entropy(*_rows(run)) for run in runs])
+    at_commit = [(run.token_parts(["problem_id", "in_text", "entropy"]), run.word_parts(["entropy"])) for run in runs]
     highest = formatting.by_run(
-        labels, [highest_entropy_words(found, rows, top=top, min_count=min_count) for rows, found in both]
+        labels, [highest_entropy_words(found, rows, top=top, min_count=min_count) for rows, found in at_commit]
     )
-    differences = _differences(runs, both)
+    differences = _differences(runs, at_commit)
     decodes = [(run.token_parts(_OF_TRACES), run.outcomes(), run.config.sampling.block) for run in runs]
     traces = formatting.by_run(
         labels,
