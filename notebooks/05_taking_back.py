@@ -21,7 +21,7 @@ model = flexeval.load_model("forks")
 task = flexeval.get_task("forks")
 sampling = flexeval.SamplingConfig(gen_length=task.gen_length, block_length=task.gen_length, temperature=1.0)
 for order in ("ar", "confidence", "wino", get_order("wino").committing.spec):
-    config = flexeval.RunConfig(model="forks", task="forks", order=order, sampling=sampling, num_samples=16, limit=12)
+    config = flexeval.RunConfig(model="forks", task="forks", order=order, sampling=sampling, num_samples=8, limit=12)
     flexeval.run(config, out=f"runs/taking-back/{order}", predictor=model, task=task)
 
 runs = flexeval.read_runs("runs/taking-back").counting("sound")
@@ -52,7 +52,7 @@ wino.sample(2)
 show_decodes(flexeval.read_runs(["runs/taking-back/ar", "runs/taking-back/wino"]))
 
 # %% [markdown]
-# What does it solve? At one sample and at all sixteen, the arrow from the rule without to the rule with taking back. Of
+# What does it solve? At one sample and at all eight, the arrow from the rule without to the rule with taking back. Of
 # twelve problems this is an impression; `results/revision` has a hundred.
 
 # %%

@@ -125,7 +125,8 @@ def _entropies(run: Run) -> list[pd.DataFrame]:
             token_rows(run, "in_text", "entropy"), run.word_parts(["entropy"]), quantities=["entropy"]
         )
     }
-    if get_order(run.config.order).revises:
+    order = get_order(run.config.order)
+    if order.revises and order != order.committing:
         columns = ["problem_id", "sample_index", "position", "piece", "in_text", "entropy", "commit_step"]
         rows = first_commits(run.tokens(columns), run.revisions())
         tables["first"] = connector_entropy(rows, find_words(rows), quantities=["entropy"])

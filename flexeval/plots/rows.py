@@ -56,8 +56,9 @@ def dots(
 
 
 def join(axes: Axes, starts: pd.Series[float], ends: pd.Series[float]) -> None:
-    """A thin line from one value to the other on each line of `name_lines`."""
-    axes.hlines(range(len(starts)), starts, ends, color=FAINT, linewidth=0.6, linestyle=":", zorder=1)
+    """A thin line from one value to the other on each line of `name_lines` that has both."""
+    known = starts.notna().to_numpy() & ends.notna().to_numpy()
+    axes.hlines(known.nonzero()[0], starts[known], ends[known], color=FAINT, linewidth=0.6, linestyle=":", zorder=1)
 
 
 @dataclass(frozen=True, kw_only=True)

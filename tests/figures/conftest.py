@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from flexeval.models.lineage import Lineage
+from flexeval.orders import get_order
 from flexeval.records import RunConfig, SamplingConfig, SamplingEffort
 from flexeval.runs.store import Run, RunSet
+from flexeval.runs.tokens import SCHEMA as TOKENS
+from flexeval.runs.tokens import Listed, StoredRows, sample_numbers
+from flexeval.runs.words import SCHEMA as WORDS
 from flexeval.stats.words import find_words
 
 LENGTH, PROBLEMS, SAMPLES = 12, 6, 8
@@ -34,11 +39,25 @@ class MadeUpRun(Run):
         wanted["problem_id"] = pd.Categorical(wanted["problem_id"], categories=list(self.problems["problem_id"]))
         return wanted if columns is None else wanted[list(columns)]
 
-    def token_parts(self, columns: Sequence[str]) -> Iterable[pd.DataFrame]:
-        return [self.tokens(columns)]
+    def revisions(self) -> pd.DataFrame:
+        """Every third token stood there before, committed at the first step with more entropy."""
+        rows = self.tokens()[["problem_id", "sample_index", "position", "entropy", "prob"]]
+        gone = rows[rows["position"] % 3 == 0] if get_order(self.config.order).revises else rows.head(0)
+        renamed = gone.rename(columns={"entropy": "commit_entropy", "prob": "commit_prob"})
+        return renamed.assign(commit_entropy=renamed["commit_entropy"] + 0.25, commit_step=0, passes=0)
 
-    def word_parts(self, columns: Sequence[str] = ()) -> Iterable[pd.DataFrame]:
-        return [find_words(self.tokens())[["problem_id", "word", "connector", *columns]]]
+    def _stored_tokens(self, listed: Listed, columns: Sequence[str]) -> Iterator[StoredRows]:
+        yield self._stored(self.tokens(), listed, map(TOKENS.field, columns))
+
+    def _stored_words(self, listed: Listed, columns: Sequence[str]) -> Iterator[StoredRows]:
+        fields = [*map(TOKENS.field, columns), *map(WORDS.field, ("word", "connector"))]
+        yield self._stored(find_words(self.tokens()), listed, fields)
+
+    def _stored(self, rows: pd.DataFrame, listed: Listed, fields: Iterable[pa.Field]) -> StoredRows:
+        """As one shard that holds all samples."""
+        number_R = sample_numbers(listed.places_of(rows["problem_id"]), rows["sample_index"])
+        table = pa.table({field.name: pa.array(rows[field.name].tolist(), field.type) for field in fields})
+        return StoredRows(table=table, number_R=number_R, seen_S=listed.number_S)
 
 
 def made_up_run(
@@ -72,7 +91,8 @@ def made_up_run(
         }
     )
     return MadeUpRun(
-        folder=Path("made-up"), config=config, problems=problems, effort=SamplingEffort(), rows=tokens,
+        folder=Path("made-up"), shards=(Path("made-up"),), config=config, problems=problems, effort=SamplingEffort(),
+        rows=tokens,
         record={"lineage": lineage.as_dict()} if lineage else {}, samples=listed.iloc[: len(listed) - missing],
     )  # fmt: skip
 
@@ -144,6 +164,7 @@ def enough() -> RunSet:
     runs += [made_up_run("confidence", block_length=block) for block in (1, 4)]
     paced = ("eb:gamma=1.0", "eb:gamma=3.0", "parallel-2", "parallel-6")
     runs += [made_up_run(order, temperature=0.0, model=model) for order in paced for model in "ab"]
+    runs += [made_up_run(order, temperature=1.5) for order in ("wino", "wino:tau_back=0.0")]
     trained = [trained_in("first", step=10), trained_in("first"), trained_in("second", order="random")]
     runs += [made_up_run(order, lineage=lineage) for lineage in trained for order in ("ar", "confidence")]
     return RunSet(tuple(dataclasses.replace(run, folder=Path(f"run-{i}")) for i, run in enumerate(runs)))

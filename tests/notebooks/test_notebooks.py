@@ -11,9 +11,9 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-NAMES = ["01_pass_at_k", "02_entropy_degradation", "03_your_own_order", "04_real_checkpoints"]
-FIGURES = {"01_pass_at_k": 1, "02_entropy_degradation": 1, "03_your_own_order": 0, "04_real_checkpoints": 0}
-DECODES = {"01_pass_at_k": 2, "02_entropy_degradation": 2, "03_your_own_order": 2, "04_real_checkpoints": 1}
+NAMES = ["01_pass_at_k", "02_entropy_degradation", "03_your_own_order", "04_real_checkpoints", "05_taking_back"]
+FIGURES = dict(zip(NAMES, (1, 1, 0, 0, 1), strict=True))
+DECODES = dict(zip(NAMES, (2, 2, 2, 1, 3), strict=True))
 """Samples in colour, and viewers."""
 LARGEST = 1_500_000
 """Bytes of a stored notebook."""
