@@ -55,7 +55,8 @@ def seconds_per_sample(
 
     Where they take longer than `SECONDS`, it goes by the evaluations of the second half of that time, since canvases
     that have just begun are equal and share theirs, and takes samples that are not finished to need as many as a sample
-    can. That is rough: canvases go on to differ, which makes it too short, and texts end early, which makes it too long.
+    can. That is rough: canvases go on to differ, which makes it too short, and texts end early, which makes it too
+    long.
 
     Args:
         config: the run.
