@@ -21,11 +21,11 @@ from flexeval.sampling.schedule import num_steps
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
 
-PROBLEMS, SAMPLES = 6, 8
-"""How many samples of how many problems are drawn."""
-WARM_SECONDS, SECONDS = 2.0, 4.0
-"""How long at most: first one sample of each problem, with what is only done once, as choosing kernels; then all, which
-are timed."""
+PROBLEMS, SAMPLES = 32, 16
+"""How many samples of how many problems are drawn at most: as many as fill the sampler, since a step of a full one
+takes hardly longer than one of a few."""
+WARM_SECONDS, SECONDS = 1.0, 5.0
+"""How long at most: first one sample, with what is only done once, as choosing kernels; then all, which are timed."""
 WORTH_SECONDS = 60.0
 """A run of less is not timed."""
 _FASTEST = {"cpu": 1e11}
@@ -53,8 +53,10 @@ def seconds_per_sample(
 ) -> float:
     """Wall-clock seconds that a sample of a run takes, without grading; those of the same problem are drawn together.
 
-    Where the few samples take longer than `SECONDS`, it goes by the evaluations that were made until then, and by how
-    many the first samples took; where these were not finished either, by all that a sample can need, an upper bound.
+    Where they take longer than `SECONDS`, it goes by the evaluations of the second half of that time, since canvases
+    that have just begun are equal and share theirs, and takes samples that are not finished to need as many as a sample
+    can. That is rough: canvases go on to differ, which makes it too short, and texts end early, which makes it too
+    long.
 
     Args:
         config: the run.
@@ -67,21 +69,21 @@ def seconds_per_sample(
     """
     order = _Stopping.of(get_order(config.order))
     sampler = make_sampler(model, order.order, config.sampling)
+    samples = min(SAMPLES, config.num_samples)
     requests = [
         SampleRequest(problem_id=name, sample_index=i, prompt_ids=list(ids))
-        for name, ids in prompts[:PROBLEMS]
-        for i in range(min(SAMPLES, config.num_samples))
+        for name, ids in prompts[: min(PROBLEMS, -(-sampler.batch_size // samples))]
+        for i in range(samples)
     ]
-    first = [request for request in requests if request.sample_index == 0]
-    each = float(evaluations_per_sample(config))
-    if order.drawn(sampler, first, WARM_SECONDS):
-        each = sampler.counters.evaluations / len(first)
-    before, began = int(sampler.counters.evaluations), time.perf_counter()
+    order.drawn(sampler, requests[:1], WARM_SECONDS)
+    began = time.perf_counter()
     finished = order.drawn(sampler, requests, SECONDS)
     seconds = time.perf_counter() - began
-    if finished:
+    if len(finished) == len(requests):
         return seconds / len(requests)
-    return seconds / max(int(sampler.counters.evaluations) - before, 1) * each
+    unfinished = (len(requests) - len(finished)) * evaluations_per_sample(config)
+    each = (sum(finished) + unfinished) / len(requests)
+    return order.seconds_per_evaluation(began + seconds / 2) * each
 
 
 def forecast(
@@ -141,6 +143,9 @@ class _Stopping:
     def __init__(self) -> None:
         self.order: Any = None
         self._until = 0.0
+        self._sampler: Any = None
+        self._steps: list[tuple[float, int]] = []
+        """When the order was asked, and the evaluations until then."""
 
     @classmethod
     def of(cls, order: Order) -> _Stopping:
@@ -149,20 +154,34 @@ class _Stopping:
 
         class Timed(type(order)):  # type: ignore[misc] # its class is known only now
             def __call__(self, state: Any) -> Any:
-                if time.perf_counter() > made._until:
-                    raise _Enough
+                made._step()
                 return super().__call__(state)
 
         values = {field.name: getattr(order, field.name) for field in dataclasses.fields(order) if field.init}
         made.order = Timed(**values)
         return made
 
-    def drawn(self, sampler: Sampler, requests: Sequence[SampleRequest], seconds: float) -> bool:
-        """Draw samples, or as much of them as is possible in a time; whether they are all there."""
-        self._until = time.perf_counter() + seconds
+    def drawn(self, sampler: Sampler, requests: Sequence[SampleRequest], seconds: float) -> list[int]:
+        """Draw samples, or as much of them as is possible in a time; the evaluations of those that are there."""
+        now = time.perf_counter()
+        self._until, self._sampler, self._steps = now + seconds, sampler, [(now, sampler.counters.evaluations)]
+        finished: list[int] = []
         try:
-            for _ in sampler.run(requests):
-                pass
+            for trajectory in sampler.run(requests):
+                finished.append(trajectory.nfe)
         except _Enough:
-            return False
-        return True
+            pass
+        return finished
+
+    def seconds_per_evaluation(self, since: float) -> float:
+        """Of those after a time, or of all where hardly any were."""
+        late = [step for step in self._steps if step[0] >= since]
+        steps = late if len(late) >= 4 else self._steps
+        (began, before), (ended, after) = steps[0], steps[-1]
+        return (ended - began) / max(after - before, 1)
+
+    def _step(self) -> None:
+        now = time.perf_counter()
+        self._steps.append((now, self._sampler.counters.evaluations))
+        if now > self._until:
+            raise _Enough

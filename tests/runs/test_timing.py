@@ -25,7 +25,7 @@ class StandIn:
 
     def __init__(self, model, order, config, **options):
         self.order, self.config, self.counters = order, config, SamplingEffort()
-        self.now, self.drawn = model.clock, model.drawn
+        self.now, self.drawn, self.batch_size = model.clock, model.drawn, 48
 
     def run(self, requests):
         for request in requests:
@@ -34,7 +34,7 @@ class StandIn:
                 self.now[0] += SLOW
                 self.counters = SamplingEffort(evaluations=self.counters.evaluations + 1)
             self.drawn.append(request)
-            yield request
+            yield SimpleNamespace(nfe=8)
 
 
 @pytest.fixture
@@ -50,22 +50,22 @@ PROMPTS = [(f"p{i}", [1, 2, 3]) for i in range(50)]
 
 
 def test_whole_samples_are_timed_where_that_is_quick(model):
-    """8 evaluations each, 48 samples: 3.84 s, less than what it may take."""
+    """8 evaluations each, and as many as fill the sampler: 3.84 s, less than what it may take."""
     assert timing.seconds_per_sample(CONFIG, model, PROMPTS, StandIn) == pytest.approx(8 * SLOW)
-    assert len(model.drawn) == 6 + 48
-    assert model.drawn[6] == SampleRequest(problem_id="p0", sample_index=0, prompt_ids=[1, 2, 3])
+    assert len(model.drawn) == 1 + 48
+    assert model.drawn[17] == SampleRequest(problem_id="p1", sample_index=0, prompt_ids=[1, 2, 3])
 
 
 def test_else_the_evaluations_of_some_seconds_tell(model, monkeypatch):
+    """Samples that are not finished by then are taken to need all that one can need."""
     monkeypatch.setattr(timing, "SECONDS", 0.5)
     began = model.clock[0]
     assert timing.seconds_per_sample(CONFIG, model, PROMPTS, StandIn) == pytest.approx(8 * SLOW, rel=0.05)
-    assert model.clock[0] - began < 6 * 8 * SLOW + 0.5 + 2 * SLOW
-    # Texts may end before all positions are read, if the first ones do.
-    long = RunConfig(order="ar", sampling=SamplingConfig(gen_length=64, block_length=64))
-    assert timing.seconds_per_sample(long, model, PROMPTS, StandIn) == pytest.approx(8 * SLOW, rel=0.05)
-    monkeypatch.setattr(timing, "WARM_SECONDS", 0.1)
-    assert timing.seconds_per_sample(long, model, PROMPTS, StandIn) == pytest.approx(64 * SLOW, rel=0.05)
+    assert model.clock[0] - began < 8 * SLOW + 0.5 + 2 * SLOW
+    long = RunConfig(order="ar", num_samples=64, sampling=SamplingConfig(gen_length=64, block_length=64))
+    finished = 6  # 8 evaluations of 0.01 s each in 0.5 s
+    each = (finished * 8 + (48 - finished) * 64) / 48
+    assert timing.seconds_per_sample(long, model, PROMPTS, StandIn) == pytest.approx(each * SLOW, rel=0.05)
 
 
 def test_only_a_run_that_may_take_a_minute_is_timed(model):
