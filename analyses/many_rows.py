@@ -8,8 +8,9 @@ Texts are words by Zipf's law, numbers, endings that continue a word, and connec
 measurements are noise, but commit steps, frontier steps and passes are those of an order within blocks of 32. With
 --folder they stay there, and are not made again.
 
-Each command is a process of its own. Counted are its CPU seconds, user and system, and the largest memory that it held.
-`first` is the first command on a run, which finds its words and keeps them; `again` finds them there.
+Each command is a process of its own, with one thread for linear algebra. Counted are its CPU seconds, user and system,
+and the largest memory that it held. `first` is the first command on a run, which finds its words and keeps them;
+`again` finds them there.
 """
 
 from __future__ import annotations
@@ -133,11 +134,17 @@ class Cost:
     """GB."""
 
 
+_ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Threads of linear algebra that wait for each other would count as work."""
+
+
 def cost_of(command: Sequence[str]) -> Cost:
     """Run a flexeval command. Raises RuntimeError with what it said where it fails."""
     with tempfile.TemporaryFile() as said:
         begun = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-m", "flexeval", *command], stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flexeval", *command], stdout=said, stderr=subprocess.STDOUT, env=_ONE_THREAD
+        )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         clock = time.monotonic() - begun
