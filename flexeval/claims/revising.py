@@ -65,7 +65,7 @@ class RaisesAccuracy(RevisingClaim):
 
 
 class WinoRaisesAccuracy(RaisesAccuracy):
-    """See `RaisesAccuracy`."""
+    """`wino`. Holds when it has a higher Pass@1 than its rule with nothing taken back, see `RaisesAccuracy`."""
 
     name = "wino-raises-accuracy"
     sentence = "Masking doubtful tokens again (WINO) makes parallel decoding more accurate."
@@ -74,7 +74,7 @@ class WinoRaisesAccuracy(RaisesAccuracy):
 
 
 class RemdmRaisesAccuracy(RaisesAccuracy):
-    """See `RaisesAccuracy`."""
+    """`remdm`. Holds when it has a higher Pass@1 than its rule with nothing taken back, see `RaisesAccuracy`."""
 
     name = "remdm-raises-accuracy"
     sentence = "Masking tokens again at random (ReMDM) makes samples better."
@@ -83,7 +83,9 @@ class RemdmRaisesAccuracy(RaisesAccuracy):
 
 
 class EditingRaisesAccuracy(RaisesAccuracy):
-    """See `RaisesAccuracy`. LLaDA2.1 was trained to correct what it sees; other models were not."""
+    """`edit`. Holds when it has a higher Pass@1 than its rule with nothing taken back, see `RaisesAccuracy`. LLaDA2.1
+    was trained to correct what it sees; other models were not.
+    """
 
     name = "editing-raises-accuracy"
     sentence = "Rewriting tokens that a draw contradicts (editing) makes parallel decoding more accurate."
