@@ -53,10 +53,12 @@ def sample(
     # Refuse bad input before anything is drawn.
     if isinstance(prompts, str | Prompt) or not isinstance(prompts, Iterable):
         raise InputTypeError("prompts must be a list; for one prompt write [prompt]")
+    prompts = list(prompts)
     num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
     check_predictor(model)
     config = recommended_sampling(model) if config is None else config
-    order = get_order(order)
+    workers = side_by_side(model, most=max(1, len(prompts) * num_samples))
+    sampler = Sampler(model, get_order(order), config, batch_size=batch_size, workers=workers)
     requests: list[SampleRequest] = []
     seen: Counter[str] = Counter()
     for prompt in prompts:
@@ -69,8 +71,6 @@ def sample(
             requests.append(SampleRequest(problem_id=name, sample_index=seen[name], prompt_ids=ids))
             seen[name] += 1
 
-    workers = side_by_side(model, most=min(len(requests), batch_size or len(requests)))
-    sampler = Sampler(model, order, config, batch_size=batch_size, workers=workers)
     bar = notebook_bar(f"{len(prompts)} prompts")
     bar(0, len(requests))
     finished: dict[tuple[str, int], Trajectory] = {}

@@ -86,8 +86,8 @@ class Sampler:
         self.config = config
         """With the block length in force."""
         limits = limits_of(predictor)
-        workers = side_by_side(predictor, most=batch_size) if workers is None else workers
-        self._lanes = min(2, workers, batch_size or workers) if predictor.device.type == "cpu" else 1
+        workers = min(side_by_side(predictor) if workers is None else workers, batch_size or LARGEST_BATCH)
+        self._lanes = min(2, workers) if predictor.device.type == "cpu" else 1
         self._lane_size = batch_size // self._lanes if batch_size else limits.samples
         self.batch_size = self._lanes * self._lane_size
         """Samples in flight at most, unless more of one problem go together."""

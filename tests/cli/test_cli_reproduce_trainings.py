@@ -35,8 +35,8 @@ def plan(in_tmp: Path, llada_folder: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures and report are others' work."""
-    monkeypatch.setattr("flexeval.figures.make.make_figures", lambda runs, out: [])
-    monkeypatch.setattr("flexeval.report.write_report", lambda runs, path: None)
+    monkeypatch.setattr("flexeval.figures.make.make_figures", lambda runs, out, **_: [])
+    monkeypatch.setattr("flexeval.report.write_report", lambda runs, path, **_: None)
 
 
 def reproduce(plan: Path, *options: str) -> int:

@@ -132,7 +132,7 @@ def test_a_driver_that_is_killed_leaves_a_run_that_one_process_continues(tmp_pat
     crew.close()  # the last test: its place is needed
     code = DRIVER.format(tests=os.path.dirname(__file__), address=cluster.address, out=str(tmp_path))
     driver = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 300
     journal = tmp_path / "sampling.jsonl"
     while driver.poll() is None and time.monotonic() < deadline and not (journal.exists() and journal.read_bytes()):
         time.sleep(0.05)
@@ -144,6 +144,7 @@ def test_a_driver_that_is_killed_leaves_a_run_that_one_process_continues(tmp_pat
     same(run(CONFIG, out=tmp_path, predictor=predictor, task=get_task("forks")), alone)
 
 
+@pytest.mark.timeout(420)
 def test_a_signal_ends_a_command_with_workers_as_one_without(tmp_path, cluster):
     """With the status and the line of a single process, and with what is finished stored."""
     out = tmp_path / "runs"
@@ -157,7 +158,7 @@ def test_a_signal_ends_a_command_with_workers_as_one_without(tmp_path, cluster):
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 300
     while driver.poll() is None and time.monotonic() < deadline and not list(out.glob("**/tokens/*.parquet")):
         time.sleep(0.05)
     driver.send_signal(signal.SIGTERM)
