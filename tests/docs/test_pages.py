@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flexeval.cli.main import VERBS, main
+from flexeval.models.families import FAMILIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *(DOCS / "howto").glob("*.md")])
@@ -33,6 +34,9 @@ def commands(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "howto"], ids=lambda page: page.stem)
 def test_its_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # What an example registers, other tests must not find.
+    for part in ("_targets", "_summaries"):
+        monkeypatch.setattr(FAMILIES, part, {**getattr(FAMILIES, part)})
     names = {"__name__": "example"}
     for text in blocks(page, "python"):
         exec(compile(text, str(page), "exec", dont_inherit=True), names)
