@@ -162,11 +162,11 @@ def test_a_table_says_that_it_is_corrected():
 
 def test_a_table_of_true_nulls_rarely_decides_anything():
     """Two orders that are one: no claim of better or worse may be decided more than one time in twenty."""
-    wrong, trials = 0, 20
+    wrong, trials = 0, 40
     for trial in range(trials):
         rng = np.random.default_rng(trial)
         chance = rng.beta(0.5, 0.8, size=(50, 1))
         drawn = [run_of(rng.random((50, 16)) < chance, order) for order in ("ar", "confidence", "egi")]
         findings = by_name(RunSet(tuple(drawn)))
         wrong += any(findings[name].verdict != "unresolved" for name in ("ar-better-at-largest-k", "egi-exceeds-ar"))
-    assert wrong <= 4
+    assert wrong <= 6

@@ -24,6 +24,7 @@ from flexeval.sampling import Sampler, SampleRequest
 
 REVISING = ["remdm:eta=0.3", "remdm:rule=conf", "remdm:rule=loop,number=2", "edit:tau=0.5,tau_edit=0.4",
             "t2m:tau=0.4", "t2m:rule=t2t,tau=0.4,tau_back=0.3", "t2m:rule=logit_diff,tau=0.4,tau_back=0.1"]  # fmt: skip
+QUESTIONS = ("What is 3 + 4?", "Tom has 12 pens. He buys 5 more. How many pens has he?")
 WAITING = ["klass:tau=0.3,tau_kl=2", "tlc", "tct:tau=0.4"]
 
 
@@ -46,17 +47,14 @@ def draw(model, order, config, wanted=None, batch_size=None):
 # ----- the public code -----
 
 
-@pytest.mark.parametrize(
-    ("temperature", "index", "question"),
-    [(0.0, 0, "What is 3 + 4?"), (0.8, 1, "Tom has 12 pens. He buys 5 more. How many pens has he?")],
-    ids=["greedy", "drawn"],
-)
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("index", [0, 1], ids=["short", "long"])
 @pytest.mark.parametrize("spec", RULES)
-def test_an_order_is_the_public_loop(tiny, spec, temperature, index, question):
+def test_an_order_is_the_public_loop(tiny, spec, temperature, index):
     """Canvas by canvas; at temperature 0 with the mask token among the candidates, as in the public code."""
     rule, parameters = RULES[spec]
     order, length, block = get_order(spec), 24, 12
-    prompt = tiny.encode(Prompt(user=question))
+    prompt = tiny.encode(Prompt(user=QUESTIONS[index]))
     settings = {"temperature": temperature, "mask_drawn": temperature == 0}
     canvases, text = rule(Model(tiny, prompt, length, **settings, problem_id="p", index=index), block, **parameters)
     config = SamplingConfig(gen_length=length, block_length=block, temperature=temperature, stop_at_eos=False,
@@ -74,7 +72,7 @@ def test_an_order_is_the_public_loop(tiny, spec, temperature, index, question):
     assert got.nfe == len(evaluated) and not got.capped
     # What is compared is more than an order that never takes back.
     rare = spec in ("wino", "edit")  # whose published thresholds want a model that is less sure
-    assert temperature == 0 or not order.revises or rare or len(got.revisions)
+    assert (temperature, index) != (0.8, 1) or not order.revises or rare or len(got.revisions)
 
 
 def test_llada21_edits_token_for_token(tmp_path):
@@ -177,7 +175,7 @@ def enumerated_edit(oracle, size, *, tau, tau_edit, post_steps):
     return final
 
 
-def p_value(oracle, spec, expected, size, samples=2000):
+def p_value(oracle, spec, expected, size, samples=4000):
     config = SamplingConfig(gen_length=size, temperature=1.0, stop_at_eos=False, seed=5)
     wanted = [SampleRequest(problem_id="p", sample_index=i, prompt_ids=[1]) for i in range(samples)]
     counts = Counter(tuple(t.token_ids_G.tolist()) for t in draw(oracle, spec, config, wanted, 1000).values())
@@ -225,9 +223,9 @@ def assert_same(one, other):
 @pytest.mark.parametrize("spec", [*REVISING, *WAITING])
 def test_a_sample_is_the_same_in_any_batch(spec):
     oracle = RandomOracle(words=6, eos_bonus=1.0)
-    config = SamplingConfig(gen_length=8, block_length=4, temperature=0.9, seed=2)
+    config = SamplingConfig(gen_length=10, block_length=5, temperature=0.9, seed=2)
     alone = draw(oracle, spec, config, batch_size=1)
-    for batch_size, wanted in [(64, requests()[::-1]), (5, requests()[4:] + requests()[:4])]:
+    for batch_size, wanted in [(3, requests()), (64, requests()[::-1]), (5, requests()[4:] + requests()[:4])]:
         assert_same(draw(oracle, spec, config, wanted, batch_size), alone)
 
 
@@ -282,7 +280,7 @@ class Idle(Restless):
 
 @dataclass(frozen=True)
 class Watcher(Restless):
-    """Commits one position a step, takes every third token back, and compares what it sees of one token."""
+    """Commits two positions a step, masks the oldest tokens again at every third, and compares what it sees of a token."""
 
     name = "watcher"
     reads: ClassVar[frozenset[str]] = frozenset({"past", "kept", "proposal"})
