@@ -280,7 +280,7 @@ class Idle(Restless):
 
 @dataclass(frozen=True)
 class Watcher(Restless):
-    """Commits two positions a step, masks the oldest tokens again at every third, and compares what it sees of a token."""
+    """Commits two positions a step, masks the oldest tokens again at every third; compares what it sees of a token."""
 
     name = "watcher"
     reads: ClassVar[frozenset[str]] = frozenset({"past", "kept", "proposal"})
