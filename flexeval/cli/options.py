@@ -215,7 +215,8 @@ def add_estimate(parser: argparse.ArgumentParser, *, of_plan: bool = False) -> N
         estimate.add_argument(
             "--parameters",
             metavar="X",
-            help="The size of the model, as in 8e9. [default: counted, where the weights are on this machine]",
+            help="The size of the model, as in 8e9. [default: that of our plans for models that they name; otherwise "
+            "counted, where the weights are on this machine]",
         )
 
 

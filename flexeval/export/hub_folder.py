@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import yaml
@@ -48,12 +49,10 @@ def write_hub_folder(runs: RunSet, out: str | Path) -> list[Path]:
     _require_own(folder)
     labels, samples = runs.labels(), runs.to_frame()
     # An id is unique within a task only, so each run's samples get the questions of its own problems.
-    asked = pd.concat([run.problems.assign(run=label) for label, run in zip(labels, runs, strict=True)])
-    questions = asked.set_index(["run", "problem_id"])
-    keys = pd.MultiIndex.from_frame(samples[["run", "problem_id"]].astype(object))
+    asked = [run.problems.set_index("problem_id").loc[run.samples["problem_id"].astype(object)] for run in runs]
     place = list(samples.columns).index("problem_id") + 1
     for name in ("target", "question"):
-        samples.insert(place, name, questions[name].reindex(keys).to_numpy())
+        samples.insert(place, name, np.concatenate([own[name].to_numpy() for own in asked]))
     settings = runs.settings()
     settings.insert(0, "run", labels)
 

@@ -28,6 +28,8 @@ PROBLEMS = "problems.jsonl"
 SAMPLES = "samples.jsonl"
 JOURNAL = "sampling.jsonl"
 TOKENS = "tokens"
+WORDS = "words-"
+"""How the names of files of words begin."""
 SUMMARY = "summary.json"
 LOCK = ".lock"
 FORMAT, UNCHECKED_FORMAT = 2, 1

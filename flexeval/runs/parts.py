@@ -1,4 +1,5 @@
-"""A run's rows in parts that fit in memory one at a time, so that the memory of a statistic does not grow with the run.
+"""A run's rows in parts that fit in memory one at a time, so that a statistic needs memory for its samples, not for its
+rows (and for the file of its words, which is read whole).
 
 A part has all rows of its problems, sorted by problem, sample and position; a small run is one part. Shards are read in
 the order in which they were written. Rows wait until the last sample of their problem is there: the samples of a
@@ -102,7 +103,9 @@ def _frame(shards: Sequence[StoredRows], listed: Listed, columns: Sequence[str])
 
 
 def _require_all(seen_S: NDArray[np.int64], listed: Listed, where: Path) -> None:
-    """Raise InputError unless every sample with a text is there."""
+    """Raise InputError unless every sample with a text is there, and none twice."""
+    if len(np.unique(seen_S)) < len(seen_S):
+        raise InputError(TWICE.format(where=where))
     lost = int((~np.isin(listed.number_S, seen_S) & (listed.length_S > 0)).sum())
     if lost:
         raise InputError(LOST.format(where=where, lost=lost))

@@ -230,6 +230,9 @@ class PooledRun(Run):
         for _, place in sorted(turns):
             first, stream = streams[place]
             yield next(stream).renumbered(first)
+        for _, stream in streams:
+            # To its end, where it keeps what it found.
+            next(stream, None)
 
     def revisions(self) -> pd.DataFrame:
         """See `Run.revisions`."""

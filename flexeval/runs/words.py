@@ -2,13 +2,14 @@
 
 The file's name holds a checksum of the names of the shards, which hold those of their bytes, and one of its own bytes.
 So words of other token rows are never taken for a run's: when it grows, they are found anew. A folder that cannot be
-written has its words found each time. Nothing else depends on the file, and it may be removed at any time.
+written, and one of format 1, has its words found each time. Nothing else depends on the file, and it may be removed at
+any time.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import pyarrow.parquet as pq
 from flexeval.errors import InputError
 from flexeval.hashing import json_hash
 from flexeval.runs.checksums import named_by_content
-from flexeval.runs.files import TEMPORARY_SUFFIX
+from flexeval.runs.files import replace_file
+from flexeval.runs.layout import WORDS as PREFIX
 from flexeval.runs.tokens import KEYS, WORD, StoredRows, TokenShard, open_table
 from flexeval.stats.words import word_places
 
@@ -54,13 +56,16 @@ def stored_words(
         for place, path in enumerate(shards):
             yield _rows(read(path), kept.read_row_group(place), columns)
         return
-    with contextlib.closing(_Keeper(folder, shards, key)) as keeper:
-        for path in shards:
-            shard = read(path)
-            words = _found(shard)
-            keeper.take(words)
-            yield _rows(shard, words, columns)
-        keeper.finish()
+    buffer = io.BytesIO()
+    writer = pq.ParquetWriter(buffer, SCHEMA, **_ENCODED)
+    for path in shards:
+        shard = read(path)
+        words = _found(shard)
+        writer.write_table(words, row_group_size=max(1, len(words)))
+        yield _rows(shard, words, columns)
+    writer.close()
+    if key and shards:
+        _keep(folder, named_by_content(_stem(shards, key), ".parquet", buffer.getvalue(), key=key), buffer.getvalue())
 
 
 def _found(shard: TokenShard) -> pa.Table:
@@ -85,7 +90,7 @@ def _rows(shard: TokenShard, words: pa.Table, columns: Sequence[str]) -> StoredR
 
 
 def _stem(shards: Sequence[Path], key: str) -> str:
-    return f"words-{json_hash([RULE, key, *(path.name for path in shards)])[:16]}"
+    return f"{PREFIX}{json_hash([RULE, key, *(path.name for path in shards)])[:16]}"
 
 
 def _kept(folder: Path, shards: Sequence[Path], key: str) -> pq.ParquetFile | None:
@@ -99,44 +104,10 @@ def _kept(folder: Path, shards: Sequence[Path], key: str) -> pq.ParquetFile | No
     return None
 
 
-class _Keeper:
-    """Takes the words of one shard after the other; they are in place, and older ones gone, once all are there.
-
-    Where the folder cannot be written, or is full, nothing is kept.
-    """
-
-    def __init__(self, folder: Path, shards: Sequence[Path], key: str) -> None:
-        self._folder, self._key, self._stem = folder, key, _stem(shards, key)
-        self._temporary = folder / f"{self._stem}-{os.getpid()}{TEMPORARY_SUFFIX}"
-        self._writer: pq.ParquetWriter | None = None
-        self._works = bool(key)
-
-    def take(self, words: pa.Table) -> None:
-        """The words of the next shard."""
-        if not self._works:
-            return
-        try:
-            if self._writer is None:
-                self._writer = pq.ParquetWriter(self._temporary, SCHEMA, **_ENCODED)
-            self._writer.write_table(words, row_group_size=max(1, len(words)))
-        except OSError:
-            self._works = False
-
-    def finish(self) -> None:
-        """Put them in place."""
-        if not self._works or self._writer is None:
-            return
-        with contextlib.suppress(OSError):
-            self._writer.close()
-            older = set(self._folder.glob("words-*.parquet"))
-            name = named_by_content(self._stem, ".parquet", self._temporary.read_bytes(), key=self._key)
-            os.replace(self._temporary, self._folder / name)
-            for path in older - {self._folder / name}:
-                path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Leave nothing behind that is not in place."""
-        with contextlib.suppress(OSError):
-            if self._writer is not None:
-                self._writer.close()
-            self._temporary.unlink(missing_ok=True)
+def _keep(folder: Path, name: str, words: bytes) -> None:
+    """Put the file in place and remove older ones. Where the folder cannot be written, or is full, nothing is kept."""
+    older = set(folder.glob(f"{PREFIX}*.parquet"))
+    with contextlib.suppress(OSError):
+        replace_file(folder / name, words)
+        for path in older - {folder / name}:
+            path.unlink(missing_ok=True)

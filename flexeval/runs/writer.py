@@ -40,6 +40,7 @@ from flexeval.runs.layout import (
     SAMPLES,
     SUMMARY,
     TOKENS,
+    WORDS,
     ConfigFile,
     Flush,
     GradedSample,
@@ -363,7 +364,8 @@ def _claim(folder: Path, shard: Shard) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(folder / CONFIG):
         return
-    begun = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL, *(path.name for path in folder.glob("*.json*.tmp"))}
+    left = (path.name for pattern in ("*.json*.tmp", f"{WORDS}*") for path in folder.glob(pattern))
+    begun = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL, *left}
     for path in sorted(folder.iterdir()):
         if path.name not in begun and not (path.is_dir() and shard_named(path) and not is_begun(path)):
             raise InputError(f"{folder} is not a run folder, but holds {path.name!r}; use another or an empty --out")

@@ -14,6 +14,7 @@ Axis suffixes: `S` strata, `P` problems, `T` kinds of strata.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,16 +198,17 @@ def _strata(words: Rows, block_length: int) -> tuple[int, tuple[NDArray[np.int64
     """The number of problems; and (problem, words, connectors, bypassed words, bypassed connectors) of each stratum
     that has a word [S].
     """
-    counts_4S = np.zeros((4, 0), dtype=np.int64)
-    for part in parts_of(words):
+
+    def count(part: pd.DataFrame) -> NDArray[np.int64]:
         problems = problem_ids(part["problem_id"])
         in_block_N = part["position"].to_numpy() % block_length
         place_N = problem_codes(part["problem_id"], problems) * block_length + in_block_N
         connector_N, bypassed_N = part["connector"].to_numpy(), part["passes"].to_numpy() > 0
         kinds = (slice(None), connector_N, bypassed_N, connector_N & bypassed_N)
         cells = len(problems) * block_length
-        counts = np.stack([np.bincount(place_N[of_N], minlength=cells) for of_N in kinds])
-        counts_4S = counts_4S + counts if counts_4S.size else counts
+        return np.stack([np.bincount(place_N[of_N], minlength=cells) for of_N in kinds])
+
+    counts_4S = functools.reduce(np.add, map(count, parts_of(words)))
     held_S = np.flatnonzero(counts_4S[0])
     return counts_4S.shape[1] // block_length, (held_S // block_length, *counts_4S[:, held_S])
 

@@ -135,6 +135,7 @@ def word_sums(
     for part in parts_of(words):
         if by not in part:
             raise InputError(f"the words have no column {by!r} to group by; they have {', '.join(part.columns)}")
+        part = part[part[by].notna()] if part[by].hasnans else part
         group_N = groups.numbers(part[by], problem_codes(part["problem_id"], problem_ids(part["problem_id"])))
         measured = measure(part)
         sums_VK: list[NDArray[Any]] = [np.bincount(group_N, minlength=len(groups)).astype(np.float64)]

@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from flexeval.errors import InputError
 from flexeval.runs import parts, words
+from flexeval.runs.parts import in_parts
 from flexeval.runs.store import Run, RunSet, pooled, read_run
+from flexeval.runs.tokens import Listed, StoredRows, sample_numbers
 from flexeval.stats.bootstrap import Bootstrap
 from flexeval.stats.bypass import bypass_table, enrichment, most_bypassed
 from flexeval.stats.diversity import collapse_table
@@ -126,15 +131,34 @@ def test_a_view_has_the_words_of_its_samples(run: Run) -> None:
     same(found[columns].astype({"word": object}), expected[columns].astype({"word": object}))
 
 
-def test_pooled_runs_have_the_words_of_all_their_samples(run: Run, folder: Path) -> None:
+def test_pooled_runs_have_the_words_of_all_their_samples_and_keep_them(run: Run, folder: Path, tmp_path: Path) -> None:
+    # Such a folder's name has a colon, as addresses have.
+    other = tmp_path / "confidence:seed=1"
+    shutil.copytree(folder, other, ignore=shutil.ignore_patterns("words-*"))
     config = dataclasses.replace(run.config, sampling=dataclasses.replace(run.config.sampling, seed=1))
-    (together,) = pooled(RunSet((run, dataclasses.replace(run, config=config))))
+    (together,) = pooled(RunSet((run, dataclasses.replace(read_run(other), config=config))))
     assert len(together.samples) == 2 * len(run.samples)
     rows = together.tokens()
     found = list(together.word_parts(WORD))
     assert len(found) > 1
     same(bypass_table(found), bypass_table(find_words(rows)))
     assert len(rows) == 2 * len(run.tokens(["rank"]))
+    assert len(kept(folder)) == len(kept(other)) == 1
+
+
+def test_a_path_with_a_colon_is_no_address(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(folder, tmp_path / "eb:gamma=1")
+    monkeypatch.chdir(tmp_path)
+    same(read_run(Path("eb:gamma=1")).tokens(), read_run(folder).tokens())
+
+
+def test_a_sample_that_is_there_twice_is_refused_also_where_another_of_its_problem_is_lost(tmp_path: Path) -> None:
+    numbers = sample_numbers(np.zeros(2, int), np.arange(2))
+    listed = Listed(problem_ids=["p"], number_S=numbers, length_S=np.ones(2, int))
+    table = pa.table({"entropy": pa.array([0.5])})
+    one = StoredRows(table=table, number_R=numbers[:1], seen_S=numbers[:1])
+    with pytest.raises(InputError, match="twice"):
+        list(in_parts([one, one], listed, ["entropy"], empty=table.schema, where=tmp_path))
 
 
 # Words on disk
@@ -204,7 +228,7 @@ def test_a_folder_that_cannot_be_written_is_read(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(problem)
 
-    target = (words.pq, "ParquetWriter") if problem == "read-only" else (os, "replace")
+    target = (words, "replace_file") if problem == "read-only" else (os, "replace")
     monkeypatch.setattr(*target, refuse)
     same(bypass_table(run.word_parts(WORD)), expected)
     assert kept(folder) == []

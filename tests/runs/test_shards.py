@@ -18,6 +18,7 @@ from flexeval.runs.merge import find_shards, merge
 from flexeval.runs.run import read_finished_run, reusable_run
 from flexeval.runs.shards import Shard, parse_shard, shard_of_array
 from flexeval.runs.store import alike, on_same_problems, read_run, read_runs
+from flexeval.stats.bypass import bypass_table
 
 HALVES = [Shard(index=0, count=2), Shard(index=1, count=2)]
 SAME = ("config.json", "problems.jsonl", "samples.jsonl")
@@ -170,6 +171,16 @@ def test_merged_shards_are_an_undivided_run_to_the_byte(tmp_path, undivided):
     assert run.tokens().equals(undivided.tokens()) and run.complete
     assert not list(run.folder.glob("shard-*"))
     assert make(CONFIG, run.folder).samples.equals(undivided.samples)
+
+
+def test_shards_whose_words_were_looked_at_are_merged_and_continued(tmp_path, undivided):
+    out = tmp_path / "run"
+    make(CONFIG, out, shard=HALVES[0])
+    words = bypass_table(read_run(out).word_parts(["commit_step", "frontier_step", "passes"]))
+    assert len(words) and list(out.rglob("words-*"))
+    make(CONFIG, out, shard=HALVES[1])
+    bypass_table(read_run(out).word_parts(["commit_step", "frontier_step", "passes"]))
+    same_files(merge(find_shards(out), out=out).folder, undivided.folder)
 
 
 def test_shards_from_elsewhere_are_merged_and_stay(tmp_path, undivided):
