@@ -192,9 +192,9 @@ class Watch:
         """From one step to the next. Raises Enough when the last one that is wanted has ended."""
         timed = self.done - self.warm
         if timed == 0:
-            self.start = self._now()
             if self.profile is not None:
                 self.profile.start()
+            self.start = self._now()
         elif timed >= self.steps or (timed > 0 and time.perf_counter() - self.start > self.seconds):
             self.elapsed = self._now() - self.start
             if self.profile is not None:

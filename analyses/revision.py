@@ -4,20 +4,21 @@ r"""What revision changes: orders that take tokens back, beside their own rules 
         --order wino --order wino:tau_back=0 ... --verdict sound --num-samples 64 --limit 100 --out runs/revision
     python analyses/revision.py runs/revision --verdict sound -o results/revision/revision.md
 
-One section for each model, task and temperature. Each order that revises is compared with `Order.committing`, which
-commits as many tokens a step and takes none back, with the same random numbers, on the same problems; so the difference
-is the revision. Which tables follow is said above each.
+One section for each group of runs that differ in order only; seeds are pooled. Each order that revises is compared with
+`Order.committing`, the same rule with nothing taken back, with the same random numbers, on the same problems; so the
+difference is the revision. Which tables follow is said above each.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from flexeval.errors import InputError
+from flexeval.figures.selection import comparable
 from flexeval.orders import get_order
 from flexeval.runs.store import Run, RunSet, alike, read_runs
 from flexeval.runs.target import write_target
@@ -50,12 +51,18 @@ def report(runs: RunSet) -> Iterator[str]:
         "percent, differences in points with 95 % intervals over problems; entropies in nats of the untempered softmax."
     )
     found = False
-    for (model, task), own in _by(runs, lambda run: (run.model, run.config.task)):
-        for temperature, at in sorted(_by(own, lambda run: run.config.sampling.temperature)):
-            by_order = {run.config.order: run for run in alike(*at)}
-            if pairs := [(run, by_order[other]) for run in by_order.values() if (other := _other(run)) in by_order]:
-                found = True
-                yield from section(by_order, pairs, f"`{model}`, {task}, T = {temperature:g}")
+    for group in comparable(runs, free={"order"}):
+        by_order = {run.config.order: run for run in alike(*group)}
+        pairs = []
+        for run in by_order.values():
+            order = get_order(run.config.order)
+            if order.takes_back and order.committing is not None and order.committing.spec in by_order:
+                pairs.append((run, by_order[order.committing.spec]))
+        if pairs:
+            found = True
+            run, _ = pairs[0]
+            title = f"`{run.model}`, {run.config.task}, T = {run.config.sampling.temperature:g}"
+            yield from section(by_order, pairs, title)
     if not found:
         raise InputError(
             "needs runs of an order that revises and of its rule with nothing taken back, as in wino:tau_back=0"
@@ -193,20 +200,7 @@ def _entropies(tokens: pd.DataFrame) -> dict[str, str]:
     return cells
 
 
-# ----- Markdown and selection -----
-
-
-def _other(run: Run) -> str | None:
-    """The order with nothing taken back, where it is another one."""
-    committing = get_order(run.config.order).committing
-    return None if committing is None or committing.spec == run.config.order else committing.spec
-
-
-def _by(runs: Iterable[Run], key: object) -> list[tuple[object, list[Run]]]:
-    found: dict[object, list[Run]] = {}
-    for run in runs:
-        found.setdefault(key(run), []).append(run)  # type: ignore[operator] # a function
-    return list(found.items())
+# ----- Markdown -----
 
 
 def _head(cells: Sequence[str]) -> str:

@@ -73,6 +73,10 @@ class Prompt:
         require_types(self, owner="Prompt.")
 
 
+PACE = ("steps", "tokens_per_step", "steps_per_block")
+"""The settings that say how many tokens a step commits; one of them at most is given."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """How a canvas is filled, apart from the decoding order. Names as in LLaDA's `generate`."""
@@ -139,7 +143,7 @@ class SamplingConfig:
         _require_range("top_k", self.top_k, 0, MOST)
         # It multiplies differences of logits, which leaves those up to 1e8 finite.
         require_float32("cfg_scale", self.cfg_scale, most=1e30)
-        pace = [name for name in ("steps", "tokens_per_step", "steps_per_block") if getattr(self, name) is not None]
+        pace = [name for name in PACE if getattr(self, name) is not None]
         require(len(pace) < 2, f"{' and '.join(pace)} say the same thing twice; give one of them")
         _require_range("steps", self.steps, 1)
         require(
@@ -192,6 +196,25 @@ class SamplingConfig:
         if self.schedule == "dream":
             return self.gen_length
         return min(32, self.gen_length) if self.block_length is None else self.block_length
+
+    @property
+    def per_step(self) -> float:
+        """Positions that a step commits, in the mean over all steps; an adaptive order decides that itself."""
+        if self.tokens_per_step is not None:
+            return self.tokens_per_step
+        if self.steps_per_block is not None:
+            return self.block / self.steps_per_block
+        return self.gen_length / (self.steps or self.gen_length)
+
+    @property
+    def pace(self) -> str:
+        """The same as it was asked for, in words."""
+        if self.steps is not None:
+            return f"{self.steps} steps"
+        if self.steps_per_block is not None:
+            return f"{self.steps_per_block} steps per block unless the order decides"
+        tokens = self.tokens_per_step or 1
+        return f"{tokens} token{'s' if tokens > 1 else ''} per step unless the order decides"
 
 
 def _not_read() -> Any:

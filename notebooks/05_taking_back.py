@@ -6,7 +6,7 @@
 #
 # The bundled model `forks` makes a number out of a few others; the first word of a sentence is a choice with
 # consequences. Each order that revises is compared with its own rule with nothing taken back, so that what differs is
-# the revision and not how many tokens a step commits.
+# the revision.
 
 # %%
 import flexeval

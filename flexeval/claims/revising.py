@@ -1,7 +1,7 @@
 """What taking tokens back gives and costs, and whether a temperature on the position gives back what confidence loses.
 
 An order that revises is compared with its own rule with nothing taken back (`Order.committing`), so that what differs
-is the revision and not how many tokens a step commits.
+is the revision.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
-from flexeval.records import SamplingConfig
+from flexeval.records import PACE, SamplingConfig
 from flexeval.registry import parse_spec
 from flexeval.runs.store import TEMPERATURE, Run, RunSet, fewest_samples, on_their_own, paper_block, pooled
 
@@ -26,7 +26,7 @@ LEAST_K = 8
 """The fewest samples at which "the largest k" is looked at."""
 
 _FREE = (
-    "gen_length", "block_length", "temperature", "seed", "stop_at_eos", "batch_invariant", "steps", "tokens_per_step"
+    "gen_length", "block_length", "temperature", "seed", "stop_at_eos", "batch_invariant", *PACE
 )  # fmt: skip
 _PLAIN = {field.name: field.default for field in dataclasses.fields(SamplingConfig) if field.name not in _FREE}
 
@@ -206,8 +206,7 @@ def largest_k(*runs: Run) -> int:
 
 
 def _is_plain(sampling: SamplingConfig) -> bool:
-    one_a_step = sampling.tokens_per_step in (None, 1) and sampling.steps in (None, sampling.gen_length)
-    return one_a_step and all(getattr(sampling, name) == value for name, value in _PLAIN.items())
+    return sampling.per_step == 1 and all(getattr(sampling, name) == value for name, value in _PLAIN.items())
 
 
 def _complete(run: Run) -> Run:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from flexeval.records import RunConfig, SamplingConfig
+    from flexeval.records import RunConfig
     from flexeval.runs.store import Run
     from flexeval.stats.summary import RunSummary
     from flexeval.tasks import Task
@@ -286,8 +286,10 @@ def _or_dash(value: float | None, scale: float = 1, form: str = ".1f") -> str:
 
 
 def _setting_line(run: Run, summary: RunSummary) -> str:
+    from flexeval.records import PACE
+
     sampling = run.config.sampling
-    named = ("temperature", "gen_length", "block_length", "steps", "tokens_per_step", "seed")
+    named = ("temperature", "gen_length", "block_length", *PACE, "seed")
     changed = [
         f"{field.name} {getattr(sampling, field.name)}"
         for field in dataclasses.fields(sampling)
@@ -302,15 +304,8 @@ def _setting_line(run: Run, summary: RunSummary) -> str:
             f"T = {sampling.temperature:g}",
             f"gen_length {sampling.gen_length}",
             f"block_length {sampling.block}",
-            _pace(sampling),
+            sampling.pace,
             f"seed {sampling.seed}",
             *changed,
         ]
     )
-
-
-def _pace(sampling: SamplingConfig) -> str:
-    if sampling.steps is not None:
-        return f"{sampling.steps} steps"
-    per_step = sampling.tokens_per_step or 1
-    return f"{per_step} token{'s' if per_step > 1 else ''} per step unless the order decides"

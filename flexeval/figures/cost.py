@@ -16,6 +16,7 @@ from flexeval.figures.selection import PAIR, at_least, token_rows
 from flexeval.figures.settings import foot, with_settings
 from flexeval.orders import get_order
 from flexeval.plots.curves import powers_of_two
+from flexeval.records import PACE
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.nfe import (
@@ -43,7 +44,7 @@ class PassAtNFE(CurveFigure):
     measured = True
     needs = "runs of two orders or more, alike in all else"
     note = "Curves end where the samples do. Bands are 95 % intervals at each budget (bootstrap over problems)."
-    free = frozenset({"order", "steps", "tokens_per_step"})
+    free = frozenset({"order", *PACE})
     x, series, height, columns = "nfe", "series", 2.4, 2
     by = ("model", "task", "pace")
     labels = ("evaluations spent on a problem (NFE)", "Pass@NFE, %")
@@ -54,12 +55,11 @@ class PassAtNFE(CurveFigure):
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
-        paced = {"steps", "tokens_per_step"} & set(group.varying())
+        paced = {*PACE} & set(group.varying())
         names = group.labels() if paced else [run.config.order for run in group]
         for run, name in zip(group, names, strict=True):
             curve = pass_at_nfe(run.outcomes(), default_budgets(run.samples))
-            settings = run.config.sampling
-            slow = settings.steps is settings.tokens_per_step is None and not get_order(run.config.order).adaptive
+            slow = run.config.sampling.per_step == 1 and not get_order(run.config.order).adaptive
             yield with_settings(curve, run).assign(series=name, pace=ONE if slow else SEVERAL)
 
     def labelled(self, data: pd.DataFrame) -> pd.DataFrame:

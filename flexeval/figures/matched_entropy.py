@@ -59,12 +59,11 @@ class MatchedEntropy(PassAtKFigure):
             for order in PAIR
             for _, target in sorted(entropies.get(order, {}).items(), key=lambda own: abs(own[0] - _USUAL))
         }
-        # Of equal ones max takes the first, so the usual temperature of AR order if both orders get there.
-        entropy, found = max(
-            reached.items(), key=lambda own: (len({*PAIR} & {*own[1]}), "ar" in own[1], len(own[1]) > 1)
-        )
-        if "ar" not in found or len(found) < 2:
+        both = [own for own in reached.items() if {*PAIR} <= {*own[1]}]
+        ar = [own for own in reached.items() if "ar" in own[1] and len(own[1]) > 1]
+        if not (candidates := both or ar):
             return []
+        entropy, found = candidates[0]
         missed = ", ".join(order for order in by_order if order not in found)
         return [
             _rows(match, by_order[order], common_ks(group)).assign(entropy=entropy, missed=missed)

@@ -80,17 +80,21 @@ class Temperature(PassAtKFigure):
     needs = "runs of one order at two temperatures above 0 or more, alike in all else"
     note = (
         f"{BAND_NOTE} Optimal: each order at the temperature with the largest mean over k, chosen on these problems "
-        "and so a little too high. Orders with fewer temperatures than others are not shown."
+        "and so a little too high. Orders that lack a temperature of the others are not shown."
     )
     free = frozenset({"order", "temperature"})
     by, columns, height = ("model", "task", "panel"), 6, 1.6
 
     def usable(self, group: RunSet) -> RunSet:
-        """The runs above temperature 0 of the orders that have most of them, two at least."""
+        """The runs above temperature 0 of the orders that have the same ones, two at least, and most of these."""
         above = [run for run in at_fixed_pace(group) if run.config.sampling.temperature > 0]
-        temperatures = Counter(run.config.order for run in above)
-        most = max(temperatures.values(), default=0)
-        return RunSet(tuple(run for run in above if temperatures[run.config.order] == most > 1))
+        grids: dict[str, frozenset[float]] = {}
+        for run in above:
+            grids[run.config.order] = grids.get(run.config.order, frozenset()) | {run.config.sampling.temperature}
+        # Of grids that are as long, the one that more orders have; then the first.
+        orders_of = Counter(grids.values())
+        best = max(orders_of, key=lambda grid: (len(grid), orders_of[grid]), default=frozenset())
+        return RunSet(tuple(run for run in above if grids[run.config.order] == best and len(best) > 1))
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""

@@ -73,7 +73,7 @@ class WhatRevisionChanges(Figure):
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""
         parts = by_panel(data, self.per)
-        most = max(rows.loc[rows["kind"] == "entropy", "order"].nunique() for rows in parts.rows)
+        most = max(rows["order"].nunique() for rows in parts.rows)
         titles = ["solved", "entropy of connectors"]
         headings = [title for title in parts.titles for _ in titles]
         figure, axes = panels(titles * len(parts.rows), headings, height=max(2.4, 0.9 + 0.3 * most), columns=2)
@@ -81,7 +81,7 @@ class WhatRevisionChanges(Figure):
         for place, rows in enumerate(parts.rows):
             solved, entropy = (rows[rows["kind"] == kind] for kind in ("solved", "entropy"))
             self._solved(axes[2 * place], solved, look)
-            self._entropy(axes[2 * place + 1], entropy, look)
+            self._entropy(axes[2 * place + 1], entropy, list(dict.fromkeys(solved["order"])), look)
         return figure
 
     def _solved(self, panel: Axes, rows: pd.DataFrame, look: dict[str, Look]) -> None:
@@ -98,9 +98,9 @@ class WhatRevisionChanges(Figure):
         percent(panel)
         percent(panel, horizontal=True)
 
-    def _entropy(self, panel: Axes, rows: pd.DataFrame, look: dict[str, Look]) -> None:
+    def _entropy(self, panel: Axes, rows: pd.DataFrame, orders: list[str], look: dict[str, Look]) -> None:
+        """One line an order, empty where its texts have no connector."""
         own = rows[rows["words"] == ALL_CONNECTORS].set_index("order")
-        orders = list(dict.fromkeys(own.index))
         name_lines(panel, orders)
         by_moment = [own[own["moment"] == moment] for moment in _MOMENTS]
         join(panel, *(at["estimate"].reindex(orders) for at in by_moment))
@@ -114,8 +114,8 @@ class WhatRevisionChanges(Figure):
 
 def _committing(run: Run) -> str | None:
     """The order with nothing taken back, where it is another one."""
-    committing = get_order(run.config.order).committing
-    return None if committing is None or committing.spec == run.config.order else committing.spec
+    order = get_order(run.config.order)
+    return order.committing.spec if order.takes_back and order.committing is not None else None
 
 
 def _entropies(run: Run) -> list[pd.DataFrame]:
@@ -125,8 +125,7 @@ def _entropies(run: Run) -> list[pd.DataFrame]:
             token_rows(run, "in_text", "entropy"), run.word_parts(["entropy"]), quantities=["entropy"]
         )
     }
-    order = get_order(run.config.order)
-    if order.revises and order != order.committing:
+    if get_order(run.config.order).takes_back:
         columns = ["problem_id", "sample_index", "position", "piece", "in_text", "entropy", "commit_step"]
         rows = first_commits(run.tokens(columns), run.revisions())
         tables["first"] = connector_entropy(rows, find_words(rows), quantities=["entropy"])

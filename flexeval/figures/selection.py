@@ -79,7 +79,8 @@ def largest_groups(
         best, around = max(groups, key=lambda one: (_at_paper_settings(one[0], free), *map(len, one)))
         others = [shown for shown, _ in groups if shown is not best]
         cut = on_same_problems(best) if same_problems else best
-        chosen.append(RunSet(tuple(cut), (*around.left_out, *_not_shown(others, beside=best, free=free))))
+        left_out = (*around.left_out, *best.left_out, *_not_shown(others, beside=best, free=free))
+        chosen.append(RunSet(tuple(cut), tuple(dict.fromkeys(left_out))))
     if not chosen:
         raise Unavailable(missing)
     return chosen
@@ -121,7 +122,10 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
 
 def of_pair(runs: RunSet, compare: str = ORDERS) -> RunSet:
     """The run in AR order and that in arbitrary order, or those of the first two models; none without both."""
-    return of_order(runs, *PAIR) if compare == ORDERS else against_first(runs, compare)[:2]
+    if compare == ORDERS:
+        return of_order(runs, *PAIR)
+    models = against_first(runs, compare)
+    return RunSet(tuple(models[:2]), tuple(f"model {run.model}" for run in models[2:]))
 
 
 def of_order(runs: RunSet, *orders: str) -> RunSet:

@@ -86,14 +86,15 @@ class BypassedWords(Figure):
         """See `Figure.drawing`."""
         parts = by_panel(data, ("model", "task"))
         headings = [title for title in parts.titles for _ in _BY]
-        heights = [0.75 + 0.125 * max(rows["kind"].value_counts()[list(_BY)]) for rows in parts.rows]
+        lines = [max(rows["kind"].value_counts().reindex(list(_BY), fill_value=0)) for rows in parts.rows]
+        heights = [0.75 + 0.125 * most for most in lines]
         figure, axes = panels([*_BY.values()] * len(parts.titles), headings, height=heights, columns=2)
-        of_panel = [(rows, kind) for rows in parts.rows for kind in _BY]
-        for panel, (rows, kind) in zip(axes, of_panel, strict=True):
+        for place, panel in enumerate(axes):
+            rows, kind = parts.rows[place // len(_BY)], list(_BY)[place % len(_BY)]
             words = rows[rows["kind"] == kind].reset_index(drop=True)
             by_rate = kind == "word"
             words["estimate"] = words["rate"] if by_rate else words["per_sample"]
-            name_lines(panel, words["word"], room=max(rows["kind"].value_counts()[list(_BY)]))
+            name_lines(panel, words["word"], room=lines[place // len(_BY)])
             for connector, called in _KINDS.items():
                 look = _KIND_LOOKS[connector]
                 own = words[words["connector"] == connector]

@@ -78,6 +78,11 @@ class Order(ABC):
         return None
 
     @property
+    def takes_back(self) -> bool:
+        """Whether it revises at its parameters, so that it is not its own `committing`."""
+        return self.revises and self.committing != self
+
+    @property
     def history(self) -> int:
         """Steps that `drift_BGH` goes back."""
         return 1

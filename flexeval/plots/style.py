@@ -7,6 +7,7 @@ and a print without colour tells them apart; the common orders also differ in li
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from typing import Any
 
 from matplotlib import style
 from matplotlib.colors import to_hex, to_rgb
+
+from flexeval.errors import InputError
 
 COLUMN_WIDTH = 3.3
 """Inches: one column of a two-column paper."""
@@ -151,27 +154,31 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     its dash: "eb" and "eb:gamma=0.5" are one family. So are "k = 1" and "k = 8", and a model and its checkpoints.
 
     Raises:
-        ValueError: more series than can be distinguished: 30 of one family, or 9 families that are no orders, fewer
-            beside orders.
+        InputError: more series than can be told apart, at least 31.
     """
     labels = list(dict.fromkeys(labels))
     families: dict[str, list[str]] = {}
     for label in labels:
         families.setdefault(_family(label), []).append(label)
     taken = {_ORDERS[family].marker for family in families if family in _ORDERS}
-    spare = iter([look for look in _OTHERS if look.marker not in taken])
-    chosen: dict[str, Look] = {}
-    for family, members in families.items():
-        first = _ORDERS.get(family) or next(spare, None)
-        if first is None or len(members) > len(_DASHES) * len(_FILLS):
-            raise ValueError(f"{len(labels)} series are more than one figure can tell apart")
-        for place, label in enumerate(members):
-            chosen[label] = _member(first, place, len(members))
+    spare = itertools.cycle([look for look in _OTHERS if look.marker not in taken] or _OTHERS)
+    # Where markers run out, families share one, and are told apart as the members of one family are. Orders come first.
+    sharing: dict[object, list[tuple[str, Look]]] = {}
+    for family in sorted(families, key=lambda family: family not in _ORDERS):
+        first = _ORDERS.get(family) or next(spare)
+        sharing.setdefault(first.marker, []).extend((label, first) for label in families[family])
+    if max(map(len, sharing.values()), default=0) > len(_DASHES) * len(_FILLS):
+        raise InputError(f"{len(labels)} series are more than one figure can tell apart; give fewer runs")
+    chosen = {
+        label: _member(replace(first, dash=members[0][1].dash), place, len(members))
+        for members in sharing.values()
+        for place, (label, first) in enumerate(members)
+    }
     return {label: chosen[label] for label in labels}
 
 
 def _member(first: Look, place: int, members: int) -> Look:
-    """One of the members of a family, in steps away from the first: dark colours get lighter, light ones darker."""
+    """One of those that share a marker, in steps away from the first: dark colours get lighter, light ones darker."""
     end = 1.0 if sum(to_rgb(first.colour)) < 1.8 else 0.0
     red, green, blue = (part + (end - part) * 0.75 * place / members for part in to_rgb(first.colour))
     dash = _DASHES[(_DASHES.index(first.dash) + place) % len(_DASHES)]

@@ -89,7 +89,7 @@ def _settings(run: Run) -> dict[str, Any]:
     named |= {"counted": run.counted, "prompt": params.get("template", "default"), "order": config.order}
     others = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
     others |= {field.name: getattr(sampling, field.name) for field in dataclasses.fields(SamplingConfig)}
-    others |= {"block_length": sampling.block, "tokens_per_step": _pace(sampling)}
+    others |= {"block_length": sampling.block, "tokens_per_step": sampling.per_step}
     # Of these, others say the same (an adapter makes another model); and no checkpoint with published numbers leaves
     # its attention to be said.
     passed_over = {"task", "sampling", "steps", "steps_per_block", "attention", "adapter", *IRRELEVANT}
@@ -105,15 +105,6 @@ def _plain() -> dict[str, Any]:
 
 def _known(published: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if pd.isna(value) else value for name, value in published.items()}
-
-
-def _pace(sampling: SamplingConfig) -> float:
-    """Positions that a step commits, unless the order decides."""
-    if sampling.tokens_per_step is not None:
-        return sampling.tokens_per_step
-    if sampling.steps_per_block is not None:
-        return sampling.block / sampling.steps_per_block
-    return sampling.gen_length / (sampling.steps or sampling.gen_length)
 
 
 # ----- comparing them -----

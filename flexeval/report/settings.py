@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from flexeval.records import SamplingConfig
+from flexeval.records import PACE, SamplingConfig
 from flexeval.report.page import Part, Section, Table, html
 from flexeval.report.task_runs import TaskRuns
 from flexeval.runs.environment import PACKAGES
@@ -62,8 +62,8 @@ def _facts(run: Run) -> dict[str, str]:
     del settings["adapter"]
     return {
         **{name: str(settings.pop(name)) for name in first},
-        "pace": _pace(sampling.steps, sampling.tokens_per_step),
-        **{name: _written(value) for name, value in settings.items() if name not in ("steps", "tokens_per_step")},
+        "pace": sampling.pace,
+        **{name: _written(value) for name, value in settings.items() if name not in PACE},
         **({"imported from": "{file} ({form})".format(**run.record["imported"])} if run.imported else {}),
         "device": "not known" if run.imported else f"{environment.get('device')}, {environment.get('dtype')}",
         "isolation of programs": _isolation(run.record.get("isolation")),
@@ -77,12 +77,6 @@ def _facts(run: Run) -> dict[str, str]:
         "versions": ", ".join(f"{name.replace('_', ' ')} {environment[name]}" for name in made if environment.get(name))
         or "not recorded",
     }
-
-
-def _pace(steps: int | None, tokens_per_step: int | None) -> str:
-    if steps is not None:
-        return f"{steps} steps"
-    return f"commits {tokens_per_step or 1} a step unless the order decides"
 
 
 def _prompt(template: dict[str, str] | None) -> str:

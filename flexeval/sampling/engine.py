@@ -25,6 +25,8 @@ class _Users:
     lock: threading.Lock = field(default_factory=threading.Lock)
     count: int = 0
     threads: int = 1
+    own: threading.local = field(default_factory=threading.local)
+    """`count`: those of one thread of the caller. Torch has a number of threads for each."""
     for_good: AbstractContextManager[None] | None = None
 
 
@@ -49,7 +51,8 @@ def side_by_side(model: MaskPredictor, most: int | None = None) -> int:
 def running(model: MaskPredictor, workers: int) -> Iterator[None]:
     """Within this block, torch's threads on a CPU are divided among so many workers, and freed memory is kept.
 
-    Afterwards torch has its threads back. Blocks may overlap; then the first says how many each worker has.
+    Afterwards torch has its threads back. Blocks may overlap; then the first of each thread of the caller says how many
+    each worker has.
     """
     if not _on_cpu(model):
         yield
@@ -58,15 +61,19 @@ def running(model: MaskPredictor, workers: int) -> Iterator[None]:
     with _USERS.lock:
         if not _USERS.count:
             _USERS.threads = torch.get_num_threads()
-            torch.set_num_threads(max(1, _USERS.threads // workers))
         _USERS.count += 1
+        within = getattr(_USERS.own, "count", 0)
+        _USERS.own.count = within + 1
+    if not within:
+        torch.set_num_threads(max(1, _USERS.threads // workers))
     try:
         yield
     finally:
         with _USERS.lock:
             _USERS.count -= 1
-            if not _USERS.count:
-                torch.set_num_threads(_USERS.threads)
+            _USERS.own.count -= 1
+        if not _USERS.own.count:
+            torch.set_num_threads(_USERS.threads)
 
 
 def run_for_good(model: MaskPredictor) -> int:

@@ -214,6 +214,33 @@ def test_words_are_ranked_by_rate_and_by_frequency(made):
     assert (data["per_sample"] * 48).tolist() == pytest.approx(data["bypassed"].tolist())
 
 
+def test_a_task_whose_words_are_all_rare_stands_beside_another(made_up):
+    runs = RunSet((made_up("confidence"), made_up("confidence", task="sudoku4").part(num_samples=1, limit=2)))
+    figure = FIGURES.get("bypassed-words")()
+    data = figure.data(runs)
+    assert "word" not in set(data.loc[data["task"] == "sudoku4", "kind"])
+    assert len(figure.draw(data).axes) == 4
+
+
+def test_texts_without_connectors_have_an_empty_line_in_what_revision_changes(made_up):
+    figure = FIGURES.get("revision")()
+    data = figure.data(RunSet((made_up("wino"), made_up("wino:tau_back=0.0"))))
+    lacking = data[(data["order"] == "wino") | (data["words"] != "connectors")]
+    drawing = figure.draw(lacking)
+    assert [label.get_text() for label in drawing.axes[1].get_yticklabels()] == ["wino", "wino:tau_back=0.0"]
+
+
+def test_one_token_a_step_is_that_however_it_is_said(made_up):
+    pace = {"steps": 12}, {"tokens_per_step": 1}, {"steps_per_block": 12}, {"tokens_per_step": 2}
+    names = ("ar", "confidence", "random", "top_prob")
+    runs = [made_up(order, **own) for order, own in zip(names, pace, strict=True)]
+    data = FIGURES.get("pass-at-nfe")().data(RunSet(tuple(runs)))
+    assert data.groupby("order")["pace"].first().to_dict() == {
+        "ar": "one token a step", "confidence": "one token a step", "random": "one token a step",
+        "top_prob": "several tokens a step",
+    }  # fmt: skip
+
+
 def test_orders_that_set_their_pace_stand_beside_the_two_of_the_paper(made_up):
     orders = ("ar", "confidence", "random", "eb:gamma=3", "parallel-2")
     figure = FIGURES.get("pass-at-nfe")()

@@ -117,6 +117,18 @@ def test_temperatures_count_above_zero_only(made_up):
     assert orders(FIGURES.get("temperature")().usable(RunSet((*warm, *cold)))) == ["ar", "ar"]
 
 
+def test_orders_have_an_optimal_temperature_of_the_same_grid(made_up):
+    runs = [made_up(order, temperature=at) for order in ("ar", "confidence") for at in (0.3, 0.6)]
+    other = [made_up("random", temperature=at) for at in (0.6, 1.5)]
+    for given in ((*other, *runs), (*runs, *other)):
+        assert set(orders(FIGURES.get("temperature")().usable(RunSet(given)))) == {"ar", "confidence"}
+
+
+def test_a_third_model_is_named_where_two_are_compared(made_up):
+    runs = RunSet(tuple(made_up("ar", model=model) for model in ("a", "b", "c")))
+    assert set(FIGURES.get("coverage")("model").data(runs)["left_out"]) == {"model c"}
+
+
 def test_common_ks_end_at_the_smallest_n(made_up):
     assert common_ks(RunSet((made_up(samples=6), made_up("random", samples=8)))) == [1, 2, 4, 6]
 

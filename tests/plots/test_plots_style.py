@@ -9,6 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
+from flexeval.errors import InputError
 from flexeval.orders import ORDERS
 from flexeval.plots.style import looks
 
@@ -80,6 +81,8 @@ def test_every_order_has_a_look_of_its_own():
         ["ar", "ar T=1.0", "confidence", "k = 1", "k = 8", "model a", "model b", "one", "two"],
         [f"series {i}" for i in range(30)],
         [*ORDERS, *(f"{order}:x={i}" for order in ORDERS for i in range(5))],
+        [*ORDERS, *(f"{mine}:x={i}" for mine in "abcdefghijkl" for i in range(5))],
+        [f"model-{i}" for i in range(40)],
     ],
 )
 def test_no_two_series_share_dash_marker_and_filling(labels):
@@ -87,10 +90,9 @@ def test_no_two_series_share_dash_marker_and_filling(labels):
     assert len({(look.dash, look.marker, look.fill) for look in chosen.values()}) == len(labels)
 
 
-@pytest.mark.parametrize("labels", [[f"series {i}" for i in range(31)], [f"model-{i}" for i in range(10)]])
-def test_more_series_than_looks_are_refused(labels):
-    with pytest.raises(ValueError, match="more than one figure can tell apart"):
-        looks(labels)
+def test_more_series_than_looks_are_refused():
+    with pytest.raises(InputError, match="31 series are more than one figure can tell apart"):
+        looks(f"eb:gamma={i}" for i in range(31))
 
 
 def test_an_order_looks_the_same_beside_any_other():

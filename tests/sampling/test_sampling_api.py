@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,24 @@ def test_torch_has_its_threads_back_whatever_happens(monkeypatch):
         second.close()
         assert torch.get_num_threads() == 3
         assert set(inside) == {1}
+
+        # So do two threads of the caller, of which the second begins and ends within the first.
+        ends = {}
+
+        def in_a_thread():
+            run = sampler.run(wanted)
+            next(run)
+            ends["second"] = torch.get_num_threads()
+            run.close()
+            ends["after"] = torch.get_num_threads()
+
+        first = Sampler(Watching(words=6), get_order("ar"), CONFIG).run(wanted)
+        next(first)
+        thread = threading.Thread(target=in_a_thread)
+        thread.start()
+        thread.join()
+        first.close()
+        assert ends == {"second": 1, "after": 3} and torch.get_num_threads() == 3
 
         # One sample at a time has them all.
         inside.clear()
