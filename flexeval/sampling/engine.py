@@ -10,7 +10,7 @@ import ctypes
 import functools
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -27,7 +27,7 @@ class _Users:
     threads: int = 1
     own: threading.local = field(default_factory=threading.local)
     """`count`: those of one thread of the caller. Torch has a number of threads for each."""
-    for_good: AbstractContextManager[None] | None = None
+    for_good: bool = False
 
 
 _USERS = _Users()
@@ -57,32 +57,37 @@ def running(model: MaskPredictor, workers: int) -> Iterator[None]:
     if not _on_cpu(model):
         yield
         return
-    _keep_memory()
-    with _USERS.lock:
-        if not _USERS.count:
-            _USERS.threads = torch.get_num_threads()
-        _USERS.count += 1
-        within = getattr(_USERS.own, "count", 0)
-        _USERS.own.count = within + 1
-    if not within:
-        torch.set_num_threads(max(1, _USERS.threads // workers))
+    users = _USERS
+    _begin(users, workers)
     try:
         yield
     finally:
-        with _USERS.lock:
-            _USERS.count -= 1
-            _USERS.own.count -= 1
-        if not _USERS.own.count:
-            torch.set_num_threads(_USERS.threads)
+        with users.lock:
+            users.count -= 1
+            users.own.count = getattr(users.own, "count", 1) - 1
+        if not users.own.count:
+            torch.set_num_threads(users.threads)
 
 
 def run_for_good(model: MaskPredictor) -> int:
     """As `running` until the process ends, for programs that are ours; how many forwards to run side by side."""
     workers = side_by_side(model)
-    if _on_cpu(model) and _USERS.for_good is None:
-        _USERS.for_good = running(model, workers)
-        _USERS.for_good.__enter__()
+    if _on_cpu(model) and not _USERS.for_good:
+        _USERS.for_good = True
+        _begin(_USERS, workers)
     return workers
+
+
+def _begin(users: _Users, workers: int) -> None:
+    _keep_memory()
+    with users.lock:
+        if not users.count:
+            users.threads = torch.get_num_threads()
+        users.count += 1
+        within = getattr(users.own, "count", 0)
+        users.own.count = within + 1
+    if not within:
+        torch.set_num_threads(max(1, users.threads // workers))
 
 
 def _on_cpu(model: MaskPredictor) -> bool:
