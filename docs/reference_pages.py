@@ -63,13 +63,21 @@ def _api(package: str, about: str) -> str:
     parts = [f"# {package}\n\n{about}\n"]
     for name in names:
         heading = f"## {name}\n\n" if len(names) > 1 else ""
-        exported = ":imported-members:\n" if name == "flexeval" else ""
-        parts.append(
-            f"{heading}```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n   :show-inheritance:\n"
-            + (f"   {exported}" if exported else "")
-            + "```\n"
-        )
+        options = ["members:", "show-inheritance:"]
+        if name == "flexeval":
+            options.append("imported-members:")
+        elif elsewhere := _defined_elsewhere(name):
+            options.append(f"exclude-members: {', '.join(elsewhere)}")
+        lines = "".join(f"   :{option}\n" for option in options)
+        parts.append(f"{heading}```{{eval-rst}}\n.. automodule:: {name}\n{lines}```\n")
     return "\n".join(parts)
+
+
+def _defined_elsewhere(name: str) -> list[str]:
+    """What a module exports of others, which have it on their own pages."""
+    module = importlib.import_module(name)
+    exported = {each: getattr(getattr(module, each), "__module__", name) for each in getattr(module, "__all__", ())}
+    return sorted(each for each, home in exported.items() if home.startswith("flexeval") and home != name)
 
 
 def _modules(package: str) -> list[str]:
