@@ -155,6 +155,7 @@ def dry_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     import pandas as pd
 
     from flexeval.reproduce.estimate import count_parameters, operations_of
+    from flexeval.runs.counterfactual import require_counterfactual
     from flexeval.runs.counterfactual_table import BYTES_PER_TOKEN, has_counterfactual
 
     machine, sizes = options.estimated_machine(args), options.sizes(args, {run.config.model for run in runs})
@@ -162,6 +163,7 @@ def dry_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     for label, run in zip(runs.labels(), runs, strict=True):
         if run.imported or has_counterfactual(run):
             continue
+        require_counterfactual(run)
         forwards = int(run.samples["length"].sum())
         length = float(run.problems["prompt_length"].mean()) + run.config.sampling.gen_length
         operations = operations_of(forwards, count_parameters(run.config.model, sizes), length)

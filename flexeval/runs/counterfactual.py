@@ -65,9 +65,7 @@ def add_counterfactual(
             another task, other prompts or another dtype than the run's.
         OSError: the folder cannot be written.
     """
-    require_exact(run.config.sampling)
-    require_checksums(run.key, folder=run.folder)
-    _require_final(run)
+    require_counterfactual(run)
     with lock_run(run.folder):
         prompts = _prompts(run, predictor, task)
         stored = read_rows(run)
@@ -105,8 +103,10 @@ def add_counterfactual(
                 write_rows(run, pd.concat(parts))
 
 
-def _require_final(run: Run) -> None:
-    """Raise InputError for a run of an order that takes tokens back."""
+def require_counterfactual(run: Run) -> None:
+    """Raise InputError unless a counterfactual can be added to a run, as far as its folder tells."""
+    require_exact(run.config.sampling)
+    require_checksums(run.key, folder=run.folder)
     if get_order(run.config.order).revises:
         raise InputError(
             f"order {run.config.order!r} of run folder {run.folder} takes tokens back, so a token's entropy at its "

@@ -12,6 +12,7 @@ import pytest
 from oracles import RandomOracle
 from runs_fakes import CONFIG, FakeTask, make
 
+from flexeval.cli.main import main
 from flexeval.errors import InputError
 from flexeval.orders import get_order
 from flexeval.records import REVISION_COLUMNS
@@ -167,8 +168,11 @@ def test_what_was_taken_back_by_its_text(tmp_path):
     assert table["commits"].is_monotonic_decreasing
 
 
-def test_the_counterfactual_of_what_was_taken_back_is_refused(tmp_path):
+def test_the_counterfactual_of_what_was_taken_back_is_refused(tmp_path, capsys):
     run = sampled(tmp_path / "run")
     with pytest.raises(InputError, match="takes tokens back") as refusal:
         add_counterfactual(run, predictor=Spoken(), task=FakeTask())
     assert "\n" not in str(refusal.value)
+    # What it would take is not said either.
+    assert main(["entropy", str(run.folder), "--counterfactual", "--dry-run"]) == 2
+    assert "takes tokens back" in capsys.readouterr().err
