@@ -1,4 +1,4 @@
-"""A figure's frame: panels in a grid, a title above, one legend for all panels, and the small print at the foot.
+"""A figure's frame: panels in a grid, a title above, the names of its series, and the small print at the foot.
 
 Everything is placed in inches, so that a figure is exactly as wide as stated and nothing overlaps.
 """
@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -18,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 from matplotlib.textpath import TextToPath
 
 from flexeval.plots.style import COLUMN_WIDTH, FAINT, PAGE_WIDTH
@@ -35,9 +37,15 @@ class _Type(NamedTuple):
     weight: str = "normal"
 
 
-_TITLE, _PANEL_TITLE, _FOOT = _Type(8.5, "bold"), _Type(7.5), _Type(5.8)
+_TITLE, _PANEL_TITLE, _FOOT, _END = _Type(8.5, "bold"), _Type(7.5), _Type(5.8), _Type(7.0)
 _LINE = 1.3
 """Line height over type size."""
+_FEW = 4
+"""Lines that are named where they end, at most."""
+_ROOM = 0.75
+"""Inches beside a panel for such a name."""
+_NEAR_END = 0.85
+"""Of a panel's width: a line that ends before is not named there."""
 
 
 def panels(
@@ -75,10 +83,12 @@ def panels(
 
 
 def finish(figure: Figure, *, title: str, foot: str) -> Figure:
-    """Add the title, one legend for the whole figure and the small print; the figure grows to hold them.
+    """Add the title, the names of the series and the small print; the figure grows to hold them.
+
+    A few lines are named at their ends, in the last panel of each row. Other series are in one legend, each label once.
 
     Args:
-        figure: from `panels`, everything drawn. Each label appears in the legend once.
+        figure: from `panels`, everything drawn.
         title: wrapped to the figure's width.
         foot: what the figure shows; wrapped like the title, but never at a no-break space.
     """
@@ -88,7 +98,7 @@ def finish(figure: Figure, *, title: str, foot: str) -> Figure:
     # How much each needs.
     inside = 0.98 * (width - 2 * _MARGIN)  # hinting widens text a little
     title_lines, foot_lines = _wrapped(title, inside, _TITLE), _wrapped(foot, inside, _FOOT)
-    key = _legend(figure, width)
+    key = None if _name_ends(figure) else _legend(figure, width)
     key_height = key.get_window_extent().height / figure.dpi + 0.07 if key else 0.0
     top = _MARGIN + _height(title_lines, _TITLE) + key_height + 0.06
     bottom = _MARGIN + _height(foot_lines, _FOOT) + 0.05
@@ -122,10 +132,11 @@ def _name_axes_once(figure: Figure) -> None:
     """Hide the name of an axis where its neighbour at the left, or below, says the same; numbers likewise."""
     specs = {panel: panel.get_subplotspec() for panel in figure.axes}
     at = {(spec.rowspan.start, spec.colspan.start): panel for panel, spec in specs.items() if spec}
+    numbers = {panel: _numbers(panel.yaxis) for panel in at.values()}
     for (row, column), panel in at.items():
         if (left := at.get((row, column - 1))) and panel.get_ylabel() == left.get_ylabel():
             panel.yaxis.label.set_visible(False)
-            panel.tick_params(labelleft=_numbers(panel.yaxis) != _numbers(left.yaxis))
+            panel.tick_params(labelleft=numbers[panel] != numbers[left])
         if (below := at.get((row + 1, column))) and panel.get_xlabel() == below.get_xlabel():
             panel.xaxis.label.set_visible(False)
 
@@ -133,6 +144,58 @@ def _name_axes_once(figure: Figure) -> None:
 def _numbers(axis: Axis) -> list[object]:
     """Where an axis has which labels, and where it ends."""
     return [*axis.get_view_interval(), *((text.get_position(), text.get_text()) for text in axis.get_ticklabels())]
+
+
+def _name_ends(figure: Figure) -> bool:
+    """Name the lines where they end, at the right of each row's last panel; False, and nothing done, where that is not
+    clear: many lines, long names, lines that end early or in one place, and series that are no lines.
+    """
+    specs = {panel: spec for panel in figure.axes if (spec := panel.get_subplotspec())}
+    last: dict[int, Axes] = {}
+    for panel, spec in specs.items():
+        row = spec.rowspan.start
+        if row not in last or spec.colspan.start > specs[last[row]].colspan.start:
+            last[row] = panel
+    series = {label for panel in figure.axes for label in panel.get_legend_handles_labels()[1]}
+    if not 1 < len(series) <= _FEW or max(_width(label, _END) for label in series) > _ROOM:
+        return False
+    places = {panel: _ends(panel) for panel in last.values()}
+    if any(place is None or place.keys() != series for place in places.values()):
+        return False
+    for panel, place in places.items():
+        for label, (height, colour) in (place or {}).items():
+            panel.text(1.02, height, label, transform=panel.transAxes, va="center", fontsize=_END.size, color=colour)
+    return True
+
+
+def _ends(panel: Axes) -> dict[str, tuple[float, Any]] | None:
+    """Where to write each label, as a fraction of the panel's height, and in which colour; None where that cannot be.
+
+    Names that would lie on each other move apart, by a line at most.
+    """
+    to_panel = panel.transData + panel.transAxes.inverted()
+    ends = {}
+    for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+        points = np.asarray(handle.get_xydata()) if isinstance(handle, Line2D) else np.empty((0, 2))
+        if not isinstance(handle, Line2D) or handle.get_linestyle() == "None" or len(points) < 2:
+            return None
+        across, up = to_panel.transform(points[-1])
+        if across < _NEAR_END:
+            return None
+        ends[label] = (float(up), handle.get_color())
+    spec, figure = panel.get_subplotspec(), panel.get_figure(root=True)
+    assert spec is not None and figure is not None
+    line = _height(["x"], _END) / (figure.get_figheight() / spec.get_gridspec().nrows - _AXIS_LABELS)
+    # From below, each name at least a line above the one before; then down again from the top.
+    order = sorted(ends, key=lambda label: ends[label][0])
+    places = [ends[label][0] for label in order]
+    for place in range(1, len(places)):
+        places[place] = max(places[place], places[place - 1] + line)
+    shift = (sum(places) - sum(ends[label][0] for label in order)) / max(1, len(order))
+    places = [place - shift for place in places]
+    if any(abs(place - ends[label][0]) > line for place, label in zip(places, order, strict=True)):
+        return None
+    return {label: (place, ends[label][1]) for place, label in zip(places, order, strict=True)}
 
 
 def _legend(figure: Figure, width: float) -> Legend | None:

@@ -80,3 +80,54 @@ def test_pyplot_stays_out_of_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def drawn(*ends, names=None, columns=2):
+    """Panels with a line from 0 to each end, and the names beside the last one."""
+    with house_style():
+        figure, axes = panels(["a", "b"][:columns], columns=columns)
+        for panel in axes:
+            for name, end in zip(names or "xyzuvw", ends, strict=False):
+                panel.plot([0, 1], [0, end], label=name)
+            panel.set_ylim(0, 1)
+        finish(figure, title="t", foot="f")
+        figure.draw_without_rendering()
+    beside = [text for text in axes[-1].texts if text.get_text()]
+    return figure, axes, {text.get_text(): text.get_window_extent() for text in beside}
+
+
+def test_a_few_lines_are_named_where_they_end():
+    figure, axes, names = drawn(0.2, 0.9, 0.5)
+    assert not figure.legends and not axes[0].texts
+    assert sorted(names, key=lambda name: names[name].y0) == ["x", "z", "y"]
+    edge = axes[-1].get_window_extent()
+    for name, end in zip("xyz", (0.2, 0.9, 0.5), strict=True):
+        middle = (names[name].y0 + names[name].y1) / 2
+        assert (middle - edge.y0) / edge.height == pytest.approx(end, abs=0.03)
+        assert edge.x1 < names[name].x0 and names[name].x1 <= figure.get_size_inches()[0] * figure.dpi
+
+
+def test_names_of_lines_do_not_lie_on_each_other():
+    _, _, names = drawn(0.5, 0.52, 0.1)
+    low, high = sorted((names["x"], names["y"]), key=lambda box: box.y0)
+    assert low.y1 <= high.y0 + 1
+
+
+@pytest.mark.parametrize(
+    ("ends", "names"),
+    [((0.1, 0.3, 0.5, 0.7, 0.9), None), ((0.5, 0.5, 0.5, 0.5), None), ((0.1, 0.9), ("a name with many words", "b"))],
+)
+def test_where_ends_cannot_be_named_there_is_a_legend(ends, names):
+    figure, _, beside = drawn(*ends, names=names)
+    assert len(figure.legends) == 1 and not beside
+    assert len(figure.legends[0].get_texts()) == len(ends)
+
+
+def test_only_the_first_of_panels_with_the_same_axis_has_its_numbers():
+    with house_style():
+        figure, axes = panels(["a", "b", "c"])
+        for panel in axes:
+            panel.plot([0, 1], [0, 1])
+            panel.set_ylabel("y")
+        finish(figure, title="t", foot="f")
+    assert [any(label.get_visible() for label in panel.get_yticklabels()) for panel in axes] == [True, False, False]
