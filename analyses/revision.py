@@ -5,8 +5,8 @@ r"""What revision changes: orders that take tokens back, beside their own rules 
     python analyses/revision.py runs/revision --verdict sound -o results/revision/revision.md
 
 One section for each group of runs that differ in order only; seeds are pooled. Each order that revises is compared with
-`Order.committing`, the same rule with nothing taken back, with the same random numbers, on the same problems; so the
-difference is the revision. Which tables follow is said above each.
+`Order.committing`, the same rule with nothing taken back, on the same problems, and with the same random numbers where
+both have the same seeds; so the difference is the revision. Which tables follow is said above each.
 """
 
 from __future__ import annotations
@@ -52,30 +52,29 @@ def report(runs: RunSet) -> Iterator[str]:
     )
     found = False
     for group in comparable(runs, free={"order"}):
+        rules = {run.config.order: get_order(run.config.order).counterpart for run in group}
+        pairs = {spec: rule.spec for spec, rule in rules.items() if rule is not None and rule.spec in rules}
+        if not pairs:
+            continue
+        found = True
         by_order = {run.config.order: run for run in alike(*group)}
-        pairs = []
-        for run in by_order.values():
-            order = get_order(run.config.order)
-            if order.takes_back and order.committing is not None and order.committing.spec in by_order:
-                pairs.append((run, by_order[order.committing.spec]))
-        if pairs:
-            found = True
-            run, _ = pairs[0]
-            title = f"`{run.model}`, {run.config.task}, T = {run.config.sampling.temperature:g}"
-            yield from section(by_order, pairs, title)
+        yield from section(by_order, [(by_order[one], by_order[other]) for one, other in pairs.items()])
+        if group.left_out:
+            yield f"\nLeft out: {'; '.join(group.left_out)}."
     if not found:
         raise InputError(
             "needs runs of an order that revises and of its rule with nothing taken back, as in wino:tau_back=0"
         )
 
 
-def section(by_order: dict[str, Run], pairs: Sequence[tuple[Run, Run]], title: str) -> Iterator[str]:
-    """The tables of one model, task and temperature."""
+def section(by_order: dict[str, Run], pairs: Sequence[tuple[Run, Run]]) -> Iterator[str]:
+    """The tables of runs that differ in order only."""
     some = next(iter(by_order.values()))
     n, sampling = some.config.num_samples, some.config.sampling
     yield (
-        f"\n## {title}\n\n{len(some.problems)} problems x {n} samples, canvas of {sampling.gen_length}, blocks of "
-        f"{sampling.block}, counted: {some.counted}."
+        f"\n## `{some.model}`, {some.config.task}, T = {sampling.temperature:g}\n\n"
+        f"{len(some.problems)} problems x {n} samples, canvas of {sampling.gen_length}, blocks of {sampling.block}, "
+        f"{sampling.pace}, seed {some.seed}, counted: {some.counted}."
     )
     yield from solved(by_order, n)
     yield from changed(pairs, by_order, n)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import io
 import os
 import pkgutil
@@ -76,8 +77,10 @@ def _api(package: str, about: str) -> str:
 def _defined_elsewhere(name: str) -> list[str]:
     """What a module exports of others, which have it on their own pages."""
     module = importlib.import_module(name)
-    exported = {each: getattr(getattr(module, each), "__module__", name) for each in getattr(module, "__all__", ())}
-    return sorted(each for each, home in exported.items() if home.startswith("flexeval") and home != name)
+    exported = {each: getattr(module, each) for each in getattr(module, "__all__", ())}
+    # Of an instance, __module__ is that of its class.
+    named = {each: it.__module__ for each, it in exported.items() if inspect.isclass(it) or inspect.isfunction(it)}
+    return sorted(each for each, home in named.items() if home.startswith("flexeval") and home != name)
 
 
 def _modules(package: str) -> list[str]:

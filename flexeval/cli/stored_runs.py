@@ -143,6 +143,7 @@ def about(runs: RunSet) -> list[dict[str, Any]]:
             "temperature": run.config.sampling.temperature,
             "block_length": run.config.sampling.block,
             "gen_length": run.config.sampling.gen_length,
+            "pace": run.config.sampling.pace,
             "seed": run.config.sampling.seed,
             "problems": len(run.problems),
             "samples": len(run.samples),
@@ -157,7 +158,8 @@ def introduction(runs: RunSet) -> Sequence[str]:
     return [
         f"{row['run']}: model {row['model']}, task {row['task']}, {row['problems']} problems, "
         f"{row['samples']} samples ({_tally(row['verdicts'])}), T = {row['temperature']:g}, "
-        f"gen_length {row['gen_length']}, block_length {row['block_length']}, seed {row['seed']}, {row['folder']}"
+        f"gen_length {row['gen_length']}, block_length {row['block_length']}, {row['pace']}, seed {row['seed']}, "
+        f"{row['folder']}"
         for row in about(runs)
     ]
 

@@ -4,7 +4,6 @@ paper), and how often a committed token is not the likeliest.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -86,15 +85,19 @@ class Temperature(PassAtKFigure):
     by, columns, height = ("model", "task", "panel"), 6, 1.6
 
     def usable(self, group: RunSet) -> RunSet:
-        """The runs above temperature 0 of the orders that have the same ones, two at least, and most of these."""
+        """The runs above temperature 0, at the temperatures that several orders share; most runs."""
         above = [run for run in at_fixed_pace(group) if run.config.sampling.temperature > 0]
-        grids: dict[str, frozenset[float]] = {}
+        grids: dict[str, set[float]] = {}
         for run in above:
-            grids[run.config.order] = grids.get(run.config.order, frozenset()) | {run.config.sampling.temperature}
-        # Of grids that are as long, the one that more orders have; then the first.
-        orders_of = Counter(grids.values())
-        best = max(orders_of, key=lambda grid: (len(grid), orders_of[grid]), default=frozenset())
-        return RunSet(tuple(run for run in above if grids[run.config.order] == best and len(best) > 1))
+            grids.setdefault(run.config.order, set()).add(run.config.sampling.temperature)
+        chosen: list[Run] = []
+        for grid in grids.values():
+            orders = {order for order, own in grids.items() if own >= grid}
+            own = [run for run in above if run.config.order in orders and run.config.sampling.temperature in grid]
+            if len(grid) > 1 and len(own) > len(chosen):
+                chosen = own
+        kept = {run.config.order for run in chosen}
+        return RunSet(tuple(chosen), tuple(f"order {order}" for order in grids if order not in kept and chosen))
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""

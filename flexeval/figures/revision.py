@@ -114,8 +114,8 @@ class WhatRevisionChanges(Figure):
 
 def _committing(run: Run) -> str | None:
     """The order with nothing taken back, where it is another one."""
-    order = get_order(run.config.order)
-    return order.committing.spec if order.takes_back and order.committing is not None else None
+    rule = get_order(run.config.order).counterpart
+    return None if rule is None else rule.spec
 
 
 def _entropies(run: Run) -> list[pd.DataFrame]:
@@ -125,7 +125,8 @@ def _entropies(run: Run) -> list[pd.DataFrame]:
             token_rows(run, "in_text", "entropy"), run.word_parts(["entropy"]), quantities=["entropy"]
         )
     }
-    if get_order(run.config.order).takes_back:
+    order = get_order(run.config.order)
+    if order.revises and order != order.committing:
         columns = ["problem_id", "sample_index", "position", "piece", "in_text", "entropy", "commit_step"]
         rows = first_commits(run.tokens(columns), run.revisions())
         tables["first"] = connector_entropy(rows, find_words(rows), quantities=["entropy"])

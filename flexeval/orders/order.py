@@ -78,9 +78,9 @@ class Order(ABC):
         return None
 
     @property
-    def takes_back(self) -> bool:
-        """Whether it revises at its parameters, so that it is not its own `committing`."""
-        return self.revises and self.committing != self
+    def counterpart(self) -> Order | None:
+        """Its `committing` where that is another order: what to compare it with to see what revision changes."""
+        return None if self.committing == self else self.committing
 
     @property
     def history(self) -> int:

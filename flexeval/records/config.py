@@ -143,7 +143,9 @@ class SamplingConfig:
 
     @property
     def per_step(self) -> float:
-        """Positions that a step commits, in the mean over all steps; an adaptive order decides that itself."""
+        """Positions that a step commits, as asked for: the last step of a block may have fewer, and a schedule that is
+        not even has other numbers. An adaptive order decides it itself.
+        """
         if self.tokens_per_step is not None:
             return self.tokens_per_step
         if self.steps_per_block is not None:
@@ -152,13 +154,14 @@ class SamplingConfig:
 
     @property
     def pace(self) -> str:
-        """The same as it was asked for, in words."""
+        """The same in words."""
         if self.steps is not None:
-            return f"{self.steps} steps"
+            return f"{self.steps} step{'s' if self.steps > 1 else ''}"
         if self.steps_per_block is not None:
-            return f"{self.steps_per_block} steps per block unless the order decides"
-        tokens = self.tokens_per_step or 1
-        return f"{tokens} token{'s' if tokens > 1 else ''} per step unless the order decides"
+            return f"{self.steps_per_block} step{'s' if self.steps_per_block > 1 else ''} per block"
+        if self.tokens_per_step is not None:
+            return f"{self.tokens_per_step} token{'s' if self.tokens_per_step > 1 else ''} per step"
+        return "1 token per step unless the order decides"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +171,8 @@ class RunConfig:
     model: str = ""
     """Bundled name, short name, folder or hub id. Without one: `forks` for the task `forks`, `tiny` for other tasks."""
     task: str = ""
-    """`name` or `name:param=value,...`. Without one: `forks` for the model `forks`, `word-problems` for others."""
+    """`name` or `name:param=value,...`. Without one: `forks` for the models `forks` and `tiny-block`, `word-problems`
+    for others."""
     order: str = "ar"
     """`name` or `name:param=value,...`."""
     attention: str | None = None
@@ -189,7 +193,7 @@ class RunConfig:
         require_types(self)
         # The bundled models know their own tasks only, so each of the two says what the other is unless it is given.
         model = self.model or ("forks" if self.task.partition(":")[0].strip() in ("", "forks") else "tiny")
-        task = self.task or ("forks" if model == "forks" else "word-problems")
+        task = self.task or ("forks" if model in ("forks", "tiny-block") else "word-problems")
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "task", task)
         require(

@@ -16,13 +16,12 @@ import pyarrow as pa
 from flexeval.errors import InputError
 from flexeval.runs.checksums import named_by_content
 from flexeval.runs.files import replace_file
-from flexeval.runs.layout import SampleKey
+from flexeval.runs.layout import COUNTERFACTUAL, SampleKey
 from flexeval.runs.run import Run
 from flexeval.runs.run_set import PooledRun
 from flexeval.runs.tokens import WORD, read_table, table_bytes
 from flexeval.stats.parts import Changed, Rows, parts_of
 
-COUNTERFACTUAL = "counterfactual"
 KEYS: list[str] = ["problem_id", "sample_index", "position"]
 BYTES_PER_TOKEN = 6
 """On the disk, about: the entropy, which does not compress, and keys, which do."""

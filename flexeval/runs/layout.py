@@ -28,8 +28,9 @@ PROBLEMS = "problems.jsonl"
 SAMPLES = "samples.jsonl"
 JOURNAL = "sampling.jsonl"
 TOKENS = "tokens"
-WORDS = "words-"
-"""How the names of files of words begin."""
+WORDS, COUNTERFACTUAL = "words", "counterfactual"
+DERIVED = (f"{WORDS}-", f"{COUNTERFACTUAL}-")
+"""How the names of files begin that are made of a run's token rows and may lie beside them."""
 SUMMARY = "summary.json"
 LOCK = ".lock"
 FORMAT, UNCHECKED_FORMAT = 2, 1

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from flexeval.errors import InputError
 from flexeval.runs.checksums import End, first_checksum, line_bytes
-from flexeval.runs.counterfactual_table import COUNTERFACTUAL
 from flexeval.runs.files import replace_file, sync
 from flexeval.runs.joining import begun_shards, is_begun, joined
-from flexeval.runs.layout import CONFIG, JOURNAL, LOCK, PROBLEMS, SAMPLES, TOKENS, WORDS, Flush
+from flexeval.runs.layout import CONFIG, DERIVED, JOURNAL, LOCK, PROBLEMS, SAMPLES, TOKENS, Flush
 from flexeval.runs.reader import Contents, read_contents, read_header
 from flexeval.runs.run import Run, read_run
 from flexeval.runs.shards import WHOLE, shard_named, shards_below
@@ -90,7 +89,7 @@ def _claim(out: Path, shards: Sequence[Path]) -> None:
     known = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL}
     given = {shard.resolve() for shard in shards}
     for path in sorted(out.iterdir()):
-        if path.name in known or path.name.endswith(".tmp") or path.name.startswith((f"{COUNTERFACTUAL}-", WORDS)):
+        if path.name in known or path.name.endswith(".tmp") or path.name.startswith(DERIVED):
             continue
         if path.resolve() not in given and not (path.is_dir() and shard_named(path) and not is_begun(path)):
             raise InputError(f"{out} holds {path.name!r}, which is not among the shards; use another --out")

@@ -1,5 +1,5 @@
-"""A run's rows in parts that fit in memory one at a time, so that a statistic needs memory for its samples, not for its
-rows (and for the file of its words, which is read whole).
+"""A run's rows in parts that fit in memory one at a time. A statistic needs memory for the run's samples, not for its
+rows; only the file of words is read whole.
 
 A part has all rows of its problems, sorted by problem, sample and position; a small run is one part. Shards are read in
 the order in which they were written. Rows wait until the last sample of their problem is there: the samples of a

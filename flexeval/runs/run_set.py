@@ -16,7 +16,7 @@ import pandas as pd
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.models.names import model_name
-from flexeval.records import SamplingConfig
+from flexeval.records import PACE, SamplingConfig
 from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
 from flexeval.runs.frames import labelled, run_set_html, settings_of, stacked
@@ -45,7 +45,8 @@ class RunSet(Sequence[Run]):
         """One row a run: model, task, order, every field of `SamplingConfig`, num_samples, and how many problems; also
         `counted`, the verdict that counts.
 
-        `block_length` is the one in force, never None.
+        `block_length` is the one in force, never None. What says how much a step commits is None where that is one
+        token, however it was given.
         """
         return pd.DataFrame([_settings(run) for run in self.runs]).astype(object)
 
@@ -80,7 +81,12 @@ class RunSet(Sequence[Run]):
         """A short name for each run: its order, and what else differs among them ("ar", "eb:gamma=0.5 T=1.0")."""
         # The model's name says which adapter and which cache it had.
         names = [name for name in self.varying() if name not in ("order", "problems", "adapter", "cache")]
-        return [" ".join([run.config.order, *(_shown(name, _settings(run)[name]) for name in names)]) for run in self]
+        labels = []
+        for run in self:
+            # Of the settings that say how much a step commits, one at most is given.
+            own = {name: value for name in names if (value := _settings(run)[name]) is not None or name not in PACE}
+            labels.append(" ".join([run.config.order, *(_shown(name, value) for name, value in own.items())]))
+        return labels
 
     def to_frame(self) -> pd.DataFrame:
         """One row a sample: `run` (its label), and the columns of `Run.to_frame`."""
@@ -175,6 +181,8 @@ def _runs_below(folder: Path) -> list[Path]:
 def _settings(run: Run) -> dict[str, Any]:
     config = run.config
     sampling = {field.name: getattr(config.sampling, field.name) for field in dataclasses.fields(config.sampling)}
+    if config.sampling.schedule == "even" and config.sampling.per_step == 1:
+        sampling |= dict.fromkeys(PACE)
     return {
         "model": run.model,
         "task": config.task,
@@ -230,9 +238,10 @@ class PooledRun(Run):
         for _, place in sorted(turns):
             first, stream = streams[place]
             yield next(stream).renumbered(first)
-        for _, stream in streams:
-            # To its end, where it keeps what it found.
-            next(stream, None)
+        # To their ends, where they keep what they found.
+        for first, stream in streams:
+            for rest in stream:
+                yield rest.renumbered(first)
 
     def revisions(self) -> pd.DataFrame:
         """See `Run.revisions`."""
@@ -267,6 +276,9 @@ def pooled(runs: RunSet) -> RunSet:
 
 def _pool(alternatives: Sequence[Run]) -> tuple[Run, list[tuple[Run, str]]]:
     """One run of all that can be pooled, and the others with the reason. They differ in extent and seed."""
+    if len(alternatives) > 1:
+        # What was pooled before counts by its parts.
+        alternatives = [part for run in alternatives for part in (run.parts if isinstance(run, PooledRun) else (run,))]
     # Only runs that agree can be pooled; of groups that do not, the one with most samples is kept.
     by_origin: dict[Hashable, list[Run]] = {}
     for run in alternatives:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -245,8 +246,8 @@ def _opened(path: Path, key: str, where: Path) -> tuple[pq.ParquetFile, _Held]:
     known, held = _CHECKED.get((path, key), (None, None))
     if held is not None and known == version:
         with _readable(path):
-            # A path as text may be taken for an address: "eb:gamma=1/...".
-            return pq.ParquetFile(pa.OSFile(str(path))), held
+            # A path as text may be taken for an address, as "eb:gamma=1/..." is, and need not be text.
+            return pq.ParquetFile(pa.OSFile(os.fsencode(path))), held
     file = open_table(path, SCHEMA, key=key)
     held = _held(file, path, key, where)
     if version is not None and time.time_ns() - version[-1] > _COARSE:

@@ -20,7 +20,7 @@ from flexeval.errors import InputError
 from flexeval.hashing import json_hash
 from flexeval.runs.checksums import named_by_content
 from flexeval.runs.files import replace_file
-from flexeval.runs.layout import WORDS as PREFIX
+from flexeval.runs.layout import WORDS
 from flexeval.runs.tokens import KEYS, WORD, StoredRows, TokenShard, open_table
 from flexeval.stats.words import word_places
 
@@ -57,15 +57,16 @@ def stored_words(
             yield _rows(read(path), kept.read_row_group(place), columns)
         return
     buffer = io.BytesIO()
-    writer = pq.ParquetWriter(buffer, SCHEMA, **_ENCODED)
-    for path in shards:
-        shard = read(path)
-        words = _found(shard)
-        writer.write_table(words, row_group_size=max(1, len(words)))
-        yield _rows(shard, words, columns)
-    writer.close()
+    with pq.ParquetWriter(buffer, SCHEMA, **_ENCODED) as writer:
+        for path in shards:
+            shard = read(path)
+            words = _found(shard)
+            if key:
+                writer.write_table(words, row_group_size=max(1, len(words)))
+            yield _rows(shard, words, columns)
     if key and shards:
-        _keep(folder, named_by_content(_stem(shards, key), ".parquet", buffer.getvalue(), key=key), buffer.getvalue())
+        content = buffer.getvalue()
+        _keep(folder, named_by_content(_stem(shards, key), ".parquet", content, key=key), content)
 
 
 def _found(shard: TokenShard) -> pa.Table:
@@ -90,7 +91,7 @@ def _rows(shard: TokenShard, words: pa.Table, columns: Sequence[str]) -> StoredR
 
 
 def _stem(shards: Sequence[Path], key: str) -> str:
-    return f"{PREFIX}{json_hash([RULE, key, *(path.name for path in shards)])[:16]}"
+    return f"{WORDS}-{json_hash([RULE, key, *(path.name for path in shards)])[:16]}"
 
 
 def _kept(folder: Path, shards: Sequence[Path], key: str) -> pq.ParquetFile | None:
@@ -106,7 +107,7 @@ def _kept(folder: Path, shards: Sequence[Path], key: str) -> pq.ParquetFile | No
 
 def _keep(folder: Path, name: str, words: bytes) -> None:
     """Put the file in place and remove older ones. Where the folder cannot be written, or is full, nothing is kept."""
-    older = set(folder.glob(f"{PREFIX}*.parquet"))
+    older = set(folder.glob(f"{WORDS}-*.parquet"))
     with contextlib.suppress(OSError):
         replace_file(folder / name, words)
         for path in older - {folder / name}:

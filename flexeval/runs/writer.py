@@ -33,6 +33,7 @@ from flexeval.runs.identity import (
 from flexeval.runs.joining import is_begun
 from flexeval.runs.layout import (
     CONFIG,
+    DERIVED,
     FORMAT,
     JOURNAL,
     LOCK,
@@ -40,7 +41,6 @@ from flexeval.runs.layout import (
     SAMPLES,
     SUMMARY,
     TOKENS,
-    WORDS,
     ConfigFile,
     Flush,
     GradedSample,
@@ -364,10 +364,11 @@ def _claim(folder: Path, shard: Shard) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(folder / CONFIG):
         return
-    left = (path.name for pattern in ("*.json*.tmp", f"{WORDS}*") for path in folder.glob(pattern))
-    begun = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL, *left}
+    begun = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL, *(path.name for path in folder.glob("*.json*.tmp"))}
     for path in sorted(folder.iterdir()):
-        if path.name not in begun and not (path.is_dir() and shard_named(path) and not is_begun(path)):
+        if path.name in begun or path.name.startswith(DERIVED):
+            continue
+        if not (path.is_dir() and shard_named(path) and not is_begun(path)):
             raise InputError(f"{folder} is not a run folder, but holds {path.name!r}; use another or an empty --out")
     # What is begun has neither samples nor token rows.
     tokens = folder / TOKENS

@@ -20,14 +20,42 @@ from flexeval.models.predictor import MaskPredictor
 
 @dataclass(kw_only=True)
 class _Users:
-    """How many make use of the engine now, and how many threads torch had before the first."""
+    """Who makes use of the engine now, by the ids of the threads that asked. Torch has a number of threads for each."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    count: int = 0
-    threads: int = 1
-    own: threading.local = field(default_factory=threading.local)
-    """`count`: those of one thread of the caller. Torch has a number of threads for each."""
+    blocks: dict[int, int] = field(default_factory=dict)
+    """How many blocks of `running` each is in."""
+    before: dict[int, int] = field(default_factory=dict)
+    """How many threads torch had in each before its first block, until it has them back."""
+    divided: int = 0
+    """What a thread that is new meanwhile gets from torch."""
     for_good: bool = False
+
+    def threads(self) -> int:
+        """How many threads torch has in this thread when nobody divides them."""
+        now = torch.get_num_threads()
+        inherited = max(self.before.values(), default=now) if self.blocks and now == self.divided else now
+        return self.before.get(threading.get_ident(), inherited)
+
+    def begin(self, workers: int) -> int:
+        """Divide the threads; the id for `end`."""
+        with self.lock:
+            asking = threading.get_ident()
+            if asking not in self.blocks:
+                self.before[asking] = self.threads()
+                self.divided = max(1, self.before[asking] // workers)
+                torch.set_num_threads(self.divided)
+            self.blocks[asking] = self.blocks.get(asking, 0) + 1
+            return asking
+
+    def end(self, asking: int) -> None:
+        """Give them back, once no block is left. A block that ends in another thread leaves that to the next one."""
+        with self.lock:
+            self.blocks[asking] -= 1
+            if not self.blocks[asking]:
+                del self.blocks[asking]
+                if asking == threading.get_ident():
+                    torch.set_num_threads(self.before.pop(asking))
 
 
 _USERS = _Users()
@@ -43,7 +71,7 @@ def side_by_side(model: MaskPredictor, most: int | None = None) -> int:
     if not _on_cpu(model):
         return 1
     with _USERS.lock:
-        threads = _USERS.threads if _USERS.count else torch.get_num_threads()
+        threads = _USERS.threads()
     return min(threads, most or threads)
 
 
@@ -57,16 +85,13 @@ def running(model: MaskPredictor, workers: int) -> Iterator[None]:
     if not _on_cpu(model):
         yield
         return
+    _keep_memory()
     users = _USERS
-    _begin(users, workers)
+    asking = users.begin(workers)
     try:
         yield
     finally:
-        with users.lock:
-            users.count -= 1
-            users.own.count = getattr(users.own, "count", 1) - 1
-        if not users.own.count:
-            torch.set_num_threads(users.threads)
+        users.end(asking)
 
 
 def run_for_good(model: MaskPredictor) -> int:
@@ -74,20 +99,9 @@ def run_for_good(model: MaskPredictor) -> int:
     workers = side_by_side(model)
     if _on_cpu(model) and not _USERS.for_good:
         _USERS.for_good = True
-        _begin(_USERS, workers)
+        _keep_memory()
+        _USERS.begin(workers)
     return workers
-
-
-def _begin(users: _Users, workers: int) -> None:
-    _keep_memory()
-    with users.lock:
-        if not users.count:
-            users.threads = torch.get_num_threads()
-        users.count += 1
-        within = getattr(users.own, "count", 0)
-        users.own.count = within + 1
-    if not within:
-        torch.set_num_threads(max(1, users.threads // workers))
 
 
 def _on_cpu(model: MaskPredictor) -> bool:

@@ -65,10 +65,9 @@ def entropy_table(
     Raises:
         InputError: an unknown quantity or column, or no problem at all.
     """
-    first = first_part(rows) if by is None or quantities is None else pd.DataFrame()
-    wanted = _wanted(None, first) if quantities is None else list(quantities)
+    wanted = _wanted(None, first_part(rows)) if quantities is None else list(quantities)
     if by is None:
-        pooled = pooled_entropy(rows, problem_ids(first["problem_id"]), quantities=wanted)
+        pooled = pooled_entropy(rows, problem_ids(first_part(rows)["problem_id"]), quantities=wanted)
         return _table(pd.Index([ALL_TOKENS]), wanted, pooled, bootstrap=bootstrap).drop(columns="group")
     names, pooled = _by_group(rows, by, wanted)
     return _table(names, wanted, pooled, bootstrap=bootstrap).rename(columns={"group": by})

@@ -124,7 +124,7 @@ def word_sums(
     Args:
         words: from `find_words`, or parts of it.
         measure: words -> what is summed, by name; truth values are counted.
-        by: the column to group by.
+        by: the column to group by; a word without a value there is left out.
 
     Returns:
         One row a word that occurs, in the order in which they first occur (sorted where `by` is no column of

@@ -120,8 +120,12 @@ def test_temperatures_count_above_zero_only(made_up):
 def test_orders_have_an_optimal_temperature_of_the_same_grid(made_up):
     runs = [made_up(order, temperature=at) for order in ("ar", "confidence") for at in (0.3, 0.6)]
     other = [made_up("random", temperature=at) for at in (0.6, 1.5)]
-    for given in ((*other, *runs), (*runs, *other)):
-        assert set(orders(FIGURES.get("temperature")().usable(RunSet(given)))) == {"ar", "confidence"}
+    more = [*other, made_up("random", temperature=0.3)]
+    for given in ((*other, *runs), (*runs, *other), (*more, *runs), (*runs, *more)):
+        shown = FIGURES.get("temperature")().usable(RunSet(given))
+        expected = {"ar", "confidence"} | ({"random"} if len(given) == 7 else set())
+        assert set(orders(shown)) == expected and {run.config.sampling.temperature for run in shown} == {0.3, 0.6}
+        assert shown.left_out == (() if len(given) == 7 else ("order random",))
 
 
 def test_a_third_model_is_named_where_two_are_compared(made_up):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import itertools
+import threading
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flexeval.grading import program_syntax
 from flexeval.grading.program_text import extract_program
 
 PROMPT = '''from typing import List
@@ -247,3 +253,22 @@ def test_hostile_text_is_read_in_bounded_time(text: str) -> None:
     start = time.process_time()
     extract_program(text, entry_point="twice", prompt=PROMPT)
     assert time.process_time() - start < 10
+
+
+def test_programs_read_in_several_threads_leave_the_filters_of_warnings_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each thread waits inside for the others, as far as it may; who came first leaves first."""
+    before, parse, together, places = list(warnings.filters), ast.parse, threading.Barrier(3), itertools.count()
+
+    def waiting(*given: object, **named: object) -> ast.AST:
+        place = next(places)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(timeout=0.2)
+            time.sleep(0.1 * place)
+        return parse(*given, **named)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(program_syntax.ast, "parse", waiting)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda program: program_syntax.defines(program, "twice"), [DEFINITION] * 3))
+    assert found == [True] * 3 and list(warnings.filters) == before

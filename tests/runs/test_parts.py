@@ -144,12 +144,25 @@ def test_pooled_runs_have_the_words_of_all_their_samples_and_keep_them(run: Run,
     same(bypass_table(found), bypass_table(find_words(rows)))
     assert len(rows) == 2 * len(run.tokens(["rank"]))
     assert len(kept(folder)) == len(kept(other)) == 1
+    # Pooled with one more, it counts by its parts.
+    config = dataclasses.replace(run.config, sampling=dataclasses.replace(run.config.sampling, seed=2))
+    (three,) = pooled(RunSet((together, dataclasses.replace(run, config=config), run)))
+    assert three.seed == "0+1+2" and len(three.samples) == 3 * len(run.samples)
+    assert len(three.tokens(["rank"])) == 3 * len(run.tokens(["rank"]))
 
 
-def test_a_path_with_a_colon_is_no_address(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(folder, tmp_path / "eb:gamma=1")
+@pytest.mark.parametrize("name", ["eb:gamma=1", os.fsdecode(b"r\xff")])
+def test_any_path_is_read_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    try:
+        shutil.copytree(folder, tmp_path / name)
+    except OSError:
+        pytest.skip("a file system whose names are text")
+    for path in (tmp_path / name).rglob("*.parquet"):
+        os.utime(path, (1, 1))  # what was changed just now is checked again
     monkeypatch.chdir(tmp_path)
-    same(read_run(Path("eb:gamma=1")).tokens(), read_run(folder).tokens())
+    rows = read_run(folder).tokens()
+    for _ in range(2):
+        same(read_run(Path(name)).tokens(), rows)
 
 
 def test_a_sample_that_is_there_twice_is_refused_also_where_another_of_its_problem_is_lost(tmp_path: Path) -> None:

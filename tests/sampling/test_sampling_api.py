@@ -103,6 +103,29 @@ def test_torch_has_its_threads_back_whatever_happens(monkeypatch):
         first.close()
         assert ends == {"second": 1, "after": 3} and torch.get_num_threads() == 3
 
+        # A thread that had set a number of its own has that one back.
+        def with_its_own():
+            torch.set_num_threads(2)
+            in_a_thread()
+
+        first = Sampler(Watching(words=6), get_order("ar"), CONFIG).run(wanted)
+        next(first)
+        thread = threading.Thread(target=with_its_own)
+        thread.start()
+        thread.join()
+        first.close()
+        assert ends["after"] == 2 and torch.get_num_threads() == 3
+
+        # What another thread ends, as a collector may, is made good at the next beginning.
+        first = Sampler(Watching(words=6), get_order("ar"), CONFIG).run(wanted)
+        next(first)
+        thread = threading.Thread(target=first.close)
+        thread.start()
+        thread.join()
+        assert Sampler(Watching(words=6), get_order("ar"), CONFIG).workers == 3
+        flexeval.sample(Watching(words=6), ["dog"], config=CONFIG)
+        assert torch.get_num_threads() == 3
+
         # One sample at a time has them all.
         inside.clear()
         flexeval.sample(Watching(words=6), ["dog"], config=CONFIG)
