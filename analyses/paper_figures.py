@@ -48,11 +48,12 @@ GRIDS = {
     "non-top-rate": ["order=confidence,top_prob,ar", "temperature=0.3,0.6,1.0"],
     "rank-map": ["order=confidence,top_prob"],
     "pass-at-nfe": ["order=ar,confidence,parallel-2,parallel-4,eb:gamma=0.5"],
+    "revision": ["order=ar,confidence,wino,wino:tau_back=0"],
     # A temperature on each side of the one at which an order has AR's entropy.
     "matched-entropy": ["order=ar,confidence,top_prob", "temperature=0.3,0.6,1.0,1.5"],
 }
 """Figure -> the grid of runs that it needs: settings and their values, as `flexeval sweep --over` takes them. A figure
-that is not here is drawn from the runs that are there."""
+that another package adds is drawn from the runs that are there."""
 
 TRAINED = {
     "tokens-per-step": ["ar"],

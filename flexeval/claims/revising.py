@@ -21,12 +21,17 @@ from flexeval.stats.diversity import diversity_table
 from flexeval.stats.nfe import pass_at_nfe_table
 
 
+def _needs(*orders: str) -> str:
+    """What a claim says that lacks runs."""
+    asked = " ".join(f"--order {order}" for order in orders)
+    return f"no run of this order; `flexeval passk {asked}` draws what it needs"
+
+
 class RevisingClaim(Claim):
     """A claim about runs of an order that revises."""
 
     order: ClassVar[str]
     """Its name; parameters may be any."""
-    lacking = "no run of this order; `flexeval passk --order wino --order wino:tau_back=0` and the like draw them"
 
     def concerns(self, group: Group) -> bool:
         """Runs of the order, on whatever task."""
@@ -71,6 +76,7 @@ class WinoRaisesAccuracy(RaisesAccuracy):
     sentence = "Masking doubtful tokens again (WINO) makes parallel decoding more accurate."
     source = "arXiv:2507.18578"
     order = "wino"
+    lacking = _needs("wino", "wino:tau_back=0")
 
 
 class RemdmRaisesAccuracy(RaisesAccuracy):
@@ -80,6 +86,7 @@ class RemdmRaisesAccuracy(RaisesAccuracy):
     sentence = "Masking tokens again at random (ReMDM) makes samples better."
     source = "arXiv:2503.00307"
     order = "remdm"
+    lacking = _needs("remdm", "remdm:eta=0")
 
 
 class EditingRaisesAccuracy(RaisesAccuracy):
@@ -91,6 +98,7 @@ class EditingRaisesAccuracy(RaisesAccuracy):
     sentence = "Rewriting tokens that a draw contradicts (editing) makes parallel decoding more accurate."
     source = "arXiv:2602.08676"
     order = "edit"
+    lacking = _needs("edit", "edit:tau_edit=1")
 
 
 class MaskingBeatsRewriting(RevisingClaim):
@@ -100,6 +108,7 @@ class MaskingBeatsRewriting(RevisingClaim):
     sentence = "Masking a suspect token again is more accurate than rewriting it."
     source = "arXiv:2604.18738"
     order = "t2m"
+    lacking = _needs("t2m", "edit")
 
     def measure(self, group: Group) -> Measured:
         """See the class."""
@@ -121,6 +130,7 @@ class WinoNarrowsAnswers(RevisingClaim):
     sentence = "At T > 0, masking by confidence again (WINO) narrows what the samples answer."
     source = "arXiv:2606.12232"
     order = "wino"
+    lacking = _needs("wino", "wino:tau_back=0")
 
     def measure(self, group: Group) -> Measured:
         """See the class."""
@@ -160,6 +170,7 @@ class PositionTemperatureAtEqualCost(RevisingClaim):
     sentence = "At an equal number of evaluations, accepting by a tempered threshold (tct) exceeds both orders."
     source = "arXiv:2604.09921"
     order = "tct"
+    lacking = _needs("tct", "ar", "confidence")
 
     def measure(self, group: Group) -> Measured:
         """See the class."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  flexeval bypass runs/tiny/word-problems/confidence-*
-  flexeval bypass runs/tiny/word-problems --top 30 --min-count 50 --csv bypass.csv
+  flexeval bypass runs/forks/word-problems/confidence-*
+  flexeval bypass runs/forks/word-problems --top 30 --min-count 50 --csv bypass.csv
 
 A word is bypassed when its first token was the leftmost position that could be committed and another position was
 committed instead. Its delay is the number of steps from when it became the leftmost position to its commit.
@@ -107,6 +107,8 @@ def _shown(enrichments: Mapping[str, Enrichment | InputError], most: pd.DataFram
     for label, found in enrichments.items():
         if isinstance(found, InputError):
             yield f"{label}: {found}"
+        elif found.unmatched:
+            yield f"{label}: {found.unmatched} more connectors have no other word at their place, and are not compared"
     columns = ["run", "rank", "word", "connector", "rate", "occurrences", "delay"]
     yield "Most bypassed words: rate in percent with Wilson intervals, delay in steps"
     yield formatting.table(columns, [_word_cells(row) for row in most.to_dict("records")], keys=3)

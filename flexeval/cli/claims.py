@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  flexeval claims runs/tiny
-  flexeval claims runs/tiny --verdict sound --json claims.json
+  flexeval claims runs/forks
+  flexeval claims runs/forks --verdict sound --json claims.json
   flexeval claims runs/seed0 runs/seed1 runs/seed2 --replicates      the same training with three seeds
   flexeval ls claims                                      their names, and what they measure
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flexeval.reproduce.estimate import Estimate, Machine
     from flexeval.reproduce.plan import Plan
     from flexeval.runs.store import RunSet
+    from flexeval.tasks import Task
 
 MOST_WEIGHTS = 1e8
 """Of a model that is loaded to be timed."""
@@ -173,24 +174,19 @@ def dry_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     output.deliver(args, shown if rows else ["all runs have it"], content, pd.DataFrame(rows, columns=_WORK))
 
 
-def dry_training(config: GRPOConfig, args: argparse.Namespace) -> None:
+def dry_training(config: GRPOConfig, task: Task, args: argparse.Namespace) -> None:
     """Print what a training would take: its rollouts, and its updates, in which every position that is scored is read
     off a canvas of its own; a gradient counts as two more forwards.
     """
-    from flexeval.records import RunConfig, SamplingConfig
+    from flexeval.records import RunConfig
     from flexeval.reproduce.estimate import count_parameters, operations_of
     from flexeval.runs.timing import evaluations_per_sample
 
     machine = options.estimated_machine(args)
     size = count_parameters(config.model, options.sizes(args, {config.model}))
-    length = config.gen_length or 0
+    drawn = RunConfig(order=config.rollout_order, sampling=config.sampling(task))
+    length = drawn.sampling.gen_length
     samples = config.steps * config.problems_per_step * config.group_size
-    drawn = RunConfig(
-        order=config.rollout_order,
-        sampling=SamplingConfig(
-            gen_length=length, block_length=config.block_length, tokens_per_step=config.tokens_per_step
-        ),
-    )
     scored = samples * math.ceil(length * (config.fast_share if config.fast else 1.0)) * config.updates_per_rollout
     # Weights and AdamW's two moments in float32, of the newest step; and a model folder for each checkpoint.
     disk = 4 * (size or 0) * ((0 if config.lora_rank else 3) + len(config.checkpoint_steps))

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  flexeval entropy runs/tiny/word-problems/ar-* runs/tiny/word-problems/confidence-*
-  flexeval entropy runs/tiny/word-problems --top 30 --csv entropy.csv
-  flexeval entropy runs/tiny/word-problems/confidence-* --counterfactual
+  flexeval entropy runs/forks/forks/ar-* runs/forks/forks/confidence-*
+  flexeval entropy runs/forks/forks --top 30 --csv entropy.csv
+  flexeval entropy runs/forks/forks/confidence-* --counterfactual
 
 Entropies are in nats, of the untempered softmax, at the first token of a word. Connectors are the words of the paper's
 list, at the start of a clause. A position is the frontier while it is the leftmost one that may be committed; closure

@@ -13,8 +13,8 @@ FORMS = {"inspect": Path("logs"), "hub-folder": Path("hub")}
 
 EPILOG = """\
 examples:
-  flexeval export runs/tiny --to inspect -o logs        then: inspect view --log-dir logs
-  flexeval export runs/tiny --to hub-folder -o hub      then: hf upload NAME/DATASET hub --repo-type dataset
+  flexeval export runs/forks --to inspect -o logs        then: inspect view --log-dir logs
+  flexeval export runs/forks --to hub-folder -o hub      then: hf upload NAME/DATASET hub --repo-type dataset
 
 inspect: one log of inspect_ai a run, for its viewer; needs that package (pip install "flexeval-dllm[export]").
 hub-folder: Parquet files and a card, which `datasets.load_dataset("hub", "samples")` loads; also `tokens` and `runs`.

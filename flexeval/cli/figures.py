@@ -9,14 +9,15 @@ from flexeval.cli import options, stored_runs
 
 EPILOG = """\
 examples:
-  flexeval figures runs/tiny                              every figure that these runs suffice for
-  flexeval figures runs/tiny -o figures --only pass-at-k --only coverage
+  flexeval figures runs/forks                              every figure that these runs suffice for
+  flexeval figures runs/forks -o figures --only pass-at-k --only coverage
   flexeval figures runs/a runs/b --compare model          two models, or a model and its checkpoints, in one panel
-  flexeval figures runs/tiny --format html                pages that show values and intervals under the pointer
+  flexeval figures runs/forks --format html                pages that show values and intervals under the pointer
   flexeval ls figures                                     their names, and what they show
 
-A folder stands for all runs in it. Each figure takes the largest group of runs that differ only in what it compares.
-It is written as NAME.png and NAME.pdf, with its numbers in NAME.csv. No model is needed.
+A folder stands for all runs in it. Each figure takes one group of runs that differ only in what it compares: at the
+paper's settings where there is one, else the largest. It is written as NAME.png and NAME.pdf, with its numbers in
+NAME.csv. No model is needed.
 """
 FORMATS = ("png", "pdf", "csv", "html")
 

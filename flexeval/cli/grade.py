@@ -28,7 +28,7 @@ GRADERS = ("exact", "paper")
 
 EPILOG = """\
 examples:
-  flexeval grade runs/tiny/word-problems/*
+  flexeval grade runs/forks/forks/*
   flexeval grade runs/llada-8b-instruct/gsm8k/* --data-dir data
   flexeval grade completions.jsonl --task gsm8k --data-dir data --out graded.jsonl
   flexeval grade completions.jsonl --task gsm8k --data-dir data --grader paper

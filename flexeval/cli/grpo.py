@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         from flexeval.cli.dry_run import dry_training
 
-        dry_training(config, args)
+        dry_training(config, task, args)
         return 0
     device = "cpu" if args.cpu else "auto"
     checkpoint = make_training(config, task=task, out=out, device=device, trackers=_trackers(args.log))

@@ -65,10 +65,13 @@ def whole(parts: Sequence[Run], configs: Sequence[RunConfig], args: argparse.Nam
 
 # ----- two runs -----
 
+_LISTED = 6
+"""Folders in a message, at most."""
+
 
 def add_pair(parser: argparse.ArgumentParser) -> None:
     """RUN RUN, and how much of them to use."""
-    parser.add_argument("runs", metavar="RUN", nargs=2, type=Path, help="Two run folders.")
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="Two run folders, or a folder with two.")
     parser.add_argument(
         "--limit", metavar="N", help="Use the first N problems of both. [default: all, which must be the same]"
     )
@@ -86,11 +89,13 @@ def read_pair(args: argparse.Namespace) -> RunSet:
     from flexeval.runs.store import fewest_samples
 
     folders: list[Path] = args.runs
-    if folders[0].resolve() == folders[1].resolve():
-        raise InputError(f"{str(folders[0])!r} is given twice; give two runs")
+    resolved = [folder.resolve() for folder in folders]
+    if len(set(resolved)) < len(resolved):
+        raise InputError(f"{str(folders[-1])!r} is given twice; give two runs")
     pair = read(folders)
     if len(pair) != 2:
-        raise InputError(f"these folders hold {len(pair)} runs, but two are compared; name two of them")
+        held = ", ".join(str(run.folder) for run in pair[:_LISTED]) + (", ..." if len(pair) > _LISTED else "")
+        raise InputError(f"two runs are compared, not {len(pair)}; name two folders ({held})")
     a, b = pair
     if a.config.task != b.config.task:
         raise InputError(

@@ -92,7 +92,8 @@ class PassAtK(PassAtKFigure):
         for row in rows[rows["quantity"] == "crossing"].to_dict("records"):
             panel.axvline(row["estimate"], color=FAINT, linestyle=":", linewidth=0.8)
             high = f"{row['high']:.1f}]" if math.isfinite(row["high"]) else "∞)"
-            corner(panel, f"cross at k = {row['estimate']:.1f} [{row['low']:.1f}, {high}")
+            low = f"{row['low']:.1f}" if row["low"] >= 1 else "below 1"
+            corner(panel, f"cross at k = {row['estimate']:.1f} [{low}, {high}")
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""

@@ -81,6 +81,8 @@ def get_order(spec: str | Order) -> Order:
     if not isinstance(spec, str):
         raise InputTypeError(f"an order is a name, as in 'ar', or an Order, not a {type(spec).__name__}")
     name, params = parse_spec(spec)
+    if "," in name:
+        raise InputError(f"{spec!r} is no order; give several one by one, as in --order ar --order confidence")
     if match := re.fullmatch(r"parallel[-_](\d+)", name):
         name, params = "parallel-k", {"k": match[1], **params}
     name = ORDERS.canonical(name)

@@ -83,4 +83,7 @@ def test_a_dry_run_counts_rollouts_and_updates(in_tmp, capsys):
     assert "2 steps of 3 problems x 4 samples" in shown
     assert shown.count("384") == 2
     assert f"{2e9 * 100 * 384:.1e}" in shown and f"{3 * 2e9 * 100 * 384:.1e}" in shown
+    # Without a length that of the task counts.
+    assert main([*argv[:-7], *argv[-5:]]) == 0
+    assert "384" not in capsys.readouterr().out
     assert list(in_tmp.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import runpy
 from pathlib import Path
@@ -51,7 +52,8 @@ def test_its_commands_are_commands_and_its_grid_is_one(script, capsys: pytest.Ca
 
 
 def test_its_grid_suffices_for_a_figure(script, made_up, trained, tmp_path):
-    """Runs of the settings that it makes, made up."""
+    """Runs of the settings that it makes, made up. Grids share settings."""
+    made_up = functools.cache(made_up)
     for name, grid in script["GRIDS"].items():
         settings = {setting: values.split(",") for setting, _, values in (part.partition("=") for part in grid)}
         runs = []

@@ -90,7 +90,9 @@ class Forks:
         used_once = sorted(expression.numbers) == sorted(problem.metadata["numbers"])
         correct = used_once and expression.value == expression.said == goal
         sound = correct and fault_in_chain(text, problem.metadata["numbers"]) is None
-        return Grade(correct=correct, extracted=f"{expression.text} = {expression.said}", verdicts={"sound": sound})
+        said = "" if expression.value == expression.said else f", not {expression.said}"
+        extracted = f"{expression.text} = {expression.value}{said}"
+        return Grade(correct=correct, extracted=extracted, verdicts={"sound": sound})
 
     def draw(self, key: str) -> tuple[Problem, str]:
         """A puzzle of this split and one of its solutions, all equally likely, decided by `key` (for training data)."""
