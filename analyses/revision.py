@@ -88,7 +88,7 @@ def section(by_order: dict[str, Run], pairs: Sequence[tuple[Run, Run]]) -> Itera
 
 def solved(by_order: dict[str, Run], n: int) -> Iterator[str]:
     """Pass@k of every order."""
-    ks = [k for k in (1, 4, 16, 64, 256) if k <= n]
+    ks = sorted({*(k for k in (1, 4, 16, 64, 256) if k <= n), n})
     verdicts = next(iter(by_order.values())).tally()
     head = [f"{verdict} @{k}" for verdict in verdicts for k in ks]
     yield "\nPass@k:\n\n" + _head(["order", *head, "evaluations a sample"])
