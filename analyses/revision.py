@@ -217,7 +217,10 @@ def main() -> None:
     parser.add_argument("--verdict", default="correct", help="the verdict that counts")
     parser.add_argument("-o", "--out", type=Path, help="the file to write; standard output where it is left out")
     arguments = parser.parse_args()
-    text = "\n".join(report(read_runs(arguments.runs).counting(arguments.verdict))) + "\n"
+    try:
+        text = "\n".join(report(read_runs(arguments.runs).counting(arguments.verdict))) + "\n"
+    except InputError as error:
+        parser.error(str(error))
     print(text) if arguments.out is None else write_target(arguments.out, text.encode())
 
 

@@ -16,9 +16,11 @@ _CHOICES = (
     "in part: the training texts tie an opening to an operation, and several operations often lead to the goal, so "
     "openings are uncertain in AR order; what confidence order makes of it is not built in"
 )
+_OF_FORKS = {"connectors-bypassed": _CHOICES, "connector-entropy-lower": _CHOICES}
 _BUILT_IN = {
     ("tiny", "word-problems"): {"connectors-bypassed": _FREE_OPENINGS, "connector-entropy-lower": _FREE_OPENINGS},
-    ("forks", "forks"): {"connectors-bypassed": _CHOICES, "connector-entropy-lower": _CHOICES},
+    ("forks", "forks"): _OF_FORKS,
+    ("tiny-block", "forks"): _OF_FORKS,
     ("tiny", "sudoku4"): {
         "order-freedom-helps-sudoku": "in part: a puzzle has one solution, and its cells can be filled in any order"
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from flexeval.claims import CLAIMS
 from flexeval.claims.verdict import LEVEL, Verdict
 from flexeval.errors import PluginError
 from flexeval.records import CORRECT
+from flexeval.runs.one_pass import in_one_pass
 from flexeval.runs.store import RunSet
 from flexeval.stats.verdict import holm
 
@@ -69,7 +71,8 @@ def examine(runs: RunSet) -> list[Finding]:
     Verdicts are corrected for the number of findings that something was measured for. A claim of another distribution
     that cannot be used is not measured, and says why.
     """
-    findings = [finding for name in CLAIMS for finding in _findings_of(name, runs)]
+    examined = in_one_pass([functools.partial(_findings_of, name, runs) for name in CLAIMS])
+    findings = [finding for one in examined for finding in one.result()]
     corrected = iter(holm([finding.p_value for finding in findings if finding.p_value is not None]))
     return [finding if finding.p_value is None else finding.among(next(corrected)) for finding in findings]
 

@@ -164,7 +164,11 @@ def _name_ends(figure: Figure) -> bool:
         return False
     for panel, place in places.items():
         for label, (height, colour) in (place or {}).items():
-            panel.text(1.02, height, label, transform=panel.transAxes, va="center", fontsize=_END.size, color=colour)
+            # The gap is in points, so that the room that the name needs does not depend on the size of the panel.
+            panel.annotate(
+                label, (1, height), xycoords="axes fraction", xytext=(4, 0), textcoords="offset points", va="center",
+                fontsize=_END.size, color=colour, annotation_clip=False,
+            )  # fmt: skip
     return True
 
 
@@ -186,13 +190,14 @@ def _ends(panel: Axes) -> dict[str, tuple[float, Any]] | None:
     spec, figure = panel.get_subplotspec(), panel.get_figure(root=True)
     assert spec is not None and figure is not None
     line = _height(["x"], _END) / (figure.get_figheight() / spec.get_gridspec().nrows - _AXIS_LABELS)
-    # From below, each name at least a line above the one before; then down again from the top.
     order = sorted(ends, key=lambda label: ends[label][0])
-    places = [ends[label][0] for label in order]
-    for place in range(1, len(places)):
-        places[place] = max(places[place], places[place - 1] + line)
-    shift = (sum(places) - sum(ends[label][0] for label in order)) / max(1, len(order))
-    places = [place - shift for place in places]
+    wanted = np.array([ends[label][0] for label in order])
+    # A line apart, then all back by what they moved, within the panel: from above, then from below.
+    steps = line * np.arange(len(order))
+    places = np.maximum.accumulate(wanted - steps) + steps
+    places -= (places - wanted).mean()
+    places = np.minimum.accumulate((np.minimum(places, 1 - 0.6 * line) - steps)[::-1])[::-1] + steps
+    places = np.maximum.accumulate(np.maximum(places, 0.6 * line) - steps) + steps
     if any(abs(place - ends[label][0]) > line for place, label in zip(places, order, strict=True)):
         return None
     return {label: (place, ends[label][1]) for place, label in zip(places, order, strict=True)}

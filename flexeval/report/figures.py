@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -14,6 +15,7 @@ from flexeval.figures.figure import Figure
 from flexeval.plots.inline import dark_rules, inline_svg, is_wide
 from flexeval.report.links import START, Links
 from flexeval.report.page import Part, Section, html, make_page
+from flexeval.runs.one_pass import in_one_pass
 from flexeval.runs.store import RunSet
 
 LARGEST_FIGURES = 2_500_000
@@ -34,10 +36,11 @@ class Figures:
     def __init__(self, runs: RunSet, links: Links | None = None, *, budget: int = LARGEST_FIGURES) -> None:
         self._drawn: dict[str, Markup] = {}
         self._missing: dict[str, str] = {}
-        for name in FIGURES:
+        numbers = in_one_pass([functools.partial(_numbers, name, runs) for name in FIGURES])
+        for name, found in zip(FIGURES, numbers, strict=True):
             try:
-                figure = FIGURES.get(name)()
-                drawing = figure.draw(figure.data(runs))
+                figure, data = found.result()
+                drawing = figure.draw(data)
             except InputError as error:
                 self._missing[name] = str(error)
                 continue
@@ -83,6 +86,11 @@ def figure_page(figure: Figure, drawing: Drawing, data: pd.DataFrame) -> bytes:
     lead = "Point at a mark for its values and its interval."
     section = Section(name="figure", title=figure.source.capitalize(), parts=[inline])
     return make_page(figure.title, lead, [section], Markup(), more_style=dark_rules(inline)).encode()
+
+
+def _numbers(name: str, runs: RunSet) -> tuple[Figure, pd.DataFrame]:
+    figure = FIGURES.get(name)()
+    return figure, figure.data(runs)
 
 
 def _inline(figure: Figure, drawing: Drawing, links: Links | None) -> Markup:

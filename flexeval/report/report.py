@@ -21,6 +21,7 @@ from flexeval.report.page import Section, html, make_page
 from flexeval.report.settings import settings_section
 from flexeval.report.task_runs import TaskRuns, by_task, drawn_here
 from flexeval.report.tokens import bypass_section, entropy_section, measure_words, order_section
+from flexeval.runs.one_pass import in_one_pass
 from flexeval.runs.store import RunSet, pooled
 from flexeval.runs.target import write_target
 
@@ -62,25 +63,31 @@ def render(runs: RunSet, *, say: Callable[[str], None] | None = None) -> bytes:
     say = say or (lambda _: None)
     given, runs = runs, pooled(runs)
     groups = by_task(runs)
-    say("measuring words")
-    words = [measure_words(group) for group in groups]
-    figures = Figures(given, Links(by_task(drawn_here(runs))))
     title, sentences, lead = _title(runs), headline(groups), _lead(runs, groups)
-    say("Pass@k, coverage and claims")
+    links = Links(by_task(drawn_here(runs)))
+    say("reading what was measured")
+    found_words, drawn, examined, ordered = in_one_pass(
+        [
+            lambda: [measure_words(group) for group in groups],
+            lambda: Figures(given, links),
+            lambda: claims.examine(given),
+            lambda: order_section(groups),
+        ]
+    )
+    words, figures, findings, order = found_words.result(), drawn.result(), examined.result(), ordered.result()
+    say("Pass@k and coverage")
     # The result and what supports it is open; what a reader looks up is folded.
     sections = [
         pass_at_k_section(groups, figures.of("pass-at-k")),
         coverage_section(groups, figures.of("coverage")),
-        claims_section(claims.examine(given)),
+        claims_section(findings),
     ]
-    say("entropy, bypassing and order")
     looked_up = [
         entropy_section(words, figures.of("entropy")),
         bypass_section(words, figures.of("bypass")),
-        order_section(groups),
+        order,
         settings_section(runs, groups),
     ]
-    say("more figures")
     if others := figures.others():
         looked_up.insert(3, Section(name="figures", title="More figures", parts=others))
     sections += [dataclasses.replace(section, folded=True) for section in looked_up]

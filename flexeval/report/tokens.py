@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import pandas as pd
 from flexeval.errors import InputError
 from flexeval.report.page import Part, Section, Table, bounds, percent
 from flexeval.report.task_runs import TaskRuns
+from flexeval.runs.one_pass import in_one_pass
 from flexeval.runs.store import Run
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.bypass import Enrichment, bypass_table, enrichment, most_bypassed
@@ -57,12 +59,13 @@ class TaskWords:
 
 def measure_words(group: TaskRuns) -> TaskWords:
     """Entropy and bypass of the runs of a task."""
-    runs, without_text = [], []
+    having, without_text = [], []
     for label, run in group.named:
         if len(run.samples) and run.samples["length"].max() > 0:
-            runs.append(_word_statistics(label, run))
+            having.append(functools.partial(_word_statistics, label, run))
         else:
             without_text.append(f"{label}: {_IMPORTED if run.imported else _NO_TEXT}")
+    runs = [measured.result() for measured in in_one_pass(having)]
     return TaskWords(task=group.task, runs=runs, without_text=without_text)
 
 
@@ -70,17 +73,22 @@ def _word_statistics(label: str, run: Run) -> WordStatistics:
     entropies, passed = ["entropy", "eligible_entropy", "frontier_entropy"], ["commit_step", "frontier_step", "passes"]
     tokens = run.token_parts(["problem_id", "in_text", *entropies])
     words, steps = run.word_parts(entropies), run.word_parts(passed)
+    enriched, *tables = in_one_pass(
+        [
+            lambda: enrichment(run.word_parts(["position", "passes"]), run.config.sampling.block),
+            lambda: connector_entropy(tokens, words, quantities=list(_QUANTITIES)),
+            lambda: highest_entropy_words(words, tokens, top=WORDS_SHOWN),
+            lambda: bypass_table(steps, by="connector"),
+            lambda: most_bypassed(steps, top=WORDS_SHOWN),
+        ]
+    )
+    entropy, highest, bypass, most = (table.result() for table in tables)
     try:
-        enriched: Enrichment | str = enrichment(run.word_parts(["position", "passes"]), run.config.sampling.block)
+        connectors: Enrichment | str = enriched.result()
     except InputError as error:
-        enriched = str(error)
+        connectors = str(error)
     return WordStatistics(
-        label=label,
-        entropy=connector_entropy(tokens, words, quantities=list(_QUANTITIES)),
-        highest=highest_entropy_words(words, tokens, top=WORDS_SHOWN),
-        bypass=bypass_table(steps, by="connector"),
-        most_bypassed=most_bypassed(steps, top=WORDS_SHOWN),
-        enrichment=enriched,
+        label=label, entropy=entropy, highest=highest, bypass=bypass, most_bypassed=most, enrichment=connectors
     )
 
 

@@ -10,7 +10,7 @@ Axis suffixes: `R` rows, `P` problems.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,20 +20,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
+from flexeval.runs.one_pass import gone_through
 from flexeval.runs.tokens import LOST, TWICE, Listed, StoredRows, problems_of_numbers
 
 PART_ROWS = 2**20
 """A part is handed out as soon as it has so many rows."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Parts(Iterable[pd.DataFrame]):
-    """Parts that are read anew each time they are gone through."""
+    """Parts that are read anew each time they are gone through, or together with others (`flexeval.runs.one_pass`)."""
 
-    read: Callable[[], Iterator[pd.DataFrame]]
+    source: Hashable
+    """Equal where the rows are the same, whatever the columns."""
+    columns: Sequence[str]
+    read: Callable[[Sequence[str]], Iterator[pd.DataFrame]]
+    """The parts, with these columns."""
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
-        return self.read()
+        return gone_through(self)
 
 
 def in_parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -167,7 +167,7 @@ class Run:
             InputError: an unknown column, rows that are not as they were written, or none, because another program
                 drew the samples.
         """
-        (rows,) = self._token_parts(self._columns(columns), part_rows=math.inf)
+        (rows,) = self._parts(self._columns(columns), part_rows=math.inf)
         return rows
 
     def token_parts(self, columns: Sequence[str]) -> Iterable[pd.DataFrame]:
@@ -176,7 +176,7 @@ class Run:
 
         A part has all rows of its problems; parts come in any order. `flexeval.stats` takes them for one frame.
         """
-        return self._token_parts(self._columns(columns))
+        return self._parts(self._columns(columns))
 
     def word_parts(self, columns: Sequence[str] = ()) -> Iterable[pd.DataFrame]:
         """The words of the texts, one row an occurrence, in parts as `token_parts`; found once, then kept on disk
@@ -189,9 +189,7 @@ class Run:
             Frames with problem_id, word, connector (see `flexeval.stats.words.find_words`), and the columns.
         """
         stored = [name for name in self._columns(columns) if name != "problem_id"]
-        words = ("word", "connector")
-        schema = pa.schema([*(TOKEN_SCHEMA.field(name) for name in stored), *map(WORD_SCHEMA.field, words)])
-        return self._parts(lambda listed: self._stored_words(listed, stored), ["problem_id", *words, *stored], schema)
+        return self._parts(["problem_id", "word", "connector", *stored], words=True)
 
     def _columns(self, columns: Sequence[str] | None) -> list[str]:
         """Columns of the token table, known ones. Raises InputError also where there is no table."""
@@ -205,20 +203,19 @@ class Run:
                 raise did_you_mean("column of the token table", name, TOKEN_SCHEMA.names)
         return list(TOKEN_SCHEMA.names if columns is None else columns)
 
-    def _token_parts(self, columns: Sequence[str], *, part_rows: float | None = None) -> Iterable[pd.DataFrame]:
-        stored = [name for name in columns if name != "problem_id"]
-        schema = pa.schema([TOKEN_SCHEMA.field(name) for name in stored])
-        return self._parts(lambda listed: self._stored_tokens(listed, stored), columns, schema, part_rows)
-
-    def _parts(
-        self,
-        stored: Callable[[Listed], Iterator[StoredRows]],
-        columns: Sequence[str],
-        schema: pa.Schema,
-        part_rows: float | None = None,
-    ) -> Iterable[pd.DataFrame]:
+    def _parts(self, columns: Sequence[str], *, words: bool = False, part_rows: float | None = None) -> Parts:
+        """Token rows, or words, which have two columns more."""
         listed, where = Listed.of(self.samples, list(self.problems["problem_id"])), self.folder / TOKENS
-        return Parts(lambda: in_parts(stored(listed), listed, columns, empty=schema, where=where, part_rows=part_rows))
+
+        def read(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+            stored = [name for name in columns if name in TOKEN_SCHEMA.names and name != "problem_id"]
+            own = [WORD_SCHEMA.field(name) for name in ("word", "connector")] if words else []
+            empty = pa.schema([*map(TOKEN_SCHEMA.field, stored), *own])
+            shards = (self._stored_words if words else self._stored_tokens)(listed, stored)
+            return in_parts(shards, listed, columns, empty=empty, where=where, part_rows=part_rows)
+
+        source = (self.folder, tuple(self.shards), self.config, listed.number_S.tobytes(), words, part_rows)
+        return Parts(source=source, columns=columns, read=read)
 
     def _stored_tokens(self, listed: Listed, columns: Sequence[str]) -> Iterator[StoredRows]:
         """The token rows of some samples, shard by shard."""

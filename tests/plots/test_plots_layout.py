@@ -107,10 +107,12 @@ def test_a_few_lines_are_named_where_they_end():
         assert edge.x1 < names[name].x0 and names[name].x1 <= figure.get_size_inches()[0] * figure.dpi
 
 
-def test_names_of_lines_do_not_lie_on_each_other():
-    _, _, names = drawn(0.5, 0.52, 0.1)
+@pytest.mark.parametrize("ends", [(0.5, 0.52, 0.1), (0.9, 0.97, 0.5), (0.03, 0.1, 0.5)])
+def test_names_of_lines_do_not_lie_on_each_other_and_stay_at_the_panel(ends):
+    _, axes, names = drawn(*ends)
     low, high = sorted((names["x"], names["y"]), key=lambda box: box.y0)
-    assert low.y1 <= high.y0 + 1
+    edge = axes[-1].get_window_extent()
+    assert low.y1 <= high.y0 + 1 and edge.y0 - 1 <= low.y0 and high.y1 <= edge.y1 + 1
 
 
 @pytest.mark.parametrize(
