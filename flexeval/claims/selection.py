@@ -1,9 +1,10 @@
 """Which runs a claim is examined on: plain runs of one model and task, at the settings of the paper.
 
 Plain: one token a step, no top-p, no top-k, no guidance, no approximate cache. The paper's settings: T = 0.6, and
-semi-autoregressive blocks of 32, or of the whole canvas where that is shorter. Claims are examined at T = 0.6, and also
-at T = 1, the model's own distribution, where AR order is compared with another one there. Seeds are pooled. Of several
-canvas lengths, one with runs at the paper's settings is taken first, then the one with the most runs, then the first.
+semi-autoregressive blocks of 32, or of the whole canvas, or of the model, where these are shorter. Claims are examined
+at T = 0.6, and also at T = 1, the model's own distribution, where AR order is compared with another one there. Seeds
+are pooled. Of several canvas lengths, one with runs at the paper's settings is taken first, then the one with the most
+runs, then the first.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Group:
     @property
     def block(self) -> int:
         """The paper's block length on these canvases."""
-        return paper_block(self.runs[0].config.sampling)
+        return paper_block(self.runs[0])
 
     def find(self, order: str, *, block: int | None = None) -> Run:
         """The run of an order; AR order at any block length, since it changes nothing there.
@@ -162,7 +163,7 @@ def _runs(number: int) -> str:
 
 def _at_paper_settings(run: Run) -> bool:
     sampling = run.config.sampling
-    return sampling.temperature == TEMPERATURE and sampling.block == paper_block(sampling)
+    return sampling.temperature == TEMPERATURE and sampling.block == paper_block(run)
 
 
 def _temperatures(runs: list[Run]) -> list[float]:

@@ -122,7 +122,8 @@ def _tokens_and_settings(registry: Registry[Any], name: str) -> list[str]:
     model = dict(registry.usable()).get(name)
     if model is None or model.family not in FAMILIES:
         return []
-    family = FAMILIES.get(model.family)
+    # The tokenizers of bundled models are LLaDA's in this, whatever their layout.
+    family = FAMILIES.get(model.family if model.repo else "llada")
     notes = [f"mask {family.mask_tokens[0]}, stops at EOS and {family.end_of_turn}"]
     canvas = {"--gen-length": model.recommended.gen_length, "--block-length": model.recommended.block_length}
     settings = " ".join([model.settings, *(f"{name} {value}" for name, value in canvas.items() if value is not None)])

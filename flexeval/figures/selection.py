@@ -1,8 +1,8 @@
 """Which of many runs belong into one panel: those that differ in nothing but what the panel compares.
 
 Seeds are pooled. If several groups of runs could be shown, a group at the paper's settings comes first (T = 0.6 and
-block 32, or the whole canvas where that is shorter), however few runs it has; then the group with the most usable runs
-is shown. The foot of the figure says what is not shown.
+block 32, or the whole canvas, or the block of the model, where that is shorter), however few runs it has; then the
+group with the most usable runs is shown. The foot of the figure says what is not shown.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def _at_paper_settings(group: RunSet, free: Collection[str]) -> bool:
     counted = [run for run in group if run.config.order != "ar"] or list(group)
     wanted = {
         "temperature": lambda run: run.config.sampling.temperature == TEMPERATURE,
-        "block_length": lambda run: run.config.sampling.block == paper_block(run.config.sampling),
+        "block_length": lambda run: run.config.sampling.block == paper_block(run),
     }
     return all(any(map(holds, counted)) for name, holds in wanted.items() if name not in free)
 

@@ -62,12 +62,14 @@ def check_known_model(model: object) -> None:
 
 
 MODELS: Registry[KnownModel] = Registry("model", entry_point_group="flexeval.models", check=check_known_model)
-for _name, _summary in [
-    ("tiny", "bundled: about a million parameters, word problems and 4x4 Sudoku"),
-    ("forks", "bundled: about a million parameters, the task forks"),
+for _name, _family, _attention, _summary in [
+    ("tiny", "llada", "full", "bundled: about a million parameters, word problems and 4x4 Sudoku"),
+    ("forks", "llada", "full", "bundled: about a million parameters, the task forks"),
+    ("tiny-block", "a2d-llama", "block-causal:8", "bundled: the same as a block-diffusion model, in blocks of 8"),
 ]:
     if (Path(__file__).parent / _name / "model.safetensors").is_file():
-        MODELS.register(_name, KnownModel(repo=None, attention="full", family="llada"), summary=_summary)
+        _known = KnownModel(repo=None, attention=_attention, family=_family)
+        MODELS.register(_name, _known, summary=_summary)
 
 
 def _register(

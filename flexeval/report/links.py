@@ -47,7 +47,7 @@ def main_pair(group: TaskRuns) -> tuple[int, int] | None:
             one.config.order != "ar",
             other.config.order != "confidence",
             sampling.temperature != TEMPERATURE,
-            sampling.block != paper_block(sampling),
+            sampling.block != paper_block(other),
             -min(len(one.samples), len(other.samples)),
         )
 

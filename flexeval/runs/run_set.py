@@ -6,6 +6,7 @@ Runs that differ only in their seed are more samples of the same settings, and `
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from flexeval.errors import InputError, did_you_mean
-from flexeval.models.names import model_name
-from flexeval.records import PACE, SamplingConfig
+from flexeval.models.attention import parse_attention
+from flexeval.models.names import MODELS, model_name
+from flexeval.records import PACE
 from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
 from flexeval.runs.frames import labelled, run_set_html, settings_of, stacked
@@ -369,9 +371,18 @@ def _description(run: Run) -> str:
     )
 
 
-def paper_block(sampling: SamplingConfig) -> int:
-    """The paper's block length on a canvas: 32, or the whole canvas where that is shorter."""
-    return min(BLOCK, sampling.gen_length)
+def paper_block(run: Run) -> int:
+    """The paper's block length in a run: 32, or the whole canvas, or the block of the model, where that is shorter."""
+    name = run.lineage.base if run.lineage else run.config.model
+    rule = run.config.attention or _known_attention(name)
+    own = parse_attention(rule).block if rule else None
+    return min(BLOCK, run.config.sampling.gen_length, own or BLOCK)
+
+
+@functools.cache
+def _known_attention(model: str) -> str | None:
+    known = dict(MODELS.usable()).get(model)
+    return known.attention if known else None
 
 
 def on_same_problems(runs: Sequence[Run]) -> RunSet:

@@ -71,7 +71,8 @@ def made_up_run(
     """A run of `order`; `settings` are fields of RunConfig and SamplingConfig, `lineage` is of a trained model."""
     if lineage:
         settings = {"model": f"checkpoints/{lineage.label}", **settings}
-    of_run = {name: settings.pop(name, default) for name, default in (("model", "tiny"), ("task", "word-problems"))}
+    usual = {"model": "tiny", "task": "word-problems", "attention": None}
+    of_run = {name: settings.pop(name, default) for name, default in usual.items()}
     sampling = SamplingConfig(**{"gen_length": LENGTH, "block_length": LENGTH, **settings})
     config = RunConfig(order=order, sampling=sampling, num_samples=samples, limit=PROBLEMS, **of_run)
     rng = np.random.default_rng(zlib.crc32(repr(config).encode()))

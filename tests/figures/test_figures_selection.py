@@ -6,7 +6,7 @@ import pytest
 
 from flexeval.figures import FIGURES, Unavailable
 from flexeval.figures.selection import common_ks, comparable, largest_groups
-from flexeval.runs.store import RunSet
+from flexeval.runs.store import RunSet, paper_block
 
 
 def orders(runs: RunSet) -> list[str]:
@@ -68,6 +68,17 @@ def test_more_runs_do_not_move_a_figure_away_from_the_papers_settings(made_up):
         assert group.left_out == ("block = 4", "T = 1")
     # Without runs at the paper's settings the largest group is shown.
     assert {run.config.sampling.temperature for run in chosen(hot[0], hot[1], made_up(temperature=1.5))} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "block"),
+    [({}, 12), ({"gen_length": 48}, 32), ({"model": "tiny-block"}, 8), ({"model": "sdar-1.7b-chat"}, 4),
+     ({"model": "own", "attention": "block-causal:6"}, 6), ({"model": "own"}, 12)],
+)  # fmt: skip
+def test_the_papers_block_is_no_longer_than_canvas_and_model(made_up, trained, settings, block):
+    assert paper_block(made_up(**settings)) == block
+    if settings == {"model": "tiny-block"}:
+        assert paper_block(made_up(lineage=trained("first", base="tiny-block"))) == block
 
 
 def test_a_free_setting_needs_no_preference(made_up):

@@ -11,7 +11,11 @@ from flexeval.models import MODELS
 
 def test_every_name_has_a_summary_and_its_own_place():
     places = {name: MODELS.get(name).repo for name in MODELS}
-    assert {name for name, repo in places.items() if repo is None} == {"tiny", "forks"}  # in the folders of their names
+    assert {name for name, repo in places.items() if repo is None} == {
+        "tiny",
+        "forks",
+        "tiny-block",
+    }  # in the folders of their names
     repos = [repo for repo in places.values() if repo is not None]
     assert len(set(repos)) == len(repos)
     assert all(MODELS.summary(name) for name in MODELS)

@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import flexeval
+from flexeval.models.recommended import recommended_sampling
 
 FOLDER = Path(str(resources.files("flexeval.models.tiny")))
 
@@ -41,12 +42,15 @@ def test_numbers_and_common_words_are_single_tokens(tiny):
         assert len(with_word) == len(without) + 1, word
 
 
-@pytest.mark.parametrize(("task", "more_than"), [("word-problems", 0.35), ("sudoku4", 0.60)])
-def test_it_solves_more_than_chance(tiny, task, more_than):
-    """At temperature 0, on 30 held-out problems. Guessing solves about 6 % of the word problems and no Sudoku."""
-    task = flexeval.get_task(task)
+@pytest.mark.parametrize(
+    ("model", "task", "more_than"),
+    [("tiny", "word-problems", 0.35), ("tiny", "sudoku4", 0.60), ("forks", "forks", 0.2), ("tiny-block", "forks", 0.2)],
+)
+def test_bundled_models_solve_more_than_chance(model, task, more_than):
+    """At temperature 0, on 30 held-out problems. Guessing solves about 6 % of the word problems, no Sudoku, no puzzle."""
+    model, task = flexeval.load_model(model, device="cpu"), flexeval.get_task(task)
     problems = task.problems()[:30]
-    config = flexeval.SamplingConfig(gen_length=task.gen_length, temperature=0.0)
-    samples = flexeval.sample(tiny, [task.prompt(p) for p in problems], order="top_prob", config=config)
+    config = recommended_sampling(model, gen_length=task.gen_length, temperature=0.0)
+    samples = flexeval.sample(model, [task.prompt(p) for p in problems], order="top_prob", config=config)
     solved = [task.grade(p, s.text).correct for p, [s] in zip(problems, samples, strict=True)]
     assert sum(solved) / len(solved) > more_than

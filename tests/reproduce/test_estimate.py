@@ -66,7 +66,7 @@ def test_parameters_are_counted_where_the_weights_are(tmp_path):
     weights = {"a": np.zeros((3, 5), np.float16), "b": np.zeros(7, np.float32)}
     save_file(weights, tmp_path / "model.safetensors")
     assert count_parameters(str(tmp_path), {}) == 22
-    for bundled in ("tiny", "forks"):
+    for bundled in ("tiny", "forks", "tiny-block"):
         assert 5e5 < count_parameters(bundled, {}) < 5e6
 
 
