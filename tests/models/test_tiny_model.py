@@ -47,7 +47,7 @@ def test_numbers_and_common_words_are_single_tokens(tiny):
     [("tiny", "word-problems", 0.35), ("tiny", "sudoku4", 0.60), ("forks", "forks", 0.2), ("tiny-block", "forks", 0.2)],
 )
 def test_bundled_models_solve_more_than_chance(model, task, more_than):
-    """At temperature 0, on 30 held-out problems. Guessing solves about 6 % of the word problems, no Sudoku, no puzzle."""
+    """At temperature 0, on 30 held-out problems. Guessing solves 6 % of the word problems, and no Sudoku or puzzle."""
     model, task = flexeval.load_model(model, device="cpu"), flexeval.get_task(task)
     problems = task.problems()[:30]
     config = recommended_sampling(model, gen_length=task.gen_length, temperature=0.0)
