@@ -85,19 +85,19 @@ class Temperature(PassAtKFigure):
     by, columns, height = ("model", "task", "panel"), 6, 1.6
 
     def usable(self, group: RunSet) -> RunSet:
-        """The runs above temperature 0, at the temperatures that several orders share; most runs."""
+        """The runs above temperature 0, at the most temperatures that two orders share, or that one has by itself."""
         above = [run for run in at_fixed_pace(group) if run.config.sampling.temperature > 0]
         grids: dict[str, set[float]] = {}
         for run in above:
             grids.setdefault(run.config.order, set()).add(run.config.sampling.temperature)
-        chosen: list[Run] = []
-        for grid in grids.values():
-            orders = {order for order, own in grids.items() if own >= grid}
-            own = [run for run in above if run.config.order in orders and run.config.sampling.temperature in grid]
-            if len(grid) > 1 and len(own) > len(chosen):
-                chosen = own
-        kept = {run.config.order for run in chosen}
-        return RunSet(tuple(chosen), tuple(f"order {order}" for order in grids if order not in kept and chosen))
+        having = [(grid, {order for order, own in grids.items() if own >= grid}) for grid in grids.values()]
+        several = [(grid, orders) for grid, orders in having if len(grid) > 1]
+        if not several:
+            return RunSet(())
+        # Of grids that are as long, the one that more orders have.
+        grid, orders = max(several, key=lambda own: (len(own[1]) > 1, len(own[0]), len(own[1])))
+        chosen = [run for run in above if run.config.order in orders and run.config.sampling.temperature in grid]
+        return RunSet(tuple(chosen), tuple(f"order {order}" for order in grids if order not in orders))
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
