@@ -88,40 +88,32 @@ def test_torch_has_its_threads_back_whatever_happens(monkeypatch):
         # So do two threads of the caller, of which the second begins and ends within the first.
         ends = {}
 
-        def in_a_thread():
+        def in_a_thread(_):
             run = sampler.run(wanted)
             next(run)
             ends["second"] = torch.get_num_threads()
             run.close()
             ends["after"] = torch.get_num_threads()
 
-        first = Sampler(Watching(words=6), get_order("ar"), CONFIG).run(wanted)
-        next(first)
-        thread = threading.Thread(target=in_a_thread)
-        thread.start()
-        thread.join()
-        first.close()
-        assert ends == {"second": 1, "after": 3} and torch.get_num_threads() == 3
-
-        # A thread that had set a number of its own has that one back.
-        def with_its_own():
+        def with_its_own(first):
             torch.set_num_threads(2)
-            in_a_thread()
+            in_a_thread(first)
 
-        first = Sampler(Watching(words=6), get_order("ar"), CONFIG).run(wanted)
-        next(first)
-        thread = threading.Thread(target=with_its_own)
-        thread.start()
-        thread.join()
-        first.close()
+        def while_another_runs(work):
+            first = Sampler(Watching(words=6), get_order("ar"), CONFIG).run(wanted)
+            next(first)
+            thread = threading.Thread(target=work, args=[first])
+            thread.start()
+            thread.join()
+            first.close()
+
+        while_another_runs(in_a_thread)
+        assert ends == {"second": 1, "after": 3} and torch.get_num_threads() == 3
+        # A thread that had set a number of its own has that one back.
+        while_another_runs(with_its_own)
         assert ends["after"] == 2 and torch.get_num_threads() == 3
-
         # What another thread ends, as a collector may, is made good at the next beginning.
-        first = Sampler(Watching(words=6), get_order("ar"), CONFIG).run(wanted)
-        next(first)
-        thread = threading.Thread(target=first.close)
-        thread.start()
-        thread.join()
+        while_another_runs(lambda first: first.close())
         assert Sampler(Watching(words=6), get_order("ar"), CONFIG).workers == 3
         flexeval.sample(Watching(words=6), ["dog"], config=CONFIG)
         assert torch.get_num_threads() == 3
