@@ -135,18 +135,22 @@ def order_distance(tokens: pd.DataFrame) -> pd.DataFrame:
 def _distances(steps_SG: NDArray[np.int32]) -> NDArray[np.float64]:
     """Of all pairs of samples that share two positions."""
     held_G = np.flatnonzero((steps_SG != _NEVER).sum(axis=0) > 1)
+    # Samples of one order, as all are under `ar`, need no comparing with each other.
+    steps_UH, order_S = np.unique(steps_SG[:, held_G], axis=0, return_inverse=True)
     left_M, right_M = np.triu_indices(len(held_G), k=1)
-    left_SM, right_SM = steps_SG[:, held_G[left_M]], steps_SG[:, held_G[right_M]]
-    shared_SM = ((left_SM != _NEVER) & (right_SM != _NEVER)).astype(np.float32)
-    sign_SM = np.sign(right_SM.astype(np.int64) - left_SM).astype(np.float32) * shared_SM
-    ordered_SM = np.abs(sign_SM)
+    left_UM, right_UM = steps_UH[:, left_M], steps_UH[:, right_M]
+    shared_UM = ((left_UM != _NEVER) & (right_UM != _NEVER)).astype(np.float32)
+    sign_UM = (right_UM > left_UM).astype(np.float32)
+    sign_UM -= right_UM < left_UM
+    sign_UM *= shared_UM
+    ordered_UM = np.abs(sign_UM)
     # Opposite signs give 1, one sign 1/2, none 0: (a^2 + b^2 - a^2 b^2 - ab) / 2, over the pairs that both have.
-    ordered_SS = ordered_SM @ shared_SM.T
-    apart_SS = (ordered_SS + ordered_SS.T - ordered_SM @ ordered_SM.T - sign_SM @ sign_SM.T) / 2
-    shared_SS = shared_SM @ shared_SM.T
-    first, second = np.triu_indices(len(steps_SG), k=1)
-    pairs = shared_SS[first, second]
-    distances: NDArray[np.float64] = apart_SS[first, second][pairs > 0].astype(np.float64) / pairs[pairs > 0]
+    ordered_UU = ordered_UM @ shared_UM.T
+    apart_UU = (ordered_UU + ordered_UU.T - ordered_UM @ ordered_UM.T - sign_UM @ sign_UM.T) / 2
+    shared_UU = shared_UM @ shared_UM.T
+    first, second = (order_S[places] for places in np.triu_indices(len(order_S), k=1))
+    pairs = shared_UU[first, second]
+    distances: NDArray[np.float64] = apart_UU[first, second][pairs > 0].astype(np.float64) / pairs[pairs > 0]
     return distances
 
 

@@ -112,13 +112,18 @@ def pool(
     if not len(problems):
         raise InputError("there is no problem to take an interval over; sample at least one")
     values = np.asarray(values_N, dtype=np.float64)
-    group = np.zeros(len(values), dtype=np.int64) if group_N is None else np.asarray(group_N, dtype=np.int64)
-    cell_N = problem_codes(problem_N, problems) * groups + group
-    counted_N = ~np.isnan(values) & (group >= 0)
+    cell_N = problem_codes(problem_N, problems) * groups
+    counted_N = ~np.isnan(values)
+    if group_N is not None:
+        group = np.asarray(group_N, dtype=np.int64)
+        counted_N &= group >= 0
+        cell_N += group
+    if not counted_N.all():
+        cell_N, values = cell_N[counted_N], values[counted_N]
     size, shape = len(problems) * groups, (len(problems), groups)
     return Pooled(
-        sums_PK=np.bincount(cell_N[counted_N], values[counted_N], minlength=size).astype(np.float64).reshape(shape),
-        counts_PK=np.bincount(cell_N[counted_N], minlength=size).astype(np.float64).reshape(shape),
+        sums_PK=np.bincount(cell_N, values, minlength=size).astype(np.float64).reshape(shape),
+        counts_PK=np.bincount(cell_N, minlength=size).astype(np.float64).reshape(shape),
     )
 
 
