@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,8 @@ class RunSet(Sequence[Run]):
 def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
     """Read run folders; a folder that is not one stands for all run folders anywhere below it, sorted by path.
 
-    `read_runs("runs")` and `read_runs(["runs/tiny/ar", "runs/tiny/confidence"])` are the two ways to call it.
+    `read_runs("runs")` and `read_runs(["runs/tiny/ar", "runs/tiny/confidence"])` are the two ways to call it. Symbolic
+    links are followed, and a run is read once, whatever it is called.
 
     Where models of one name differ, each gets a mark, so that they are not taken for one.
 
@@ -142,7 +144,8 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
         inside = [folder] if itself else _runs_below(folder)
         if not inside:
             raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
-        found += [path for path in inside if path not in found]
+        known = {path.resolve() for path in found}
+        found += [path for path in inside if path.resolve() not in known]
     return RunSet(tuple(_marked([read_run(folder) for folder in found])))
 
 
@@ -175,7 +178,18 @@ _LINES = (PROBLEMS, SAMPLES, JOURNAL)
 
 
 def _runs_below(folder: Path) -> list[Path]:
-    found = {path.parent for path in folder.rglob("*.jsonl") if path.name in _LINES}
+    found: set[Path] = set()
+    met: set[Path] = set()
+    # Links are followed: large runs often lie on another disk. One that leads back up ends where it leads.
+    for name, below, files in os.walk(folder, followlinks=True):
+        path = Path(name)
+        if path.resolve() in met:
+            below.clear()
+            continue
+        met.add(path.resolve())
+        below.sort()
+        if not set(_LINES).isdisjoint(files):
+            found.add(path)
     # The shards of a run are read together.
     return sorted({path if shard_named(path) is None else path.parent for path in found})
 

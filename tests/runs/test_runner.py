@@ -73,6 +73,16 @@ def test_other_folders_with_a_config_are_no_runs(tmp_path):
         read_runs([tmp_path / "training"])
 
 
+def test_runs_behind_links_are_found_once(tmp_path):
+    make(CONFIG, tmp_path / "disk" / "run")
+    below = tmp_path / "runs"
+    below.mkdir()
+    for name, target in (("first", "disk/run"), ("second", "disk/run"), ("up", ".")):
+        (below / name).symlink_to(tmp_path / target)
+    assert [run.folder for run in read_runs(below)] == [below / "first"]
+    assert len(read_runs([below / "second", tmp_path / "disk", below])) == 1
+
+
 def test_the_summary_counts_the_samples(tmp_path):
     run = make(CONFIG, tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
