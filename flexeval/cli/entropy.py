@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flexeval.cli import formatting, options, stored_runs
@@ -48,6 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, compute what is asked for, print and write."""
     from flexeval.cli import output
+    from flexeval.runs.one_pass import in_one_pass
     from flexeval.stats.entropy import connector_entropy, highest_entropy_words
     from flexeval.stats.traces import block_entropy, trace_table, traces_by_verdict
 
@@ -67,20 +69,15 @@ def run(args: argparse.Namespace) -> int:
         _add_counterfactuals(runs, args)
 
     labels = runs.labels()
-    entropy = formatting.by_run(labels, [connector_entropy(*_rows(run)) for run in runs])
-    at_commit = [(run.token_parts(["problem_id", "in_text", "entropy"]), run.word_parts(["entropy"])) for run in runs]
-    highest = formatting.by_run(
-        labels, [highest_entropy_words(found, rows, top=top, min_count=min_count) for rows, found in at_commit]
-    )
-    differences = _differences(runs, at_commit)
-    decodes = [(run.token_parts(_OF_TRACES), run.outcomes(), run.config.sampling.block) for run in runs]
-    traces = formatting.by_run(
-        labels,
-        [traces_by_verdict(trace_table(rows, samples, block_length=block)) for rows, samples, block in decodes],
-    )
-    blocks = formatting.by_run(
-        labels, [block_entropy(rows, samples, block_length=block) for rows, samples, block in decodes]
-    )
+    measures: list[Callable[[Run], pd.DataFrame]] = [
+        lambda run: connector_entropy(*_rows(run)),
+        lambda run: highest_entropy_words(*reversed(_at_commit(run)), top=top, min_count=min_count),
+        lambda run: traces_by_verdict(trace_table(*_decodes(run), block_length=run.config.sampling.block)),
+        lambda run: block_entropy(*_decodes(run), block_length=run.config.sampling.block),
+    ]
+    tables = [functools.partial(_of_each, runs, measure) for measure in measures]
+    found = [table.result() for table in in_one_pass([*tables, functools.partial(_differences, runs)])]
+    entropy, highest, traces, blocks, differences = found
 
     estimate = ["estimate", "low", "high"]
     content = {
@@ -108,6 +105,24 @@ _ENTROPIES = ("entropy", "eligible_entropy", "frontier_entropy")
 _OF_TRACES = ("problem_id", "sample_index", "position", "in_text", "entropy", "prob")
 
 
+def _of_each(runs: RunSet, measure: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
+    """One table of what is measured of each run."""
+    from flexeval.runs.one_pass import in_one_pass
+
+    found = in_one_pass([functools.partial(measure, run) for run in runs])
+    return formatting.by_run(runs.labels(), [measured.result() for measured in found])
+
+
+def _at_commit(run: Run) -> tuple[Rows, Rows]:
+    """Token rows and words with the entropy at commit."""
+    return run.token_parts(["problem_id", "in_text", "entropy"]), run.word_parts(["entropy"])
+
+
+def _decodes(run: Run) -> tuple[Rows, pd.DataFrame]:
+    """The token rows of traces, and the outcomes of their samples."""
+    return run.token_parts(_OF_TRACES), run.outcomes()
+
+
 def _rows(run: Run) -> tuple[Rows, Rows]:
     """Token rows and words in parts, with the counterfactual where it is stored."""
     from flexeval.runs.counterfactual_table import KEYS, has_counterfactual, with_counterfactual
@@ -132,18 +147,15 @@ def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
                 sampler.add_counterfactual(run, progress)
 
 
-def _differences(runs: RunSet, both: Sequence[tuple[Rows, Rows]]) -> pd.DataFrame:
+def _differences(runs: RunSet) -> pd.DataFrame:
     """first, second, group, difference, low, high, p_value, verdict: entropy at commit, each run minus the first.
 
     p-values are corrected by Holm's step-down over all rows, and verdicts follow them. Empty where the runs are not on
     the same problems.
-
-    Args:
-        runs: one or more.
-        both: the token rows and the words of each.
     """
     import pandas as pd
 
+    from flexeval.runs.one_pass import in_one_pass
     from flexeval.stats.entropy import ALL_CONNECTORS, ALL_TOKENS, pooled_entropy
     from flexeval.stats.pooled import pooled_difference
     from flexeval.stats.verdict import holm, side
@@ -153,13 +165,13 @@ def _differences(runs: RunSet, both: Sequence[tuple[Rows, Rows]]) -> pd.DataFram
     problems, labels = pd.Index(runs[0].problems["problem_id"]), runs.labels()
     if len(runs) < 2 or any(len(problems.symmetric_difference(run.problems["problem_id"])) for run in runs):
         return pd.DataFrame(columns=columns)
-    sums = [
-        {
-            ALL_TOKENS: pooled_entropy(tokens, problems),
-            ALL_CONNECTORS: pooled_entropy(connectors(words), problems),
-        }
-        for tokens, words in both
-    ]
+    tokens, words = zip(*map(_at_commit, runs), strict=True)
+    pooled = in_one_pass(
+        [functools.partial(pooled_entropy, rows, problems) for rows in (*tokens, *map(connectors, words))]
+    )
+    of_rows = [sums.result() for sums in pooled]
+    of_both = zip(of_rows[: len(runs)], of_rows[len(runs) :], strict=True)
+    sums = [{ALL_TOKENS: of_tokens, ALL_CONNECTORS: of_connectors} for of_tokens, of_connectors in of_both]
     found = [
         (label, group, pooled_difference(own[group], reference))
         for label, own in list(zip(labels, sums, strict=True))[1:]
