@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, count, print and write."""
     from flexeval.cli import output
+    from flexeval.runs.one_pass import in_one_pass
     from flexeval.stats.bypass import bypass_tables
 
     top = options.whole_number(args.top, least=1, what="--top")
@@ -52,8 +54,14 @@ def run(args: argparse.Namespace) -> int:
     tables, most = [], []
     for label, run in zip(labels, runs, strict=True):
         words = run.word_parts(_COLUMNS)
-        enrichments[label] = _enrichment(words, run)
-        every, highest = bypass_tables(words, top=top, min_count=min_count)
+        enriched, found = in_one_pass(
+            [
+                functools.partial(_enrichment, words, run),
+                functools.partial(bypass_tables, words, top=top, min_count=min_count),
+            ]
+        )
+        enrichments[label] = enriched.result()
+        every, highest = found.result()
         tables.append(every)
         most.append(highest)
     every_word, most_often = formatting.by_run(labels, tables), formatting.by_run(labels, most)
