@@ -8,6 +8,7 @@ corrects it for all claims in it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -52,6 +53,10 @@ class Claim(ABC):
         """Whether the claim is about runs like these: about reasoning tasks, unless it says otherwise."""
         return not is_constraint_task(group.task)
 
+    def parts(self, group: Group) -> Sequence[Group]:
+        """What it is examined on by itself, one finding each: the group, unless the claim says otherwise."""
+        return (group,)
+
     @abstractmethod
     def measure(self, group: Group) -> Measured:
         """The quantity on the runs of one model and task, and what it says of the claim.
@@ -61,7 +66,7 @@ class Claim(ABC):
         """
 
     def examine(self, runs: RunSet) -> list[Finding]:
-        """A finding for each model, task and temperature that the claim is about.
+        """A finding for each model, task and temperature that the claim is about, and for each of its `parts`.
 
         What lacks its runs is told once, of the first temperature.
         """
@@ -72,9 +77,9 @@ class Claim(ABC):
             again = bool(findings) and _subject(findings[-1]) == _subject(group)
             if again and not self.at_each_temperature:
                 continue
-            finding = self._examined(group)
-            if not again or finding.verdict != "not measured":
-                findings.append(finding)
+            examined = [self._examined(part) for part in self.parts(group)]
+            measured = [finding for finding in examined if finding.verdict != "not measured"]
+            findings += measured or ([] if again else examined[:1])
         return findings or [self._not_measured(self.lacking)]
 
     def _examined(self, group: Group) -> Finding:
@@ -127,6 +132,7 @@ class Claim(ABC):
             "task": group.task,
             "temperature": group.temperature,
             "counted": group.counted,
+            "training": group.training,
         }
 
 

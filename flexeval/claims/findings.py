@@ -39,6 +39,8 @@ class Finding:
     """At which it is examined; None without a model."""
     counted: str = CORRECT
     """The verdict by which a sample counts as solving its problem."""
+    training: str = ""
+    """Whose checkpoints it compares with the model; empty for claims that are not about training."""
     measured: str
     """In words; which runs are missing when nothing was measured."""
     estimate: float | None = None
@@ -71,10 +73,19 @@ def examine(runs: RunSet) -> list[Finding]:
     Verdicts are corrected for the number of findings that something was measured for. A claim of another distribution
     that cannot be used is not measured, and says why.
     """
+    return corrected(examine_each(runs))
+
+
+def examine_each(runs: RunSet) -> list[Finding]:
+    """As `examine`, with each verdict by itself."""
     examined = in_one_pass([functools.partial(_findings_of, name, runs) for name in CLAIMS])
-    findings = [finding for one in examined for finding in one.result()]
-    corrected = iter(holm([finding.p_value for finding in findings if finding.p_value is not None]))
-    return [finding if finding.p_value is None else finding.among(next(corrected)) for finding in findings]
+    return [finding for one in examined for finding in one.result()]
+
+
+def corrected(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings of one table, which are corrected for how many they are."""
+    p_values = iter(holm([finding.p_value for finding in findings if finding.p_value is not None]))
+    return [finding if finding.p_value is None else finding.among(next(p_values)) for finding in findings]
 
 
 def findings_frame(findings: Sequence[Finding]) -> pd.DataFrame:

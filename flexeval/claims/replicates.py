@@ -1,4 +1,4 @@
-"""Models that differ in the seed of their training only: each is a replicate of a claim, not more problems of it.
+"""Models, or trainings, that differ in their seed only: each is a replicate of a claim, not more problems of it.
 
 An interval over problems knows nothing of another training. So each model's claims are examined by themselves, as its
 own table, and set side by side: in how many models a claim holds, and the mean of what was measured, with Student's
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from flexeval.claims.findings import Finding, examine
+from flexeval.claims.findings import Finding, corrected, examine_each
 from flexeval.errors import InputError
-from flexeval.runs.store import Run, RunSet
-from flexeval.stats.intervals import LEVEL
+from flexeval.runs.store import RunSet
+from flexeval.stats.intervals import LEVEL, interval_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,41 +59,87 @@ class Replicated:
 
 
 def replicate(runs: RunSet) -> list[Replicated]:
-    """Every claim that was measured, in the order of the table.
+    """Every claim that was measured, in the order of the table: once for the models, or once for each recipe of which
+    there are several trainings.
 
     Raises:
-        InputError: the runs are of one model or training only.
+        InputError: the runs are of one model only, or no two trainings differ in their seed alone.
     """
-    replicates = _replicates(runs)
-    if len(replicates) < 2:
-        raise InputError(f"replicates are runs of several models or trainings, and all of these are of {runs[0].model}")
+    sets = [named for named in _replicates(runs) if len(named) > 1]
+    if not sets:
+        raise InputError(
+            "replicates are runs of several models, or of trainings that differ in their seed alone, and these are of "
+            f"{', '.join(dict.fromkeys(run.model for run in runs))}"
+        )
+    return [each for named in sets for each in _replicated(named)]
+
+
+def are_replicated(runs: RunSet) -> bool:
+    """Whether some are of trainings that differ in their seed alone."""
+    return any(run.lineage for run in runs) and any(len(named) > 1 for named in _replicates(runs))
+
+
+def _replicated(named: Mapping[str, RunSet]) -> list[Replicated]:
     found: dict[tuple[object, ...], dict[str, Finding]] = {}
-    for name, listed in replicates.items():
-        for finding in examine(RunSet(tuple(listed))):
+    for name, runs in named.items():
+        findings = examine_each(runs)
+        if any(run.lineage for run in runs):
+            # What is said of the model before training is the same beside each of them.
+            findings = [finding for finding in findings if finding.training]
+        for finding in corrected(findings):
             if finding.estimate is not None:
                 key = finding.claim, finding.task, finding.temperature, finding.counted
                 found.setdefault(key, {})[name] = finding
-    return [Replicated(named=each, models=len(replicates)) for each in found.values()]
+    return [Replicated(named=each, models=len(named)) for each in found.values()]
 
 
-def _replicates(runs: RunSet) -> dict[str, list[Run]]:
-    """Name -> its runs: each training with the model before it; where nothing was trained, each model.
+def _replicates(runs: RunSet) -> list[dict[str, RunSet]]:
+    """Sets of replicates, by name. Of each recipe its exact trainings in AR order, each with the model before it and
+    the recipe's trainings of other kinds; where nothing was trained, one set of all models.
 
     A model under an approximate cache is no other model, and claims are not about it.
     """
     plain = [run for run in runs if not run.config.sampling.approximate]
-    found: dict[str, list[Run]] = {}
-    for run in plain:
-        if run.lineage:
-            found.setdefault(f"{run.lineage.base}+{run.lineage.training}", []).append(run)
-    if not found:
-        for run in plain:
-            found.setdefault(run.model, []).append(run)
-        return found
-    for name, own in found.items():
-        base = own[0].lineage.base if own[0].lineage else name
-        found[name] = [*(run for run in plain if not run.lineage and run.model == base), *own]
-    return found
+    lineages = dict.fromkeys(run.lineage.of_training for run in plain if run.lineage)
+    if not lineages:
+        models = dict.fromkeys(run.model for run in plain)
+        return [{model: RunSet(tuple(run for run in plain if run.model == model)) for model in models}]
+    sets: dict[tuple[str, str], dict[str, RunSet]] = {}
+    for one in lineages:
+        if one.exact_ar:
+            others = {two for two in lineages if (two.base, two.recipe) == (one.base, one.recipe) and not two.exact_ar}
+            own = [
+                run
+                for run in plain
+                if (run.lineage.of_training in {one, *others} if run.lineage else run.model == one.base)
+            ]
+            sets.setdefault((one.base, one.recipe), {})[f"{one.base}+{one.training}"] = RunSet(tuple(own))
+    return list(sets.values())
+
+
+MEANS = "mean: over the models, with Student's 95 % interval (models - 1 degrees of freedom)"
+"""What stands below a table of replicates."""
+
+
+def replicates_table(replicated: Sequence[Replicated]) -> list[list[str]]:
+    """A heading and one line a claim."""
+    lines = [["claim", "task", "T", "models", "in each model", "mean", "unit", "holds in", "verdicts"]]
+    for each in replicated:
+        first = each.first
+        lines.append(
+            [
+                first.claim,
+                first.task,
+                "-" if first.temperature is None else f"{first.temperature:g}",
+                ", ".join(each.named),
+                ", ".join(f"{finding.estimate:.3f}" for finding in each.findings),
+                interval_text(*each.interval(), form=".3f"),
+                first.unit,
+                f"{each.holding} of {each.models}",
+                ", ".join(finding.verdict for finding in each.findings),
+            ]
+        )
+    return lines
 
 
 def replicates_frame(replicated: Sequence[Replicated]) -> pd.DataFrame:
@@ -107,7 +153,7 @@ def replicates_frame(replicated: Sequence[Replicated]) -> pd.DataFrame:
             "claim": each.first.claim,
             "run": each.first.run,
             "order": each.first.order,
-            "model": ", ".join(finding.model for finding in each.findings),
+            "model": ", ".join(each.named),
             "task": each.first.task,
             "temperature": each.first.temperature,
             "counted": each.first.counted,

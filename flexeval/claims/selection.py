@@ -45,6 +45,8 @@ class Group:
     trained: tuple[Checkpoint, ...] = ()
     """The checkpoints of its trainings, at the same canvas length."""
 
+    training: str = ""
+    """The one in AR order that claims are about, where `by_training` chose it."""
     left_out: str = ""
     """One line on the runs of the model and task that are not among these; empty if there are none."""
 
@@ -95,6 +97,27 @@ class Group:
             stand_in = self.runs.where(order="ar", temperature=self.temperature)
             found |= {1: _complete(stand_in[0])} if len(stand_in) else {}
         return dict(sorted(found.items()))
+
+    def by_training(self) -> list[Group]:
+        """The group once for each exact training with rollouts in AR order; as it is where there is none.
+
+        Each has the checkpoints of that training, and of each other kind, by rollout order and scoring, those of one
+        training of the same recipe: with the same seed if there is one, else the first.
+        """
+        trainings: dict[Lineage, list[Checkpoint]] = {}
+        for one in self.trained:
+            trainings.setdefault(one.lineage.of_training, []).append(one)
+        found = []
+        for training, own in trainings.items():
+            if not training.exact_ar:
+                continue
+            beside: dict[tuple[str, bool], Lineage] = {}
+            for other in sorted(trainings, key=lambda other: other.seed != training.seed):
+                if other.recipe == training.recipe and not other.exact_ar:
+                    beside.setdefault((other.rollout_order, other.fast), other)
+            checkpoints = (*own, *(one for other in beside.values() for one in trainings[other]))
+            found.append(dataclasses.replace(self, trained=checkpoints, training=training.training))
+        return found or [self]
 
     def by_temperature(self, order: str) -> dict[float, Run]:
         """Temperature -> run at the paper's block length, ascending, without the greedy one."""

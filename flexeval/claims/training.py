@@ -7,6 +7,8 @@ another training are not comparable.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flexeval.claims.claim import Claim, Measured
 from flexeval.claims.pass_at_k import NOT_WORSE, pass_at_k_gap
 from flexeval.claims.selection import Checkpoint, Group, largest_k
@@ -32,6 +34,10 @@ class TrainingClaim(Claim):
     def concerns(self, group: Group) -> bool:
         """Models that were trained, on whatever task."""
         return bool(group.trained)
+
+    def parts(self, group: Group) -> Sequence[Group]:
+        """Each training by itself: another seed is no more problems, and another recipe another question."""
+        return group.by_training()
 
 
 def of_kind(group: Group, rollout_order: str, *, fast: bool = False) -> list[Checkpoint]:

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     runs = stored_runs.read(args.runs).counting(args.verdict)
     if args.replicates:
         replicated = replicate(runs)
-        frame, lines = replicates_frame(replicated), _replicates_shown(replicated)
+        frame, lines = replicates_frame(replicated), replicates_shown(replicated)
     else:
         findings = examine(runs)
         frame, lines = findings_frame(findings), shown(findings)
@@ -75,19 +75,10 @@ def shown(findings: Sequence[Finding]) -> Iterator[str | Table]:
     yield from findings_footer(findings)
 
 
-def _replicates_shown(replicated: Sequence[Replicated]) -> Iterator[str | Table]:
-    from flexeval.stats.intervals import interval_text
+def replicates_shown(replicated: Sequence[Replicated]) -> Iterator[str | Table]:
+    """The table of replicates, and what stands below it."""
+    from flexeval.claims.replicates import MEANS, replicates_table
 
-    rows: list[list[str] | None] = []
-    for each in replicated:
-        first = each.first
-        at = "-" if first.temperature is None else f"{first.temperature:g}"
-        measured = ", ".join(f"{finding.estimate:.3f}" for finding in each.findings)
-        mean = interval_text(*each.interval(), form=".3f")
-        verdicts = ", ".join(finding.verdict for finding in each.findings)
-        rows.append(
-            [first.claim, first.task, at, measured, mean, first.unit, f"{each.holding} of {each.models}", verdicts]
-        )
-    columns = ["claim", "task", "T", "in each model", "mean", "unit", "holds in", "verdicts"]
+    columns, *rows = replicates_table(replicated)
     yield formatting.table(columns, rows, right=["T"], keys=3)
-    yield "mean: over the models, with Student's 95 % interval (models - 1 degrees of freedom)"
+    yield MEANS

@@ -16,7 +16,7 @@ EPILOG = """\
 examples:
   flexeval reproduce --quick                          the bundled model, a few runs
   flexeval reproduce                                  the bundled model, the whole plan
-  flexeval reproduce --preset tiny-grpo               the bundled model before and after GRPO, which it trains
+  flexeval reproduce --preset forks-grpo              a bundled model before and after GRPO, which it trains
   flexeval reproduce --preset llada --data-dir data   the paper's models and benchmarks, on a GPU
   flexeval reproduce --preset llada --dry-run         what that would take, there and on this machine
   flexeval reproduce --preset replication             at which block length coverage is lost (--quick: bundled model)
@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     made = stored_runs.whole(parts, [outcome.cell.config for outcome in outcomes_made], args)
     if made:
         from flexeval.claims import examine, findings_frame
+        from flexeval.claims.replicates import are_replicated, replicate
         from flexeval.cli.progress import stages
         from flexeval.figures import make_figures
         from flexeval.report import write_report
@@ -96,15 +97,23 @@ def run(args: argparse.Namespace) -> int:
             say("claims")
             findings = examine(runs)
             results.write_tables(runs, findings, out, title=plan.title, ks=plan.ks)
+            replicated = replicate(runs) if are_replicated(runs) else []
+            if replicated:
+                results.write_replicates(replicated, out, title=plan.title)
             for other in runs.other_verdicts():
-                seen_by = examine(runs.counting(other))
-                results.write_claims(seen_by, out, title=plan.title, name=f"{results.CLAIMS}-{other}")
+                seen_by = runs.counting(other)
+                name = f"{results.CLAIMS}-{other}"
+                results.write_claims(examine(seen_by), out, title=plan.title, name=name)
+                if replicated:
+                    name = f"{results.REPLICATES}-{other}"
+                    results.write_replicates(replicate(seen_by), out, title=plan.title, name=name)
             say("figures")
             figures = make_figures(runs, out / results.FIGURES)
             write_report(runs, out / results.REPORT, say=lambda stage: say(f"the report, {stage}"))
 
         content = {"counted": args.verdict, "claims": formatting.json_rows(findings_frame(findings))}
-        output.deliver(args, claims.shown(findings), content, findings_frame(findings))
+        lines = [*claims.shown(findings), *(claims.replicates_shown(replicated) if replicated else [])]
+        output.deliver(args, lines, content, findings_frame(findings))
         files = f"{len(figures)} figure files, {results.PASS_AT_K}.md and {results.CLAIMS}.md are in {out}"
         output.show([files, f"report: {out / results.REPORT}"], stdout_taken=args.json == "-")
     return execute.report_failures(outcomes, trained)

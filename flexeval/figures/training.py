@@ -84,7 +84,7 @@ class TrainingTime(Figure):
 
 
 class TrainedPassAtK(PassAtKFigure):
-    """One row a model, order and k; the models are `base` and its last checkpoint of exact training in AR order."""
+    """One row a model, order and k; models are `base` and the last checkpoint of each exact training in AR order."""
 
     name = "trained-pass-at-k"
     title = "Pass@k before and after training in AR order"
@@ -98,16 +98,14 @@ class TrainedPassAtK(PassAtKFigure):
     by, series = ("base", "task", "order"), "model"
 
     def usable(self, group: RunSet) -> RunSet:
-        """Pairs of runs, one before and one after training each."""
-        return RunSet(tuple(run for order in PAIR for run in _pairs(group.where(order=order))))
+        """The runs before and after each training."""
+        return RunSet(tuple(run for family in _families(group) for run in family))
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
-        for start in range(0, len(group), 2):
-            pair = group[start : start + 2]
-            ks = common_ks(pair)
-            both = pd.concat(pass_at_k_frames(pair, ks), ignore_index=True)
-            yield both.assign(base=pair[0].model)
+        for family in _families(group):
+            curves = pd.concat(pass_at_k_frames(family, common_ks(family)), ignore_index=True)
+            yield curves.assign(base=family[0].model)
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
@@ -128,13 +126,17 @@ def _gained(run: Run, before: Run) -> dict[str, float]:
     }
 
 
-def _pairs(runs: RunSet) -> list[Run]:
-    """Of each model the run before training and that of its last checkpoint, one after the other."""
-    drawn = [(run.lineage, run) for run in runs if run.lineage]
-    exact = [(lineage, run) for lineage, run in drawn if lineage.rollout_order == "ar" and not lineage.fast]
+def _families(runs: RunSet) -> list[RunSet]:
+    """Of each order and model the run before training, then that of the last checkpoint of each exact training."""
     found = []
-    for before in runs:
-        after = {lineage.samples: run for lineage, run in exact if lineage.base == before.model}
-        if after:
-            found += [before, after[max(after)]]
+    for before in (run for order in PAIR for run in runs.where(order=order) if not run.lineage):
+        last: dict[Lineage, tuple[int, Run]] = {}
+        for run in runs.where(order=before.config.order):
+            lineage = run.lineage
+            if lineage and lineage.exact_ar and lineage.base == before.model:
+                earlier, _ = last.get(lineage.of_training, (-1, run))
+                if lineage.samples > earlier:
+                    last[lineage.of_training] = lineage.samples, run
+        if last:
+            found.append(RunSet((before, *(run for _, run in last.values()))))
     return found

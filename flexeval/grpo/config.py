@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,8 @@ from flexeval.tasks import Task
 
 EXTENT = ("steps", "save_every", "rollout_batch")
 """The settings that may change when a run continues: they say how far it goes, not what it computes."""
+_OF_ROLLOUTS = ("rollout_order", "block_length", "tokens_per_step", "loss_positions", "fast", "fast_share")
+"""What trainings are compared by: how rollouts are ordered and scored."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,6 +161,11 @@ class GRPOConfig:
         return order
 
     @property
+    def recipe(self) -> str:
+        """Equal for trainings that differ in `EXTENT`, their seed, and how rollouts are ordered and scored, at most."""
+        return _changes_hash(self, without={*EXTENT, "seed", *_OF_ROLLOUTS})
+
+    @property
     def checkpoint_steps(self) -> list[int]:
         """The numbers of steps after which a checkpoint is written, ascending."""
         return sorted({*range(self.save_every, self.steps, self.save_every), self.steps})
@@ -182,13 +189,17 @@ def _require_trainable_temperature(what: str, temperature: float) -> None:
 
 def default_folder_name(config: GRPOConfig) -> str:
     """Where a training goes unless the user says otherwise: model, task, order, and a hash of what it computes."""
-    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in EXTENT}
-    changed = {name: value for name, value in settings.items() if value != getattr(GRPOConfig, name)}
-    digest = json_hash(changed)[:8]
+    digest = _changes_hash(config, without=EXTENT)
     model = model_name(re.split(r"[/\\]", config.model.rstrip("/\\"))[-1], config.adapter)
     names = (model, parse_spec(config.task)[0], config.rollout_order)
     readable = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", name)[:60] for name in names)
     return f"{readable}{'-fast' if config.fast else ''}-{digest}"
+
+
+def _changes_hash(config: GRPOConfig, *, without: Collection[str]) -> str:
+    """Of what is not at its default, so that a setting that is new changes none."""
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in without}
+    return json_hash({name: value for name, value in settings.items() if value != getattr(GRPOConfig, name)})[:8]
 
 
 # ----- files -----

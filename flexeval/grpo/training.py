@@ -155,6 +155,8 @@ def lineage(out: Path, config: GRPOConfig, steps: int) -> Lineage:
         step=steps,
         samples=sum(row["samples"] for row in logged),
         seconds=round(sum(row[f"{part}_seconds"] for row in logged for part in ("rollout", "reward", "update")), 1),
+        recipe=config.recipe,
+        seed=config.seed,
     )
 
 

@@ -34,9 +34,24 @@ class Lineage:
     """Rollouts drawn in these steps."""
     seconds: float
     """Wall-clock time of these steps: rollouts, rewards and updates; checkpoints are not counted."""
+    recipe: str = ""
+    """Equal for trainings that differ in their seed, their length, and how rollouts are ordered and scored, at most;
+    empty where it was not recorded."""
+    seed: int | None = None
+    """Of the training; None where it was not recorded."""
 
     def __post_init__(self) -> None:
         require_types(self)
+
+    @property
+    def exact_ar(self) -> bool:
+        """Whether it is the paper's training: rollouts in AR order, every position scored."""
+        return self.rollout_order == "ar" and not self.fast
+
+    @property
+    def of_training(self) -> Lineage:
+        """What all checkpoints of a training have in common: the same without how far it had come."""
+        return dataclasses.replace(self, step=0, samples=0, seconds=0.0)
 
     @property
     def label(self) -> str:
@@ -51,8 +66,11 @@ class Lineage:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, where: str) -> Self:
         """The inverse of `as_dict`. Raises InputError for other fields than a lineage has."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        if values.keys() != known:
+        fields = dataclasses.fields(cls)
+        known = {field.name for field in fields}
+        # Those with a default came later.
+        needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+        if not needed <= values.keys() <= known:
             raise InputError(f"{where}: a lineage has the fields {', '.join(sorted(known))}; restore the file")
         try:
             return cls(**values)

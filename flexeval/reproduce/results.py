@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from flexeval.claims import Finding, findings_frame, findings_markdown
+from flexeval.claims.replicates import MEANS, Replicated, replicates_frame, replicates_table
 from flexeval.records import CORRECT, SamplingConfig
 from flexeval.runs.files import to_json
 from flexeval.runs.store import Run, RunSet
@@ -20,6 +21,7 @@ from flexeval.stats.summary import summarize, summary_frame
 
 PASS_AT_K = "pass_at_k"
 CLAIMS = "claims"
+REPLICATES = "replicates"
 FIGURES = "figures"
 REPORT = "report.html"
 """The names in a folder of results; tables come with several endings."""
@@ -62,6 +64,15 @@ def write_claims(findings: Sequence[Finding], out: str | Path, *, title: str, na
     listed = [dataclasses.asdict(finding) for finding in findings]
     _write(out / f"{name}.json", to_json({"claims": _without_nan(listed)}, indent=2) + "\n")
     _write(out / f"{name}.md", f"# Claims: {title}\n\n{findings_markdown(findings)}\n{_RULE}")
+
+
+def write_replicates(replicated: Sequence[Replicated], out: str | Path, *, title: str, name: str = REPLICATES) -> None:
+    """Write the replicates of claims as `name`.csv and .md. Raises OSError, old files untouched."""
+    out = Path(out)
+    _write(out / f"{name}.csv", replicates_frame(replicated).to_csv(index=False))
+    heading, *lines = replicates_table(replicated)
+    table = "".join(map(_line, [heading, ["---"] * len(heading), *lines]))
+    _write(out / f"{name}.md", f"# Claims, training by training: {title}\n\n{table}\n{MEANS}\n")
 
 
 def pass_at_k_frame(runs: RunSet, ks: Sequence[int]) -> pd.DataFrame:

@@ -9,9 +9,10 @@ import pytest
 from planted import run_of, solved
 from scipy import stats
 
-from flexeval.claims import examine
+from flexeval.claims import CLAIMS, examine
 from flexeval.claims.built_in import built_in
-from flexeval.claims.replicates import replicate, replicates_frame
+from flexeval.claims.replicates import are_replicated, replicate, replicates_frame
+from flexeval.claims.training import TrainingClaim
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
 from flexeval.runs.store import RunSet
@@ -79,6 +80,31 @@ def test_each_training_is_a_replicate_beside_the_model_before_it():
     row = frame[(frame["claim"] == "grpo-raises-accuracy") & (frame["temperature"] == 0.6)].iloc[0]
     assert (row["models"], row["measured"]) == (2, 2)
     assert row["mean"] == pytest.approx((0.3 + 0.4) / 2)
+
+
+def test_only_seeds_are_replicates_and_recipes_are_not():
+    trained = {"sound-0": 60, "sound-1": 80, "answer-0": 45, "answer-1": 55, "once-0": 99}
+    before = [run_of(solved(range(40)), order, model="tiny") for order in ("ar", "confidence")]
+    runs = [
+        run_of(
+            solved(range(number)),
+            "ar",
+            model=f"runs/{name}",
+            lineage=Lineage(base="tiny", training=name, rollout_order="ar", fast=False, step=9, samples=99,
+                            seconds=1.0, recipe=name[:-2], seed=int(name[-1])),
+        )
+        for name, number in trained.items()
+    ]  # fmt: skip
+    frame = replicates_frame(replicate(RunSet((*before, *runs))))
+    # What is said of the model before training would be the same for every training.
+    assert set(frame["claim"]) <= {name for name in CLAIMS if issubclass(CLAIMS.get(name), TrainingClaim)}
+    rows = frame[(frame["claim"] == "grpo-raises-accuracy") & (frame["temperature"] == 0.6)].set_index("model")
+    means = {"tiny+sound-0, tiny+sound-1": 0.3, "tiny+answer-0, tiny+answer-1": 0.1}
+    assert rows["mean"].to_dict() == {names: pytest.approx(mean) for names, mean in means.items()}
+    assert set(rows["models"]) == {2}
+    assert not are_replicated(RunSet((*before, runs[0], runs[-1])))
+    with pytest.raises(InputError, match="differ in their seed alone"):
+        replicate(RunSet((*before, runs[0], runs[-1])))
 
 
 def test_an_approximate_cache_makes_no_replicate():

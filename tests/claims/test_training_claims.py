@@ -158,6 +158,40 @@ def test_times_that_differ_by_a_quarter_are_not_equal(seconds, measured):
 # ----- which runs are taken -----
 
 
+def test_each_training_is_examined_by_itself():
+    """Two seeds and two rewards: no training is taken for another, whatever the order of the runs."""
+    solved_after = {"sound-0": 60, "sound-1": 70, "answer-0": 80}
+    trained = [
+        after(solved(range(number)), training=name, recipe=name.partition("-")[0], seed=int(name[-1]))
+        for name, number in solved_after.items()
+    ]
+    runs = [run_of(solved(range(50))), *trained]
+    for arrangement in (runs, runs[::-1]):
+        findings = CLAIMS.get("grpo-raises-accuracy")().examine(RunSet(tuple(arrangement)))
+        found = {finding.training: finding.estimate for finding in findings}
+        assert found == {name: pytest.approx((number - 50) / 100) for name, number in solved_after.items()}
+        for finding in findings:
+            assert f"tiny+{finding.training}@30 minus tiny" in finding.measured
+
+
+def test_trainings_in_other_orders_are_compared_within_a_recipe_and_with_equal_seeds():
+    def random(number, **lineage):
+        return after(solved(range(number)), training=f"random-{number}", rollout_order="random", **lineage)
+
+    runs = [
+        run_of(solved(range(50))),
+        *(after(solved(range(80)), training=f"ar-{seed}", recipe="one", seed=seed) for seed in (0, 1, 2)),
+        after(solved(range(80)), training="lonely", recipe="two", seed=0),
+        random(40, recipe="one", seed=0),
+        random(30, recipe="one", seed=1),
+        random(20, recipe="three", seed=0),
+    ]
+    findings = CLAIMS.get("ar-rollouts-train-better")().examine(RunSet(tuple(runs)))
+    gaps = {finding.training: finding.estimate for finding in findings}
+    # No random training has the third seed, so the first one stands beside it; the last recipe has none.
+    assert gaps == {name: pytest.approx(gap) for name, gap in (("ar-0", 0.4), ("ar-1", 0.5), ("ar-2", 0.4))}
+
+
 def test_trained_models_are_no_models_of_their_own_beside_their_base():
     base = [run_of(solved(range(80))), run_of(solved(range(50)), "confidence")]
     trained = [after(solved(range(90)), order) for order in ("ar", "confidence")]

@@ -370,6 +370,13 @@ def test_the_last_exact_checkpoint_in_ar_order_is_the_one_after(made_up, trained
         assert list(data["model"].unique()) == ["tiny", "tiny+first@20"]
 
 
+def test_no_training_stands_for_another(made_up, trained):
+    """Of two trainings, as of two seeds, each has its curve."""
+    runs = [made_up(), made_up(lineage=trained("first")), made_up(lineage=trained("second"))]
+    data = FIGURES.get("trained-pass-at-k")().data(RunSet(tuple(runs)))
+    assert list(data["model"].unique()) == ["tiny", "tiny+first@20", "tiny+second@20"]
+
+
 def test_every_training_begins_at_the_model_before_it(made, enough):
     data, _ = made("training-time")
     accuracy = one(enough, order="ar").counts().eval("c / n").mean()

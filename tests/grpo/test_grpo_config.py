@@ -126,6 +126,14 @@ def test_folders_differ_when_what_is_computed_differs():
     assert set(EXTENT) < {field.name for field in dataclasses.fields(GRPOConfig)}
 
 
+def test_a_recipe_is_what_seeds_lengths_and_orders_have_in_common():
+    same = {"seed": 1, "steps": 7, "save_every": 3, "rollout_order": "random", "fast": True, "block_length": 8}
+    other = {"learning_rate": 1e-3, "task": "sudoku4", "reward": "sound", "kl": 0.1, "group_size": 4}
+    assert {GRPOConfig(**{name: value}).recipe for name, value in same.items()} == {GRPOConfig().recipe}
+    recipes = {GRPOConfig(**{name: value}).recipe for name, value in other.items()}
+    assert len(recipes | {GRPOConfig().recipe}) == len(other) + 1
+
+
 @pytest.mark.parametrize("order", ["wino", "remdm", "edit", "t2m"])
 def test_an_order_that_takes_tokens_back_has_no_likelihood(order):
     with pytest.raises(InputError, match="takes tokens back, so the probabilities") as refusal:

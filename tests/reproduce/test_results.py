@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from flexeval.reproduce.results import pass_at_k_markdown
+from flexeval.claims import Finding
+from flexeval.claims.replicates import Replicated
+from flexeval.reproduce.results import pass_at_k_markdown, write_replicates
 
 
 def frame() -> pd.DataFrame:
@@ -43,6 +45,21 @@ def test_only_settings_that_differ_are_told():
     first, second = pass_at_k_markdown(frame()).split("\n## tiny, b")
     assert "block_length" in first and "block_length" not in second
     assert "seed" not in first + second and "level" not in first + second
+
+
+def test_replicates_are_written_as_numbers_and_as_a_table(tmp_path):
+    named = {
+        f"tiny+seed-{seed}": Finding(claim="grpo", sentence="", source="", task="forks", temperature=0.6, measured="",
+                                     estimate=estimate, unit="fraction", verdict=verdict)
+        for seed, (estimate, verdict) in enumerate([(0.25, "holds"), (0.125, "unresolved")])
+    }  # fmt: skip
+    write_replicates([Replicated(named=named, models=2)], tmp_path, title="two seeds")
+    (row,) = pd.read_csv(tmp_path / "replicates.csv").to_dict("records")
+    assert (row["mean"], row["tiny+seed-1_estimate"], row["holding"]) == (0.1875, 0.125, 1)
+    *_, line = [line for line in (tmp_path / "replicates.md").read_text().splitlines() if line[:1] == "|"]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[3:5] == ["tiny+seed-0, tiny+seed-1", "0.250, 0.125"]
+    assert cells[7:] == ["1 of 2", "holds, unresolved"]
 
 
 def test_a_k_beyond_a_runs_samples_is_blank():
