@@ -53,8 +53,8 @@ class Claim(ABC):
         """Whether the claim is about runs like these: about reasoning tasks, unless it says otherwise."""
         return not is_constraint_task(group.task)
 
-    def parts(self, group: Group) -> Sequence[Group]:
-        """What it is examined on by itself, one finding each: the group, unless the claim says otherwise."""
+    def _parts(self, group: Group) -> Sequence[Group]:
+        """What it is examined on by itself, one finding each."""
         return (group,)
 
     @abstractmethod
@@ -66,7 +66,8 @@ class Claim(ABC):
         """
 
     def examine(self, runs: RunSet) -> list[Finding]:
-        """A finding for each model, task and temperature that the claim is about, and for each of its `parts`.
+        """A finding for each model, task and temperature that the claim is about; a claim about training has one for
+        each training.
 
         What lacks its runs is told once, of the first temperature.
         """
@@ -77,9 +78,13 @@ class Claim(ABC):
             again = bool(findings) and _subject(findings[-1]) == _subject(group)
             if again and not self.at_each_temperature:
                 continue
-            examined = [self._examined(part) for part in self.parts(group)]
-            measured = [finding for finding in examined if finding.verdict != "not measured"]
-            findings += measured or ([] if again else examined[:1])
+            told: set[str] = set()
+            for finding in map(self._examined, self._parts(group)):
+                if finding.verdict != "not measured":
+                    findings.append(finding)
+                elif not again and finding.measured not in told:
+                    findings.append(finding)
+                    told.add(finding.measured)
         return findings or [self._not_measured(self.lacking)]
 
     def _examined(self, group: Group) -> Finding:

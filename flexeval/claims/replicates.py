@@ -16,7 +16,8 @@ import pandas as pd
 
 from flexeval.claims.findings import Finding, corrected, examine_each
 from flexeval.errors import InputError
-from flexeval.runs.store import RunSet
+from flexeval.models.lineage import Lineage
+from flexeval.runs.store import Run, RunSet
 from flexeval.stats.intervals import LEVEL, interval_text
 
 
@@ -83,7 +84,7 @@ def _replicated(named: Mapping[str, RunSet]) -> list[Replicated]:
     found: dict[tuple[object, ...], dict[str, Finding]] = {}
     for name, runs in named.items():
         findings = examine_each(runs)
-        if any(run.lineage for run in runs):
+        if runs[-1].lineage and not runs[0].lineage:
             # What is said of the model before training is the same beside each of them.
             findings = [finding for finding in findings if finding.training]
         for finding in corrected(findings):
@@ -94,27 +95,49 @@ def _replicated(named: Mapping[str, RunSet]) -> list[Replicated]:
 
 
 def _replicates(runs: RunSet) -> list[dict[str, RunSet]]:
-    """Sets of replicates, by name. Of each recipe its exact trainings in AR order, each with the model before it and
-    the recipe's trainings of other kinds; where nothing was trained, one set of all models.
+    """Sets of replicates, by name; where nothing was trained, one set of all models.
 
     A model under an approximate cache is no other model, and claims are not about it.
     """
     plain = [run for run in runs if not run.config.sampling.approximate]
-    lineages = dict.fromkeys(run.lineage.of_training for run in plain if run.lineage)
-    if not lineages:
-        models = dict.fromkeys(run.model for run in plain)
-        return [{model: RunSet(tuple(run for run in plain if run.model == model)) for model in models}]
-    sets: dict[tuple[str, str], dict[str, RunSet]] = {}
-    for one in lineages:
-        if one.exact_ar:
-            others = {two for two in lineages if (two.base, two.recipe) == (one.base, one.recipe) and not two.exact_ar}
-            own = [
-                run
-                for run in plain
-                if (run.lineage.of_training in {one, *others} if run.lineage else run.model == one.base)
-            ]
-            sets.setdefault((one.base, one.recipe), {})[f"{one.base}+{one.training}"] = RunSet(tuple(own))
-    return list(sets.values())
+    by_recipe: dict[tuple[str, str], list[Lineage]] = {}
+    for lineage in dict.fromkeys(run.lineage for run in plain if run.lineage):
+        own = by_recipe.setdefault((lineage.base, lineage.recipe), [])
+        # Without a record of it, nothing says that the seed is all that differs.
+        if lineage.exact_ar and lineage.recipe and lineage.seed is not None:
+            own.append(lineage)
+    if by_recipe:
+        return [named for own in by_recipe.values() if (named := _seeds(own, plain))]
+    models = dict.fromkeys(run.model for run in plain)
+    return [{model: RunSet(tuple(run for run in plain if run.model == model)) for model in models}]
+
+
+def _seeds(checkpoints: Sequence[Lineage], plain: Sequence[Run]) -> dict[str, RunSet]:
+    """The trainings of a recipe, one a seed: each after as many rollouts as all of them have drawn; where the model
+    before it is there, with that, and with trainings of its seed in other orders.
+    """
+    by_seed: dict[int | None, dict[int, Lineage]] = {}
+    for one in checkpoints:
+        by_seed.setdefault(one.seed, {}).setdefault(one.samples, one)
+    common = set.intersection(*(set(own) for own in by_seed.values())) if by_seed else set()
+    if not common:
+        return {}
+    last = [own[max(common)] for own in by_seed.values()]
+    names = [f"{one.base}+{one.training}" for one in last]
+    if len(set(names)) < len(names):
+        names = [f"{name} (seed {one.seed})" for name, one in zip(names, last, strict=True)]
+    found = {}
+    for name, one in zip(names, last, strict=True):
+        own = [run for run in plain if run.lineage == one]
+        before = [run for run in plain if not run.lineage and run.model == one.base]
+        others = [run for run in plain if before and run.lineage and _is_beside(run.lineage, one)]
+        found[name] = RunSet((*before, *own, *others))
+    return found
+
+
+def _is_beside(other: Lineage, one: Lineage) -> bool:
+    """Whether a training differs from one of rollouts in AR order in nothing but how they are ordered and scored."""
+    return not other.exact_ar and (other.base, other.basis, other.seed) == (one.base, one.basis, one.seed)
 
 
 MEANS = "mean: over the models, with Student's 95 % interval (models - 1 degrees of freedom)"

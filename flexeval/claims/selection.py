@@ -101,22 +101,19 @@ class Group:
     def by_training(self) -> list[Group]:
         """The group once for each exact training with rollouts in AR order; as it is where there is none.
 
-        Each has the checkpoints of that training, and of each other kind, by rollout order and scoring, those of one
-        training of the same recipe: with the same seed if there is one, else the first.
+        Each has the checkpoints of that training, and those of trainings that differ in nothing but how rollouts are
+        ordered and scored: of equal seeds, which see the same problems.
         """
-        trainings: dict[Lineage, list[Checkpoint]] = {}
-        for one in self.trained:
-            trainings.setdefault(one.lineage.of_training, []).append(one)
+        trainings = dict.fromkeys(one.lineage.of_training for one in self.trained)
         found = []
-        for training, own in trainings.items():
-            if not training.exact_ar:
-                continue
-            beside: dict[tuple[str, bool], Lineage] = {}
-            for other in sorted(trainings, key=lambda other: other.seed != training.seed):
-                if other.recipe == training.recipe and not other.exact_ar:
-                    beside.setdefault((other.rollout_order, other.fast), other)
-            checkpoints = (*own, *(one for other in beside.values() for one in trainings[other]))
-            found.append(dataclasses.replace(self, trained=checkpoints, training=training.training))
+        for training in (one for one in trainings if one.exact_ar):
+            beside = {
+                one
+                for one in trainings
+                if not one.exact_ar and (one.basis, one.seed) == (training.basis, training.seed)
+            }
+            own = tuple(one for one in self.trained if one.lineage.of_training in {training, *beside})
+            found.append(dataclasses.replace(self, trained=own, training=training.training))
         return found or [self]
 
     def by_temperature(self, order: str) -> dict[float, Run]:

@@ -35,7 +35,7 @@ class TrainingClaim(Claim):
         """Models that were trained, on whatever task."""
         return bool(group.trained)
 
-    def parts(self, group: Group) -> Sequence[Group]:
+    def _parts(self, group: Group) -> Sequence[Group]:
         """Each training by itself: another seed is no more problems, and another recipe another question."""
         return group.by_training()
 
@@ -53,7 +53,7 @@ def of_kind(group: Group, rollout_order: str, *, fast: bool = False) -> list[Che
     ]
     if not found:
         raise InputError(f"needs runs of a model trained with rollouts in order {rollout_order}{' and fast' * fast}")
-    return sorted(found, key=lambda checkpoint: checkpoint.lineage.samples)
+    return sorted(found, key=lambda checkpoint: (checkpoint.lineage.samples, checkpoint.model))
 
 
 def paced_runs(group: Group) -> dict[str, Run]:
@@ -172,19 +172,19 @@ class ArRolloutsTrainBetter(TrainingClaim):
         if not equal:
             raise InputError("needs checkpoints of trainings with ar and random rollouts after equally many rollouts")
         drawn = max(equal)
-        first = ordered[drawn]
-        after, other = alike(first.find("ar"), random[drawn].find("ar"))
+        first, second = ordered[drawn], random[drawn]
+        after, other = alike(first.find("ar"), second.find("ar"))
         gap = pass_at_k_gap(after, other, 1)
         beside = "".join(
-            f", minus top_prob rollouts {points(_gap_at_one(first.find('ar'), one.find('ar')))}"
+            f", minus {one.model} (top_prob rollouts) {points(_gap_at_one(first.find('ar'), one.find('ar')))}"
             for one in group.trained
             if (one.lineage.rollout_order, one.lineage.fast, one.lineage.samples) == ("top_prob", False, drawn)
         )
         return Measured(
             interval=gap,
             judgement=judge(gap, above=0),
-            words=f"Pass@1 under ar after {drawn} rollouts, ar rollouts minus random rollouts: {points(gap)}{beside}; "
-            f"{setting(after)}",
+            words=f"Pass@1 under ar after {drawn} rollouts, {first.model} (ar rollouts) minus {second.model} (random "
+            f"rollouts): {points(gap)}{beside}; {setting(after)}",
         )
 
 

@@ -52,11 +52,14 @@ class TrainingTime(Figure):
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
         before = {run.model: run for run in group if not run.lineage}
-        trainings: dict[tuple[str, str], list[tuple[Lineage, Run]]] = {}
+        trainings: dict[Lineage, list[tuple[Lineage, Run]]] = {}
         for run in group:
             if run.lineage:
-                trainings.setdefault((run.lineage.base, run.lineage.training), []).append((run.lineage, run))
-        for (base, training), checkpoints in trainings.items():
+                trainings.setdefault(run.lineage.of_training, []).append((run.lineage, run))
+        names = [one.training for one in trainings]
+        for one, checkpoints in trainings.items():
+            base = one.base
+            training = one.training if names.count(one.training) == 1 else f"{one.training}, seed {one.seed}"
             points = [(before[base], 0.0, 0)]
             points += [(run, lineage.seconds / 60, lineage.samples) for lineage, run in checkpoints]
             for run, minutes, rollouts in points:
@@ -133,7 +136,7 @@ def _families(runs: RunSet) -> list[RunSet]:
         last: dict[Lineage, tuple[int, Run]] = {}
         for run in runs.where(order=before.config.order):
             lineage = run.lineage
-            if lineage and lineage.exact_ar and lineage.base == before.model:
+            if lineage and lineage.exact_ar and lineage.base == before.model and run.complete:
                 earlier, _ = last.get(lineage.of_training, (-1, run))
                 if lineage.samples > earlier:
                     last[lineage.of_training] = lineage.samples, run

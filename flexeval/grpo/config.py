@@ -27,7 +27,7 @@ from flexeval.tasks import Task
 EXTENT = ("steps", "save_every", "rollout_batch")
 """The settings that may change when a run continues: they say how far it goes, not what it computes."""
 _OF_ROLLOUTS = ("rollout_order", "block_length", "tokens_per_step", "loss_positions", "fast", "fast_share")
-"""What trainings are compared by: how rollouts are ordered and scored."""
+"""How rollouts are ordered and scored."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,7 +162,12 @@ class GRPOConfig:
 
     @property
     def recipe(self) -> str:
-        """Equal for trainings that differ in `EXTENT`, their seed, and how rollouts are ordered and scored, at most."""
+        """A hash of all but `EXTENT` and the seed: equal for replicates."""
+        return _changes_hash(self, without={*EXTENT, "seed"})
+
+    @property
+    def basis(self) -> str:
+        """A hash that leaves out how rollouts are ordered and scored, too: equal for trainings that differ in these."""
         return _changes_hash(self, without={*EXTENT, "seed", *_OF_ROLLOUTS})
 
     @property

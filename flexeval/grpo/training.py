@@ -156,6 +156,7 @@ def lineage(out: Path, config: GRPOConfig, steps: int) -> Lineage:
         samples=sum(row["samples"] for row in logged),
         seconds=round(sum(row[f"{part}_seconds"] for row in logged for part in ("rollout", "reward", "update")), 1),
         recipe=config.recipe,
+        basis=config.basis,
         seed=config.seed,
     )
 

@@ -35,8 +35,10 @@ class Lineage:
     seconds: float
     """Wall-clock time of these steps: rollouts, rewards and updates; checkpoints are not counted."""
     recipe: str = ""
-    """Equal for trainings that differ in their seed, their length, and how rollouts are ordered and scored, at most;
-    empty where it was not recorded."""
+    """Equal for trainings that differ in their seed and their length alone; empty where it was not recorded."""
+    basis: str = ""
+    """Equal for trainings that may differ in how rollouts are ordered and scored, too; empty where it was not
+    recorded."""
     seed: int | None = None
     """Of the training; None where it was not recorded."""
 

@@ -144,9 +144,9 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
         inside = [folder] if itself else _runs_below(folder)
         if not inside:
             raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
-        known = {path.resolve() for path in found}
-        found += [path for path in inside if path.resolve() not in known]
-    return RunSet(tuple(_marked([read_run(folder) for folder in found])))
+        found += inside
+    once = {path.resolve(): path for path in reversed(found)}
+    return RunSet(tuple(_marked([read_run(folder) for folder in found if once[folder.resolve()] is folder])))
 
 
 def _marked(runs: Sequence[Run]) -> list[Run]:
@@ -181,17 +181,23 @@ def _runs_below(folder: Path) -> list[Path]:
     found: set[Path] = set()
     met: set[Path] = set()
     # Links are followed: large runs often lie on another disk. One that leads back up ends where it leads.
-    for name, below, files in os.walk(folder, followlinks=True):
+    for name, below, files in os.walk(folder, followlinks=True, onerror=_refuse):
         path = Path(name)
-        if path.resolve() in met:
+        place = path.resolve()
+        if place in met:
             below.clear()
             continue
-        met.add(path.resolve())
+        met.add(place)
         below.sort()
         if not set(_LINES).isdisjoint(files):
-            found.add(path)
-    # The shards of a run are read together.
-    return sorted({path if shard_named(path) is None else path.parent for path in found})
+            # The shards of a run are read together.
+            found.add(path.parent if shard_named(path) else place.parent if shard_named(place) else path)
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read may hold a run."""
+    raise InputError(f"cannot read {error.filename}: {error.strerror}; make it readable, or name the run folders")
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -354,6 +360,8 @@ def _origin(run: Run) -> Hashable:
     record = {name: value for name, value in sorted(run.record.items()) if name not in _MACHINE}
     # A model is its weights, network and vocabulary, wherever its files lie.
     record["model"] = {name: value for name, value in run.record.get("model", {}).items() if name not in _PLACE}
+    # Whatever fields a lineage had when it was stored.
+    record["lineage"] = run.lineage and run.lineage.as_dict()
     dtype = run.record.get("environment", {}).get("dtype")
     return to_json({"problems": run.problems[columns].to_numpy().tolist(), "record": record, "dtype": dtype})
 

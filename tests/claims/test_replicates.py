@@ -69,7 +69,7 @@ def test_a_claim_that_one_model_lacks_is_measured_on_the_others():
 
 def test_each_training_is_a_replicate_beside_the_model_before_it():
     def lineage(training):
-        return Lineage(base="tiny", training=training, rollout_order="ar", fast=False, step=9, samples=99, seconds=1.0)
+        return of_seed(training, recipe="one", seed=int(training[-1]))
 
     before = run_of(solved(range(40)), "ar", model="tiny")
     trained = [
@@ -82,6 +82,11 @@ def test_each_training_is_a_replicate_beside_the_model_before_it():
     assert row["mean"] == pytest.approx((0.3 + 0.4) / 2)
 
 
+def of_seed(training, **more):
+    about = {"rollout_order": "ar", "fast": False, "step": 9, "samples": 99, "seconds": 1.0, **more}
+    return Lineage(base="tiny", training=training, **about)
+
+
 def test_only_seeds_are_replicates_and_recipes_are_not():
     trained = {"sound-0": 60, "sound-1": 80, "answer-0": 45, "answer-1": 55, "once-0": 99}
     before = [run_of(solved(range(40)), order, model="tiny") for order in ("ar", "confidence")]
@@ -90,11 +95,10 @@ def test_only_seeds_are_replicates_and_recipes_are_not():
             solved(range(number)),
             "ar",
             model=f"runs/{name}",
-            lineage=Lineage(base="tiny", training=name, rollout_order="ar", fast=False, step=9, samples=99,
-                            seconds=1.0, recipe=name[:-2], seed=int(name[-1])),
+            lineage=of_seed(name, recipe=name[:-2], seed=int(name[-1])),
         )
         for name, number in trained.items()
-    ]  # fmt: skip
+    ]
     frame = replicates_frame(replicate(RunSet((*before, *runs))))
     # What is said of the model before training would be the same for every training.
     assert set(frame["claim"]) <= {name for name in CLAIMS if issubclass(CLAIMS.get(name), TrainingClaim)}
@@ -105,6 +109,61 @@ def test_only_seeds_are_replicates_and_recipes_are_not():
     assert not are_replicated(RunSet((*before, runs[0], runs[-1])))
     with pytest.raises(InputError, match="differ in their seed alone"):
         replicate(RunSet((*before, runs[0], runs[-1])))
+
+
+def trained_run(number, training, order="ar", **more):
+    return run_of(solved(range(number)), order, model=f"runs/{training}", lineage=of_seed(training, **more))
+
+
+def gain_in(*runs):
+    """Name -> estimate of what training gained, in each replicate."""
+    (found,) = [
+        each
+        for each in replicate(RunSet((run_of(solved(range(40)), "ar", model="tiny"), *runs)))
+        if each.first.claim == "grpo-raises-accuracy"
+    ]
+    return {name: finding.estimate for name, finding in found.named.items()}
+
+
+def test_replicates_have_drawn_equally_many_rollouts():
+    """One that was continued is taken where the other stands."""
+    runs = [
+        trained_run(50, "a", recipe="one", seed=0),
+        trained_run(90, "a", recipe="one", seed=0, step=20, samples=220),
+        trained_run(60, "b", recipe="one", seed=1),
+    ]
+    assert gain_in(*runs) == {"tiny+a": pytest.approx(0.1), "tiny+b": pytest.approx(0.2)}
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"recipe": "one", "seed": 0},  # the same training again
+        {"recipe": "", "seed": None},  # nothing is known of it
+        {"recipe": "one", "seed": 1, "samples": 50},  # never as far as the first
+    ],
+)
+def test_what_is_no_other_seed_of_the_same_training_is_no_replicate(second):
+    first = trained_run(50, "a", recipe="one", seed=0)
+    with pytest.raises(InputError, match="differ in their seed alone"):
+        gain_in(first, trained_run(60, "b", **second))
+
+
+def test_trainings_of_one_name_are_told_apart_by_their_seed():
+    runs = [trained_run(50 + 10 * seed, "run", recipe="one", seed=seed) for seed in (0, 1)]
+    assert gain_in(*runs) == {f"tiny+run (seed {seed})": pytest.approx(0.1 + 0.1 * seed) for seed in (0, 1)}
+
+
+def test_trained_models_without_the_one_before_are_replicates_of_claims_about_orders():
+    runs = [
+        trained_run(number, f"t{seed}", order, recipe="one", seed=seed)
+        for seed in (0, 1)
+        for order, number in (("ar", 80), ("confidence", 60 - 10 * seed))
+    ]
+    (found,) = [
+        each for each in replicate(RunSet(tuple(runs))) if each.first.claim == NAME and each.first.temperature == 0.6
+    ]
+    assert [finding.estimate for finding in found.findings] == pytest.approx([0.2, 0.3])
 
 
 def test_an_approximate_cache_makes_no_replicate():

@@ -120,7 +120,7 @@ def test_rollout_orders_are_compared_at_equal_rollouts(random, expected):
     assert finding.verdict == expected
     assert finding.estimate == pytest.approx((70 - random) / 100)
     assert "after 1920 rollouts" in finding.measured
-    assert "minus top_prob rollouts +10.0 points" in finding.measured
+    assert "minus tiny+top_prob@30 (top_prob rollouts) +10.0 points" in finding.measured
 
 
 def test_unequal_budgets_are_not_compared():
@@ -174,22 +174,37 @@ def test_each_training_is_examined_by_itself():
             assert f"tiny+{finding.training}@30 minus tiny" in finding.measured
 
 
-def test_trainings_in_other_orders_are_compared_within_a_recipe_and_with_equal_seeds():
+def test_trainings_in_other_orders_are_compared_with_equal_settings_and_seeds():
     def random(number, **lineage):
         return after(solved(range(number)), training=f"random-{number}", rollout_order="random", **lineage)
 
     runs = [
         run_of(solved(range(50))),
-        *(after(solved(range(80)), training=f"ar-{seed}", recipe="one", seed=seed) for seed in (0, 1, 2)),
-        after(solved(range(80)), training="lonely", recipe="two", seed=0),
-        random(40, recipe="one", seed=0),
-        random(30, recipe="one", seed=1),
-        random(20, recipe="three", seed=0),
+        *(after(solved(range(80)), training=f"ar-{seed}", basis="one", seed=seed) for seed in (0, 1, 2)),
+        after(solved(range(80)), training="lonely", basis="two", seed=0),
+        random(40, basis="one", seed=0),
+        random(30, basis="one", seed=1),
+        random(20, basis="three", seed=0),
     ]
-    findings = CLAIMS.get("ar-rollouts-train-better")().examine(RunSet(tuple(runs)))
-    gaps = {finding.training: finding.estimate for finding in findings}
-    # No random training has the third seed, so the first one stands beside it; the last recipe has none.
-    assert gaps == {name: pytest.approx(gap) for name, gap in (("ar-0", 0.4), ("ar-1", 0.5), ("ar-2", 0.4))}
+    for arrangement in (runs, runs[::-1]):
+        findings = CLAIMS.get("ar-rollouts-train-better")().examine(RunSet(tuple(arrangement)))
+        measured = {finding.training: finding for finding in findings if finding.estimate is not None}
+        # No random training has the third seed, and the last one has other settings; that is told once.
+        gaps = {name: finding.estimate for name, finding in measured.items()}
+        assert gaps == {"ar-0": pytest.approx(0.4), "ar-1": pytest.approx(0.5)}
+        assert "tiny+ar-1@30 (ar rollouts) minus tiny+random-30@30 (random rollouts)" in measured["ar-1"].measured
+        (lacking,) = [finding for finding in findings if finding.estimate is None]
+        assert "in order random" in lacking.measured
+
+
+def test_a_training_whose_run_is_not_finished_is_not_left_out_in_silence():
+    whole = run_of(solved(range(50)))
+    unfinished = after(solved(range(80)), training="b", seed=1)
+    unfinished = dataclasses.replace(unfinished, samples=unfinished.samples.iloc[:-3])
+    findings = CLAIMS.get("grpo-raises-accuracy")().examine(
+        RunSet((whole, after(solved(range(60)), training="a", seed=0), unfinished))
+    )
+    assert {finding.training: finding.verdict != "not measured" for finding in findings} == {"a": True, "b": False}
 
 
 def test_trained_models_are_no_models_of_their_own_beside_their_base():

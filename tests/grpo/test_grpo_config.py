@@ -118,6 +118,14 @@ def test_checkpoints_come_every_so_many_steps_and_at_the_end(save_every):
     assert config.checkpoint_steps == wanted
 
 
+OTHER = {"model": "forks", "adapter": "a", "task": "sudoku4", "limit": 5, "gen_length": 16, "temperature": 0.5,
+         "group_size": 4, "problems_per_step": 2, "updates_per_rollout": 2, "deviation": "sample", "reward": "sound",
+         "wrong_reward": -1.0, "learning_rate": 1e-3, "weight_decay": 0.1, "max_grad_norm": 2.0, "clip": 0.1, "kl": 0.1,
+         "recompute_old": True, "lora_rank": 4, "gradient_checkpointing": True, "bf16": True,
+         "tokens_per_forward": 99}  # fmt: skip
+"""Another value of each setting."""
+
+
 def test_folders_differ_when_what_is_computed_differs():
     changes = {"learning_rate": 1e-3, "fast": True, "seed": 1, "rollout_order": "random", "task": "sudoku4"}
     names = {default_folder_name(GRPOConfig(**{name: value})) for name, value in changes.items()}
@@ -126,12 +134,21 @@ def test_folders_differ_when_what_is_computed_differs():
     assert set(EXTENT) < {field.name for field in dataclasses.fields(GRPOConfig)}
 
 
-def test_a_recipe_is_what_seeds_lengths_and_orders_have_in_common():
-    same = {"seed": 1, "steps": 7, "save_every": 3, "rollout_order": "random", "fast": True, "block_length": 8}
-    other = {"learning_rate": 1e-3, "task": "sudoku4", "reward": "sound", "kl": 0.1, "group_size": 4}
-    assert {GRPOConfig(**{name: value}).recipe for name, value in same.items()} == {GRPOConfig().recipe}
-    recipes = {GRPOConfig(**{name: value}).recipe for name, value in other.items()}
-    assert len(recipes | {GRPOConfig().recipe}) == len(other) + 1
+def test_a_recipe_is_all_but_seed_and_length_and_a_basis_all_but_rollouts_too():
+    extent = {"seed": 1, "steps": 7, "save_every": 3, "rollout_batch": 2}
+    rollouts = {"rollout_order": "random", "fast": True, "fast_share": 0.5, "block_length": 8, "tokens_per_step": 2,
+                "loss_positions": "all"}  # fmt: skip
+    fields = {field.name: field.type for field in dataclasses.fields(GRPOConfig)}
+    others = {name: value for name, value in OTHER.items() if name not in {**extent, **rollouts}}
+    assert {*extent, *rollouts, *others} == set(fields), "say of a new setting whether it makes another training"
+    recipes, bases = (
+        {name: getattr(GRPOConfig(**{name: value}), kind) for name, value in {**extent, **rollouts, **others}.items()}
+        for kind in ("recipe", "basis")
+    )
+    assert {recipes[name] for name in extent} == {GRPOConfig().recipe}
+    assert {bases[name] for name in (*extent, *rollouts)} == {GRPOConfig().basis}
+    assert len({GRPOConfig().recipe, *recipes.values()}) == 1 + len(rollouts) + len(others)
+    assert len({GRPOConfig().basis, *bases.values()}) == 1 + len(others)
 
 
 @pytest.mark.parametrize("order", ["wino", "remdm", "edit", "t2m"])

@@ -116,7 +116,7 @@ def test_a_checkpoint_says_how_it_was_trained(tmp_path, run):
     for steps in (2, 4):
         lineage = read_lineage(folder.with_name(f"step-{steps:06d}"))
         assert (lineage.base, lineage.training, lineage.step) == (CONFIG.model, "run", steps)
-        assert (lineage.recipe, lineage.seed) == (CONFIG.recipe, CONFIG.seed)
+        assert (lineage.recipe, lineage.basis, lineage.seed) == (CONFIG.recipe, CONFIG.basis, CONFIG.seed)
         assert lineage.samples == sum(line["samples"] for line in lines[:steps])
         parts = ("rollout_seconds", "reward_seconds", "update_seconds")
         assert lineage.seconds == pytest.approx(sum(line[part] for line in lines[:steps] for part in parts), abs=0.1)

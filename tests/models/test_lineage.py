@@ -19,10 +19,10 @@ def test_a_lineage_comes_back_from_its_file(tmp_path):
 
 
 def test_an_earlier_lineage_says_nothing_of_its_recipe(tmp_path):
-    earlier = {name: value for name, value in TRAINED.as_dict().items() if name not in ("recipe", "seed")}
+    earlier = {name: value for name, value in TRAINED.as_dict().items() if name not in ("recipe", "basis", "seed")}
     (tmp_path / LINEAGE).write_text(json.dumps(earlier))
     assert read_lineage(tmp_path) == TRAINED
-    assert (TRAINED.recipe, TRAINED.seed) == ("", None)
+    assert (TRAINED.recipe, TRAINED.basis, TRAINED.seed) == ("", "", None)
 
 
 def test_labels_tell_trainings_and_steps_apart():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import threading
 import time
 from concurrent.futures import Future
@@ -81,6 +82,21 @@ def test_runs_behind_links_are_found_once(tmp_path):
         (below / name).symlink_to(tmp_path / target)
     assert [run.folder for run in read_runs(below)] == [below / "first"]
     assert len(read_runs([below / "second", tmp_path / "disk", below])) == 1
+
+
+def test_a_folder_that_cannot_be_read_may_hold_a_run(tmp_path, monkeypatch):
+    make(CONFIG, tmp_path / "run")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(InputError, match=r"cannot read .*closed: Permission denied"):
+        read_runs(tmp_path)
 
 
 def test_the_summary_counts_the_samples(tmp_path):

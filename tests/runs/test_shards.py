@@ -95,6 +95,7 @@ def test_shards_are_read_as_one_run(tmp_path, undivided):
     assert together.tokens().equals(undivided.tokens())
     assert together.record == undivided.record
     assert dataclasses.astuple(together.effort)[2:] == dataclasses.astuple(undivided.effort)[2:]
+    (tmp_path / "link").symlink_to(next((tmp_path / "run").glob("shard-0-of-*")))  # of a run that is found by itself
     assert [run.folder for run in read_runs([tmp_path])] == [tmp_path / "run", tmp_path / "undivided"]
     assert read_finished_run(tmp_path / "run", CONFIG).samples.equals(undivided.samples)
     part = extended(num_samples=2, limit=3)
