@@ -149,6 +149,7 @@ def replicates_table(replicated: Sequence[Replicated]) -> list[list[str]]:
     lines = [["claim", "task", "T", "models", "in each model", "mean", "unit", "holds in", "verdicts"]]
     for each in replicated:
         first = each.first
+        mean, low, high = each.interval()
         lines.append(
             [
                 first.claim,
@@ -156,7 +157,7 @@ def replicates_table(replicated: Sequence[Replicated]) -> list[list[str]]:
                 "-" if first.temperature is None else f"{first.temperature:g}",
                 ", ".join(each.named),
                 ", ".join(f"{finding.estimate:.3f}" for finding in each.findings),
-                interval_text(*each.interval(), form=".3f"),
+                f"{mean:.3f}" if math.isnan(low) else interval_text(mean, low, high, form=".3f"),
                 first.unit,
                 f"{each.holding} of {each.models}",
                 ", ".join(finding.verdict for finding in each.findings),
