@@ -21,9 +21,12 @@ from flexeval.sampling.schedule import num_steps
 from flexeval.tasks import Task
 from flexeval.tasks.task import problems_of
 
-PROBLEMS, SAMPLES = 32, 16
-"""How many samples of how many problems are drawn at most: as many as fill the sampler, since a step of a full one
-takes hardly longer than one of a few."""
+PROBLEMS, SAMPLES, FEW = 32, 128, 16
+"""How many samples of how many problems are drawn at most: as many at once as fill the sampler, since a step of a full
+one takes hardly longer than one of a few. Samples of one problem share canvases, so they are as many as in the run, or
+few where so many would hardly be finished in time."""
+TOGETHER = 4
+"""How many times as fast samples are drawn together as one by itself, at least."""
 WARM_SECONDS, SECONDS = 1.0, 5.0
 """How long at most: first one sample, with what is only done once, as choosing kernels; then all, which are timed."""
 WORTH_SECONDS = 60.0
@@ -53,10 +56,10 @@ def seconds_per_sample(
 ) -> float:
     """Wall-clock seconds that a sample of a run takes, without grading; those of the same problem are drawn together.
 
-    Where they take longer than `SECONDS`, it goes by the evaluations of the second half of that time, since canvases
-    that have just begun are equal and share theirs, and takes samples that are not finished to need as many as a sample
-    can. That is rough: canvases go on to differ, which makes it too short, and texts end early, which makes it too
-    long.
+    Where the first of them take longer than `SECONDS`, it goes by the evaluations of the second half of that time,
+    since canvases that have just begun are equal and share theirs, and takes samples that are not finished to need as
+    many as a sample can. That is rough: canvases go on to differ, which makes it too short, and texts end early, which
+    makes it too long.
 
     Args:
         config: the run.
@@ -69,21 +72,37 @@ def seconds_per_sample(
     """
     order = _Stopping.of(get_order(config.order))
     sampler = make_sampler(model, order.order, config.sampling)
-    samples = min(SAMPLES, config.num_samples)
-    requests = [
-        SampleRequest(problem_id=name, sample_index=i, prompt_ids=list(ids))
-        for name, ids in prompts[: min(PROBLEMS, -(-sampler.batch_size // samples))]
-        for i in range(samples)
-    ]
-    order.drawn(sampler, requests[:1], WARM_SECONDS)
+
+    def requests(problems: Prompts, samples: int) -> list[SampleRequest]:
+        return [
+            SampleRequest(problem_id=name, sample_index=i, prompt_ids=list(ids))
+            for name, ids in problems
+            for i in range(samples)
+        ]
+
     began = time.perf_counter()
-    finished = order.drawn(sampler, requests, SECONDS)
-    seconds = time.perf_counter() - began
-    if len(finished) == len(requests):
-        return seconds / len(requests)
-    unfinished = (len(requests) - len(finished)) * evaluations_per_sample(config)
-    each = (sum(finished) + unfinished) / len(requests)
-    return order.seconds_per_evaluation(began + seconds / 2) * each
+    order.drawn(sampler, requests(prompts[:1], 1), WARM_SECONDS)
+    alone = time.perf_counter() - began
+    samples = min(SAMPLES, config.num_samples)
+    if samples * alone > TOGETHER * SECONDS:
+        samples = min(FEW, samples)
+    at_once = -(-sampler.batch_size // samples)
+
+    # One sampler full after the other, until the time is over.
+    timed, drawn = 0.0, 0
+    for first in range(0, min(PROBLEMS, len(prompts)), at_once):
+        asked = requests(prompts[first : first + at_once], samples)
+        began = time.perf_counter()
+        finished = order.drawn(sampler, asked, SECONDS - timed)
+        seconds = time.perf_counter() - began
+        if len(finished) < len(asked):
+            if drawn:
+                break
+            unfinished = (len(asked) - len(finished)) * evaluations_per_sample(config)
+            each = (sum(finished) + unfinished) / len(asked)
+            return order.seconds_per_evaluation(began + seconds / 2) * each
+        timed, drawn = timed + seconds, drawn + len(asked)
+    return timed / drawn
 
 
 def forecast(

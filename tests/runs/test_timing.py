@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from types import SimpleNamespace
@@ -50,10 +51,23 @@ PROMPTS = [(f"p{i}", [1, 2, 3]) for i in range(50)]
 
 
 def test_whole_samples_are_timed_where_that_is_quick(model):
-    """8 evaluations each, and as many as fill the sampler: 3.84 s, less than what it may take."""
-    assert timing.seconds_per_sample(CONFIG, model, PROMPTS, StandIn) == pytest.approx(8 * SLOW)
-    assert len(model.drawn) == 1 + 48
+    """Two samplers full of 8 evaluations a sample: 1.92 s each, and a third would take longer than it may."""
+    few = dataclasses.replace(CONFIG, num_samples=16)
+    assert timing.seconds_per_sample(few, model, PROMPTS, StandIn) == pytest.approx(8 * SLOW)
+    assert len(model.drawn) >= 1 + 48
     assert model.drawn[17] == SampleRequest(problem_id="p1", sample_index=0, prompt_ids=[1, 2, 3])
+
+
+def test_as_many_samples_of_a_problem_are_drawn_as_in_the_run(model, monkeypatch):
+    """They share canvases, which few samples of many problems do not."""
+    monkeypatch.setattr(timing, "SECONDS", 20.0)
+    timing.seconds_per_sample(CONFIG, model, PROMPTS, StandIn)
+    assert [request.sample_index for request in model.drawn[1:65]] == list(range(64))
+    # One by itself takes so long that so many would not be finished in time.
+    model.drawn.clear()
+    monkeypatch.setattr(timing, "SECONDS", 1.0)
+    timing.seconds_per_sample(CONFIG, model, PROMPTS, StandIn)
+    assert {request.sample_index for request in model.drawn} <= set(range(16))
 
 
 def test_else_the_evaluations_of_some_seconds_tell(model, monkeypatch):
