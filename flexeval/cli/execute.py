@@ -71,12 +71,12 @@ class RunSampler:
 
     def seconds_per_sample(self, config: RunConfig, task: Task) -> float:
         """How long a sample of a run takes in this process, by a few that are drawn and forgotten."""
-        from flexeval.runs.timing import first_prompts, seconds_per_sample
+        from flexeval.runs.timing import seconds_per_sample, timed_prompts
         from flexeval.sampling import Sampler
 
         model = self.model(config)
         make = functools.partial(Sampler, batch_size=self._batch_size)
-        return seconds_per_sample(config, model, first_prompts(config, task, model), make)
+        return seconds_per_sample(config, model, timed_prompts(config, task, model), make)
 
     def __call__(self, config: RunConfig, folder: Path, task: Task, progress: Callable[[Progress], None]) -> Run:
         """As `flexeval.reproduce.sweep.SampleRun`."""

@@ -7,9 +7,10 @@ task is graded nor what else the machine does.
 from __future__ import annotations
 
 import dataclasses
+import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from flexeval.models.predictor import MaskPredictor, encode_prompt
 from flexeval.orders import Order, get_order
@@ -37,18 +38,23 @@ _SHORTEST = 1e-4
 """What a run is first taken to need, to find out whether timing is worth it: operations a second, and seconds an
 evaluation whatever the model."""
 
-
+T = TypeVar("T")
 Prompts = Sequence[tuple[str, Sequence[int]]]
 """Id and tokens of each problem's prompt."""
 
 
-def first_prompts(config: RunConfig, task: Task, model: MaskPredictor) -> Prompts:
-    """Those of the problems that are timed. Raises InputError for a prompt that does not fit."""
+def timed_prompts(config: RunConfig, task: Task, model: MaskPredictor) -> Prompts:
+    """Those of some of the run's problems. Raises InputError for a prompt that does not fit."""
     length = config.sampling.gen_length
     return [
         (problem.id, encode_prompt(model, run_prompt(config, task, problem), length, of=problem.id))
-        for problem in problems_of(task)[:PROBLEMS]
+        for problem in _some(problems_of(task)[: config.limit])
     ]
+
+
+def _some(items: Sequence[T]) -> list[T]:
+    """At random: the first ones may be harder than the rest."""
+    return random.Random(0).sample(items, min(PROBLEMS, len(items)))
 
 
 def seconds_per_sample(
@@ -64,7 +70,7 @@ def seconds_per_sample(
     Args:
         config: the run.
         model: of `config.model`, on the device that the run would use.
-        prompts: the first ones are used.
+        prompts: of the run's problems; some are used, at random.
         make_sampler: called as `flexeval.sampling.Sampler`.
 
     Raises:
@@ -81,6 +87,7 @@ def seconds_per_sample(
         ]
 
     began = time.perf_counter()
+    prompts = _some(prompts)
     order.drawn(sampler, requests(prompts[:1], 1), WARM_SECONDS)
     alone = time.perf_counter() - began
     samples = min(SAMPLES, config.num_samples)
@@ -90,7 +97,7 @@ def seconds_per_sample(
 
     # One sampler full after the other, until the time is over.
     timed, drawn = 0.0, 0
-    for first in range(0, min(PROBLEMS, len(prompts)), at_once):
+    for first in range(0, len(prompts), at_once):
         asked = requests(prompts[first : first + at_once], samples)
         began = time.perf_counter()
         finished = order.drawn(sampler, asked, SECONDS - timed)

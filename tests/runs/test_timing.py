@@ -55,7 +55,23 @@ def test_whole_samples_are_timed_where_that_is_quick(model):
     few = dataclasses.replace(CONFIG, num_samples=16)
     assert timing.seconds_per_sample(few, model, PROMPTS, StandIn) == pytest.approx(8 * SLOW)
     assert len(model.drawn) >= 1 + 48
-    assert model.drawn[17] == SampleRequest(problem_id="p1", sample_index=0, prompt_ids=[1, 2, 3])
+    problem = model.drawn[17].problem_id
+    assert model.drawn[17] == SampleRequest(problem_id=problem, sample_index=0, prompt_ids=[1, 2, 3])
+    assert problem != model.drawn[1].problem_id
+
+
+def test_the_problems_that_are_timed_are_of_the_whole_run(model):
+    """Here the second half needs no evaluation at all, so a sample takes half as long on average."""
+
+    class Uneven(StandIn):
+        def run(self, requests):
+            hard = [request for request in requests if int(request.problem_id[1:]) < 25]
+            yield from super().run(hard)
+            yield from (SimpleNamespace(nfe=0) for request in requests if request not in hard)
+
+    alone = dataclasses.replace(CONFIG, num_samples=1)
+    found = timing.seconds_per_sample(alone, model, PROMPTS, Uneven)
+    assert 0.3 * 8 * SLOW < found < 0.7 * 8 * SLOW
 
 
 def test_as_many_samples_of_a_problem_are_drawn_as_in_the_run(model, monkeypatch):
