@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
@@ -108,8 +109,15 @@ def _replicates(runs: RunSet) -> list[dict[str, RunSet]]:
             own.append(lineage)
     if by_recipe:
         return [named for own in by_recipe.values() if (named := _seeds(own, plain))]
-    models = dict.fromkeys(run.model for run in plain)
-    return [{model: RunSet(tuple(run for run in plain if run.model == model)) for model in models}]
+    models = list(dict.fromkeys(run.model for run in plain))
+    folders = [PurePath(model).name if PurePath(model).is_absolute() else model for model in models]
+    names = folders if len(set(folders)) == len(folders) else models
+    return [
+        {
+            name: RunSet(tuple(run for run in plain if run.model == model))
+            for name, model in zip(names, models, strict=True)
+        }
+    ]
 
 
 def _seeds(checkpoints: Sequence[Lineage], plain: Sequence[Run]) -> dict[str, RunSet]:

@@ -181,7 +181,8 @@ def _runs_below(folder: Path) -> list[Path]:
     found: set[Path] = set()
     met: set[Path] = set()
     # Links are followed: large runs often lie on another disk. One that leads back up ends where it leads.
-    for name, below, files in os.walk(folder, followlinks=True, onerror=_refuse):
+    walk = os.walk(folder, followlinks=True, onerror=_refuse) if folder.is_dir() else ()
+    for name, below, files in walk:
         path = Path(name)
         place = path.resolve()
         if place in met:

@@ -51,6 +51,13 @@ def test_more_problems_of_the_same_models_do_not_narrow_the_interval():
     assert (once["low"], once["high"]) == pytest.approx((thrice["low"], thrice["high"]))
 
 
+def test_models_in_folders_are_called_by_the_name_of_the_folder():
+    runs = runs_of({"/somewhere/seed-0": 60, "/somewhere/seed-1": 50, "tiny": 40})
+    assert row_of(runs)["model"] == "seed-0, seed-1, tiny"
+    runs = runs_of({"/first/seed": 60, "/second/seed": 50})
+    assert row_of(runs)["model"] == "/first/seed, /second/seed"
+
+
 def test_each_model_is_corrected_by_itself():
     runs = runs_of(SOLVED)
     row = row_of(runs)
