@@ -153,7 +153,8 @@ def section(runs: RunSet, temperature: float) -> Iterator[str]:
         raise InputError(f"needs runs of ar and confidence at T = {temperature:g}")
     ar, others = sound["ar"], [run for order, run in sound.items() if order != "ar"]
     ks = [k for k in KS if k <= ar.config.num_samples]
-    yield f"\n## {Path(ar.model).name}, T = {temperature:g}: {len(ar.problems)} puzzles x {ar.config.num_samples} samples\n"
+    name, samples = Path(ar.model).name, ar.config.num_samples
+    yield f"\n## {name}, T = {temperature:g}: {len(ar.problems)} puzzles x {samples} samples\n"
     yield "| order | counted |" + "".join(f" @{k} |" for k in ks) + "\n|---|---|" + "---|" * len(ks)
     for order, run in sound.items():
         for verdict in ("sound", "correct"):
@@ -258,8 +259,8 @@ def report(runs: RunSet) -> Iterable[str]:
         loaded = flexeval.load_model(own[0].config.model)
         right, drawn = arithmetic(loaded, Forks())
         yield (
-            f"\nArithmetic of `{Path(model).name}`, the likeliest result given the true text before it: {right} of {drawn} "
-            f"right ({100 * right / drawn:.1f} %)."
+            f"\nArithmetic of `{Path(model).name}`, the likeliest result given the true text before it: {right} of "
+            f"{drawn} right ({100 * right / drawn:.1f} %)."
         )
 
 
