@@ -138,14 +138,9 @@ def _seeds(checkpoints: Sequence[Lineage], plain: Sequence[Run]) -> dict[str, Ru
     for name, one in zip(names, last, strict=True):
         own = [run for run in plain if run.lineage == one]
         before = [run for run in plain if not run.lineage and run.model == one.base]
-        others = [run for run in plain if before and run.lineage and _is_beside(run.lineage, one)]
+        others = [run for run in plain if before and run.lineage and one.differs_in_rollouts(run.lineage)]
         found[name] = RunSet((*before, *own, *others))
     return found
-
-
-def _is_beside(other: Lineage, one: Lineage) -> bool:
-    """Whether a training differs from one of rollouts in AR order in nothing but how they are ordered and scored."""
-    return not other.exact_ar and (other.base, other.basis, other.seed) == (one.base, one.basis, one.seed)
 
 
 MEANS = "mean: over the models, with Student's 95 % interval (models - 1 degrees of freedom)"

@@ -107,11 +107,7 @@ class Group:
         trainings = dict.fromkeys(one.lineage.of_training for one in self.trained)
         found = []
         for training in (one for one in trainings if one.exact_ar):
-            beside = {
-                one
-                for one in trainings
-                if not one.exact_ar and (one.basis, one.seed) == (training.basis, training.seed)
-            }
+            beside = {one for one in trainings if training.differs_in_rollouts(one)}
             own = tuple(one for one in self.trained if one.lineage.of_training in {training, *beside})
             found.append(dataclasses.replace(self, trained=own, training=training.training))
         return found or [self]

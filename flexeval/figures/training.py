@@ -4,6 +4,7 @@ Pass@k before and after training in AR order: does the whole curve rise, or its 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
@@ -56,10 +57,11 @@ class TrainingTime(Figure):
         for run in group:
             if run.lineage:
                 trainings.setdefault(run.lineage.of_training, []).append((run.lineage, run))
-        names = [one.training for one in trainings]
+        names = Counter((one.base, one.training) for one in trainings)
         for one, checkpoints in trainings.items():
-            base = one.base
-            training = one.training if names.count(one.training) == 1 else f"{one.training}, seed {one.seed}"
+            base, training = one.base, one.training
+            if names[base, training] > 1:
+                training = f"{training}, seed {one.seed}"
             points = [(before[base], 0.0, 0)]
             points += [(run, lineage.seconds / 60, lineage.samples) for lineage, run in checkpoints]
             for run, minutes, rollouts in points:

@@ -50,6 +50,11 @@ class Lineage:
         """Whether it is the paper's training: rollouts in AR order, every position scored."""
         return self.rollout_order == "ar" and not self.fast
 
+    def differs_in_rollouts(self, other: Lineage) -> bool:
+        """Whether two trainings differ in how rollouts are ordered and scored, and in nothing else but their length."""
+        alike = (self.base, self.basis, self.seed) == (other.base, other.basis, other.seed)
+        return alike and (self.rollout_order, self.fast) != (other.rollout_order, other.fast)
+
     @property
     def of_training(self) -> Lineage:
         """What all checkpoints of a training have in common: the same without how far it had come."""

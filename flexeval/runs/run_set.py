@@ -138,15 +138,15 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
     Raises:
         InputError: a folder with no run in it, or a run that cannot be read.
     """
-    found: list[Path] = []
+    found: dict[Path, Path] = {}
     for folder in map(Path, [folders] if isinstance(folders, str | Path) else folders):
         itself = begun_shards(folder) or any((folder / name).exists() for name in _LINES)
         inside = [folder] if itself else _runs_below(folder)
         if not inside:
             raise InputError(f"there is no run in {str(folder)!r}; give a folder that `flexeval passk` wrote")
-        found += inside
-    once = {path.resolve(): path for path in reversed(found)}
-    return RunSet(tuple(_marked([read_run(folder) for folder in found if once[folder.resolve()] is folder])))
+        for path in inside:
+            found.setdefault(path.resolve(), path)
+    return RunSet(tuple(_marked([read_run(folder) for folder in found.values()])))
 
 
 def _marked(runs: Sequence[Run]) -> list[Run]:
