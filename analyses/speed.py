@@ -2,6 +2,7 @@
 
     python analyses/speed.py [--rounds 3] [--out results/speed.md]
     python analyses/speed.py --quick        # seconds: shows that it works
+    python analyses/speed.py --before CHECKOUT --rounds 3 --samples 1,8,64,128 --out results/speed_before.md
 
 The reference is the algorithm of LLaDA's `generate`, written here from its description: logits of the whole canvas
 at every step, float64 Gumbel noise over the vocabulary at every position, a top-k per row, all steps to the end. It
@@ -11,6 +12,9 @@ counts, and the seconds of loading the model are taken off).
 
 All take turns, so that whatever else the machine does falls on all, and what is timed is the process's CPU seconds,
 with one thread. Two models: the bundled one, and the same trunk with the 126,464-token head of LLaDA-8B (random).
+
+With --before, `flexeval.sample` of an earlier version and of this one take turns instead, each in a process of its
+own that loads the bundled model, draws one sample, and is then timed. The table says whether the texts are equal.
 
 The floor is the time that the matrix products of the forward (projections and attention) on the canvases that
 the command line really evaluated would take at the matrix-product rate measured in the same run.
@@ -23,8 +27,11 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -236,11 +243,71 @@ COLUMNS = (
 )  # fmt: skip
 
 
+# Also run by earlier versions, so it calls what all of them have.
+_DRAW = """
+import hashlib, json, sys, time
+import torch, flexeval
+torch.set_num_threads(1)
+given = json.loads(sys.argv[1])
+model = flexeval.load_model("tiny", device="cpu", dtype="float32")
+config = flexeval.SamplingConfig(gen_length=given["gen_length"], block_length=given["block_length"])
+def draw(samples):
+    return flexeval.sample(model, given["prompts"], order=given["order"], config=config, num_samples=samples)
+draw(1)
+began = time.process_time()
+drawn = draw(given["samples"])
+seconds = time.process_time() - began
+texts = json.dumps([[sample.text for sample in samples] for samples in drawn])
+print(json.dumps([seconds, hashlib.sha256(texts.encode()).hexdigest()]))
+"""
+
+
+def drawn_by(checkout: Path, case: Case) -> tuple[Timing, str]:
+    """CPU seconds of `from_python` by the package of a checkout, and a hash of the texts."""
+    task = get_task(TASK)
+    given = {
+        "prompts": [problem.question for problem in task.problems()[: case.problems]],
+        "order": case.order, "gen_length": case.gen_length, "block_length": case.block, "samples": case.samples,
+    }  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _DRAW, json.dumps(given)]
+    found = subprocess.run(command, env=environment, cwd=checkout, check=True, capture_output=True, text=True)
+    seconds, texts = json.loads(found.stdout.splitlines()[-1])
+    return Timing(seconds=seconds), texts
+
+
+def before_and_after(before: Path, cases: Sequence[Case], rounds: int) -> list[str]:
+    """A table of this checkout against an earlier one."""
+    here = Path(__file__).resolve().parents[1]
+    columns = (
+        "order",
+        "samples a problem",
+        "before, samples per CPU second",
+        "after",
+        "times: median (range)",
+        "texts",
+    )
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for case in cases:
+        pairs = [(drawn_by(before, case), drawn_by(here, case)) for _ in range(rounds)]
+        earlier, later = ([timing for timing, _ in side] for side in zip(*pairs, strict=True))
+        texts = {text for pair in pairs for _, text in pair}
+        count = case.problems * case.samples
+        rates = f"{count / median(earlier):.3g} | {count / median(later):.3g}"
+        said = "equal" if len(texts) == 1 else "differ"
+        lines.append(f"| `{case.order}` | {case.samples} | {rates} | {ratio(earlier, later)} | {said} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="how often the sides take turns")
     parser.add_argument("--problems", type=int, default=1, help="problems of which samples are drawn")
     parser.add_argument("--samples", default="1,8,64,128", help="samples of each problem, several numbers with commas")
+    parser.add_argument(
+        "--before", type=Path, metavar="CHECKOUT", help="of an earlier version, to compare this one with"
+    )
     parser.add_argument("--quick", action="store_true", help="a short canvas and few samples of the bundled model")
     parser.add_argument("--out", type=Path, help="also write the table here")
     arguments = parser.parse_args(argv)
@@ -257,6 +324,16 @@ def main(argv: Sequence[str] | None = None) -> None:
                  gen_length=gen_length, problems=arguments.problems, samples=samples)
             for order in AIMS for samples in counts
         ]  # fmt: skip
+        if arguments.before is not None:
+            asked = f"--before CHECKOUT --rounds {rounds} --problems {arguments.problems} --samples {arguments.samples}"
+            lines = [
+                f"`python analyses/speed.py {asked}`, torch {torch.__version__}, one thread, {arguments.problems} "
+                f"{'problem' if arguments.problems == 1 else 'problems'} of {TASK}, the bundled model, T = 0.6.",
+                "",
+                *before_and_after(arguments.before, cases, rounds),
+            ]
+            write(lines, arguments.out)
+            return
         if not arguments.quick:
             write_wide_headed(Path(folder))
             cases += [
@@ -287,9 +364,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if aims:
         print("\n".join(["", *aims]))
         lines += ["", *aims]
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text("# Speed of the sampler\n\n" + "\n".join(lines) + "\n")
+    write(lines, arguments.out)
+
+
+def write(lines: Sequence[str], out: Path | None) -> None:
+    """Put the table into a file, if there is one."""
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text("# Speed of the sampler\n\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
