@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 
 from flexeval.figures.curves import by_panel
 from flexeval.figures.figure import Figure
-from flexeval.figures.pass_at_k import PassAtKFigure, pass_at_k_frames, verdicts_note
+from flexeval.figures.pass_at_k import BAND_NOTE, PassAtKFigure, pass_at_k_frames, verdicts_note
 from flexeval.figures.selection import PAIR, common_ks
 from flexeval.figures.settings import foot, sources, with_settings
 from flexeval.models.lineage import Lineage
@@ -89,7 +89,9 @@ class TrainingTime(Figure):
 
 
 class TrainedPassAtK(PassAtKFigure):
-    """One row a model, order and k; models are `base` and the last checkpoint of each exact training in AR order."""
+    """One row a model, order and k: `base`, and the last checkpoint of each exact training in AR order. There is a panel
+    for each order and recipe, so the rows of `base` are there once for each recipe; `recipe` names its trainings.
+    """
 
     name = "trained-pass-at-k"
     title = "Pass@k before and after training in AR order"
@@ -98,19 +100,27 @@ class TrainedPassAtK(PassAtKFigure):
         "a run of order ar or confidence of a model, and one of what `flexeval grpo` made of it with rollouts in AR "
         "order, alike in all else"
     )
+    note = f"Curves of one panel after training differ in its seed alone. {BAND_NOTE}"
     free = frozenset({"model", "order"})
     per = ("task",)
-    by, series = ("base", "task", "order"), "model"
+    by, series = ("base", "task", "recipe", "order"), "curve"
+    columns = 2
 
     def usable(self, group: RunSet) -> RunSet:
         """The runs before and after each training."""
-        return RunSet(tuple(run for family in _families(group) for run in family))
+        return RunSet(tuple(dict.fromkeys(run for family in _families(group) for run in family)))
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
         for family in _families(group):
+            before, *after = family
+            trained = {run.model: run.lineage for run in after if run.lineage}
+            names = [lineage.training for lineage in trained.values()]
+            seeds = [f"after, seed {lineage.seed}" for lineage in trained.values()]
+            labels = ["after training"] if len(after) == 1 else seeds if len(set(seeds)) == len(seeds) else names
+            curve_of = {before.model: "before training", **dict(zip(trained, labels, strict=True))}
             curves = pd.concat(pass_at_k_frames(family, common_ks(family)), ignore_index=True)
-            yield curves.assign(base=family[0].model)
+            yield curves.assign(base=before.model, recipe=", ".join(names), curve=curves["model"].map(curve_of))
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
@@ -132,8 +142,10 @@ def _gained(run: Run, before: Run) -> dict[str, float]:
 
 
 def _families(runs: RunSet) -> list[RunSet]:
-    """Of each order and model the run before training, then that of the last checkpoint of each exact training."""
-    found = []
+    """For each recipe and order: the run before training, then that of the last checkpoint of each exact training. Those
+    of one recipe differ in their seed; a training whose recipe was not recorded stands by itself.
+    """
+    found: dict[tuple[object, ...], list[Run]] = {}
     for before in (run for order in PAIR for run in runs.where(order=order) if not run.lineage):
         last: dict[Lineage, tuple[int, Run]] = {}
         for run in runs.where(order=before.config.order):
@@ -142,6 +154,10 @@ def _families(runs: RunSet) -> list[RunSet]:
                 earlier, _ = last.get(lineage.of_training, (-1, run))
                 if lineage.samples > earlier:
                     last[lineage.of_training] = lineage.samples, run
-        if last:
-            found.append(RunSet((before, *(run for _, run in last.values()))))
-    return found
+        for training, (_, run) in last.items():
+            known = training.recipe and training.seed is not None
+            key = training.base, training.recipe if known else training, before.config.order
+            found.setdefault(key, [before]).append(run)
+    # The orders of a recipe stand side by side.
+    recipes = list(dict.fromkeys(key[:2] for key in found))
+    return [RunSet(tuple(found[key])) for key in sorted(found, key=lambda key: recipes.index(key[:2]))]

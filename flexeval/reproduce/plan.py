@@ -45,7 +45,7 @@ from flexeval.reproduce.grid import expand, without_duplicates
 from flexeval.reproduce.trainings import NAME, Training, find_training
 from flexeval.tasks import get_task
 
-PRESETS = ("tiny", "tiny-grpo", "forks-grpo", "llada", "replication")
+PRESETS = ("tiny", "forks-grpo", "llada", "replication")
 QUICK = "-quick"
 _KEYS = ("title", "description", "verdict", "ks", "parameters", "defaults", "trainings", "runs")
 

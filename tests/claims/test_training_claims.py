@@ -240,7 +240,7 @@ def test_without_training_one_line_says_what_to_run(name):
     runs = [run_of(solved(range(50)), task=task) for task in ("word-problems", "sudoku4", "gsm8k")]
     finding = examined(name, *runs)
     assert finding.verdict == "not measured"
-    assert "flexeval reproduce --preset tiny-grpo" in finding.measured
+    assert "flexeval reproduce --preset forks-grpo" in finding.measured
 
 
 def test_what_is_missing_of_a_training_is_said():

@@ -377,6 +377,25 @@ def test_no_training_stands_for_another(made_up, trained):
     assert list(data["model"].unique()) == ["tiny", "tiny+first@20", "tiny+second@20"]
 
 
+def test_seeds_of_a_recipe_share_a_panel_and_recipes_do_not(made_up, trained):
+    """Each panel with the model before; where nobody recorded the recipe, each training stands by itself."""
+    recorded = {"a-0": ("a", 0), "b": ("b", 0), "a-1": ("a", 1), "old": ("", None), "older": ("", None)}
+    lineages = [dataclasses.replace(trained(name), recipe=own, seed=seed) for name, (own, seed) in recorded.items()]
+    runs = [made_up(order, lineage=lineage) for order in ("ar", "confidence") for lineage in (None, *lineages)]
+    figure = FIGURES.get("trained-pass-at-k")()
+    data = figure.data(RunSet(tuple(runs)))
+    panels = {key: list(own["model"].unique()) for key, own in data.groupby(["recipe", "order"], sort=False)}
+    of_recipes = {"a-0, a-1": ["a-0", "a-1"], "b": ["b"], "old": ["old"], "older": ["older"]}
+    assert panels == {
+        (recipe, order): ["tiny", *(f"tiny+{name}@20" for name in names)]
+        for recipe, names in of_recipes.items()
+        for order in ("ar", "confidence")
+    }
+    assert set(data["curve"]) == {"before training", "after training", "after, seed 0", "after, seed 1"}
+    titles = [axes.get_title(loc="left").split("\n")[-1] for axes in figure.draw(data).axes]
+    assert titles[:2] == ["a-0, a-1 · ar", "a-0, a-1 · confidence"] and len(titles) == 8
+
+
 def test_every_training_begins_at_the_model_before_it(made, enough):
     data, _ = made("training-time")
     accuracy = one(enough, order="ar").counts().eval("c / n").mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ from published_runs import paper_run
 
 from flexeval import published
 from flexeval.errors import InputError
-from flexeval.grpo.config import GRPOConfig, read_settings
+from flexeval.grpo.config import GRPOConfig, read_settings, require_same_training
 from flexeval.grpo.problems import canonical_training
 from flexeval.models import MODELS
 from flexeval.records import SamplingConfig
@@ -201,30 +202,38 @@ def test_the_tiny_plan_has_the_runs_of_every_claim():
 
 def test_the_quick_training_is_the_beginning_of_the_whole_one():
     """So that the whole plan goes on from it: the same settings, fewer steps."""
-    whole, quick = ({each.name: each.config for each in read_preset("tiny-grpo", quick=quick).trainings}
+    whole, quick = ({each.name: each.config for each in read_preset("forks-grpo", quick=quick).trainings}
                     for quick in (False, True))  # fmt: skip
     for name, config in quick.items():
-        assert dataclasses.replace(config, steps=whole[name].steps) == whole[name]
-        assert set(config.checkpoint_steps) <= set(whole[name].checkpoint_steps)
+        require_same_training(dataclasses.asdict(config), whole[name], folder=Path(name))
+        assert config.steps < min(whole[name].checkpoint_steps)
 
 
 def test_the_training_plan_has_the_runs_of_its_comparisons():
-    """Before and after in two orders and with several tokens a step; at equal steps, trainings that differ by order."""
-    plan = read_preset("tiny-grpo", quick=False)
+    """Before and after in three orders and with several tokens a step; at equal steps, trainings that differ by order;
+    three seeds of each reward, equally sampled.
+    """
+    plan = read_preset("forks-grpo", quick=False)
     by_model = {}
     for config in plan.configs:
-        by_model.setdefault(config.model, {})[config.order] = config
-    before, after = by_model["tiny"], by_model["ar@30"]
-    assert before.keys() == after.keys() >= {"ar", "confidence", "parallel-4", "eb:gamma=0.2"}
-    assert all(dataclasses.replace(after[order], model="tiny") == before[order] for order in before)
-    curves = [by_model[model]["ar"] for model in by_model]
-    assert len({(config.task, config.sampling) for config in curves}) == 1
-    assert {f"{order}@30" for order in ("ar", "top_prob", "random")} <= by_model.keys()
-    assert len([model for model in by_model if model.startswith("ar@")]) >= 3
-    assert len([model for model in by_model if model.startswith("ar-fast@")]) >= 3
-    one, *others = (dataclasses.replace(training.config, rollout_order="ar", fast=False, steps=1)
-                    for training in plan.trainings)  # fmt: skip
-    assert all(other == one for other in others)
+        by_model.setdefault(config.model, {})[config.order, config.sampling.temperature] = config
+    before, config_of = by_model["forks"], {training.name: training.config for training in plan.trainings}
+    for reward, last in (("sound", {("ar", 1.0), ("confidence", 1.0)}), ("answer", set())):
+        seeds = [f"{reward}-{seed}" for seed in range(3)]
+        one, *others = (dataclasses.replace(config_of[name], seed=0) for name in seeds)
+        assert others == [one, one] and [config_of[name].seed for name in seeds] == [0, 1, 2]
+        for name in seeds:
+            after = by_model[f"{name}@110"]
+            assert all(dataclasses.replace(config, model="forks") == before[key] for key, config in after.items())
+            paced = {(order, TEMPERATURE) for order in ("top_prob", "parallel-3", "parallel-5", "eb:gamma=0.5")}
+            assert {("ar", TEMPERATURE), ("confidence", TEMPERATURE)} | paced | last <= after.keys()
+            assert after["ar", TEMPERATURE].num_samples == after["confidence", TEMPERATURE].num_samples == 128
+    curves = [own["ar", TEMPERATURE] for own in by_model.values()]
+    assert len({(config.task, config.sampling, config.limit) for config in curves}) == 1
+    for name in ("top_prob", "random", "fast"):
+        same = dataclasses.replace(config_of[name], rollout_order="ar", fast=False, steps=110)
+        assert same == config_of["sound-0"] and {f"{name}@55", f"{name}@110"} <= by_model.keys()
+    assert len([model for model in by_model if model.startswith("fast@")]) == 3
 
 
 def test_the_plans_of_the_paper_have_its_prompt():
