@@ -29,7 +29,9 @@ TIME_TOLERANCE = 0.25
 class TrainingClaim(Claim):
     """A claim about what training does to a model."""
 
-    lacking = "no run of a model that flexeval trained; `flexeval reproduce --preset forks-grpo` trains and samples some"
+    lacking = (
+        "no run of a model that flexeval trained; `flexeval reproduce --preset forks-grpo` trains and samples some"
+    )
 
     def concerns(self, group: Group) -> bool:
         """Models that were trained, on whatever task."""
