@@ -89,8 +89,8 @@ class TrainingTime(Figure):
 
 
 class TrainedPassAtK(PassAtKFigure):
-    """One row a model, order and k: `base`, and the last checkpoint of each exact training in AR order. There is a panel
-    for each order and recipe, so the rows of `base` are there once for each recipe; `recipe` names its trainings.
+    """One row a model, order and k: `base`, and the last checkpoint of each exact training in AR order. There is a
+    panel for each recipe and order, so the rows of `base` are there once for each recipe; `recipe` names its trainings.
     """
 
     name = "trained-pass-at-k"
@@ -142,8 +142,8 @@ def _gained(run: Run, before: Run) -> dict[str, float]:
 
 
 def _families(runs: RunSet) -> list[RunSet]:
-    """For each recipe and order: the run before training, then that of the last checkpoint of each exact training. Those
-    of one recipe differ in their seed; a training whose recipe was not recorded stands by itself.
+    """For each recipe and order: the run before training, then that of the last checkpoint of each exact training.
+    Those of one recipe differ in their seed; a training whose recipe was not recorded stands by itself.
     """
     found: dict[tuple[object, ...], list[Run]] = {}
     for before in (run for order in PAIR for run in runs.where(order=order) if not run.lineage):
