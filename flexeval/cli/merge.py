@@ -35,14 +35,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Merge the shards of each run."""
     from flexeval.cli import output
-    from flexeval.runs.merge import find_shards, merge
+    from flexeval.runs.merge import find_shards, merge, require_apart
 
-    shards = list(dict.fromkeys(shard for path in args.paths for shard in find_shards(path)))
+    # A folder has many names.
+    shards = {shard.resolve(): shard for path in args.paths for shard in find_shards(path)}
     if args.out is not None:
         output.check_folder(args.out, what="--out")
     runs: dict[Path, list[Path]] = {}
-    for shard in shards:
+    for shard in shards.values():
         runs.setdefault(args.out or shard.parent, []).append(shard)
+    require_apart(runs)
     for out, own in runs.items():
         print(printable(_line(len(own), merge(own, out=out)), keep=""))
     return 0

@@ -16,6 +16,7 @@ import pyarrow as pa
 from flexeval.errors import InputError
 from flexeval.runs.checksums import named_by_content
 from flexeval.runs.files import replace_file
+from flexeval.runs.joining import begun_shards
 from flexeval.runs.layout import COUNTERFACTUAL, SampleKey
 from flexeval.runs.run import Run
 from flexeval.runs.run_set import PooledRun
@@ -104,10 +105,31 @@ def read_rows(run: Run) -> pd.DataFrame:
 
 
 def _read(run: Run) -> pd.DataFrame:
+    return rows_in([run.folder, *begun_shards(run.folder)], key=run.key)
+
+
+def rows_in(folders: Sequence[Path], *, key: str) -> pd.DataFrame:
+    """The rows that are stored in folders of one run: its own, and those of its shards. A sample that several have is
+    the first one's.
+
+    Raises:
+        InputError: as `read_rows`.
+    """
+    found = [_stored(folder, key) for folder in folders]
+    taken: set[SampleKey] = set()
+    for place, rows in enumerate(found[1:], start=1):
+        taken |= samples_of(found[place - 1])
+        if again := samples_of(rows) & taken:
+            keys = pd.MultiIndex.from_frame(rows[["problem_id", "sample_index"]].astype({"problem_id": object}))
+            found[place] = rows[~keys.isin(again)]
+    return pd.concat(found, ignore_index=True).astype({"problem_id": "category"})
+
+
+def _stored(folder: Path, key: str) -> pd.DataFrame:
     # A kill while it is replaced may leave the file before, too.
-    *_, path = [None, *_files(run)]
+    *_, path = [None, *_files(folder, key)]
     try:
-        table = SCHEMA.empty_table() if path is None else read_table(path, SCHEMA, SCHEMA.names, key=run.key)
+        table = SCHEMA.empty_table() if path is None else read_table(path, SCHEMA, SCHEMA.names, key=key)
     except InputError as error:
         raise InputError(f"{error}; or remove it and compute it again") from None
     frame: pd.DataFrame = table.to_pandas()
@@ -120,7 +142,7 @@ def _read(run: Run) -> pd.DataFrame:
 def write_rows(run: Run, rows: pd.DataFrame) -> None:
     """Replace what is stored, in one step. Raises OSError, the old file untouched."""
     data = table_bytes(pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False))
-    before = _files(run)
+    before = _files(run.folder, run.key)
     number = 1 + int(before[-1].name.split("-")[1]) if before else 0
     name = named_by_content(f"{COUNTERFACTUAL}-{number:05d}", ".parquet", data, key=run.key)
     replace_file(run.folder / name, data)
@@ -128,9 +150,9 @@ def write_rows(run: Run, rows: pd.DataFrame) -> None:
         path.unlink()
 
 
-def _files(run: Run) -> list[Path]:
+def _files(folder: Path, key: str) -> list[Path]:
     """What is stored, oldest first; without a number where there are no checksums (format 1)."""
-    return sorted(run.folder.glob(f"{COUNTERFACTUAL}-*.parquet" if run.key else f"{COUNTERFACTUAL}.parquet"))
+    return sorted(folder.glob(f"{COUNTERFACTUAL}-*.parquet" if key else f"{COUNTERFACTUAL}.parquet"))
 
 
 def samples_with_text(run: Run) -> list[SampleKey]:

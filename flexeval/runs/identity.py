@@ -106,13 +106,17 @@ def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> N
     Raises:
         InputError: names the first setting that differs, with both values.
     """
-    theirs, ours = _identity(stored), _identity(wanted)
-    for setting, value in ours.items():
-        if theirs[setting] != value:
-            raise InputError(
-                f"run folder {folder} was made with {setting} {theirs[setting]!r}, not {value!r}; "
-                f"use another --out, or the folder's setting"
-            )
+    for setting, theirs, ours in differing_settings(stored, wanted):
+        raise InputError(
+            f"run folder {folder} was made with {setting} {theirs!r}, not {ours!r}; use another --out, or the folder's "
+            "setting"
+        )
+
+
+def differing_settings(first: RunConfig, second: RunConfig) -> list[tuple[str, Any, Any]]:
+    """What makes two runs different ones, whatever their extents: (setting, its value in the first, in the second)."""
+    theirs, ours = _identity(first), _identity(second)
+    return [(setting, theirs[setting], value) for setting, value in ours.items() if theirs[setting] != value]
 
 
 def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, folder: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flexeval.errors import InputError
-from flexeval.runs.identity import larger_extent, require_same_problems, require_same_run
+from flexeval.runs.identity import differing_settings, larger_extent, require_same_problems
 from flexeval.runs.layout import CONFIG, SAMPLES, SampleKey
 from flexeval.runs.reader import Contents
 from flexeval.runs.shards import WHOLE, Shard, shards_below
@@ -41,7 +41,11 @@ def joined(parts: Mapping[Path, Contents], *, folder: Path) -> Contents:
     # They are of one run, as large as the largest of them asks for.
     (first, begun), *others = parts.items()
     for path, part in others:
-        require_same_run(begun.header.config, part.header.config, folder=first)
+        for setting, one, other in differing_settings(begun.header.config, part.header.config):
+            raise InputError(
+                f"{first} and {path} are shards of different runs, with {setting} {one!r} and {other!r}; join those of "
+                "one run"
+            )
         if part.header.key != begun.header.key:
             raise InputError(
                 f"{first} and {path} are shards of runs with other weights or dtypes; join those of one run"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from flexeval.errors import InputError
 from flexeval.runs.checksums import End, first_checksum, line_bytes
+from flexeval.runs.counterfactual_table import KEYS, rows_in, samples_of, write_rows
 from flexeval.runs.files import replace_file, sync
+from flexeval.runs.identity import differing_settings
 from flexeval.runs.joining import begun_shards, is_begun, joined
 from flexeval.runs.layout import CONFIG, DERIVED, JOURNAL, LOCK, PROBLEMS, SAMPLES, TOKENS, Flush
 from flexeval.runs.reader import Contents, read_contents, read_header
@@ -41,8 +46,32 @@ def _is_run(folder: Path) -> bool:
     return (folder / CONFIG).exists()
 
 
+def require_apart(runs: Mapping[Path, Sequence[Path]]) -> None:
+    """Check that no two folders would each become a part of one run.
+
+    Args:
+        runs: the shards that go into each folder.
+
+    Raises:
+        InputError: the shards of a run lie in two of them.
+    """
+    headers = {out: [read_header(shard) for shard in shards if _is_run(shard)] for out, shards in runs.items()}
+    for (one, own), (other, theirs) in itertools.combinations(headers.items(), 2):
+        alike = [
+            (first.shard, second.shard)
+            for first, second in itertools.product(own, theirs)
+            if first.key == second.key and not differing_settings(first.config, second.config)
+        ]
+        # A run that was made twice is two.
+        if alike and not any(first.overlaps(second) for first, second in alike):
+            raise InputError(
+                f"shards of one run lie in {one} and in {other}; name the folder that they are to become with --out"
+            )
+
+
 def merge(shards: Sequence[Path], *, out: Path) -> Run:
-    """Make one run folder of shards, finished or not. Those that lie below it are removed once it is whole.
+    """Make one run folder of shards, finished or not, with the AR counterfactuals that they have. Those that lie below
+    it are removed once it is whole; of those that are linked there, the links.
 
     A kill at any moment loses nothing, and the same call goes on.
 
@@ -65,6 +94,7 @@ def merge(shards: Sequence[Path], *, out: Path) -> Run:
             require_checksums(read_header(shard).key, folder=shard)
             held.enter_context(lock_run(shard))
         parts = {shard: read_contents(shard) for shard in there}
+        stored = [rows_in([shard], key=part.header.key) for shard, part in parts.items()]
         for shard, part in parts.items():
             require_shards([*part.shards(shard), *part.revised(shard)], key=part.header.key)
         whole = joined(parts, folder=out) if parts else None
@@ -72,11 +102,32 @@ def merge(shards: Sequence[Path], *, out: Path) -> Run:
         held.enter_context(lock_run(out))
         if whole is not None:
             _finish(out, whole) if _is_run(out) else _write(out, parts, whole)
+        run = read_run(out)
+        if any(map(len, stored)):
+            _keep_counterfactuals(run, stored)
         for shard in shards:
             if shard.parent.resolve() == out.resolve():
-                (shard / CONFIG).unlink(missing_ok=True)
-                shutil.rmtree(shard)
-    return read_run(out)
+                _remove(shard)
+    return run
+
+
+def _keep_counterfactuals(run: Run, stored: Sequence[pd.DataFrame]) -> None:
+    """Give the run the AR counterfactuals that were computed of its shards."""
+    own = rows_in([run.folder], key=run.key)
+    known = samples_of(own)
+    new = [rows for rows in stored if not samples_of(rows) <= known]
+    if new:
+        rows = pd.concat([own, *new], ignore_index=True).drop_duplicates(KEYS, ignore_index=True)
+        write_rows(run, rows.astype({"problem_id": "category"}))
+
+
+def _remove(shard: Path) -> None:
+    """Remove a shard below the run; of a shard that lies elsewhere, the link to it."""
+    if shard.is_symlink():
+        shard.unlink()
+        return
+    (shard / CONFIG).unlink(missing_ok=True)
+    shutil.rmtree(shard)
 
 
 def _claim(out: Path, shards: Sequence[Path]) -> None:

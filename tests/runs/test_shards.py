@@ -8,13 +8,15 @@ import json
 import os
 import shutil
 
+import pandas as pd
 import pytest
 from runs_fakes import CONFIG, FakePredictor, FakeSampler, FakeTask, extended, make, only
 
 from flexeval.errors import InputError
 from flexeval.runs import runner, storage
+from flexeval.runs.counterfactual_table import KEYS, has_counterfactual, read_rows, samples_with_text, write_rows
 from flexeval.runs.grading import regrade
-from flexeval.runs.merge import find_shards, merge
+from flexeval.runs.merge import find_shards, merge, require_apart
 from flexeval.runs.run import read_finished_run, reusable_run
 from flexeval.runs.shards import Shard, parse_shard, shard_of_array
 from flexeval.runs.store import alike, on_same_problems, read_run, read_runs
@@ -190,6 +192,52 @@ def test_shards_from_elsewhere_are_merged_and_stay(tmp_path, undivided):
     shards = [*find_shards(tmp_path / "b"), *find_shards(tmp_path / "a" / "shard-0-of-2")]
     same_files(merge(shards, out=tmp_path / "c").folder, undivided.folder)
     assert all((shard / "config.json").exists() for shard in shards)
+
+
+def counterfactual(run, entropy):
+    """A row for the first position of each sample with a text."""
+    rows = [(problem, index, 0, entropy) for problem, index in samples_with_text(run)]
+    return pd.DataFrame(rows, columns=[*KEYS, "ar_entropy"]).astype({"problem_id": "category"})
+
+
+def test_counterfactuals_of_shards_are_those_of_the_run_and_survive_a_merge(tmp_path):
+    """A sample that the run has one of, too, keeps that."""
+    divided(tmp_path / "run")
+    zero, one = find_shards(tmp_path / "run")
+    for entropy, shard in ((1.0, zero), (2.0, one)):
+        write_rows(read_run(shard), counterfactual(read_run(shard), entropy))
+    whole = read_run(tmp_path / "run")
+    assert has_counterfactual(whole)
+    write_rows(whole, counterfactual(read_run(zero), 3.0))
+    before = read_rows(whole).sort_values(KEYS, ignore_index=True)
+    assert set(before["ar_entropy"]) == {2.0, 3.0}
+    for out in (tmp_path / "elsewhere", tmp_path / "run"):
+        after = read_rows(merge([zero, one], out=out)).sort_values(KEYS, ignore_index=True)
+        assert after[KEYS].astype(str).equals(before[KEYS].astype(str))
+    assert after["ar_entropy"].tolist() == before["ar_entropy"].tolist() and not zero.exists()
+
+
+def test_of_linked_shards_the_links_go_and_the_shards_stay(tmp_path, undivided):
+    divided(tmp_path / "far")
+    (tmp_path / "run").mkdir()
+    for shard in find_shards(tmp_path / "far"):
+        (tmp_path / "run" / shard.name).symlink_to(shard)
+    same_files(merge(find_shards(tmp_path / "run"), out=tmp_path / "run").folder, undivided.folder)
+    assert not list((tmp_path / "run").glob("shard-*"))
+    assert read_run(tmp_path / "far").samples.equals(undivided.samples)
+
+
+def test_parts_of_one_run_do_not_become_two(tmp_path):
+    """But a run that was made twice, and two different runs, do."""
+    for name, own in (("a", HALVES[:1]), ("b", HALVES[1:]), ("again", HALVES)):
+        divided(tmp_path / name, own)
+    make(dataclasses.replace(CONFIG, order="random"), tmp_path / "other", shard=HALVES[1])
+    runs = {tmp_path / name: find_shards(tmp_path / name) for name in ("a", "b", "again", "other")}
+    with pytest.raises(InputError, match=r"shards of one run lie in .*a and in .*b; .* --out"):
+        require_apart({out: runs[out] for out in (tmp_path / "a", tmp_path / "b")})
+    require_apart({out: runs[out] for out in (tmp_path / "a", tmp_path / "other")})
+    divided(tmp_path / "twice")
+    require_apart({tmp_path / name: find_shards(tmp_path / name) for name in ("again", "twice")})
 
 
 def test_unfinished_shards_are_merged_and_continued(tmp_path, undivided):
