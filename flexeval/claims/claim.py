@@ -7,6 +7,7 @@ corrects it for all claims in it.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class Claim(ABC):
     source: ClassVar[str]
     unit: ClassVar[str] = "fraction"
     """Of what is measured."""
+    share: ClassVar[bool] = False
+    """Whether a fraction is a share, from 0 to 1, and no difference of two."""
     at_each_temperature: ClassVar[bool] = True
     """Whether it is examined at T = 0.6 and at T = 1; a claim about several temperatures is examined once."""
     lacking: ClassVar[str] = "no plain run of a reasoning task"
@@ -56,6 +59,11 @@ class Claim(ABC):
     def _parts(self, group: Group) -> Sequence[Group]:
         """What it is examined on by itself, one finding each."""
         return (group,)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which the quantity lies."""
+        return (0.0 if self.share else -1.0, 1.0) if self.unit == "fraction" else (-math.inf, math.inf)
 
     @abstractmethod
     def measure(self, group: Group) -> Measured:

@@ -133,6 +133,7 @@ class NearlySubset(Claim):
 
     name = "nearly-a-subset"
     sentence = "What arbitrary order solves is nearly a subset of what AR order solves."
+    share = True
     source = "arXiv:2601.15165, Figure 4"
 
     def measure(self, group: Group) -> Measured:

@@ -8,17 +8,18 @@ interval over the models.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
 
+from flexeval.claims import CLAIMS
 from flexeval.claims.findings import Finding, corrected, examine_each
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
-from flexeval.runs.store import Run, RunSet
+from flexeval.runs.store import EXTENT, Run, RunSet, fewest_samples, pooled
 from flexeval.stats.intervals import LEVEL, interval_text
 
 
@@ -48,7 +49,7 @@ class Replicated:
 
     def interval(self) -> tuple[float, float, float]:
         """Mean over the models and the bounds of its 95 % interval (Student, models - 1 degrees of freedom), in the
-        claim's unit; the bounds are NaN for one model.
+        claim's unit and as far as that goes; the bounds are NaN for one model.
         """
         from scipy.stats import t
 
@@ -57,7 +58,8 @@ class Replicated:
         if not freedom:
             return mean, math.nan, math.nan
         half = float(t.ppf((1 + LEVEL) / 2, freedom) * values.std(ddof=1) / math.sqrt(len(values)))
-        return mean, mean - half, mean + half
+        least, most = CLAIMS.get(self.first.claim)().bounds
+        return mean, max(mean - half, least), min(mean + half, most)
 
 
 def replicate(runs: RunSet) -> list[Replicated]:
@@ -83,7 +85,7 @@ def are_replicated(runs: RunSet) -> bool:
 
 def _replicated(named: Mapping[str, RunSet]) -> list[Replicated]:
     found: dict[tuple[object, ...], dict[str, Finding]] = {}
-    for name, runs in named.items():
+    for name, runs in _equally_sampled(named).items():
         findings = examine_each(runs)
         if runs[-1].lineage and not runs[0].lineage:
             # What is said of the model before training is the same beside each of them.
@@ -143,7 +145,40 @@ def _seeds(checkpoints: Sequence[Lineage], plain: Sequence[Run]) -> dict[str, Ru
     return found
 
 
-MEANS = "mean: over the models, with Student's 95 % interval (models - 1 degrees of freedom)"
+def _equally_sampled(named: Mapping[str, RunSet]) -> dict[str, RunSet]:
+    """The same, with the runs of each setting cut to the problems and samples that all replicates have: "the largest k"
+    of one must be that of the others.
+    """
+    whole = {name: pooled(runs) for name, runs in named.items()}
+    alike: dict[Hashable, list[Run]] = {}
+    for runs in whole.values():
+        for run, key in zip(runs, _settings(runs), strict=True):
+            if run.complete:
+                alike.setdefault(key, []).append(run)
+    extent = {key: (min(len(run.problems) for run in runs), fewest_samples(*runs)) for key, runs in alike.items()}
+
+    def cut(run: Run, key: Hashable) -> Run:
+        problems, samples = extent.get(key, (0, 0))
+        return run.first(problems, num_samples=samples) if run.complete and problems and samples else run
+
+    return {
+        name: RunSet(tuple(cut(run, key) for run, key in zip(runs, _settings(runs), strict=True)), runs.left_out)
+        for name, runs in whole.items()
+    }
+
+
+def _settings(runs: RunSet) -> list[Hashable]:
+    """What each run is in its replicate: its settings, and of a trained model how its rollouts were made."""
+    columns = [name for name in runs.settings().columns if name not in {*EXTENT, "model"}]
+    rows = runs.settings()[columns].itertuples(index=False)
+    roles = ((run.lineage.rollout_order, run.lineage.fast) if run.lineage else None for run in runs)
+    return [(role, *map(repr, row)) for role, row in zip(roles, rows, strict=True)]
+
+
+MEANS = (
+    "mean: over the models, with Student's 95 % interval (models - 1 degrees of freedom); runs of one setting are cut "
+    "to the problems and samples that all models have"
+)
 """What stands below a table of replicates."""
 
 
@@ -162,7 +197,7 @@ def replicates_table(replicated: Sequence[Replicated]) -> list[list[str]]:
                 ", ".join(f"{finding.estimate:.3f}" for finding in each.findings),
                 f"{mean:.3f}" if math.isnan(low) else interval_text(mean, low, high, form=".3f"),
                 first.unit,
-                f"{each.holding} of {each.models}",
+                f"{each.holding} of {len(each.findings)}",
                 ", ".join(finding.verdict for finding in each.findings),
             ]
         )
@@ -170,8 +205,9 @@ def replicates_table(replicated: Sequence[Replicated]) -> list[list[str]]:
 
 
 def replicates_frame(replicated: Sequence[Replicated]) -> pd.DataFrame:
-    """One row a claim: claim, run, order, model, task, temperature, counted, unit, mean, low, high, models, measured,
-    holding, refuted, and the estimate and verdict of each model; in the claim's unit.
+    """One row a claim: claim, run, order, model, task, temperature, counted, unit, mean, low, high, models, measured
+    (on how many of them), holding, refuted, and of each model the estimate, the verdict and what was measured, in words
+    with k, problems and samples; in the claim's unit.
     """
     rows = []
     for each in replicated:
@@ -196,5 +232,6 @@ def replicates_frame(replicated: Sequence[Replicated]) -> pd.DataFrame:
         for name, finding in each.named.items():
             row[f"{name}_estimate"] = finding.estimate
             row[f"{name}_verdict"] = finding.verdict
+            row[f"{name}_measured"] = finding.measured
         rows.append(row)
     return pd.DataFrame(rows)

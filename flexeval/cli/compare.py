@@ -291,6 +291,11 @@ def _shown(runs: RunSet, found: Comparison) -> Iterator[str | Table]:
         yield _difference_table(found.answer_entropy, "answer entropy", labels, form=".3f", scale=1)
     if found.flips is not None:
         yield from _flips(found.flips, labels)
+        if runs[0].seed != runs[1].seed or any(run.imported for run in runs):
+            yield (
+                "These runs do not share random numbers (another seed, or samples of another program): which sample "
+                "stands beside which is arbitrary, and only the numbers of right samples say something."
+            )
     if found.extrapolation is not None:
         yield (
             "EXTRAPOLATED Pass@k in percent, by a beta-binomial fit beyond n: it assumes a distribution of success "

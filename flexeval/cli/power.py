@@ -184,7 +184,7 @@ def _source(args: argparse.Namespace) -> Source:
     if runs is not None and both:
         fitted = TwoRuns.of_pilot(*(pilot.counts() for pilot in runs))
         two = fitted if correlation is None else dataclasses.replace(fitted, correlation=correlation)
-        if correlation is None and runs[0].seed == runs[1].seed:
+        if correlation is None and runs[0].seed == runs[1].seed and not any(run.imported for run in runs):
             notes = [
                 "The pilots share their random numbers (one seed), so their correlation may be too high and widths too "
                 "small; sample one with another --seed, or give --correlation."

@@ -5,7 +5,7 @@ Pass@k before and after training in AR order: does the whole curve rise, or its 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
@@ -89,8 +89,9 @@ class TrainingTime(Figure):
 
 
 class TrainedPassAtK(PassAtKFigure):
-    """One row a model, order and k: `base`, and the last checkpoint of each exact training in AR order. There is a
-    panel for each recipe and order, so the rows of `base` are there once for each recipe; `recipe` names its trainings.
+    """One row a model, order and k: `base`, and the last checkpoint of each exact training in AR order, of several
+    seeds the last one that all have. There is a panel for each recipe and order, so the rows of `base` are there once
+    for each recipe; `recipe` names its trainings.
     """
 
     name = "trained-pass-at-k"
@@ -143,21 +144,24 @@ def _gained(run: Run, before: Run) -> dict[str, float]:
 
 def _families(runs: RunSet) -> list[RunSet]:
     """For each recipe and order: the run before training, then that of the last checkpoint of each exact training.
-    Those of one recipe differ in their seed; a training whose recipe was not recorded stands by itself.
+    Those of one recipe differ in their seed and have drawn equally many rollouts; a training whose recipe was not
+    recorded stands by itself.
     """
     found: dict[tuple[object, ...], list[Run]] = {}
     for before in (run for order in PAIR for run in runs.where(order=order) if not run.lineage):
-        last: dict[Lineage, tuple[int, Run]] = {}
+        of_recipe: dict[Hashable, dict[Lineage, dict[int, Run]]] = {}
         for run in runs.where(order=before.config.order):
             lineage = run.lineage
             if lineage and lineage.exact_ar and lineage.base == before.model and run.complete:
-                earlier, _ = last.get(lineage.of_training, (-1, run))
-                if lineage.samples > earlier:
-                    last[lineage.of_training] = lineage.samples, run
-        for training, (_, run) in last.items():
-            known = training.recipe and training.seed is not None
-            key = training.base, training.recipe if known else training, before.config.order
-            found.setdefault(key, [before]).append(run)
+                training = lineage.of_training
+                recipe: Hashable = training.recipe if training.recipe and training.seed is not None else training
+                of_recipe.setdefault(recipe, {}).setdefault(training, {})[lineage.samples] = run
+        for of_one, own in of_recipe.items():
+            common = set.intersection(*map(set, own.values()))
+            for training, by_rollouts in own.items():
+                # One that stopped elsewhere is no replicate of the others.
+                key = before.model, of_one if common else training, before.config.order
+                found.setdefault(key, [before]).append(by_rollouts[max(common or by_rollouts)])
     # The orders of a recipe stand side by side.
     recipes = list(dict.fromkeys(key[:2] for key in found))
     return [RunSet(tuple(found[key])) for key in sorted(found, key=lambda key: recipes.index(key[:2]))]

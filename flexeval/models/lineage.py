@@ -51,9 +51,12 @@ class Lineage:
         return self.rollout_order == "ar" and not self.fast
 
     def differs_in_rollouts(self, other: Lineage) -> bool:
-        """Whether two trainings differ in how rollouts are ordered and scored, and in nothing else but their length."""
+        """Whether two trainings differ in how rollouts are ordered and scored, and in nothing else but their length;
+        False where that was not recorded.
+        """
+        recorded = bool(self.basis) and self.seed is not None
         alike = (self.base, self.basis, self.seed) == (other.base, other.basis, other.seed)
-        return alike and (self.rollout_order, self.fast) != (other.rollout_order, other.fast)
+        return recorded and alike and (self.rollout_order, self.fast) != (other.rollout_order, other.fast)
 
     @property
     def of_training(self) -> Lineage:

@@ -175,9 +175,11 @@ class Resampled:
         return low_K, high_K
 
     def _unseen(self, score: float, largest: float) -> float:
-        """How far problems that were not sampled can move a mean: the rule of three, at the level of the score."""
+        """How far problems that were not sampled can move a mean: the rule of three, at the level of the score; as far
+        as a mean goes, where there is no problem.
+        """
         beyond = 2 * float(stats.norm.sf(score))
-        return float(largest * (1 - beyond ** (1 / self.problems)))
+        return float(largest * (1 - beyond ** (1 / self.problems))) if self.problems else largest
 
     def symmetric_bounds(self, score: float, largest: float = math.inf) -> tuple[Floats, Floats]:
         """The mean of each column, minus and plus so many bootstrap standard errors.

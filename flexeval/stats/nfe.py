@@ -189,7 +189,8 @@ def accuracy_under_parallelism(tpf: Sequence[float], accuracy: Sequence[float], 
     if min(tpf) <= 0 or best <= 0:
         raise InputError(f"AUP needs TPF and a best accuracy above 0, not {min(tpf)} and {best}")
     (r_1, y_1), *faster = sorted(zip(tpf, accuracy, strict=True))
-    kept = [(r_1, y_1), *((r, y) for r, y in faster if y >= y_1 - AUP_TOLERANCE)]
+    # A loss of exactly the tolerance counts, however floats round it.
+    kept = [(r_1, y_1), *((r, y) for r, y in faster if y - y_1 + AUP_TOLERANCE > -1e-9)]
     weighted = [y * min(math.exp(-AUP_PENALTY * (1 - y / best)), 1.0) for _, y in kept]
     steps = zip(itertools.pairwise(kept), itertools.pairwise(weighted), strict=True)
     return r_1 * y_1 + sum((r - before) * (low + high) / 2 for ((before, _), (r, _)), (low, high) in steps)

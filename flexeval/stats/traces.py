@@ -9,6 +9,8 @@ Axis suffixes: `R` token rows of the texts, `S` samples.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -33,6 +35,8 @@ QUANTITIES = ("log_prob", "log_prob_variance", "entropy_descends", "entropy_corr
 The last two are after "Break the Block" (arXiv:2605.02263), which finds that block-wise entropy descends in correct
 samples and fluctuates in others; its training objective is not computed here.
 """
+_LARGEST = {"entropy_descends": 1.0, "entropy_correlation": 2.0}
+"""The largest difference of two means of a quantity."""
 CORRECT, INCORRECT, GAP = "correct", "incorrect", "correct − incorrect"
 KEYS = ["problem_id", "sample_index"]
 
@@ -99,7 +103,8 @@ def traces_by_verdict(traces: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -
             low_K, high_K = side.intervals(bootstrap)
             count, problems = int(side.counts_PK.sum()), int(side.problems_K[0])
             rows.append((quantity, verdict, side.estimates_K[0], low_K[0], high_K[0], count, problems))
-        gap = pooled_difference(sides[CORRECT], sides[INCORRECT], bootstrap=bootstrap)
+        largest = _LARGEST.get(quantity, math.inf)
+        gap = pooled_difference(sides[CORRECT], sides[INCORRECT], largest=largest, bootstrap=bootstrap)
         rows.append((quantity, GAP, gap.estimate, gap.low, gap.high, sum(row[5] for row in rows[-2:]), gap.problems))
     columns = ["quantity", "verdict", "estimate", "low", "high", "count", "problems"]
     return pd.DataFrame(rows, columns=columns)

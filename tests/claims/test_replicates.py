@@ -46,6 +46,22 @@ def test_each_model_is_one_number_of_students_interval():
     assert (row["models"], row["measured"], row["holding"], row["refuted"]) == (3, 3, 2, 0)
 
 
+def test_replicates_are_compared_on_what_all_of_them_have():
+    """Else "the largest k" of one would not be that of another, nor its problems the same."""
+    small = runs_of(SOLVED)
+    larger = [run_of(np.tile(solved(range(number)), (1, 2)), order, model="seed-0")
+              for number, order in ((80, "ar"), (60, "confidence"))]  # fmt: skip
+    other = [run for run in small if run.model != "seed-0"]
+    mixed, alone = row_of(RunSet((*larger, *other))), row_of(small)
+    assert mixed["seed-0_measured"] == alone["seed-0_measured"] and mixed["mean"] == alone["mean"]
+
+
+def test_the_interval_ends_where_the_quantity_does():
+    frame = replicates_frame(replicate(runs_of({"a": 80, "b": 79, "c": 20})))
+    subset = frame[(frame["claim"] == "nearly-a-subset") & (frame["temperature"] == 0.6)].iloc[0]
+    assert subset["mean"] <= subset["high"] <= 1 and subset["low"] >= 0
+
+
 def test_more_problems_of_the_same_models_do_not_narrow_the_interval():
     once, thrice = row_of(runs_of(SOLVED)), row_of(runs_of(SOLVED, repeat=3))
     assert (once["low"], once["high"]) == pytest.approx((thrice["low"], thrice["high"]))

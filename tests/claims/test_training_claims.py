@@ -14,7 +14,9 @@ from flexeval.models.lineage import Lineage
 from flexeval.runs.store import RunSet
 
 TRAINING = [name for name in CLAIMS if issubclass(CLAIMS.get(name), TrainingClaim)]
-LAST = Lineage(base="tiny", training="ar", rollout_order="ar", fast=False, step=30, samples=1920, seconds=600.0)
+LAST = Lineage(
+    base="tiny", training="ar", rollout_order="ar", fast=False, step=30, samples=1920, seconds=600.0, basis="b", seed=0
+)
 
 
 def after(correct_PS, order="ar", *, pace=None, block=32, **lineage):

@@ -392,6 +392,13 @@ def test_seeds_of_a_recipe_share_a_panel_and_recipes_do_not(made_up, trained):
         for order in ("ar", "confidence")
     }
     assert set(data["curve"]) == {"before training", "after training", "after, seed 0", "after, seed 1"}
+    # Seeds stand beside each other after equally many rollouts, and not at all where they have none in common.
+    for step, shown in ((10, ["tiny", "tiny+a-0@10", "tiny+a-1@10"]), (5, ["tiny", "tiny+a-0@20"])):
+        further = [dataclasses.replace(lineages[0], step=step, samples=8 * step) for step in (10, 20)]
+        other = dataclasses.replace(lineages[2], step=step, samples=8 * step)
+        of_ar = [made_up("ar", lineage=lineage) for lineage in (None, *further, other)]
+        panels = figure.data(RunSet(tuple(of_ar))).groupby("recipe", sort=False)["model"].unique()
+        assert list(panels.iloc[0]) == shown
     titles = [axes.get_title(loc="left").split("\n")[-1] for axes in figure.draw(data).axes]
     assert titles[:2] == ["a-0, a-1 · ar", "a-0, a-1 · confidence"] and len(titles) == 8
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from flexeval.errors import InputError
 from flexeval.models.lineage import LINEAGE, Lineage, read_lineage
 
+RECORDED = {"basis": "b", "seed": 0}
 TRAINED = Lineage(base="tiny", training="first", rollout_order="egi", fast=True, step=40, samples=320, seconds=7.25)
 
 
@@ -38,3 +40,10 @@ def test_a_broken_file_is_named(tmp_path, content):
     (tmp_path / LINEAGE).write_text(content)
     with pytest.raises(InputError, match="restore the file"):
         read_lineage(tmp_path)
+
+
+def test_only_what_is_recorded_can_be_alike():
+    """Two trainings of which nobody knows the settings or the seed differ in nobody knows what."""
+    for about, alike in ((RECORDED, True), ({}, False), ({"basis": "b"}, False), ({"seed": 0}, False)):
+        one = dataclasses.replace(TRAINED, **about)
+        assert one.differs_in_rollouts(dataclasses.replace(one, rollout_order="ar", fast=False)) == alike

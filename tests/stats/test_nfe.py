@@ -177,6 +177,10 @@ def test_aup_leaves_out_what_loses_more_than_five_points():
     kept = accuracy_under_parallelism([1, 2], [0.8, 0.77], best=0.8)
     assert accuracy_under_parallelism([1, 2, 9], [0.8, 0.77, 0.7499], best=0.8) == pytest.approx(kept)
     assert accuracy_under_parallelism([1, 2, 9], [0.8, 0.77, 0.7501], best=0.8) > kept
+    for percent in range(10, 100):
+        # A loss of exactly the tolerance is none beyond it.
+        first = percent / 100
+        assert accuracy_under_parallelism([1, 2], [first, (percent - 5) / 100], best=first) > first
 
 
 def test_aup_is_lower_beside_a_better_method():

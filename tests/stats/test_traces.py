@@ -72,6 +72,10 @@ def test_the_gap_is_the_difference_of_the_two_means():
     descends = found[found["quantity"] == "entropy_descends"].set_index("verdict")
     assert descends["estimate"].to_dict() == {"correct": 1, "incorrect": 0.5, "correct − incorrect": 0.5}
     assert descends["count"].tolist() == [1, 2, 3]
+    # Two shares differ by 1 at most, and two correlations by 2.
+    gaps = found[found["verdict"] == "correct − incorrect"].set_index("quantity")
+    for quantity, most in (("entropy_descends", 1), ("entropy_correlation", 2)):
+        assert -most <= gaps.loc[quantity, "low"] <= gaps.loc[quantity, "high"] <= most
 
 
 def test_without_incorrect_samples_their_side_is_unknown():
