@@ -258,14 +258,15 @@ def _checked(source: Source, seed: int) -> pd.DataFrame | None:
 
     One row a k, 1 and n: problems, n, k, measured, simulated, fractions.
     """
-    from flexeval.runs.store import fewest_samples
+    from flexeval.runs.store import alike
     from flexeval.stats.curves import pass_at_k_differences
     from flexeval.stats.power import WIDTHS, power_table
 
     if source.runs is None or len(source.runs) < 2:
         return None
-    counts = [run.counts() for run in source.runs]
-    n, problems = min(fewest_samples(*source.runs), MOST_SAMPLES), len(counts[0])
+    runs = alike(*source.runs)
+    problems, n = len(runs[0].problems), min(runs[0].config.num_samples, MOST_SAMPLES)
+    counts = [run.first(problems, num_samples=n).counts() for run in runs]
     table = power_table(source.two, problems=[problems], samples=[n], bootstrap=dataclasses.replace(WIDTHS, seed=seed))
     measured = pass_at_k_differences(counts[0], counts[1], ks=table["k"].tolist())
     widths = [(measured[k].high - measured[k].low) / 2 for k in table["k"]]
