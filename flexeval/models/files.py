@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +36,11 @@ from flexeval.models.places import (
 from flexeval.models.places import canonical_name as canonical_name
 from flexeval.models.places import check_name as check_name
 from flexeval.models.recommended import NOTHING_SAID, Recommended, read_recommended
+
+_MORE_TEMPLATES = "additional_chat_templates"
+"""Where transformers looks for chat templates beside the first."""
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""How the hub's cache names contents: git's hash of them, or SHA-256."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,24 +160,30 @@ def stated_attention(spec: str) -> Attention | None:
 def read_source(folder: Path, adapter: Path | None = None) -> Source:
     """Where a checkpoint folder comes from, and the checksum of its files and of those of an adapter, if there is one.
 
-    Reads the files, without parsing them.
+    Reads the files, without parsing them. They are those beside config.json, further chat templates, and the weights
+    wherever the index says that they lie.
 
     In the hub's cache a file is a link to contents that are named by their hash, which then need not be read.
 
     Raises:
         OSError: a file cannot be read.
+        InputError: an index without a weight_map.
     """
+    patterns = (*DATA_FILES, "*.py", f"{_MORE_TEMPLATES}/*.jinja")
+    names = {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
+    blobs = folder.resolve().parent.parent / "blobs"
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in (*DATA_FILES, "*.py") for path in folder.glob(pattern)}):
-        if path.name == LINEAGE or not path.is_file():
+    for name in sorted(names.union(_indexed(folder))):
+        path = folder / name
+        if name == LINEAGE or not path.is_file():
             continue
         contents = path.resolve()
-        if path.is_symlink() and contents.parent.name == "blobs":
+        if path.is_symlink() and contents.parent == blobs and _HASH.fullmatch(contents.name):
             checksum = contents.name
         else:
             with contents.open("rb") as stream:
                 checksum = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{path.name} {checksum}\n".encode())
+        digest.update(f"{name} {checksum}\n".encode())
     if adapter is not None:
         digest.update(f"adapter {read_source(adapter).files}\n".encode())
     return Source(files=digest.hexdigest(), revision=folder.name if folder.parent.name == "snapshots" else None)
@@ -197,17 +209,8 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         InputError: there are none (pickled weights are never loaded), or the index names one that is missing.
     """
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        weight_map = read_json(index).get("weight_map")
-        if (
-            not isinstance(weight_map, dict)
-            or not weight_map
-            or not all(isinstance(v, str) for v in weight_map.values())
-        ):
-            raise InputError(f"cannot read {str(index)!r}: it has no weight_map from weights to files")
-        files = [folder / name for name in dict.fromkeys(weight_map.values())]
-    else:
+    files = [folder / name for name in _indexed(folder)]
+    if not files:
         files = [folder / "model.safetensors"]
         if not files[0].exists() and any(next(folder.glob(pattern), None) for pattern in PICKLES):
             raise InputError(
@@ -220,15 +223,26 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
+def _indexed(folder: Path) -> list[str]:
+    """The files that the index of a checkpoint folder names; none without an index. Raises InputError as it says."""
+    index = folder / "model.safetensors.index.json"
+    if not index.exists():
+        return []
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(v, str) for v in weight_map.values()):
+        raise InputError(f"cannot read {str(index)!r}: it has no weight_map from weights to files")
+    return list(dict.fromkeys(weight_map.values()))
+
+
 def _weight_names(folder: Path) -> Collection[str]:
     """The names of the weights in a folder's safetensors files; none where these cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     names: set[str] = set()
-    for file in folder.glob("*.safetensors"):
-        try:
+    try:
+        for file in weight_files(folder):
             with safe_open(file, framework="numpy") as handle:
                 names.update(handle.keys())
-        except (SafetensorError, OSError):
-            return ()  # loading the weights says what is wrong with them
+    except (InputError, SafetensorError, OSError):
+        return ()  # loading the weights says what is wrong with them
     return names

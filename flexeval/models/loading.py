@@ -10,7 +10,7 @@ from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.models.adapter import load_adapter
 from flexeval.models.attention import parse_attention
 from flexeval.models.families import why_unknown
-from flexeval.models.files import Checkpoint, find_checkpoint
+from flexeval.models.files import Checkpoint, find_checkpoint, weight_files
 from flexeval.models.names import DTYPES
 from flexeval.models.native import load_native
 from flexeval.models.predictor import MaskPredictor
@@ -78,7 +78,7 @@ def _require_room(checkpoint: Checkpoint, device: torch.device) -> None:
     """Raise InputError where a GPU has less memory than the weights take, as they are stored."""
     if device.type != "cuda":
         return
-    needed = sum(file.stat().st_size for file in checkpoint.folder.glob("*.safetensors"))
+    needed = sum(file.stat().st_size for file in weight_files(checkpoint.folder))
     _, total = torch.cuda.mem_get_info(device)
     if needed > total:
         raise InputError(

@@ -17,7 +17,7 @@ from flexeval.models.names import MODELS, KnownModel
 from flexeval.reading import parse_object, read_bytes
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-DATA_FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.txt", "*.model")
+DATA_FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.txt", "*.model", "*.tiktoken")
 """What is fetched from the hub: never a pickle, and Python files only if the user trusts the checkpoint's code."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 ADAPTER_CONFIG = "adapter_config.json"

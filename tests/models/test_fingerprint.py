@@ -12,6 +12,7 @@ from checkpoints import write_llada
 
 from flexeval import load_model
 from flexeval.models import fingerprint
+from flexeval.models.files import read_source
 from flexeval.models.fingerprint import weights_fingerprint
 
 
@@ -109,3 +110,40 @@ def test_weights_that_are_no_longer_those_of_the_files_have_no_source(folder):
     assert before.source.files and after.source is None
     assert before.weights != after.weights
     assert (after.network, after.vocabulary) == (before.network, before.vocabulary)
+
+
+@pytest.mark.parametrize("file", ["weights/m.safetensors", "../m.safetensors", "additional_chat_templates/tools.jinja"])
+def test_whatever_loading_reads_is_in_the_checksum_of_the_files(tmp_path, file):
+    folder = tmp_path / "ckpt"
+    folder.mkdir()
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": file}}))
+    seen = set()
+    for content in ("old", "new"):
+        (folder / file).write_text(content)
+        seen.add(read_source(folder).files)
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("link", "blob", "is_read"),
+    [
+        ("hub/snapshots/1/m.safetensors", f"hub/blobs/{'a' * 64}", False),
+        ("hub/snapshots/1/weights/m.safetensors", f"hub/blobs/{'a' * 64}", False),
+        ("hub/snapshots/1/m.safetensors", "hub/blobs/m.safetensors", True),
+        ("ckpt/m.safetensors", f"elsewhere/blobs/{'a' * 40}", True),
+    ],
+)
+def test_only_what_the_hubs_cache_names_by_its_hash_is_not_read(tmp_path, link, blob, is_read):
+    for path in (link, blob):
+        (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / link).symlink_to(tmp_path / blob)
+    folder = tmp_path / link.partition("/m.")[0].removesuffix("/weights")
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"w": str((tmp_path / link).relative_to(folder))}})
+    )
+    seen = set()
+    for content in ("old", "new"):
+        (tmp_path / blob).write_text(content)
+        seen.add(read_source(folder).files)
+    assert (len(seen) == 2) is is_read
