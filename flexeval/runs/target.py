@@ -2,7 +2,7 @@
 
 As with the shell's `>`, what is there decides how. Devices, FIFOs, pipes and open descriptors (`/dev/fd/3`,
 `/dev/stdout`) are written into; a symbolic link is followed. A regular file is replaced in one step, so that it is
-whole or absent, and keeps its permissions. `flexeval.runs.files` writes the files of run folders.
+whole or absent, and keeps its permissions. No result goes into a run folder, whose files `flexeval.runs.files` writes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from flexeval.errors import InputError
+from flexeval.runs.layout import CONFIG, PROBLEMS
 
 _MOST_LINKS = 40
 """In a row, as the kernel counts them."""
@@ -34,6 +35,8 @@ def check_target(name: str) -> None:
         if not _writable(place):
             raise InputError(f"{refused}: descriptor {place} is not open for writing; open it, as in `{place}>FILE`")
         return
+    if run := _run_around(place):
+        raise InputError(f"{refused}: {str(run)!r} is a run, which is read as it was written; give a file elsewhere")
 
     # What is there.
     is_link = Path(name).is_symlink()
@@ -132,6 +135,13 @@ def _place(name: Path | str) -> int | Path:
             return path
         path = Path(os.path.normpath(Path(folder, path.readlink())))
     raise InputError(f"cannot write to {str(name)!r}: its links never end; give another name")
+
+
+def _run_around(path: Path) -> Path | None:
+    """The run folder that a path lies in."""
+    return next(
+        (folder for folder in path.parents if (folder / CONFIG).exists() and (folder / PROBLEMS).exists()), None
+    )
 
 
 def _status(path: Path) -> os.stat_result | None:

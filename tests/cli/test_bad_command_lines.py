@@ -229,6 +229,13 @@ ROWS = [
     row(PASSK + "--out runs", "is a file", setup=file("runs", "x")),
     row("report run -o missing/a.html", "there is no folder", setup=finished_run()),
     row("report run -o .", "folder", setup=finished_run()),
+    *(
+        row(command, "run' is a run", setup=(finished_run(), link("link", "run/tokens")))
+        for command in (
+            "report run -o run/config.json", "coverage run run --json run/summary.json", "entropy run --csv run/new.csv",
+            "power run --json link/part.json", PASSK + "--json run/samples.jsonl",
+        )
+    ),
     # tasks and their parameters
     row(PASSK + "--task word-problems:facts=99999999999999999999", "64 bits"),
     row(PASSK + f"--task word-problems:size={DIGITS}", "whole number"),
