@@ -57,7 +57,8 @@ class FakePredictor:
 
     def __init__(self, dtype="torch.float32", weights="one", vocabulary="digits"):
         self.dtype = dtype
-        self.fingerprint = Fingerprint(weights=weights, network="fake", vocabulary=vocabulary)
+        # As of any model, the checksum of the weights depends on their type.
+        self.fingerprint = Fingerprint(weights=f"{weights}, {dtype}", network="fake", vocabulary=vocabulary)
 
     def encode(self, prompt):
         return [ord(character) for character in prompt.user]

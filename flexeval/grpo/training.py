@@ -133,7 +133,8 @@ def _continued(out: Path, config: GRPOConfig, fingerprint: dict[str, Any], made_
     """What config.json is to say of a training that goes on. Raises InputError if it cannot."""
     stored, done = read_object(out / CONFIG), max(finished_steps(out / STATE), default=0)
     require_same_training(stored["grpo"], config, folder=out)
-    require_same_model(stored, fingerprint, folder=f"training folder {out}")
+    dtype = made_with["environment"]["dtype"]
+    require_same_model(stored, fingerprint, dtype=dtype, folder=f"training folder {out}")
     if done > config.steps:
         raise InputError(f"{out} has made {done} steps already; ask for at least so many, or look into its checkpoints")
     record = {**stored, "grpo": dataclasses.asdict(config)}

@@ -25,7 +25,7 @@ from flexeval.errors import InputError
 from flexeval.models.predictor import MaskPredictor
 from flexeval.orders import get_order
 from flexeval.runs.counterfactual_table import KEYS, read_rows, samples_of, samples_with_text, write_rows
-from flexeval.runs.identity import require_same_dtype, require_same_model, require_same_task, run_prompt
+from flexeval.runs.identity import require_same_model, require_same_task, run_prompt
 from flexeval.runs.layout import SampleKey, stored_problem
 from flexeval.runs.run import Run
 from flexeval.runs.writer import lock_run, require_checksums
@@ -215,8 +215,8 @@ def _rows(problem_id: str, text: _Text, entropy_G: NDArray[np.float32]) -> pd.Da
 
 def _prompts(run: Run, predictor: MaskPredictor, task: Task) -> dict[str, list[int]]:
     """The prompt of each problem, if model, task and wording are the run's."""
-    require_same_model(run.record, predictor.fingerprint.as_dict(), folder=f"run folder {run.folder}")
-    require_same_dtype(run.record, str(predictor.dtype).removeprefix("torch."), folder=run.folder)
+    dtype, where = str(predictor.dtype).removeprefix("torch."), f"run folder {run.folder}"
+    require_same_model(run.record, predictor.fingerprint.as_dict(), dtype=dtype, folder=where)
     require_same_task(run.config, task, folder=run.folder)
     hashes = dict(zip(run.problems["problem_id"], run.problems["prompt_hash"], strict=True))
     prompts = {}

@@ -119,25 +119,21 @@ def differing_settings(first: RunConfig, second: RunConfig) -> list[tuple[str, A
     return [(setting, theirs[setting], value) for setting, value in ours.items() if theirs[setting] != value]
 
 
-def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, folder: str) -> None:
+def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, dtype: str, folder: str) -> None:
     """Check that a folder was made by the model that is to continue it, whatever their names.
 
     Args:
         stored: what the folder records beside its configuration.
         model: the fingerprint of the model, as a run records it.
+        dtype: of its weights, by name.
         folder: what messages call it.
 
     Raises:
-        InputError: another model, or a folder that does not say which.
+        InputError: another model or type, or a folder that does not say which.
     """
-    theirs = stored.get("model")
-    if "imported" in stored:
-        raise InputError(f"{folder} holds samples of another program, which are not continued; use another --out")
-    if theirs is None:
-        raise InputError(
-            f"{folder} is of an earlier version, which did not record the weights that made it: it can be "
-            "read but not continued; use another --out"
-        )
+    # The type first: in another one, weights have another checksum.
+    require_continuable(stored, dtype=dtype, folder=folder)
+    theirs = stored["model"]
     for part in ("weights", "network", "vocabulary"):
         if theirs[part] != model[part]:
             raise InputError(
@@ -146,12 +142,23 @@ def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, f
             )
 
 
-def require_same_dtype(stored: Mapping[str, Any], dtype: str, *, folder: Path) -> None:
-    """Check the type of the weights. Raises InputError for another than the folder records."""
-    made_with = stored["environment"]["dtype"]
-    if made_with != dtype:
+def require_continuable(stored: Mapping[str, Any], *, dtype: str, folder: str) -> None:
+    """Check what `require_same_model` can check without the model; "auto" may be any type.
+
+    Raises:
+        InputError: another type, or a folder that does not say which model made it.
+    """
+    if "imported" in stored:
+        raise InputError(f"{folder} holds samples of another program, which are not continued; use another --out")
+    if stored.get("model") is None:
         raise InputError(
-            f"run folder {folder} was made with dtype {made_with}, not {dtype}; use another --out, or dtype {made_with}"
+            f"{folder} is of an earlier version, which did not record the weights that made it: it can be "
+            "read but not continued; use another --out"
+        )
+    made_with = stored["environment"]["dtype"]
+    if dtype not in ("auto", made_with):
+        raise InputError(
+            f"{folder} was made with dtype {made_with}, not {dtype}; use another --out, or dtype {made_with}"
         )
 
 

@@ -24,7 +24,6 @@ from flexeval.runs.files import RESTORE, append_bytes, cut_lines, drop_temporari
 from flexeval.runs.identity import (
     config_to_dict,
     larger_extent,
-    require_same_dtype,
     require_same_model,
     require_same_problems,
     require_same_run,
@@ -237,8 +236,8 @@ def open_run(
             header = stored.header
             if header.shard != shard:
                 raise InputError(f"run folder {folder} is shard {header.shard} of a run, not {shard}; {RESTORE}")
-            require_same_model(header.record, record["model"], folder=f"run folder {folder}")
-            require_same_dtype(header.record, record["environment"]["dtype"], folder=folder)
+            dtype = record["environment"]["dtype"]
+            require_same_model(header.record, record["model"], dtype=dtype, folder=f"run folder {folder}")
             require_same_problems(stored.problems, problems, config.limit, folder=folder)
             problems = max(stored.problems, problems, key=len)
             header = dataclasses.replace(header, config=larger_extent(header.config, config), problems=len(problems))

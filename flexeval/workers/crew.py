@@ -355,11 +355,12 @@ class _Source:
         first = self._first = self._first or opened
         for what, ours, theirs in (
             ("data or prompts", first.problems, opened.problems),
+            # Before the weights, whose checksum it changes.
+            ("dtype", *(one.record["environment"]["dtype"] for one in (first, opened))),
             *(
                 (part, *(one.record["model"][part] for one in (first, opened)))
                 for part in ("weights", "network", "vocabulary")
             ),
-            ("dtype", *(one.record["environment"]["dtype"] for one in (first, opened))),
         ):
             if ours != theirs:
                 raise InputError(

@@ -182,6 +182,7 @@ def test_another_prompt_type_or_task_is_refused(tmp_path):
         def __init__(self):
             super().__init__()
             self.dtype = torch.bfloat16
+            self.fingerprint = dataclasses.replace(self.fingerprint, weights="other")
 
     class Chatty(Spoken):
         def encode(self, prompt):

@@ -13,7 +13,6 @@ from runs_fakes import CONFIG, FakePredictor, FakeTask, extended, make
 
 from flexeval.errors import InputError
 from flexeval.models.files import Source, read_source
-from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.runs.grading import regrade
 from flexeval.runs.identity import (
@@ -140,8 +139,7 @@ def test_an_unknown_name_is_refused():
 
 def predictor(**parts):
     made = FakePredictor()
-    values = {"weights": "one", "network": "fake", "vocabulary": "digits", **parts}
-    made.fingerprint = Fingerprint(**values)
+    made.fingerprint = dataclasses.replace(made.fingerprint, **parts)
     return made
 
 
@@ -243,8 +241,9 @@ def test_what_the_grader_reads_is_part_of_the_data(tmp_path):
 
 
 def test_models_of_one_name_are_told_apart(tmp_path):
-    def stored(name, **model):
-        return make(extended(order="ar" if name == "a" else "random"), tmp_path / name, predictor=predictor(**model))
+    def stored(name, *, weights="one", **model):
+        config = extended(order="ar" if name == "a" else "random")
+        return make(config, tmp_path / name, predictor=predictor(weights=weights, **model))
 
     stored("a")
     stored("b")

@@ -260,9 +260,9 @@ def test_workers_of_other_versions_are_refused_with_both(tmp_path, hire, monkeyp
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("part", ["weights", "vocabulary"])
+@pytest.mark.parametrize("part", ["weights", "vocabulary", "dtype"])
 def test_workers_with_another_model_are_refused(tmp_path, hire, monkeypatch, part):
-    values = iter("abcdef")
+    values = iter(["float32", "bfloat16"])
     monkeypatch.setattr(worker.Worker, "_here", lambda self, config: here(config, **{part: next(values)}))
     with hire(2) as crew, pytest.raises(InputError, match=f"has another {part} than the first one"):
         crew.run(CONFIG, out=tmp_path / "run")
