@@ -22,7 +22,7 @@ from flexeval.records import MOST
 T = TypeVar("T")
 
 _FOLDER = re.compile(r"shard-(\d+)-of-(\d+)")
-_ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN")
+_ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +80,27 @@ def shard_of_array(environment: Mapping[str, str]) -> Shard | None:
     """The shard of a task of a Slurm job array, by its place in the array; None outside of an array.
 
     Raises:
-        InputError: the array's task ids are not evenly spaced, so that a task cannot know its place.
+        InputError: a task cannot know its place: variables of the array are missing or no numbers, or its task ids are
+            not evenly spaced.
     """
     if _ARRAY[0] not in environment:
         return None
-    try:
-        task, count, least = (int(environment[name]) for name in _ARRAY)
-        step = int(environment.get("SLURM_ARRAY_TASK_STEP", "1"))
-        place, rest = divmod(task - least, step)
-        known = not rest and 0 <= place < count
-    except (KeyError, ValueError, ZeroDivisionError):
-        known = False
-    if not known:
-        raise InputError(
-            "cannot tell the shard from SLURM_ARRAY_TASK_ID, since the ids of this array are not evenly spaced; give "
-            "--shard I/N, or --shard none for the whole run"
-        )
-    return Shard(index=place, count=count)
+    said = {_ARRAY[-1]: "1"} | {name: environment[name] for name in _ARRAY if name in environment}
+    unread = [
+        f"{name} is {'not set' if name not in said else f'{said[name]!r}, which is no whole number'}"
+        for name in _ARRAY
+        if not re.fullmatch(r"\d{1,10}", said.get(name, ""))
+    ]
+    why = ", and ".join(unread) or "the ids of this array are not evenly spaced"
+    if not unread:
+        task, count, least, step = (int(said[name]) for name in _ARRAY)
+        place, rest = divmod(task - least, step or 1)
+        if step and not rest and 0 <= place < count:
+            return Shard(index=place, count=count)
+    raise InputError(
+        f"cannot tell the shard from the Slurm job array, since {why}; give --shard I/N, or --shard none for the whole "
+        "run"
+    )
 
 
 def shard_named(folder: Path) -> Shard | None:

@@ -81,11 +81,20 @@ def test_a_task_of_an_array_knows_its_place(ids, step):
     assert shard_of_array({}) is None
 
 
-@pytest.mark.parametrize("task", ["9", "2", "x"])
-def test_an_array_with_gaps_does_not_know(task):
-    array = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "0"}
-    with pytest.raises(InputError, match="--shard I/N"):
-        shard_of_array({**array, "SLURM_ARRAY_TASK_STEP": "4"} if task == "2" else array)
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        ({"ID": "9", "COUNT": "3", "MIN": "0"}, "since the ids of this array are not evenly spaced; give --shard I/N"),
+        ({"ID": "2", "COUNT": "3", "MIN": "0", "STEP": "4"}, "since the ids of this array are not evenly spaced"),
+        ({"ID": "3"}, "since SLURM_ARRAY_TASK_COUNT is not set, and SLURM_ARRAY_TASK_MIN is not set; give --shard I/N"),
+        ({"ID": "3", "COUNT": "4"}, "since SLURM_ARRAY_TASK_MIN is not set"),
+        ({"ID": "3", "COUNT": "4", "MIN": "0", "STEP": ""}, "since SLURM_ARRAY_TASK_STEP is '', which is no whole"),
+        ({"ID": "x", "COUNT": "4", "MIN": "0"}, "since SLURM_ARRAY_TASK_ID is 'x', which is no whole number"),
+    ],
+)
+def test_a_task_that_does_not_know_its_place_says_why(array, why):
+    with pytest.raises(InputError, match=why):
+        shard_of_array({f"SLURM_ARRAY_TASK_{name}": value for name, value in array.items()})
 
 
 def test_shards_are_read_as_one_run(tmp_path, undivided):
