@@ -418,7 +418,7 @@ def settle_shard(args: argparse.Namespace) -> None:
 
 
 def check_machine(args: argparse.Namespace) -> None:
-    """Raise InputError for machine options that are wrong on any machine. Imports nothing of weight."""
+    """Raise InputError for machine options that are wrong on any machine. Imports no torch."""
     from flexeval.models.names import DTYPES
 
     if args.dtype not in ("auto", *DTYPES):
@@ -432,8 +432,12 @@ def check_machine(args: argparse.Namespace) -> None:
         )
     if "batch_size" in args:
         batch_size(args)
-    if "workers" in args:
-        several(args)
+    if "workers" in args and several(args):
+        from flexeval.workers import Machine, require_address
+
+        Machine(device=args.device)
+        if args.ray_address is not None:
+            require_address(args.ray_address)
     if args.data_dir is not None and not args.data_dir.is_dir():
         raise InputError(f"no data folder {str(args.data_dir)!r}; give the folder that holds the benchmark files")
 

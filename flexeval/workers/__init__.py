@@ -8,7 +8,8 @@ actors, `cluster.py` finds the machines. Samples do not depend on who draws them
 has the same samples with any number of workers.
 """
 
+from flexeval.workers.cluster import require_address
 from flexeval.workers.crew import Crew
 from flexeval.workers.worker import Machine
 
-__all__ = ["Crew", "Machine"]
+__all__ = ["Crew", "Machine", "require_address"]

@@ -21,6 +21,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_ADDRESS = re.compile(r"\[?([^/\s]+?)\]?:(\d{1,5})")
 REACHED_WITHIN = 5.0
 """Seconds in which an address must answer."""
 
@@ -73,9 +74,11 @@ def connect(address: str | None, *, workers: int, cpu: bool) -> tuple[Any, Share
         with _signals_kept(ray):
             try:
                 ray.init(**options)
-                _keep_off_stdout(ray)
-            except (ConnectionError, RuntimeError, ValueError, OSError, SystemExit) as error:
-                raise InputError(f"cannot use Ray at {address or 'this machine'}: {one_line(error)}") from None
+            except (Exception, SystemExit) as error:  # of any type: a node that starts too slowly is a bare Exception
+                with contextlib.suppress(Exception):
+                    ray.shutdown()
+                raise _unusable(address, error) from None
+        _keep_off_stdout(ray)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return ray, share(nodes, workers=workers, cpu=cpu)
 
@@ -112,8 +115,18 @@ def share(nodes: Sequence[Mapping[str, float]], *, workers: int, cpu: bool) -> S
     return Share(gpus=int(bool(gpus)), processors=fitting)
 
 
-def _require_reachable(address: str) -> None:
-    """Raise InputError for an address at which no Ray can answer; Ray itself would try for minutes."""
+def _unusable(address: str | None, error: BaseException) -> InputError:
+    """The error for a Ray that does not begin."""
+    if address == "auto" and isinstance(error, ConnectionError) and "RAY_ADDRESS" not in os.environ:
+        return InputError(
+            "no Ray cluster runs on this machine, and --ray-address auto uses one that does; start one with "
+            "`ray start --head`, write HOST:PORT of another, or leave out --ray-address"
+        )
+    return InputError(f"cannot use Ray at {address or 'this machine'}: {one_line(error)}")
+
+
+def require_address(address: str) -> None:
+    """Raise InputError for what is no address of a cluster that workers can use, wherever it runs."""
     if address == "auto":
         return
     if address.startswith("ray://"):
@@ -121,9 +134,17 @@ def _require_reachable(address: str) -> None:
             "ray:// is Ray's client, which cannot stream samples; run this command on a machine of the cluster with "
             "--ray-address auto, or send it there with `ray job submit`"
         )
-    found = re.fullmatch(r"\[?([^/\s]+?)\]?:(\d{1,5})", address)
+    found = _ADDRESS.fullmatch(address)
     if found is None or int(found[2]) > 65535:
         raise InputError(f"cannot read --ray-address {address!r}; write auto, or HOST:PORT as `ray start` printed it")
+
+
+def _require_reachable(address: str) -> None:
+    """Raise InputError for an address at which no Ray can answer; Ray itself would try for minutes."""
+    require_address(address)
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        return  # auto
     try:
         socket.create_connection((found[1], int(found[2])), timeout=REACHED_WITHIN).close()
     except OSError as error:

@@ -88,13 +88,9 @@ class Crew:
             say: told in a line of what happens to workers.
 
         Raises:
-            InputError: as `flexeval.workers.cluster.connect`; a device that workers cannot choose.
+            InputError: as `flexeval.workers.cluster.connect`.
         """
         machine = machine or Machine()
-        if machine.device not in ("auto", "cpu", "cuda"):
-            raise InputError(
-                f"each worker has a GPU of its own, so --device is auto, cpu or cuda, not {machine.device}"
-            )
         if machine.data_dir is not None:
             machine = dataclasses.replace(machine, data_dir=machine.data_dir.absolute())
         begun = import_ray().is_initialized()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import flexeval
+from flexeval.errors import InputError
 from flexeval.grading.processors import use_at_most
 from flexeval.records import Grade, Problem, RunConfig, SamplingEffort
 from flexeval.runs.environment import PACKAGES, Memory, gpu_memory
@@ -29,13 +30,19 @@ CHUNK_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """How a worker loads models and data; as the options of the command line."""
+    """How a worker loads models and data; as the options of the command line. Raises InputError for a device that a
+    worker cannot choose.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int | None = None
     trust_remote_code: bool = False
     data_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise InputError(f"each worker has a GPU of its own, so --device is auto, cpu or cuda, not {self.device}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def test_too_few_gpus_or_processors_are_refused():
 @pytest.mark.parametrize("address", ["nonsense", "a b:1", "host:", "host:99999", ":6379", "http://host:1"])
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(InputError, match="cannot read --ray-address"):
-        cluster._require_reachable(address)
+        cluster.require_address(address)
 
 
 def test_an_address_where_nothing_answers_is_refused_soon():
@@ -51,7 +51,38 @@ def test_an_address_where_nothing_answers_is_refused_soon():
 
 def test_the_client_of_ray_is_refused():
     with pytest.raises(InputError, match="--ray-address auto"):
-        cluster._require_reachable("ray://head:10001")
+        cluster.require_address("ray://head:10001")
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        (None, Exception("The current node timed out."), "cannot use Ray at this machine: The current node timed out."),
+        (None, SystemExit(1), "cannot use Ray at this machine: 1"),
+        ("auto", ConnectionError("Set the `--address` flag"), "start one with `ray start --head`, write HOST:PORT"),
+        ("auto", RuntimeError("GCS is down"), "cannot use Ray at auto: GCS is down"),
+    ],
+)
+def test_a_ray_that_does_not_begin_is_one_line_and_is_ended(monkeypatch, address, error, said):
+    class Broken:
+        _private = None
+        ended = False
+
+        def is_initialized(self):
+            return False
+
+        def init(self, **options):
+            raise error
+
+        def shutdown(self):
+            self.ended = True
+
+    ray = Broken()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(cluster, "import_ray", lambda: ray)
+    with pytest.raises(InputError) as refused:
+        cluster.connect(address, workers=2, cpu=True)
+    assert said in str(refused.value) and "--address`" not in str(refused.value) and ray.ended
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):
