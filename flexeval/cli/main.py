@@ -15,6 +15,7 @@ import keyword
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import flexeval
@@ -114,6 +115,13 @@ class Parser(argparse.ArgumentParser):
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:
         """As `argparse.ArgumentParser`, which would ignore that nobody reads the output."""
         (sys.stdout if file is None else file).write(self.format_help())
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """As `argparse.ArgumentParser`, but what is empty is refused: as a path it would be the current folder."""
+        if not arg_string.strip() and (action.option_strings or action.type is Path):
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            raise InputError(f"{name} is empty; give a value, or leave it out")
+        return super()._get_value(action, arg_string)
 
     def error(self, message: str) -> NoReturn:
         """Raise an InputError instead of printing the usage."""

@@ -84,7 +84,7 @@ def given(args: argparse.Namespace, record: type, *, skip: Container[str] = ()) 
     """The fields of a record that the user gave, each converted to its type, without those in `skip`.
 
     Raises:
-        InputError: an empty value, or one of the wrong type.
+        InputError: a value of the wrong type.
     """
     from flexeval.registry import convert
 
@@ -94,9 +94,6 @@ def given(args: argparse.Namespace, record: type, *, skip: Container[str] = ()) 
         for field in dataclasses.fields(record)
         if field.name in args and field.name not in skip
     }
-    for name, value in values.items():
-        if isinstance(value, str) and not value.strip():
-            raise InputError(f"{_flag(name)} is empty; give a value, or leave it out")
     return {
         name: convert(value, hints[name], what=_flag(name)) if isinstance(value, str) else value
         for name, value in values.items()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
+from flexeval.errors import InputError
 from flexeval.report.headline import headline
 from flexeval.report.page import Section, html, make_page
 from flexeval.report.report import render
@@ -17,15 +19,18 @@ from flexeval.report.task_runs import by_task
 from flexeval.runs.store import Run, RunSet, pooled
 from flexeval.runs.target import write_target
 
-_ABOUT = """\
+_CARD, _INDEX = "README.md", "index.html"
+_OURS = "Made by `flexeval report`"
+"""In the card, which tells a site from a folder of somebody's own."""
+_ABOUT = f"""\
 ---
-title: {title}
+title: {{title}}
 sdk: static
-app_file: index.html
+app_file: {_INDEX}
 pinned: false
 ---
 
-Reports on what the decoding order does to the answers of masked diffusion language models. Made by `flexeval report`;
+Reports on what the decoding order does to the answers of masked diffusion language models. {_OURS};
 each page is whole by itself and needs no network.
 """
 
@@ -51,24 +56,36 @@ def write_bundle(runs: RunSet, folder: str | Path, *, say: Callable[[str], None]
 
     Args:
         runs: what they are about.
-        folder: is made where it is missing.
+        folder: is made where it is missing. Files of an earlier site are replaced, and nobody else's.
         say: told what is being made, in a few words.
 
     Returns:
         The files, index.html first.
 
     Raises:
-        InputError: as `flexeval.report.render`.
+        InputError: as `flexeval.report.render`; or the folder has files of these names that are of no site.
         OSError: a file cannot be written; those before it are whole.
     """
-    pages = _pages(runs, say or (lambda _: None))
     folder = Path(folder)
+    _require_own(folder, [_INDEX, _CARD])
+    pages = _pages(runs, say or (lambda _: None))
     about = _ABOUT.format(title=json.dumps(_title(pages)))
-    contents = {"index.html": _index(pages), **{page.file: page.content for page in pages}, "README.md": about.encode()}
+    contents = {_INDEX: _index(pages), **{page.file: page.content for page in pages}, _CARD: about.encode()}
+    _require_own(folder, contents)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        write_target(folder / name, content)
+    # The card first: it says of the others whose they are, also after a stop.
+    for name in (_CARD, *contents):
+        write_target(folder / name, contents[name])
     return [folder / name for name in contents]
+
+
+def _require_own(folder: Path, names: Iterable[str]) -> None:
+    """Raise InputError where the folder has files of these names, and no card of ours."""
+    card = folder / _CARD
+    if card.is_file() and _OURS in card.read_text("utf-8", errors="replace"):
+        return
+    if found := next((name for name in names if os.path.lexists(folder / name)), None):
+        raise InputError(f"{str(folder)!r} holds {found!r}, which is no part of a site of reports; give another folder")
 
 
 def _pages(runs: RunSet, say: Callable[[str], None]) -> list[Page]:
@@ -98,7 +115,7 @@ def _file_name(text: str, taken: set[str]) -> str:
     """A name that every file system and address takes as it is, and no other page has."""
     stem = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80] or "report"
     names = [f"{stem}.html", *(f"{stem}-{number}.html" for number in range(2, len(taken) + 3))]
-    return next(name for name in names if name.lower() not in {"index.html", *taken})
+    return next(name for name in names if name.lower() not in {_INDEX, *taken})
 
 
 def _title(pages: list[Page]) -> str:

@@ -171,8 +171,11 @@ ROWS = [
     row(PASSK + "--order parallel-99999999", "at most"),
     row(PASSK + "--order parallel-k", "parallel-4"),
     row(PASSK + "--order eb:proxy=", "param=value"),
-    row([*PASSK.split(), "--order", ""], "unknown order"),
-    row([*PASSK.split(), "--order", " "], "unknown order"),
+    row([*PASSK.split(), "--order", ""], "--order is empty"),
+    row([*PASSK.split(), "--order", " "], "--order is empty"),
+    row([*PASSK.split(), "--data-dir", ""], "--data-dir is empty"),
+    row([*SAMPLE.split(), "--problem", ""], "--problem is empty"),
+    row(["report", ""], "RUN is empty"),
     row([*PASSK.split(), "--order", "ar:" + "k=1," * 5000], "given twice"),
     row([*PASSK.split(), "--order", "x" * 100_000], "unknown order"),
     row([*PASSK.split(), "--order", "ar\x1b]0;x\x07"], "\\x1b]0;x\\x07"),
@@ -196,7 +199,7 @@ ROWS = [
     row(PASSK + "--batch-size 99999999999", "--batch-size must be at most"),
     row(PASSK + f"--k {DIGITS}", "whole number"),
     row(PASSK + "--k 99999999999999999999", "64 bits"),
-    row([*PASSK.split(), "--k", ""], "whole number, not ''"),
+    row([*PASSK.split(), "--k", ""], "--k is empty"),
     row(SAMPLE + "--sample-index 99999999999", "--sample-index must be at most"),
     row(SAMPLE + "--sample-index -1", "--sample-index must be at least 0"),
     row(SAMPLE + f"--problem {DIGITS}", "problem"),
@@ -206,7 +209,6 @@ ROWS = [
     row(PASSK + "--dtype x", "dtype: 'x'"),
     row(PASSK + "--device gpu", "device: 'gpu'"),
     row(PASSK + "--device cuda:99999999999", "device"),
-    row([*PASSK.split(), "--device", ""], "device"),
     row(SWEEP + "--dtype x", "dtype: 'x'"),
     row(SAMPLE + "--dtype x", "dtype: 'x'"),
     row("reproduce --quick --dtype x", "dtype: 'x'"),
@@ -229,10 +231,13 @@ ROWS = [
     row(PASSK + "--out runs", "is a file", setup=file("runs", "x")),
     row("report run -o missing/a.html", "there is no folder", setup=finished_run()),
     row("report run -o .", "folder", setup=finished_run()),
+    row(["report", "run", "--bundle", ""], "--bundle is empty", setup=finished_run()),
+    row("report run --bundle .", "'README.md', which is no part", setup=(finished_run(), file("README.md", "mine"))),
     *(
         row(command, "run' is a run", setup=(finished_run(), link("link", "run/tokens")))
         for command in (
-            "report run -o run/config.json", "coverage run run --json run/summary.json", "entropy run --csv run/new.csv",
+            "report run -o run/config.json", "coverage run run --json run/summary.json",
+            "entropy run --csv run/new.csv",
             "power run --json link/part.json", PASSK + "--json run/samples.jsonl",
         )
     ),
@@ -322,7 +327,6 @@ ROWS = [
     row(SWEEP + "--over order.nope=1", "unknown parameter"),
     row(SWEEP + "--model nope", "unknown model"),
     row(SWEEP + "--over model=tiny,./nope", "./nope"),
-    row([*SWEEP.split(), "--over", ""], "cannot read --over"),
     # trainings
     *(
         row("grpo --config c.yaml", "c.yaml", setup=grpo(content))
@@ -442,8 +446,8 @@ ROWS = [
     ),
     # prompts
     row([*SAMPLE.split(), "--question", SURROGATE], "UTF-8"),
-    row([*SAMPLE.split(), "--question", ""], "empty", setup=checkpoint(), real=True),
-    row([*SAMPLE.split(), "--question", " \n"], "empty", setup=checkpoint(), real=True),
+    row([*SAMPLE.split(), "--question", ""], "--question is empty"),
+    row([*SAMPLE.split(), "--question", " \n"], "--question is empty"),
     row([*MODEL.split(), "--question", "word " * 5000], "tokens", "of model", setup=checkpoint(), real=True),
     row([*SAMPLE.split(), "--question", "a", "--problem", "1"], "not allowed"),
     row([*SAMPLE.split(), "--question", "a", "--prompt", "bare"], "leave out --prompt"),

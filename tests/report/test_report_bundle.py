@@ -8,6 +8,7 @@ import pytest
 import yaml
 from report_runs import run_set, write_run
 
+from flexeval.errors import InputError
 from flexeval.report import figures, render, write_bundle
 
 
@@ -50,6 +51,14 @@ def test_the_same_runs_give_the_same_site_and_other_files_stay(runs, tmp_path):
     first = [path.read_bytes() for path in write_bundle(runs, tmp_path)]
     assert [path.read_bytes() for path in write_bundle(runs, tmp_path)] == first
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["README.md", "index.html", "tiny-sudoku4.html"])
+def test_what_is_of_no_site_is_not_replaced(runs, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds '{name}', which is no part of a site"):
+        write_bundle(runs, tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_names_that_are_alike_get_pages_of_their_own(tmp_path):
