@@ -99,6 +99,8 @@ class Crew:
         self._ours = not begun
         self.members = [self._hired() for _ in range(workers)]
         """Those that are left; fewer than asked for where one could not be replaced."""
+        self._died_starting = 0
+        """Workers that died in a row before they could work."""
 
     def __enter__(self) -> Self:
         return self
@@ -164,36 +166,49 @@ class Crew:
             progress: called with the texts done and the texts in all.
 
         Raises:
-            InputError: what a worker refuses, or texts with which one worker after another died.
+            InputError: what a worker refuses, texts with which one worker after another died, or workers that die one
+                after another as they start.
         """
         starts = deque(range(0, len(texts), GRADED_TOGETHER))
         deaths = dict.fromkeys(starts, 0)
-        idle, busy = list(self.members), dict[Any, tuple[_Member, int]]()
+        self._died_starting = 0
+        # What Ray waits for -> whose it is, and the texts that it grades; None while it starts.
+        idle, busy = list(self.members), dict[Any, tuple[_Member, int | None]]()
         grades: dict[int, list[Grade]] = {}
         isolations: dict[str, None] = {}
         report = progress or (lambda _done, _all: None)
-        while starts or busy:
+        # Whoever still starts when nothing is left to hand out is not waited for.
+        while starts or any(start is not None for _, start in busy.values()):
             report(sum(map(len, grades.values())), len(texts))
             while starts and idle:
-                member, start = idle.pop(), starts.popleft()
-                self._introduce(member)
+                member = idle.pop()
+                if not member.host:
+                    busy[member.actor.about.remote()] = member, None
+                    continue
+                start = starts.popleft()
                 part = list(texts[start : start + GRADED_TOGETHER])
                 busy[member.actor.grade.remote(task, part, published)] = member, start
             (answer, *_), _ = self._ray.wait(list(busy), num_returns=1)
-            member, start = busy.pop(answer)
+            member, at = busy.pop(answer)
             try:
-                grades[start], isolation = self._got(answer, member)
+                if at is None:
+                    member.meet(self._got(answer, member))
+                    self._died_starting = 0
+                else:
+                    grades[at], isolation = self._got(answer, member)
+                    isolations |= {isolation: None} if isolation else {}
             except _Death as death:
-                deaths[start] += 1
-                if deaths[start] == TRIES:
+                if at is None:
+                    idle += self._started_again(member, death, "started")
+                    continue
+                deaths[at] += 1
+                if deaths[at] == TRIES:
                     raise InputError(
-                        f"{TRIES} workers died while they graded texts {start} to "
-                        f"{min(start + GRADED_TOGETHER, len(texts)) - 1} ({death}); nothing was changed"
+                        f"{TRIES} workers died while they graded texts {at} to "
+                        f"{min(at + GRADED_TOGETHER, len(texts)) - 1} ({death}); nothing was changed"
                     ) from None
-                starts.append(start)
+                starts.append(at)
                 member = self._replaced(member, death, "its texts are graded again")
-            else:
-                isolations |= {isolation: None} if isolation else {}
             idle.append(member)
         return [grade for start in sorted(grades) for grade in grades[start]], list(isolations)
 
@@ -214,14 +229,6 @@ class Crew:
             runtime_env={"env_vars": {**settings, "OMP_NUM_THREADS": threads}},
         )(Worker)
         return _Member(actor=actor.remote(self._machine, self._share.processors))
-
-    def _introduce(self, member: _Member) -> None:
-        """Wait until a worker answers. Raises InputError where it cannot work with this process."""
-        if not member.host:
-            try:
-                member.meet(self._got(member.actor.about.remote(), member))
-            except _Death as death:
-                raise InputError(f"a worker does not start: {death}") from None
 
     def _got(self, answer: Any, member: _Member) -> Any:
         """What a worker answered. Raises what it raised, and `_Death` where it is gone."""
@@ -247,6 +254,22 @@ class Crew:
         self.members[self.members.index(member)] = hired
         return hired
 
+    def _started_again(self, member: _Member, death: _Death, doing: str) -> list[_Member]:
+        """Another worker in the place of one that died before it could work; none after several such deaths in a row.
+
+        Raises:
+            InputError: none is left.
+        """
+        self._died_starting += 1
+        if self._died_starting < TRIES:
+            return [self._replaced(member, death, "another one is started")]
+        if len(self.members) == 1:
+            raise InputError(f"{TRIES} workers died while they {doing}: {death}")
+        self._say(f"{TRIES} workers died while they {doing} ({death}); the others go on")
+        self.members.remove(member)
+        self._died_starting = 0
+        return []
+
 
 class _Source:
     """A crew as the source of a run's samples; see `flexeval.runs.filling.Source`."""
@@ -260,8 +283,8 @@ class _Source:
         self._waiting: dict[Any, _Member] = {}
         """What Ray waits for -> whose it is: the answer to `open`, or the stream of `draw`."""
         self._idle: list[_Member] = []
-        self._died_opening = 0
         self._first: Opened | None = None
+        crew._died_starting = 0
         for member in crew.members:
             self._open(member)
         first = self._ready_first()
@@ -364,7 +387,7 @@ class _Source:
                     "files, and --dtype"
                 )
         member.opened = opened
-        self._died_opening = 0
+        self._crew._died_starting = 0
         self._idle.append(member)
 
     def _begin(self, member: _Member, package: Package) -> None:
@@ -386,20 +409,13 @@ class _Source:
 
     def _buried(self, member: _Member, death: _Death, packages: Packages | None) -> None:
         """Replace a worker that died, and hand its samples out again."""
-        then, crew = "another one is started", self._crew
         if member.package is None:
-            self._died_opening += 1
-            if self._died_opening >= TRIES and len(crew.members) == 1:
-                raise InputError(f"{TRIES} workers died while they loaded {self._config.model!r}: {death}")
-            if self._died_opening >= TRIES:
-                crew.members.remove(member)
-                crew._say(f"{TRIES} workers died while they loaded the model ({death}); the others go on")
-                self._died_opening = 0
-                return
-        elif packages is not None:
-            again = packages.give_back(member.package, str(death))
-            then = f"{again} samples that it had begun are drawn again"
-        self._open(crew._replaced(member, death, then))
+            for hired in self._crew._started_again(member, death, f"loaded {self._config.model!r}"):
+                self._open(hired)
+            return
+        assert packages is not None  # nobody has a package before packages are handed out
+        again = packages.give_back(member.package, str(death))
+        self._open(self._crew._replaced(member, death, f"{again} samples that it had begun are drawn again"))
 
     def _release(self) -> None:
         """Leave no worker with a package that nobody waits for: it would draw on before the next run."""

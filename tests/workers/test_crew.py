@@ -295,6 +295,14 @@ def test_workers_grade_as_one_process_does(hire, monkeypatch):
     ray = FakeRay(lambda actor, method, args: method == "grade" and next(deaths, False))
     with hire(3, ray) as crew:
         assert crew.grade("runs-fake", texts) == (expected, [])
-    crew = hire(2, FakeRay(lambda actor, method, args: method == "grade"))
-    with crew, pytest.raises(InputError, match="3 workers died while they graded texts"):
-        crew.grade("runs-fake", texts)
+    # Two that die as they start, of which one replaced a worker that died as it graded.
+    dying = {"grade": iter([True]), "about": iter([False, False, False, True, True])}
+    with hire(3, FakeRay(lambda actor, method, args: next(dying[method], False))) as crew:
+        assert crew.grade("runs-fake", texts) == (expected, [])
+    # Where one machine of several cannot start a worker, the others go on.
+    with hire(2, FakeRay(lambda actor, method, args: method == "about" and actor.number != 1)) as crew:
+        assert crew.grade("runs-fake", texts) == (expected, [])
+    for method, doing in (("grade", "graded texts"), ("about", "started: killed")):
+        crew = hire(2, FakeRay(lambda actor, called, args, dying=method: called == dying))
+        with crew, pytest.raises(InputError, match=f"3 workers died while they {doing}"):
+            crew.grade("runs-fake", texts)
