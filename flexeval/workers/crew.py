@@ -61,7 +61,7 @@ class _Member:
             if theirs != ours.get(package):
                 raise InputError(
                     f"the worker on {self.host} has {package} {theirs}, and this process has {package} "
-                    f"{ours.get(package)}; install the same version on every machine"
+                    f"{ours.get(package)}; install the same on every machine"
                 )
 
 

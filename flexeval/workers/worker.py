@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,14 +66,23 @@ class Chunk:
 
 
 def versions() -> dict[str, str]:
-    """What must be the same in all processes of a run."""
-    found = {"flexeval": flexeval.__version__}
+    """What must be the same in all processes of a run. Checkouts of one version may hold different source files."""
+    found = {"flexeval": f"{flexeval.__version__} (source files {source_checksum()})"}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "missing"
     return found
+
+
+@cache
+def source_checksum() -> str:
+    """Of the Python files of this flexeval, by their places in it."""
+    package, digest = Path(flexeval.__file__).parent, hashlib.sha256()
+    for path in sorted(path for path in package.rglob("*.py") if path.is_file()):
+        digest.update(f"{path.relative_to(package).as_posix()} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 class Worker:

@@ -164,14 +164,22 @@ def test_the_record_says_what_a_training_was_begun_and_continued_with(tmp_path, 
     def stored():
         return json.loads((tmp_path / "run/config.json").read_text())
 
+    def made_by(revision, dtype="float32"):
+        environment = {"git_revision": revision, "dtype": dtype}
+        monkeypatch.setattr(training, "environment", lambda **about: environment)
+        return environment
+
     for steps, revision in ((1, "first"), (2, "first"), (3, "second"), (4, "second")):
-        monkeypatch.setattr(training, "environment", lambda revision=revision, **about: {"git_revision": revision})
+        made_by(revision)
         run(tmp_path / "run", steps=steps, save_every=1)
-        assert stored()["environment"] == {"git_revision": "first"}
+        assert stored()["environment"]["git_revision"] == "first"
         assert stored()["grpo"]["steps"] == steps
         if steps < 3:
             assert "continued" not in stored()
-    assert stored()["continued"] == [{"after_steps": 2, "environment": {"git_revision": "second"}, "processes": 1}]
+    assert stored()["continued"] == [{"after_steps": 2, "environment": made_by("second"), "processes": 1}]
+    made_by("second", "bfloat16")
+    with pytest.raises(InputError, match="training folder .* was made with dtype float32, not bfloat16"):
+        run(tmp_path / "run", steps=5)
 
 
 def test_tensorboard_events_say_what_the_lines_say(tmp_path, run):

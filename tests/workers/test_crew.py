@@ -260,6 +260,22 @@ def test_workers_of_other_versions_are_refused_with_both(tmp_path, hire, monkeyp
     assert not (tmp_path / "run").exists()
 
 
+def test_workers_of_another_checkout_of_the_version_are_refused(tmp_path, hire, monkeypatch):
+    package, found = tmp_path / "flexeval", []
+    for name, text in (("a.py", "x = 1"), ("a.py", "x = 2"), ("b/c.py", "x = 2"), ("b/notes.txt", "x = 3")):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+        monkeypatch.setattr(worker.flexeval, "__file__", str(package / "__init__.py"))
+        found.append(worker.source_checksum.__wrapped__())
+    assert len(set(found)) == 3 and found[-1] == found[-2]
+
+    ours = worker.versions()
+    monkeypatch.setattr(crew_module, "versions", lambda: ours)
+    monkeypatch.setattr(worker, "source_checksum", lambda: "another")
+    with hire(2) as crew, pytest.raises(InputError, match=r"has flexeval .* \(source files another\), and this process"):
+        crew.run(CONFIG, out=tmp_path / "run")
+
+
 @pytest.mark.parametrize("part", ["weights", "vocabulary", "dtype"])
 def test_workers_with_another_model_are_refused(tmp_path, hire, monkeypatch, part):
     values = iter(["float32", "bfloat16"])
