@@ -48,6 +48,10 @@ def require_types(record: Any, *, owner: str = "") -> None:
             object.__setattr__(record, name, kept)
 
 
+FLOAT32 = (2.0**-126, 2.0**126)
+"""The range of the numbers that float32 holds in full precision together with their reciprocals."""
+
+
 def require_whole(value: object, *, what: str, least: int, most: int) -> int:
     """The whole number that a value is. Raises InputError, which calls it `what`, for anything else."""
     number: int = _typed(value, int, what=what)
@@ -59,11 +63,9 @@ def require_whole(value: object, *, what: str, least: int, most: int) -> int:
 
 
 def require_float32(
-    what: str, value: float, *, positive: bool = False, least: float = 2.0**-126, most: float = 2.0**126
+    what: str, value: float, *, positive: bool = False, least: float = FLOAT32[0], most: float = FLOAT32[1]
 ) -> None:
     """Refuse a setting that float32 arithmetic cannot compute with.
-
-    The default range is that of the numbers that float32 holds in full precision together with their reciprocals.
 
     Args:
         what: how the message calls the setting.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from flexeval.cli.main import main
 from flexeval.errors import InputError, InputTypeError, PluginError
 from flexeval.orders import ORDERS, Order, get_order, take_highest
 from flexeval.orders.order import check_order_class
-from flexeval.records import DecodingState, Grade, Problem, Prompt, SamplingConfig
+from flexeval.records import DecodingState, Grade, Problem, Prompt, Revision, SamplingConfig
 from flexeval.registry import Registry
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks.task import check_task, check_task_class, grade_of, problems_of, prompt_of
@@ -114,6 +115,7 @@ def test_a_state_can_be_printed_copied_and_changed() -> None:
         (lambda state: frontier(state) & (np.arange(len(state.step_B)) > 0)[:, None], "no position for some sample"),
         (lambda state: ~state.eligible_BG, "not eligible"),
         (lambda state: np.ones_like(state.eligible_BG), "not eligible"),
+        (lambda state: state.eligible_BG, "chose 2 positions where the schedule commits 1.*`adaptive = True`"),
         (lambda state: state.eligible_BG.__setitem__(0, True), "read-only"),
         (lambda state: state.step_B.fill(0), "read-only"),
     ],
@@ -144,6 +146,8 @@ def test_an_order_that_keeps_its_answer_cannot_change_it_later() -> None:
         (lambda state: np.full(len(state.step_B), np.nan), "not nan"),
         (lambda state: np.full(len(state.step_B), np.inf), "not inf"),
         (lambda state: np.full(len(state.step_B), -1.0), r"not -1\.0"),
+        (lambda state: np.full(len(state.step_B), 1e-40), "between 1.2e-38 and 8.5e.37.*not 1e-40"),
+        (lambda state: np.full(len(state.step_B), 1e300), r"not 1e\+300"),
         (lambda state: np.full(len(state.step_B) + 1, 1.0), r"float64 \[3\]"),
         (lambda state: np.full(len(state.step_B), "hot"), "numbers of shape"),
     ],
@@ -167,6 +171,13 @@ def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], A
         ({"name": "a:b"}, "the name 'a:b'"),
         ({"name": ""}, "the name ''"),
         ({"adaptive": "yes"}, "`adaptive` must be True or False"),
+        *(
+            (
+                {"reads": frozenset({"drift"}), "history": history},
+                f"`history` must be a whole number .* not {history!r}",
+            )
+            for history in (0, -1, "2", 10**9, True, None)
+        ),
     ],
 )
 def test_an_order_that_is_declared_wrongly_is_refused_before_anything_is_drawn(
@@ -176,6 +187,30 @@ def test_an_order_that_is_declared_wrongly_is_refused_before_anything_is_drawn(
     for use in (get_order, draw):
         with pytest.raises(PluginError, match=says):
             use(order)
+
+
+def masking_again(most: Any) -> Order:
+    """An order that masks again whatever it committed, and says that its blocks take so many steps."""
+
+    def choose(state: DecodingState) -> Any:
+        return Revision(commit_BG=state.eligible_BG.copy(), remask_BG=state.revisable_BG.copy())
+
+    return made(
+        choose, adaptive=True, revises=True, reads=frozenset({"past"}), most_steps=lambda self, size: most(size)
+    )
+
+
+@pytest.mark.parametrize("wrong", [-5, 0, None, 2.5, np.nan, np.inf, "4", True])
+def test_most_steps_that_are_none_are_named(wrong: Any) -> None:
+    with pytest.raises(PluginError, match=rf"most_steps\(\) of order 'mine' must return .*not {wrong!r}"):
+        draw(masking_again(lambda size: wrong))
+
+
+def test_no_position_is_left_masked_whatever_most_steps_says() -> None:
+    answers = itertools.cycle([7, 1, 3])
+    for most in (lambda size: 1, lambda size: next(answers)):
+        for sample in draw(masking_again(most)):
+            assert RandomOracle(words=6).mask_id not in sample.token_ids_G[: sample.length]
 
 
 def test_a_class_is_no_order_and_a_plain_class_has_no_parameters() -> None:

@@ -11,12 +11,13 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError, PluginError, did_you_mean
+from flexeval.fields import FLOAT32
 from flexeval.records import BoolArray, DecodingState, FloatArray, IntArray, Revision
 from flexeval.registry import NAME, format_spec
 
@@ -40,6 +41,8 @@ LOOKS: frozenset[Read] = frozenset({"kept", "unseen", "redraw"})
 """Reads that need the model at every position that may be revised."""
 MODEL_READS: frozenset[Read] = LOOKS.union({"top_prob", "margin", "entropy", "proposal", "drift"})
 """Reads that need the model at every eligible position. An order without any of them chooses before the forward."""
+MOST_HISTORY = 64
+"""Steps that `drift_BGH` goes back at most: they are kept of every position."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Order(ABC):
     reads: ClassVar[frozenset[Read]] = frozenset()
     """What the call reads of the state beyond eligibility, frontier, budget and step."""
     adaptive: ClassVar[bool] = False
-    """Whether the order itself decides how many positions a step commits, so that `steps` has no meaning."""
+    """Whether the order itself decides how many positions a step commits, so that `steps` has no meaning. One that does
+    not is held to `budget_B`."""
     revises: ClassVar[bool] = False
     """Whether it takes committed tokens of the current block back. Then it is adaptive, and may answer a `Revision`."""
 
@@ -84,7 +88,7 @@ class Order(ABC):
 
     @property
     def history(self) -> int:
-        """Steps that `drift_BGH` goes back."""
+        """Steps that `drift_BGH` goes back, from 1 to `MOST_HISTORY`."""
         return 1
 
     def temperature(self, state: DecodingState, default: float) -> FloatArray:
@@ -133,7 +137,7 @@ def check_order_class(kind: object) -> None:
 def check_order(order: object) -> Order:
     """Return the order. Raises PluginError, which says what to write, unless it can be used.
 
-    Checks its class by `check_order_class`, and that `reads` is a set of known reads.
+    Checks its class by `check_order_class`, that `reads` is a set of known reads, and `history` where it reads drift.
     """
     if isinstance(order, type):
         raise PluginError(f"{order.__qualname__} is a class; give an instance of it, such as {order.__qualname__}()")
@@ -149,14 +153,26 @@ def check_order(order: object) -> Order:
             raise PluginError(f"order {order.name!r}: {did_you_mean('name in `reads`', str(read), known)}")
         if read in LOOKS | {"past"} and not order.revises:
             raise PluginError(f"order {order.name!r} reads {read!r} of committed tokens; add `revises = True` to it")
+    if "drift" in order.reads:
+        history: object = order.history
+        if not _is_whole(history) or not 1 <= history <= MOST_HISTORY:
+            raise PluginError(
+                f"order {order.name!r}: `history` must be a whole number of steps from 1 to {MOST_HISTORY}, "
+                f"not {history!r}"
+            )
     return order
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 # ----- its answers, which are checked at every step -----
 
 
 def ask_positions(order: Order, state: DecodingState) -> BoolArray:
-    """The positions that an order commits [B, G]: eligible ones, at least one per row. Returns a copy.
+    """The positions that an order commits [B, G]: eligible ones, as many per row as the schedule says, or at least one
+    under an adaptive order. Returns a copy.
 
     Raises:
         PluginError: the order reads what its `reads` does not name, writes into the state, or returns something else.
@@ -172,10 +188,17 @@ def ask_positions(order: Order, state: DecodingState) -> BoolArray:
         raise PluginError(
             f"order {order.name!r} chose a position that is not eligible; take only positions of state.eligible_BG"
         )
-    if not answer.any(axis=1).all():
+    count_B = np.count_nonzero(answer, axis=1)
+    if not count_B.all():
         raise PluginError(
             f"order {order.name!r} chose no position for some sample; every row needs at least one, such as its "
             "frontier (flexeval.orders.take_leftmost)"
+        )
+    if not order.adaptive and not np.array_equal(count_B, state.budget_B):
+        row = int(np.flatnonzero(count_B != state.budget_B)[0])
+        raise PluginError(
+            f"order {order.name!r} chose {count_B[row]} positions where the schedule commits {state.budget_B[row]}; "
+            "take state.budget_B of each row, or write `adaptive = True` in the class, which then decides how many"
         )
     return answer.copy()
 
@@ -224,7 +247,7 @@ def ask_temperature(order: Order, state: DecodingState, default: float) -> Float
     """The temperature [B] at which tokens are drawn.
 
     Raises:
-        PluginError: the order returns anything but one finite number >= 0 per row.
+        PluginError: the order returns anything but one number per row that float32 can compute with, or 0.
     """
     shape = state.step_B.shape
     answer = _asked(order, lambda: order.temperature(state, default))
@@ -233,10 +256,25 @@ def ask_temperature(order: Order, state: DecodingState, default: float) -> Float
             f"temperature() of order {order.name!r} must return an array of numbers of shape {list(shape)}, "
             f"not {_described(answer)}; write np.full(len(state.step_B), 0.6), for example"
         )
-    if not (np.isfinite(answer) & (answer >= 0)).all():
-        wrong = answer[~(np.isfinite(answer) & (answer >= 0))][0]
-        raise PluginError(f"temperature() of order {order.name!r} must return finite numbers >= 0, not {wrong}")
+    least, most = FLOAT32
+    fits_B = (answer == 0) | ((answer >= least) & (answer <= most))
+    if not fits_B.all():
+        raise PluginError(
+            f"temperature() of order {order.name!r} must return 0 or numbers between {least:.2g} and {most:.2g}, which "
+            f"is what float32 can compute with, not {answer[~fits_B][0]}"
+        )
     return answer.copy()
+
+
+def ask_most_steps(order: Order, size: int) -> int:
+    """The most steps of a block. Raises PluginError for anything but a whole number from 1."""
+    answer: object = _asked(order, lambda: order.most_steps(size))
+    if not _is_whole(answer) or answer < 1:
+        raise PluginError(
+            f"most_steps() of order {order.name!r} must return a whole number of at least 1, such as {size} for a "
+            f"block of {size}, not {answer!r}"
+        )
+    return int(answer)
 
 
 def _asked(order: Order, question: Callable[[], Any]) -> Any:

@@ -9,7 +9,15 @@ import numpy as np
 
 from flexeval.errors import InputError
 from flexeval.fields import require_float32, require_types
-from flexeval.orders.order import Order, Read, ranks_descending, require_probability, take_highest, take_leftmost
+from flexeval.orders.order import (
+    MOST_HISTORY,
+    Order,
+    Read,
+    ranks_descending,
+    require_probability,
+    take_highest,
+    take_leftmost,
+)
 from flexeval.records import MOST_POSITIONS, BoolArray, DecodingState
 
 ErrorProxy = Literal["entropy", "confidence", "margin"]
@@ -180,8 +188,8 @@ class Klass(Order):
         require_types(self, owner=f"order {self.name!r}: ")
         require_probability(self.name, "tau", self.tau)
         require_float32("order 'klass': tau_kl", self.tau_kl)
-        if not 1 <= self.rest <= 64:
-            raise InputError(f"order 'klass': rest counts steps, between 1 and 64, not {self.rest}")
+        if not 1 <= self.rest <= MOST_HISTORY:
+            raise InputError(f"order 'klass': rest counts steps, between 1 and {MOST_HISTORY}, not {self.rest}")
 
     @property
     def history(self) -> int:

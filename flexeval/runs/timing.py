@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from flexeval.models.predictor import MaskPredictor, encode_prompt
 from flexeval.orders import Order, get_order
+from flexeval.orders.order import ask_most_steps
 from flexeval.orders.parallel import Parallel
 from flexeval.records import RunConfig
 from flexeval.runs.identity import run_prompt
@@ -147,7 +148,7 @@ def evaluations_per_sample(config: RunConfig) -> int:
     if isinstance(order, Parallel):
         steps = sum(-(-block // order.k) for block in blocks)
     elif order.adaptive:
-        steps = sum(map(order.most_steps, blocks))
+        steps = sum(ask_most_steps(order, block) for block in blocks)
     else:
         steps = sum(num_steps(sampling, block) for block in blocks)
     return steps * (2 if sampling.cfg_scale else 1)

@@ -9,6 +9,7 @@ lane's step is finished and its next one started. One thread runs both, so batch
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from flexeval.errors import InputError, InputTypeError
 from flexeval.fields import require_whole
 from flexeval.models.predictor import MaskPredictor, attention_of, check_fits, check_predictor
-from flexeval.orders.order import Order, check_order
+from flexeval.orders.order import Order, ask_most_steps, check_order
 from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
 from flexeval.sampling.canvas import CanvasBatch, SampleRequest
 from flexeval.sampling.drift import Drift
@@ -83,6 +84,8 @@ class Sampler:
         config = fit_block(config, attention_of(predictor), name=predictor.name)
         self.predictor = predictor
         self.order = order
+        # Asked once for each size: were the answer another at each step, a block might end with masks.
+        self._most_steps = cache(partial(ask_most_steps, order))
         self.config = config
         """With the block length in force."""
         limits = limits_of(predictor)
@@ -171,7 +174,7 @@ class Sampler:
         if "drift" in self.order.reads:
             common["drift"] = Drift(size, self.config.gen_length, self.order.history)
         if self.order.revises:
-            return RevisingBatch(size, self.config, most_steps=self.order.most_steps, **common)
+            return RevisingBatch(size, self.config, most_steps=self._most_steps, **common)
         return CanvasBatch(size, self.config, adaptive=self.order.adaptive, **common)
 
     def _step(self, batch: CanvasBatch, forward: Forward) -> Step:
