@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,12 @@ def cut_lines(path: Path, size: int) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file. Raises InputError where it is missing or cannot be read."""
+    """The bytes of a file. Raises InputError where it is missing, no regular file, or cannot be read."""
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            # Opening a FIFO would wait for somebody who writes into it.
+            raise InputError(f"cannot read {path} (it is no regular file); restore it, or use another folder")
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} is missing; restore it, or use another folder") from None

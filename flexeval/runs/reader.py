@@ -19,9 +19,10 @@ from typing import Any
 
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
+from flexeval.reading import parse_object
 from flexeval.records import RunConfig
 from flexeval.runs.checksums import CHECKSUM, End, first_checksum, read_checked_lines, read_checked_object
-from flexeval.runs.files import RESTORE, read_lines
+from flexeval.runs.files import RESTORE, read_file, read_lines
 from flexeval.runs.identity import config_from_dict
 from flexeval.runs.layout import (
     CONFIG,
@@ -103,17 +104,24 @@ def read_header(folder: Path) -> Header:
     path = folder / CONFIG
     if not os.path.exists(path):
         raise InputError(f"no run in {folder}: it has no {CONFIG}; give a folder that `flexeval passk` wrote")
+    # Of a later format, the checksum may be of another kind.
+    _check_format(parse_object(read_file(path), where=str(path)), where=str(path))
     return header_of(read_checked_object(path), where=str(path))
 
 
-def header_of(values: Mapping[str, Any], *, where: str) -> Header:
-    """The values of a config.json, checked. Raises InputError, which calls the file `where`."""
+def _check_format(values: Mapping[str, Any], *, where: str) -> None:
     number = values.get("format")
     if number not in (FORMAT, UNCHECKED_FORMAT) or isinstance(number, bool):
         raise InputError(
             f"{where}: format {number!r}, but this flexeval reads formats {UNCHECKED_FORMAT} and {FORMAT}; "
             f"use the version that made it, or give a folder that `flexeval passk` wrote"
         )
+
+
+def header_of(values: Mapping[str, Any], *, where: str) -> Header:
+    """The values of a config.json, checked. Raises InputError, which calls the file `where`."""
+    _check_format(values, where=where)
+    number = values["format"]
     check(ConfigFile, values, where=where)
     has_checks = {name: name in values for name in ("id", "problems", CHECKSUM)}
     for name, present in has_checks.items():
@@ -176,8 +184,8 @@ def _version(folder: Path) -> list[bytes | int | None]:
     found: list[bytes | int | None] = []
     for name in (CONFIG, SUMMARY):
         try:
-            found.append((folder / name).read_bytes())
-        except OSError:
+            found.append(read_file(folder / name))
+        except InputError:
             found.append(None)
     try:
         found.append((folder / SAMPLES).stat().st_ino)

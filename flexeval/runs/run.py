@@ -13,7 +13,8 @@ from typing import Any, Self
 import pandas as pd
 import pyarrow as pa
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, InputTypeError, did_you_mean
+from flexeval.fields import require_whole
 from flexeval.grading.answers import answer_started
 from flexeval.models.files import local_source
 from flexeval.models.lineage import Lineage
@@ -122,6 +123,8 @@ class Run:
         Raises:
             InputError: not a verdict of every sample.
         """
+        if not isinstance(verdict, str):
+            raise InputTypeError(f"a verdict is a name, such as 'correct', not a {type(verdict).__name__}")
         if verdict not in (known := self.tally()):
             raise InputError(
                 f"{did_you_mean(f'verdict in run folder {self.folder}', verdict, known)} "
@@ -164,10 +167,10 @@ class Run:
                 they hold.
 
         Raises:
-            InputError: an unknown column, rows that are not as they were written, or none, because another program
-                drew the samples.
+            InputError: an unknown column, one that is named twice, or none at all; rows that are not as they were
+                written, or none, because another program drew the samples.
         """
-        (rows,) = self._parts(self._columns(columns), part_rows=math.inf)
+        (rows,) = self._parts(self._some(columns), part_rows=math.inf)
         return rows
 
     def token_parts(self, columns: Sequence[str]) -> Iterable[pd.DataFrame]:
@@ -176,7 +179,7 @@ class Run:
 
         A part has all rows of its problems; parts come in any order. `flexeval.stats` takes them for one frame.
         """
-        return self._parts(self._columns(columns))
+        return self._parts(self._some(columns))
 
     def word_parts(self, columns: Sequence[str] = ()) -> Iterable[pd.DataFrame]:
         """The words of the texts, one row an occurrence, in parts as `token_parts`; found once, then kept on disk
@@ -198,10 +201,23 @@ class Run:
                 f"the samples of {self.model} in order {self.config.order} were imported, and have no token rows; "
                 "leave them out, or draw them with `flexeval passk`"
             )
-        for name in columns or ():
+        if columns is None:
+            return list(TOKEN_SCHEMA.names)
+        if isinstance(columns, str) or not isinstance(columns, Iterable):
+            raise InputTypeError(f"columns must be a list of names, such as ['entropy'], not {columns!r}")
+        names = list(columns)
+        for name in names:
             if name not in TOKEN_SCHEMA.names:
-                raise did_you_mean("column of the token table", name, TOKEN_SCHEMA.names)
-        return list(TOKEN_SCHEMA.names if columns is None else columns)
+                raise did_you_mean("column of the token table", str(name), TOKEN_SCHEMA.names)
+        if len(set(names)) < len(names):
+            raise InputError(f"columns {names!r} name a column twice; name it once")
+        return names
+
+    def _some(self, columns: Sequence[str] | None) -> list[str]:
+        """As `_columns`, and at least one: rows without a column could not be counted."""
+        if names := self._columns(columns):
+            return names
+        raise InputError("columns is empty; name at least one column, or leave it out for all")
 
     def _parts(self, columns: Sequence[str], *, words: bool = False, part_rows: float | None = None) -> Parts:
         """Token rows, or words, which have two columns more."""
@@ -292,7 +308,11 @@ class Run:
         Args:
             num_samples: of each problem.
             limit: problems of the task, as in `RunConfig`. Where shards are missing, fewer are there; see `first`.
+
+        Raises:
+            InputError: numbers that no run may have.
         """
+        config = dataclasses.replace(self.config, num_samples=num_samples, limit=limit)
         problems = self.problems if limit is None else self.problems[self.problems.index < limit]
         wanted = self.samples["problem_id"].isin(problems["problem_id"]) & (self.samples["sample_index"] < num_samples)
         samples = self.samples[wanted].reset_index(drop=True)
@@ -300,7 +320,7 @@ class Run:
         whole = len(problems) == expected and len(samples) == expected * num_samples
         return dataclasses.replace(
             self,
-            config=dataclasses.replace(self.config, num_samples=num_samples, limit=limit),
+            config=config,
             problems=problems,
             samples=samples,
             lacking="" if whole else self.lacking,
@@ -312,9 +332,20 @@ class Run:
         Args:
             problems: how many; at least 1, and at most as many as there are.
             num_samples: of each problem; None for all.
+
+        Raises:
+            InputError: other numbers.
         """
+        problems = require_whole(problems, what="problems", least=1, most=len(self.problems))
         limit = int(self.problems.index[problems - 1]) + 1
-        return self.part(num_samples=num_samples or self.config.num_samples, limit=limit)
+        return self.part(num_samples=self.config.num_samples if num_samples is None else num_samples, limit=limit)
+
+
+def as_folder(folder: str | Path) -> Path:
+    """The path of a folder. Raises InputTypeError for what names none."""
+    if not isinstance(folder, str | Path):
+        raise InputTypeError(f"a run folder is a text or a Path, not a {type(folder).__name__}")
+    return Path(folder)
 
 
 def read_run(folder: str | Path) -> Run:
@@ -323,7 +354,7 @@ def read_run(folder: str | Path) -> Run:
     Raises:
         InputError: not a run folder, or one that is damaged: the file, and the line; shards of different runs.
     """
-    folder = Path(folder)
+    folder = as_folder(folder)
     shards = begun_shards(folder)
     if not shards:
         return run_of(folder, read_contents(folder))
@@ -343,7 +374,7 @@ def read_run(folder: str | Path) -> Run:
 
 def read_config(folder: str | Path) -> RunConfig:
     """The configuration of a run folder. Raises InputError where there is no run, or its config.json is damaged."""
-    folder = Path(folder)
+    folder = as_folder(folder)
     return read_header(next(iter(begun_shards(folder)), folder)).config
 
 

@@ -25,7 +25,7 @@ from flexeval.runs.files import to_json
 from flexeval.runs.frames import labelled, run_set_html, settings_of, stacked
 from flexeval.runs.joining import begun_shards
 from flexeval.runs.layout import JOURNAL, PROBLEMS, SAMPLES, total_effort
-from flexeval.runs.run import Run, read_run
+from flexeval.runs.run import Run, as_folder, read_run
 from flexeval.runs.shards import shard_named
 from flexeval.runs.tokens import Listed, StoredRows
 
@@ -138,8 +138,9 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
     Raises:
         InputError: a folder with no run in it, or a run that cannot be read.
     """
+    several = isinstance(folders, Iterable) and not isinstance(folders, str | bytes)
     found: dict[Path, Path] = {}
-    for folder in map(Path, [folders] if isinstance(folders, str | Path) else folders):
+    for folder in map(as_folder, folders if several else [folders]):
         itself = begun_shards(folder) or any((folder / name).exists() for name in _LINES)
         inside = [folder] if itself else _runs_below(folder)
         if not inside:

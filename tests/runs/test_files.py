@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from flexeval.errors import InputError
-from flexeval.runs.files import append_lines, locked, read_lines, read_object, replace_file, to_json
+from flexeval.runs.files import append_lines, locked, read_file, read_lines, read_object, replace_file, to_json
 
 
 @pytest.fixture
@@ -138,3 +138,9 @@ def test_a_lock_ends_with_its_process(tmp_path):
         process.kill()
     with locked(path, busy="x"):
         pass
+
+
+def test_nobody_waits_for_a_fifo(tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(InputError, match="no regular file"):
+        read_file(tmp_path / "config.json")

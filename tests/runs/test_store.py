@@ -16,7 +16,7 @@ from runs_fakes import CONFIG, MASK, FakePredictor, FakeSampler, FakeTask, exten
 from flexeval.errors import InputError
 from flexeval.records import Grade, SamplingConfig, SamplingEffort
 from flexeval.runs.layout import GradedSample
-from flexeval.runs.store import read_finished_run, read_run, reopen_run
+from flexeval.runs.store import read_finished_run, read_run, read_runs, reopen_run
 
 
 @pytest.fixture
@@ -65,6 +65,25 @@ def test_a_part_is_the_smaller_run(run, tmp_path):
     assert part.complete and part.config == small.config
     assert part.samples.equals(small.samples) and part.problems.equals(small.problems)
     assert part.tokens().astype({"problem_id": str}).equals(small.tokens().astype({"problem_id": str}))
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        *((lambda run, n=n: run.first(n), "problems must be") for n in (0, -1, 2.5, 10**6, "2")),
+        *((lambda run, n=n: run.first(1, num_samples=n), "num_samples must be") for n in (0, 1.5)),
+        (lambda run: run.counting(3), "a verdict is a name"),
+        *((lambda run, c=c: run.tokens(c), "columns must be a list of names") for c in (3, "entropy")),
+        *((lambda run, c=c: run.token_parts(c), says) for c, says in (
+            (["entropy", "entropy"], "twice"), ([], "columns is empty"), ([3], "column of the token table: '3'"),
+        )),
+        *((lambda run, f=f: read_runs(f), "a run folder is a text or a Path") for f in (None, [3], [b".."], b"..")),
+        (lambda run: read_run(3), "a run folder is a text or a Path"),
+    ],
+)  # fmt: skip
+def test_what_no_run_can_answer_is_refused(run, ask, says):
+    with pytest.raises(InputError, match=says):
+        ask(run)
 
 
 def test_a_folder_can_be_read_while_it_is_written(run):
@@ -259,11 +278,12 @@ def test_a_folder_in_use_is_refused(run):
     assert make(CONFIG, run.folder).complete
 
 
-def test_a_folder_of_a_later_format_is_refused(run):
+@pytest.mark.parametrize("checksum", [{}, {"crc": "an older one"}])
+def test_a_folder_of_a_later_format_is_refused(run, checksum):
     path = run.folder / "config.json"
     values = json.loads(path.read_text())
     del values["crc"]
-    path.write_text(json.dumps({**values, "format": 3}))
+    path.write_text(json.dumps({**values, "format": 3, **checksum}))
     with pytest.raises(InputError, match=r"format 3, but this flexeval reads formats 1 and 2; use the version that"):
         read_run(run.folder)
 
