@@ -272,7 +272,10 @@ def test_workers_of_another_checkout_of_the_version_are_refused(tmp_path, hire, 
     ours = worker.versions()
     monkeypatch.setattr(crew_module, "versions", lambda: ours)
     monkeypatch.setattr(worker, "source_checksum", lambda: "another")
-    with hire(2) as crew, pytest.raises(InputError, match=r"has flexeval .* \(source files another\), and this process"):
+    with (
+        hire(2) as crew,
+        pytest.raises(InputError, match=r"has flexeval .* \(source files another\), and this process"),
+    ):
         crew.run(CONFIG, out=tmp_path / "run")
 
 
