@@ -60,7 +60,7 @@ def of_kind(group: Group, rollout_order: str, *, fast: bool = False) -> list[Che
 
 def paced_runs(group: Group) -> dict[str, Run]:
     """Order -> run, for the adaptive orders, which decide how many positions a step commits."""
-    orders = dict.fromkeys(run.config.order for run in group.runs if get_order(run.config.order).adaptive)
+    orders = dict.fromkeys(run.config.order for run in group.runs if get_order(run.config.order).own_pace)
     found = {order: group.lookup(order) for order in orders}
     return {order: run for order, run in found.items() if run is not None}
 

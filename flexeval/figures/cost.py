@@ -59,7 +59,7 @@ class PassAtNFE(CurveFigure):
         names = group.labels() if paced else [run.config.order for run in group]
         for run, name in zip(group, names, strict=True):
             curve = pass_at_nfe(run.outcomes(), default_budgets(run.samples))
-            slow = run.config.sampling.per_step == 1 and not get_order(run.config.order).adaptive
+            slow = run.config.sampling.per_step == 1 and not get_order(run.config.order).own_pace
             yield with_settings(curve, run).assign(series=name, pace=ONE if slow else SEVERAL)
 
     def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
@@ -159,4 +159,4 @@ def _family(run: Run) -> str | None:
     order = get_order(run.config.order)
     if order.name == "confidence":
         return "parallel-k"
-    return order.name if order.adaptive else None
+    return order.name if order.own_pace else None

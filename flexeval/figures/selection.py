@@ -153,7 +153,7 @@ def compared(run: Run, compare: str) -> str:
 
 def at_fixed_pace(runs: RunSet) -> RunSet:
     """The runs whose order does not decide how many positions a step commits."""
-    return RunSet(tuple(run for run in runs if not get_order(run.config.order).adaptive))
+    return RunSet(tuple(run for run in runs if not get_order(run.config.order).own_pace))
 
 
 def at_least(runs: RunSet, number: int) -> RunSet:

@@ -42,6 +42,7 @@ class LowConfidenceDynamic(Order):
 
     name = "low_confidence_dynamic"
     reads: ClassVar[frozenset[Read]] = frozenset({"proposal"})
+    exceeds_budget = True
 
     def __post_init__(self) -> None:
         require_types(self, owner=f"order {self.name!r}: ")

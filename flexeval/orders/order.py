@@ -61,12 +61,19 @@ class Order(ABC):
     adaptive: ClassVar[bool] = False
     """Whether the order itself decides how many positions a step commits, so that `steps` has no meaning. One that does
     not is held to `budget_B`."""
+    exceeds_budget: ClassVar[bool] = False
+    """Whether `budget_B` is the fewest that it commits, of an order that is not adaptive: a step may commit more."""
     revises: ClassVar[bool] = False
     """Whether it takes committed tokens of the current block back. Then it is adaptive, and may answer a `Revision`."""
 
     @abstractmethod
     def __call__(self, state: DecodingState) -> BoolArray | Revision:
         """The positions to commit, [B, G]: at least one in each row, eligible ones only. Or a `Revision`."""
+
+    @property
+    def own_pace(self) -> bool:
+        """Whether tokens a step are its own choice, at least in part, and not a setting of the run."""
+        return self.adaptive or self.exceeds_budget
 
     def most_steps(self, size: int) -> int:
         """Most steps of a block of `size` positions, which the rule of the order guarantees.
@@ -194,8 +201,9 @@ def ask_positions(order: Order, state: DecodingState) -> BoolArray:
             f"order {order.name!r} chose no position for some sample; every row needs at least one, such as its "
             "frontier (flexeval.orders.take_leftmost)"
         )
-    if not order.adaptive and not np.array_equal(count_B, state.budget_B):
-        row = int(np.flatnonzero(count_B != state.budget_B)[0])
+    off_B = count_B < state.budget_B if order.exceeds_budget else count_B != state.budget_B
+    if not order.adaptive and off_B.any():
+        row = int(np.flatnonzero(off_B)[0])
         raise PluginError(
             f"order {order.name!r} chose {count_B[row]} positions where the schedule commits {state.budget_B[row]}; "
             "take state.budget_B of each row, or write `adaptive = True` in the class, which then decides how many"

@@ -178,7 +178,7 @@ def test_the_record_says_what_a_training_was_begun_and_continued_with(tmp_path, 
             assert "continued" not in stored()
     assert stored()["continued"] == [{"after_steps": 2, "environment": made_by("second"), "processes": 1}]
     made_by("second", "bfloat16")
-    with pytest.raises(InputError, match="training folder .* was made with dtype float32, not bfloat16"):
+    with pytest.raises(InputError, match=r"training folder .* was made with dtype float32, not bfloat16"):
         run(tmp_path / "run", steps=5)
 
 
