@@ -23,7 +23,7 @@ import pandas as pd
 
 import flexeval
 from flexeval.errors import InputError, one_line
-from flexeval.grading.soundness import find_equations
+from flexeval.grading.equations import find_equations
 from flexeval.records import Prompt, SamplingConfig
 from flexeval.runs.store import Run, RunSet, alike, read_runs
 from flexeval.runs.target import write_target

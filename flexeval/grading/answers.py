@@ -59,8 +59,8 @@ NEXT_QUESTION = re.compile(
 )
 ANSWER_MARK = re.compile(r"(?<![A-Za-z])(?:boxed|fbox)(?![A-Za-z])|<answer>|####|\banswer is\b", re.IGNORECASE)
 """What announces a final answer, whether or not one follows."""
-UNMARKED_RULES = frozenset({"last-number", "last-line", "body", "none"})
-"""The rules, of all graders, that take for an answer what no mark announces."""
+UNMARKED_RULES = frozenset({"last-number", "last-line", "body", "none", "steps-so-far"})
+"""The rules, of all graders, that take for an answer what no mark announces, or what is none yet."""
 CONCLUDES = re.compile(r"answer|=", re.IGNORECASE)
 """Says that an unmarked answer stands before the next question."""
 
@@ -76,13 +76,15 @@ class Extraction:
 
 
 def answer_started(text: str, extracted: str | None, rule: str | None) -> bool:
-    """Whether a completion got as far as its final answer: it holds a mark of one, or its grader read one by a mark.
+    """Whether a completion got as far as its final answer: it holds a mark of one, or its grader found one by a rule.
 
     Args:
         text: what the model wrote, prompt excluded.
-        extracted, rule: of its `Grade`. A task that names no rule reads answers where they are marked.
+        extracted, rule: of its `Grade`. A task that names no rule reads answers where they are marked. A rule without
+            an answer says that one has begun and cannot be read.
     """
-    return ANSWER_MARK.search(text) is not None or (extracted is not None and rule not in UNMARKED_RULES)
+    read = (extracted is not None or rule is not None) and rule not in UNMARKED_RULES
+    return read or ANSWER_MARK.search(text) is not None
 
 
 def before_end_token(text: str) -> str:

@@ -57,7 +57,7 @@ class Grade:
     extracted: str | None = None
     """The answer that was read from the text; None when there was none."""
     rule: str | None = None
-    """Which extraction rule found it."""
+    """Which extraction rule found it. Without an answer: the rule by which one has begun that cannot be read."""
     error: str | None = None
     """Why the answer could not be graded (a time-out, an unreadable expression), on one line. Never set when
     correct."""

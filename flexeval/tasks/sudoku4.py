@@ -27,7 +27,15 @@ _UNITS = (
     *(tuple(8 * i + 2 * j + offset for offset in (0, 1, 4, 5)) for i in range(2) for j in range(2)),
 )
 _DIGITS = frozenset({1, 2, 3, 4})
-_ROW = re.compile(r"[1-4](?:[ ]?[1-4]){3}")
+_DIGITS_IN_A_ROW = re.compile(
+    r"(?P<last>/\s*)?(?<![\d_])(?<!\d )(?<!_ )(?P<row>\d(?: ?\d)*+)(?! ?_)(?=\s*(?P<next>/)?)", re.ASCII
+)
+"""All digits with at most a space between, if no blank cell is beside them: a puzzle has those, and no answer."""
+_ROW = re.compile(r"(?<![\d_])(?<!\d )(?<!_ )\d(?: ?\d)*+(?! ?_)", re.ASCII)
+"""All digits with at most a space between, if no blank cell is beside them: a puzzle has those, and no answer."""
+_BESIDE_A_ROW = (re.compile(r"/\s*\Z"), re.compile(r"\s*/"))
+_ROW = re.compile(r"[1-4](?: ?[1-4]){3}")
+_BEGUN = re.compile(r"\bRows?: *[1-4]")
 
 
 @cache
@@ -89,17 +97,20 @@ class Sudoku4:
     def grade(self, problem: Problem, text: str) -> Grade:
         """Correct when the four rows in the text follow the rules and keep the givens.
 
-        A row is four digits 1 to 4 with at most a space between; there must be exactly four rows.
-        Sound is the same: each cell is a step, and the rules that judge the answer judge all of them.
+        A row is four digits 1 to 4 with at most a space between; there must be exactly four rows, and no other row of
+        digits. Sound is the same: each cell is a step, and the rules that judge the answer judge all of them.
+
+        The rule is `rows` as soon as the first row has begun.
         """
-        rows = _ROW.findall(text)
-        if len(rows) != 4:
-            return Grade(correct=False, verdicts={"sound": False})
+        rows = _rows(text)
+        rule = "rows" if rows or _BEGUN.search(text) else None
+        if len(rows) != 4 or not all(_ROW.fullmatch(row) for row in rows):
+            return Grade(correct=False, rule=rule, verdicts={"sound": False})
         grid = tuple(int(cell) for row in rows for cell in row if cell != " ")
         givens: Grid = problem.metadata["givens"]
         kept = all(given in (0, cell) for given, cell in zip(givens, grid, strict=True))
         correct = kept and is_valid(grid)
-        return Grade(correct=correct, extracted=grid_text(grid), verdicts={"sound": correct})
+        return Grade(correct=correct, extracted=grid_text(grid), rule=rule, verdicts={"sound": correct})
 
     def draw(self, key: str) -> tuple[Problem, str]:
         """A puzzle of this split and one completion of it, decided by `key` (for training data)."""
@@ -110,6 +121,15 @@ class Sudoku4:
             puzzle = tuple(digit if cell in shown else 0 for cell, digit in enumerate(grid))
             if puzzle_split(puzzle) == self.split:
                 return _problem(puzzle, grid), f"Rows: {grid_text(grid)}"
+
+
+def _rows(text: str) -> list[str]:
+    """The rows of digits in a text, of whatever length; a number of up to three digits beside no slash is prose."""
+    return [
+        match["row"]
+        for match in _DIGITS_IN_A_ROW.finditer(text)
+        if " " in match["row"] or len(match["row"]) > 3 or match["last"] or match["next"]
+    ]
 
 
 def puzzle_split(puzzle: Grid) -> Split:

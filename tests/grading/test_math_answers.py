@@ -160,3 +160,6 @@ def test_an_answer_has_started_where_a_mark_announces_it(text: str, started: boo
 def test_what_a_grader_read_by_a_rule_of_its_own_is_marked() -> None:
     assert answer_started("Rows: 1234", "1234", None)
     assert not answer_started("return x", "def f(x): return x", "body")
+    assert answer_started("Rows: 1 2 3 4 5", None, "rows")
+    assert not answer_started("6 * 5 = 30.", "6 * 5 = 30", "steps-so-far")
+    assert not answer_started("Rows:", None, None)

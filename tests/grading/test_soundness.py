@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexeval.grading.soundness import fault_in_chain, fault_in_steps, find_equations
+from flexeval.grading.equations import find_equations
+from flexeval.grading.soundness import fault_in_chain, fault_in_steps
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,30 @@ from flexeval.grading.soundness import fault_in_chain, fault_in_steps, find_equa
         ("the total = 9", []),
         ("Rows: 1 2 3 4 / 3 4 1 2", []),
         ("", []),
+        # Markdown, lists and labels of steps.
+        ("- 5 + 3 = 8\n* 8 - 2 = 6", ["5 + 3 = 8", "8 - 2 = 6"]),
+        ("**3 * 4 = 12**", ["3 * 4 = 12"]),
+        ("**Step 1:** 5 * 3 = **15**", ["5 * 3 = 15"]),
+        ("*3*4 = 12*", ["3 * 4 = 12"]),
+        ("Step 1 - 3 * 4 = 12", ["3 * 4 = 12"]),
+        ("1) (7 - 2) * 3 = 15", ["( 7 - 2 ) * 3 = 15"]),
+        ("5 + 3 = 8 -> 8 - 2 = 6 => 6 - 1 = 5", ["5 + 3 = 8", "8 - 2 = 6", "6 - 1 = 5"]),
+        # Other spellings of numbers and signs.
+        (r"\frac{12}{3} + 2 = 6", ["( ( 12 ) / ( 3 ) ) + 2 = 6"]),
+        ("3(2+1) = 9", ["3 ( 2 + 1 ) = 9"]),
+        ("5 + 3 == 8", ["5 + 3 = 8"]),
+        ("1,000 + 200 = 1,200, so", ["1,000 + 200 = 1,200"]),
+        ("5 + 3 = 8 (8 - 2 = 6)", ["5 + 3 = 8", "8 - 2 = 6"]),
+        # A side with something that is no number in it.
+        ("x + 2 = 8 and 2 + y - 3 = 8", []),
+        ("5 + 3 = 10 - x and 5 + 3 = 2x + 4", []),
+        ("5 apples + 3 = 8 apples", []),
+        ("2^3 + 1 = 9 and 9 = 2^3, 2 ** 3 = 8, 7 // 2 = 3, 3! + 2 = 8", []),
+        (r"\sqrt{16} + 2 = 6 and 2\frac{1}{2} + 1 = 3.5", []),
+        ("5 times 3 + 1 = 16, 5 x 3 = 15, half of 8 = 4", []),
+        ("f(2) + 3 = 8, (a, 4) = 4, 2 (3 + 1) = 8", []),
+        ("3,5 + 1 = 4,5", []),
+        ("5 + 3 = 8 apples, too many", ["5 + 3 = 8"]),
     ],
 )
 def test_equations_are_found_in_prose(text: str, found: list[str]) -> None:
@@ -52,6 +77,9 @@ def test_equations_are_found_in_prose(text: str, found: list[str]) -> None:
         ("5 + 3 = 6 + 2 = 8", True),
         ("30 = 6 * 5", True),
         ("6 * = 30", False),
+        ("she has + 3 = 8", False),
+        ("8 buys 2 = 6", False),
+        ("1,000 + 200 = 1,200", True),
     ],
 )
 def test_an_equation_is_true_when_all_sides_have_one_value(text: str, true: bool) -> None:
@@ -66,6 +94,10 @@ def test_operands_are_the_numbers_that_are_worked_with() -> None:
     assert (equation.operands, equation.result) == ((7, 2, 3), 15)
     (equation,) = find_equations("9 = 9")
     assert equation.operands == (9,)
+    (equation,) = find_equations("-2 + 7 - -1,000 = 1,005")
+    assert equation.operands == (-2, 7, -1000)
+    (equation,) = find_equations("3 - 5 = -2")
+    assert (equation.operands, equation.result) == ((3, 5), -2)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +111,9 @@ def test_operands_are_the_numbers_that_are_worked_with() -> None:
         ("7 - 2 = 5. 4 + 3 = 7.", "7 in 7 - 2 = 5 is neither given nor a result"),
         ("9 = 9. 9 - 2 = 7.", "9 in 9 = 9 is neither given nor a result"),
         ("4 + = 7.", "4 + = 7 is false"),
+        ("3 - 4 = -1. Then 2 + (-1) = 1.", None),
+        ("-3 + 4 = 1.", None),
+        ("-1 + 4 = 3.", "-1 in -1 + 4 = 3 is neither given nor a result"),
         ("It is 7.", "no equation"),
     ],
 )
@@ -100,6 +135,7 @@ def test_a_text_without_steps_is_sound_only_where_none_are_needed() -> None:
         ("6 * 5 = 30. 30 - 6 = 24.", "5 is not used"),
         ("6 * 5 = 30. 30 - 7 = 23.", "7 in 30 - 7 = 23 is not left to use"),
         ("6 * 5 = 36. 36 - 6 = 30. 30 + 5 = 35.", "6 * 5 = 36 is false"),
+        ("5 - 6 = -1. 6 + -1 = 5. 5 - 5 = 0.", None),
         ("29", "no equation"),
     ],
 )
@@ -113,7 +149,9 @@ def test_an_operand_that_is_the_result_before_counts_as_that() -> None:
     assert fault_in_chain("2 + 2 = 4. 4 + 4 = 8. 8 - 4 = 4.", [2, 2, 4]) is not None
 
 
-@given(st.lists(st.sampled_from(["1", "23", "+", "-", "*", "/", "=", "(", ")", ".", " ", "a", "\n"])).map("".join))
+@given(
+    st.lists(st.sampled_from(["1", "23", "+", "-", "*", "/", "=", "(", ")", ".", ",000", " ", "a", "\n"])).map("".join)
+)
 @settings(max_examples=200, deadline=None)
 def test_any_text_gets_a_verdict(text: str) -> None:
     for equation in find_equations(text):
@@ -131,8 +169,6 @@ def test_every_chain_that_is_worked_out_is_sound_and_with_one_wrong_result_is_no
     for number in numbers[1:]:
         sign = data.draw(st.sampled_from("+-*"))
         result = {"+": total + number, "-": total - number, "*": total * number}[sign]
-        if result < 0:
-            sign, result = "+", total + number
         lines.append((total, sign, number, result))
         total = result
     right = [f"{a} {sign} {b} = {c}." for a, sign, b, c in lines]

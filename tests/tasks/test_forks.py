@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexeval.errors import InputError
-from flexeval.grading.soundness import fault_in_chain, find_equations
+from flexeval.grading.answers import answer_started
+from flexeval.grading.equations import find_equations
+from flexeval.grading.soundness import fault_in_chain
 from flexeval.records import Problem
 from flexeval.tasks.drawing import split_of
 from flexeval.tasks.forks import Forks
@@ -59,7 +61,7 @@ def test_every_solution_is_sound_and_says_its_chain(numbers: int) -> None:
         for chain, text in zip(puzzle.solutions, texts, strict=True):
             assert [equation.text for equation in find_equations(text)] == [step.equation for step in chain]
             grade = task.grade(problem, text)
-            assert grade.correct and grade.verdicts == {"sound": True}
+            assert grade.correct and grade.verdicts == {"sound": True} and grade.rule == "last-step"
         assert problem.metadata["first_signs"] == sorted({chain[0].sign for chain in puzzle.solutions})
 
 
@@ -113,6 +115,8 @@ def test_puzzles_are_distinct_within_the_limits_and_the_same_on_every_machine() 
         ("24 + 5 = 29.", False, "24 + 5 = 29"),
         ("6 * 5 = 30. 24 + 5 = 29.", False, None),
         ("6 * 5 = 30. 30 - 6 = 24. 24 + = 29.", False, "(6 * 5) - 6 = 24"),
+        ("6 × 5 = 30. 30 − 6 = 24. 24 + 5 = 29.", True, "((6 * 5) - 6) + 5 = 29"),
+        (r"$6 \times 5 = 30$, $30 - 6 = 24$ and $24 + 5 =$ **29**.", True, "((6 * 5) - 6) + 5 = 29"),
         ("It is 29.", False, None),
         ("", False, None),
     ],
@@ -123,6 +127,26 @@ def test_numbers_and_signs_have_to_make_the_goal(text: str, correct: bool, extra
     assert (grade.correct, grade.extracted) == (correct, extracted)
     # The third answer is right by false steps.
     assert grade.verdicts["sound"] == (correct and "6 * 5 = 36" not in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "started"),
+    [
+        ("6 * 5 = 30. 30 - 6 = 24. 24 + 5 = 28.", True),
+        # A chain that breaks has come to an end as well, and so has one that says the goal too early.
+        ("6 * 5 = 30. 24 + 6 = 30. 30 - 1 = 29.", True),
+        ("We pass 29. 6 * 5 = 30. Therefore that leaves 30 - 1 = 29.", True),
+        ("6 * 5 = 30. 30 - 6 = 24. So 24 + 5 =", True),
+        ("6 * 5 = 30. 30 - 6 = 24. So 24 +", False),
+        ("We pass 29. Notice that 6 * 5 = 30.", False),
+        ("6 * 5 = 30. 24 + 6 = 30.", False),
+        ("We pass 29.", False),
+    ],
+)
+def test_the_last_step_is_the_answer(text: str, started: bool) -> None:
+    problem = Problem(id="p", question="?", target="29", metadata={"numbers": [5, 6, 6, 5], "goal": 29})
+    grade = Forks().grade(problem, text)
+    assert answer_started(text, grade.extracted, grade.rule) is started
 
 
 @given(

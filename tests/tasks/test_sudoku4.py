@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexeval.errors import InputError
+from flexeval.grading.answers import answer_started
 from flexeval.tasks import Task, get_task
 from flexeval.tasks.sudoku4 import Sudoku4, all_grids, grid_text, is_valid, puzzle_split
 
@@ -50,6 +51,13 @@ def test_one_wrong_cell_is_wrong() -> None:
         (lambda grid: grid.replace(" ", ""), True),
         (lambda grid: grid.rsplit(" / ", 1)[0], False),
         (lambda grid: f"{grid} / 1 2 3 4", False),
+        (lambda grid: f"{grid} / 1 2 3", False),
+        (lambda grid: f"{grid} / 1", False),
+        (lambda grid: grid.replace(" / ", " 1 / ", 1), False),
+        (lambda grid: grid.replace(" / ", " 4 4 / ", 1), False),
+        (lambda grid: grid.replace(" / ", "5 / ", 1), False),
+        (lambda grid: f"7{grid}", False),
+        (lambda grid: f"Of the puzzle 4 _ _ _ / _ 3 _ _ / _ _ _ _ / 1 2 _ _ the 16 cells are {grid}", True),
         (lambda grid: "", False),
     ],
 )
@@ -57,6 +65,22 @@ def test_what_counts_as_four_rows(rewrite, correct) -> None:
     task = Sudoku4(size=1)
     problem = task.problems()[0]
     assert task.grade(problem, rewrite(problem.target)).correct is correct
+
+
+@pytest.mark.parametrize(
+    ("text", "started"),
+    [
+        ("Rows: 3", True),
+        ("Rows: 3 1 2 4 1 / 2", True),
+        ("1 2 3 4", True),
+        ("Rows:", False),
+        ("In row 1 stand 3 and 4.", False),
+    ],
+)
+def test_an_answer_has_started_with_its_first_row(text: str, started: bool) -> None:
+    task = Sudoku4(size=1)
+    grade = task.grade(task.problems()[0], text)
+    assert answer_started(text, grade.extracted, grade.rule) is started
 
 
 def test_no_test_puzzle_is_ever_drawn_for_training() -> None:

@@ -40,6 +40,8 @@ def test_every_worked_solution_is_sound(task: WordProblems | Sudoku4 | Forks) ->
         ("The answer is 7.", True, False),
         ("First, 9 + 4 = 13. The answer is 13.", False, False),
         ("First, 9 + 4 = 13.", False, False),
+        ("First, 4 - 9 = -5. Then -5 + 6 = 1. The answer is 7.", True, False),
+        ("- 2 * 3 = **6**\n- 4 - 6 = -2\n- -2 + 9 = **7**\n\nThe answer is 7.", True, True),
     ],
 )
 def test_word_problems(text: str, correct: bool, sound: bool) -> None:
@@ -55,6 +57,8 @@ def test_word_problems(text: str, correct: bool, sound: bool) -> None:
         (r"15 / 3 = 5 and 7 - 2 = 5. \boxed{(7 - 2) * 3}", True, True),
         (r"\boxed{(7 - 2) * 3}", True, True),
         (r"\boxed{(7 - 2) * 3 = 15}", True, True),
+        (r"2 - 7 = -5, and -5 * 3 = -15. \boxed{(7 - 2) * 3}", True, True),
+        (r"\boxed{\frac{(7 - 2) * 3}{1}}", False, False),
         (r"7 * 2 = 15. \boxed{(7 - 2) * 3}", True, False),
         (r"10 + 5 = 15. \boxed{(7 - 2) * 3}", True, False),
         (r"7 + 2 = 9. \boxed{7 + 2 * 3}", False, False),

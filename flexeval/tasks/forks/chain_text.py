@@ -8,7 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from flexeval.grading.equations import plain_text
+
 _EQUATION = re.compile(r"(?<![\d.])(\d{1,6})\s*([-+*])\s*(\d{1,6})\s*=\s*(\d{1,6})(?!\d|\.\d)", re.ASCII)
+_STEP = re.compile(r"(?<![\d.])\d{1,6}\s*[-+*]\s*\d{1,6}\s*=(?:\s*(\d{1,6})(?!\d|\.\d))?", re.ASCII)
+"""An equation, the result of which may be missing yet."""
 _MOST_STEPS = 12
 
 
@@ -29,7 +33,7 @@ class ChainText:
 def read_chain(text: str) -> ChainText | None:
     """The expression of all equations in a text; None when there is none, or one does not go on from the one before."""
     chain: ChainText | None = None
-    equations = _EQUATION.findall(text)
+    equations = _EQUATION.findall(plain_text(text))
     if len(equations) > _MOST_STEPS:
         return None
     for left_text, sign, right_text, said in equations:
@@ -45,6 +49,18 @@ def read_chain(text: str) -> ChainText | None:
         else:
             return None
     return chain
+
+
+def says_an_end(text: str, steps: int, goal: int) -> bool:
+    """Whether a text has come to the end of its steps, right or wrong: all are begun, or the goal is said as a result.
+
+    Args:
+        text: the steps.
+        steps: how many it takes to use every given number.
+        goal: what they are to make.
+    """
+    results = _STEP.findall(plain_text(text))
+    return len(results) >= steps or any(result != "" and int(result) == goal for result in results)
 
 
 def _apply(sign: str, left: int, right: int) -> int:

@@ -18,7 +18,7 @@ from flexeval.errors import InputError
 from flexeval.grading.soundness import fault_in_chain
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, first_different
-from flexeval.tasks.forks.chain_text import read_chain
+from flexeval.tasks.forks.chain_text import read_chain, says_an_end
 from flexeval.tasks.forks.puzzle import LARGEST, Chain, Puzzle, chains
 from flexeval.tasks.forks.wording import question_text, solution_text
 
@@ -82,17 +82,23 @@ class Forks:
         Each step has to go on from the result that is written before it, and the last result has to be the goal; the
         other results may be wrong. Sound when it is correct, every equation is true, goes on from the result before and
         takes a given number that is left, and none is left at the end.
+
+        The rule is `last-step` once the step that uses the last of the numbers has begun or the goal is said as a
+        result, though the chain be broken, and `steps-so-far` before that.
         """
-        expression = read_chain(text)
-        if expression is None:
-            return Grade(correct=False, verdicts={"sound": False})
         goal: int = problem.metadata["goal"]
-        used_once = sorted(expression.numbers) == sorted(problem.metadata["numbers"])
+        numbers: list[int] = problem.metadata["numbers"]
+        expression = read_chain(text)
+        ended = says_an_end(text, len(numbers) - 1, goal)
+        if expression is None:
+            return Grade(correct=False, rule="last-step" if ended else None, verdicts={"sound": False})
+        used_once = sorted(expression.numbers) == sorted(numbers)
         correct = used_once and expression.value == expression.said == goal
-        sound = correct and fault_in_chain(text, problem.metadata["numbers"]) is None
+        sound = correct and fault_in_chain(text, numbers) is None
         said = "" if expression.value == expression.said else f", not {expression.said}"
         extracted = f"{expression.text} = {expression.value}{said}"
-        return Grade(correct=correct, extracted=extracted, verdicts={"sound": sound})
+        rule = "last-step" if ended else "steps-so-far"
+        return Grade(correct=correct, extracted=extracted, rule=rule, verdicts={"sound": sound})
 
     def draw(self, key: str) -> tuple[Problem, str]:
         """A puzzle of this split and one of its solutions, all equally likely, decided by `key` (for training data)."""

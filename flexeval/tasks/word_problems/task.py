@@ -13,7 +13,8 @@ from functools import cache
 from typing import ClassVar
 
 from flexeval.errors import InputError
-from flexeval.grading.soundness import fault_in_steps, find_equations
+from flexeval.grading.equations import find_equations
+from flexeval.grading.soundness import fault_in_steps
 from flexeval.records import Grade, Problem, Prompt
 from flexeval.tasks.drawing import Draw, Split, check_at_least, check_split, first_different
 from flexeval.tasks.word_problems.skeleton import Limits, Skeleton
@@ -22,7 +23,12 @@ from flexeval.tasks.word_problems.story import Story, draw_story, question_text
 
 MOST_DIGITS = 1000
 """A longer number is no answer; Python reads none above 4,300 digits."""
-_ANSWER = re.compile(r"answer\s+is\b[^\w\n.-]{0,4}(-?\d+)", re.IGNORECASE)
+_ANSWER = re.compile(
+    r"answer\s+is\b[^\w\n.−-]{0,4}(?P<answer>(?P<sign>[-−]?)(?P<whole>[1-9]\d{0,2}(?:,\d{3})+(?!,?\d)|\d+)"
+    r"(?P<more>(?:[.,]\d|%| *[-−+*×·÷/^] *[\d(])[\w.,/^%()]*(?<![.,]))?)",
+    re.IGNORECASE | re.ASCII,
+)
+"""A number, and what makes it no whole one: decimals, a percent sign, a calculation that goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +77,22 @@ class WordProblems:
         return Prompt(user=problem.question)
 
     def grade(self, problem: Problem, text: str) -> Grade:
-        """Correct when the whole number after the last "answer is" equals the target.
+        """Correct when the whole number after the last "answer is" equals the target. "6.5" and "6/1" are none.
 
         Sound when it is correct and is the result of the last equation, every equation is true, and every operand is a
         number of the problem or an earlier result.
         """
-        found = _ANSWER.findall(text)
-        if not found:
+        answers = list(_ANSWER.finditer(text))
+        if not answers:
             return Grade(correct=False, verdicts={"sound": False})
-        correct = len(found[-1]) <= MOST_DIGITS and int(found[-1]) == int(problem.target)
+        found = answers[-1]
+        value = f"{found['sign']}{found['whole']}".replace("−", "-").replace(",", "")
+        correct = found["more"] is None and len(value) <= MOST_DIGITS and int(value) == int(problem.target)
         given = [int(number) for number in re.findall(r"\d+", problem.metadata["skeleton"])]
         sound = (
             correct and fault_in_steps(text, given) is None and find_equations(text)[-1].result == int(problem.target)
         )
-        return Grade(correct=correct, extracted=found[-1], verdicts={"sound": sound})
+        return Grade(correct=correct, extracted=found["answer"], verdicts={"sound": sound})
 
     def draw(self, key: str) -> tuple[Problem, str]:
         """A problem of this split and one worked solution of it, decided by `key` (for training data)."""
