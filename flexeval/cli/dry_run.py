@@ -33,9 +33,28 @@ class Planned:
     config: RunConfig
     problems: int
     cost: Estimate
+    """Of all of it."""
+    left: Estimate
+    """Of what is not stored."""
     minutes: float | None
-    """On this machine; None where the model is not here, or too large to be timed."""
-    stored: bool
+    """All of it on this machine; None where the model is not here, or too large to be timed."""
+    divided: bool
+    """Whether it lies there in shards, and the whole is asked for."""
+
+    @property
+    def stored_samples(self) -> int:
+        """How many of its samples are stored."""
+        return self.cost.samples - self.left.samples
+
+    @property
+    def stored(self) -> bool:
+        """Whether all of it is."""
+        return not self.left.samples
+
+    @property
+    def minutes_left(self) -> float | None:
+        """What is not stored on this machine."""
+        return None if self.minutes is None else self.minutes * self.left.samples / self.cost.samples
 
 
 def dry_run(plan: Plan, machine: Machine, args: argparse.Namespace) -> None:
@@ -75,26 +94,25 @@ def _planned(
 ) -> Iterator[Planned]:
     """What is known of runs: each as it is called, as its folder is, and the model to go by."""
     from flexeval.reproduce.estimate import count_parameters, count_problems, estimate
-    from flexeval.runs.store import default_folder_name, read_finished_run
+    from flexeval.runs.extent import stored_extent
+    from flexeval.runs.store import default_folder_name
     from flexeval.runs.timing import evaluations_per_sample
     from flexeval.tasks import get_task
 
     timed = _Timed(args)
     for config, placed, base in runs:
         task = get_task(config.task, data_dir=args.data_dir)
-        problems = len(args.shard.of(range(count_problems(config, task))))
-        size = count_parameters(base, parameters)
-        cost = estimate(config, problems=problems, parameters=size, machine=machine)
+        stored = stored_extent(args.runs / default_folder_name(placed), placed, shard=args.shard, dtype=args.dtype)
+        undivided = count_problems(config, task) if stored.problems is None else stored.problems
+        args.shard.require_problems(undivided)
+        problems = len(args.shard.of(range(undivided)))
+        samples, size = problems * config.num_samples, count_parameters(base, parameters)
+        missing = max(samples - stored.samples, 0)
+        cost, left = (estimate(config, samples=count, parameters=size, machine=machine) for count in (samples, missing))
         per_evaluation = timed.seconds_per_evaluation(config, base, task)
-        seconds = None if per_evaluation is None else cost.samples * evaluations_per_sample(config) * per_evaluation
-        folder = args.shard.folder(args.runs / default_folder_name(placed))
-        yield Planned(
-            config=config,
-            problems=problems,
-            cost=cost,
-            minutes=None if seconds is None else seconds / 60,
-            stored=read_finished_run(folder, placed) is not None,
-        )
+        seconds = None if per_evaluation is None else samples * evaluations_per_sample(config) * per_evaluation
+        minutes = None if seconds is None else seconds / 60
+        yield Planned(config=config, problems=problems, cost=cost, left=left, minutes=minutes, divided=stored.divided)
 
 
 class _Timed:
@@ -145,6 +163,7 @@ def _row(run: Planned) -> dict[str, Any]:
         "gpu_hours": run.cost.gpu_hours,
         "minutes_here": run.minutes,
         "stored": run.stored,
+        "stored_samples": run.stored_samples,
     }
 
 
@@ -158,6 +177,7 @@ def dry_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     from flexeval.reproduce.estimate import count_parameters, operations_of
     from flexeval.runs.counterfactual import require_counterfactual
     from flexeval.runs.counterfactual_table import BYTES_PER_TOKEN, has_counterfactual
+    from flexeval.runs.identity import require_continuable
 
     machine, sizes = options.estimated_machine(args), options.sizes(args, {run.config.model for run in runs})
     rows = []
@@ -165,6 +185,7 @@ def dry_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
         if run.imported or has_counterfactual(run):
             continue
         require_counterfactual(run)
+        require_continuable(run.record, dtype=args.dtype, folder=f"run folder {run.folder}")
         forwards = int(run.samples["length"].sum())
         length = float(run.problems["prompt_length"].mean()) + run.config.sampling.gen_length
         operations = operations_of(forwards, count_parameters(run.config.model, sizes), length)
@@ -253,10 +274,12 @@ def _deliver(
     missing = [run for run in runs if not run.stored]
     lines = [
         how_counted(machine) + uncounted,
-        of_workers([run.cost.gpu_hours for run in missing], args),
-        f"Disk: about {bytes_text(sum(run.cost.disk_bytes for run in missing))} for what is not stored.",
+        of_workers([run.left.gpu_hours for run in missing], args),
+        f"Disk: about {bytes_text(sum(run.left.disk_bytes for run in missing))} for what is not stored.",
         _line_of_minutes(runs) + uncounted,
     ]
+    if any(run.divided for run in missing):
+        lines.append("Runs that lie in shards are continued with --shard, or after `flexeval merge`.")
     output.deliver(args, [*before, _runs_table(runs), *lines], {**content, "runs": rows}, pd.DataFrame(rows))
 
 
@@ -290,7 +313,7 @@ def bytes_text(count: float) -> str:
 
 
 def _line_of_minutes(runs: Sequence[Planned]) -> str:
-    missing = [run.minutes for run in runs if not run.stored]
+    missing = [run.minutes_left for run in runs if not run.stored]
     known = [minutes for minutes in missing if minutes is not None]
     if not missing:
         return "On this machine: nothing is left to draw."
@@ -324,20 +347,26 @@ def _runs_table(runs: Sequence[Planned]) -> Table:
         counts = [str(run.problems), str(run.config.num_samples), f"{run.cost.samples:,}", f"{run.cost.evaluations:,}"]
         operations = "-" if run.cost.operations is None else f"{run.cost.operations:.1e}"
         takes = [operations, bytes_text(run.cost.disk_bytes), few(run.cost.gpu_hours), few(run.minutes)]
-        rows.append([formatting.run_name(run.config), *counts, *takes, "yes" if run.stored else ""])
-    rows += [None, _total("all", runs), _total("not stored", [run for run in runs if not run.stored])]
+        some = f"{run.stored_samples:,} of {run.cost.samples:,}" if run.stored_samples else ""
+        rows.append([formatting.run_name(run.config), *counts, *takes, "yes" if run.stored else some])
+    missing = [run for run in runs if not run.stored]
+    rows += [
+        None,
+        _total("all", [run.cost for run in runs], [run.minutes for run in runs]),
+        _total("not stored", [run.left for run in missing], [run.minutes_left for run in missing]),
+    ]
     columns = ["run", "problems", "n", "samples", "NFE at most", "operations", "disk", "GPU-hours", "minutes here"]
     return formatting.table([*columns, "stored"], rows, right=columns[1:])
 
 
-def _total(name: str, runs: Sequence[Planned]) -> list[str]:
-    samples, evaluations = (sum(getattr(run.cost, part) for run in runs) for part in ("samples", "evaluations"))
-    hours, minutes = _sum([run.cost.gpu_hours for run in runs]), _sum([run.minutes for run in runs])
-    operations = [run.cost.operations for run in runs if run.cost.operations is not None]
-    disk = bytes_text(sum(run.cost.disk_bytes for run in runs))
+def _total(name: str, costs: Sequence[Estimate], minutes: Sequence[float | None]) -> list[str]:
+    samples, evaluations, disk = (
+        sum(getattr(cost, part) for cost in costs) for part in ("samples", "evaluations", "disk_bytes")
+    )
+    operations = [cost.operations for cost in costs if cost.operations is not None]
     return [
-        name, "", "", f"{samples:,}", f"{evaluations:,}", f"{sum(operations):.1e}" if operations else "-", disk, hours,
-        minutes, "",
+        name, "", "", f"{samples:,}", f"{evaluations:,}", f"{sum(operations):.1e}" if operations else "-",
+        bytes_text(disk), _sum([cost.gpu_hours for cost in costs]), _sum(minutes), "",
     ]  # fmt: skip
 
 

@@ -166,9 +166,8 @@ def _work(cell: Cell, parameters: Mapping[str, float]) -> float:
     except InputError:
         # Loading this model will say what is wrong, and must not stop the runs of others.
         size = 1.0
-    cost = estimate(
-        cell.config, problems=count_problems(cell.config, cell.task), parameters=size, machine=Machine(prompt_tokens=0)
-    )
+    samples = count_problems(cell.config, cell.task) * cell.config.num_samples
+    cost = estimate(cell.config, samples=samples, parameters=size, machine=Machine(prompt_tokens=0))
     return cost.gpu_hours or 0.0
 
 

@@ -22,6 +22,7 @@ from flexeval.models.files import find_checkpoint, weight_files
 from flexeval.models.places import cached_folder
 from flexeval.records import MOST_POSITIONS, RunConfig
 from flexeval.tasks import Task
+from flexeval.tasks.data import is_on_hub
 from flexeval.tasks.task import problems_of
 
 TERA = 1e12
@@ -57,7 +58,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """At most what one run takes."""
+    """At most what samples of a run take."""
 
     samples: int
     evaluations: int
@@ -67,22 +68,22 @@ class Estimate:
     gpu_hours: float | None
     """Likewise."""
     disk_bytes: int
-    """Of the run folder."""
+    """In the run folder."""
 
 
-def estimate(config: RunConfig, *, problems: int, parameters: float | None, machine: Machine) -> Estimate:
-    """The cost of a whole run, whatever of it is stored already.
+def estimate(config: RunConfig, *, samples: int, parameters: float | None, machine: Machine) -> Estimate:
+    """The cost of samples of a run.
 
     Args:
         config: the run.
-        problems: of the run.
+        samples: how many.
         parameters: of its model; None when unknown.
         machine: where it would be made.
     """
     # Imports torch.
     from flexeval.runs.timing import evaluations_per_sample
 
-    samples, length = problems * config.num_samples, config.sampling.gen_length
+    length = config.sampling.gen_length
     evaluations = samples * evaluations_per_sample(config)
     operations = operations_of(evaluations, parameters, machine.prompt_tokens + length)
     return Estimate(
@@ -100,8 +101,10 @@ def operations_of(evaluations: int, parameters: float | None, length: float) -> 
 
 
 def count_problems(config: RunConfig, task: Task) -> int:
-    """How many problems a run has; without its data where a limit is given, which is then taken at its word."""
-    return len(problems_of(task)) if config.limit is None else config.limit
+    """How many problems a run has. A limit is taken at its word where they would have to come from the hub."""
+    if config.limit is not None and is_on_hub(task):
+        return config.limit
+    return len(problems_of(task)[: config.limit])
 
 
 def count_parameters(model: str, stated: Mapping[str, float]) -> float | None:

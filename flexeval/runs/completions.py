@@ -25,7 +25,7 @@ from flexeval.runs.files import to_json
 from flexeval.runs.grading import Verdicts, here
 from flexeval.runs.target import write_target
 from flexeval.tasks import Task
-from flexeval.tasks.data import local_folder
+from flexeval.tasks.data import is_on_hub
 from flexeval.tasks.task import GradesAnyTarget, HasPublishedGrader, problems_of
 
 TEXTS = (
@@ -183,9 +183,8 @@ def _texts(row: Row, field: str, value: Any) -> Iterator[str]:
 
 def _needs_no_data(task: Task, answers: Sequence[_Answer]) -> bool:
     """Whether the task's data would come from the hub, and every row says by itself what is right."""
-    on_hub = hasattr(task, "data_dir") and local_folder(task.data_dir) is None
     return (
-        on_hub
+        is_on_hub(task)
         and isinstance(task, GradesAnyTarget)
         and task.target_suffices
         and all(answer.target is not None and _first_text(answer, QUESTIONS) is not None for answer in answers)

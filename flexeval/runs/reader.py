@@ -65,6 +65,11 @@ class Contents:
         """The problems that the folder is for: all, or the share of a shard; of the first ones with a limit."""
         return self.header.shard.of(self.problems[:limit])
 
+    def count(self, *, num_samples: int, limit: int | None) -> int:
+        """How many samples are there of the first so many of each of the first problems."""
+        wanted = {problem.id for problem in self.wanted(limit)}
+        return sum(problem_id in wanted and index < num_samples for problem_id, index in self.samples)
+
     def shards(self, folder: Path) -> list[Path]:
         """The files of the token rows, oldest first."""
         if self.header.format == UNCHECKED_FORMAT:

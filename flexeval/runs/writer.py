@@ -87,9 +87,8 @@ class RunWriter:
 
     def count_missing(self, *, num_samples: int, limit: int | None) -> int:
         """How many samples are not there yet."""
-        wanted = {problem.id for problem in self.contents.wanted(limit)}
-        stored = sum(problem_id in wanted and index < num_samples for problem_id, index in self.contents.samples)
-        return len(wanted) * num_samples - stored
+        stored = self.contents.count(num_samples=num_samples, limit=limit)
+        return len(self.contents.wanted(limit)) * num_samples - stored
 
     def append(
         self,
@@ -229,7 +228,8 @@ def open_run(
             something else, a folder in use, or damage that no kill of ours leaves behind.
         OSError: the folder cannot be written.
     """
-    _claim(folder, shard)
+    require_place(folder, shard)
+    folder.mkdir(parents=True, exist_ok=True)
     with lock_run(folder):
         stored = _repaired(folder, config) if (folder / CONFIG).exists() else None
         if stored is not None:
@@ -355,13 +355,14 @@ def own_verdicts(grade: Grade) -> dict[str, Any]:
 # ----- opening -----
 
 
-def _claim(folder: Path, shard: Shard) -> None:
-    """Create the folder, and refuse one that holds anything but a run or the beginning of one."""
+def require_place(folder: Path, shard: Shard) -> None:
+    """Raise InputError for a folder that holds anything but a run or the beginning of one, and for a whole run beside
+    its shards; changes nothing.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder to write the run to")
     _require_undivided(folder) if shard == WHOLE else _require_divided(folder.parent, shard)
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(folder / CONFIG):
+    if not folder.exists() or os.path.lexists(folder / CONFIG):
         return
     begun = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL, *(path.name for path in folder.glob("*.json*.tmp"))}
     for path in sorted(folder.iterdir()):

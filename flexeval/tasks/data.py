@@ -88,6 +88,11 @@ def local_folder(data_dir: str | Path | None) -> Path | None:
     return Path(named) if named != "" else None
 
 
+def is_on_hub(task: object) -> bool:
+    """Whether the problems of a task would have to come from the hub."""
+    return hasattr(task, "data_dir") and local_folder(task.data_dir) is None
+
+
 def _find_file(benchmark: Benchmark, folder: Path) -> Path:
     if not folder.is_dir():
         raise InputError(f"no data folder {str(folder)!r}; give the folder that holds the benchmark files")

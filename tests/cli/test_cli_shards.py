@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +63,37 @@ def test_shards_of_an_array_become_the_undivided_run(monkeypatch, capsys):
     assert capsys.readouterr().out.endswith("2 shards, 10 samples, complete\n")
     for name in ("config.json", "problems.jsonl", "samples.jsonl"):
         assert (folder("runs") / name).read_bytes() == (folder("whole") / name).read_bytes()
+
+
+def planned(capsys, *argv: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert passk("--dry-run", "--json", "-", *argv) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    return {name: row[name] for name in ("problems", "samples", "stored_samples", "stored")}
+
+
+def test_a_dry_run_counts_what_is_stored_and_refuses_what_the_command_would(capsys):
+    assert passk("--shard", "0/2") == 0
+    half = {"problems": 5, "samples": 10, "stored_samples": 6, "stored": False}
+    assert planned(capsys) == half
+    assert planned(capsys, "--num-samples", "1", "--limit", "1")["stored"]
+    assert passk("--shard", "1/2") == 0
+    assert planned(capsys) == {**half, "stored_samples": 10, "stored": True}
+
+    assert passk(out="whole") == 0
+    assert planned(capsys, "--num-samples", "3", "--out", "whole")["stored_samples"] == 10
+    assert planned(capsys, "--limit", "3", "--num-samples", "3", "--out", "whole")["stored_samples"] == 6
+    assert planned(capsys, "--limit", "100000", "--task", "sudoku4:size=7")["problems"] == 7
+    for argv, words in (
+        (("--shard", "0/2", "--out", "whole"), "continue it without --shard"),
+        (("--dtype", "bfloat16", "--out", "whole"), "was made with dtype float32, not bfloat16; use another --out"),
+        (("--shard", "6/9", "--out", "new"), "divide it into at most 5 shards"),
+        (("--ray-address", "ray://head:10001"), "--ray-address auto"),
+        (("--workers", "2", "--device", "cuda:1"), "--device is auto, cpu or cuda"),
+    ):
+        capsys.readouterr()
+        assert passk("--dry-run", *argv) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_readers_say_what_is_missing(capsys):

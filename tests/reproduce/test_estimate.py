@@ -28,7 +28,7 @@ def test_gpu_hours_by_hand():
     """8e9 parameters, 200 + 256 tokens, 256 evaluations, 128,000 samples: 2.39e20 operations. An H100 at 40 % makes
     3.956e14 a second: 604,400 seconds."""
     cost = estimate(
-        config(gen_length=256), problems=1000, parameters=8e9, machine=Machine(utilization=0.4, prompt_tokens=200)
+        config(gen_length=256), samples=128_000, parameters=8e9, machine=Machine(utilization=0.4, prompt_tokens=200)
     )
     assert cost.samples == 128_000
     assert cost.evaluations == 32_768_000
@@ -56,7 +56,7 @@ def test_evaluations_of_a_sample(run, evaluations):
 
 
 def test_an_unknown_size_costs_unknown_hours():
-    assert estimate(config(), problems=1, parameters=None, machine=Machine()).gpu_hours is None
+    assert estimate(config(), samples=1, parameters=None, machine=Machine()).gpu_hours is None
     assert count_parameters("llada-8b-instruct", {}) is None
     assert count_parameters("llada-8b-instruct", {"llada-8b-instruct": 8e9}) == 8e9
 
@@ -70,10 +70,14 @@ def test_parameters_are_counted_where_the_weights_are(tmp_path):
         assert 5e5 < count_parameters(bundled, {}) < 5e6
 
 
-def test_problems_are_the_limit_or_all():
+def test_problems_are_the_limit_or_all_and_a_hub_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.delenv("FLEXEVAL_DATA_DIR", raising=False)
     task = get_task("sudoku4:size=17")
-    assert count_problems(config(), task) == 1000
-    assert count_problems(dataclasses.replace(config(), limit=None), task) == 17
+    for limit, problems in ((1000, 17), (17, 17), (5, 5), (None, 17)):
+        assert count_problems(dataclasses.replace(config(), limit=limit), task) == problems
+    assert count_problems(config(), get_task("gsm8k")) == 1000
+    with pytest.raises(InputError, match="no GSM8K test in"):
+        count_problems(config(), get_task("gsm8k", data_dir=tmp_path))
 
 
 @pytest.mark.parametrize(
