@@ -14,8 +14,8 @@ _FREE_OPENINGS = (
 )
 _CHOICES = (
     "in part: the training texts tie an opening to an operation. Three quarters of the puzzles have one first "
-    "operation that leads to the goal, the rest two or three, and which ones is known only by calculating ahead, so openings are "
-    "uncertain in AR order; what confidence order makes of it is not built in"
+    "operation that leads to the goal, the rest two or three, and which ones is known only by calculating ahead, so "
+    "openings are uncertain in AR order; what confidence order makes of it is not built in"
 )
 _OF_FORKS = {"connectors-bypassed": _CHOICES, "connector-entropy-lower": _CHOICES}
 _BUILT_IN = {
