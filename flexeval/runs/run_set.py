@@ -138,9 +138,11 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
     Raises:
         InputError: a folder with no run in it, or a run that cannot be read.
     """
-    several = isinstance(folders, Iterable) and not isinstance(folders, str | bytes)
+    listed: list[Any] = [folders]
+    if isinstance(folders, Iterable) and not isinstance(folders, str | bytes):
+        listed = list(folders)
     found: dict[Path, Path] = {}
-    for folder in map(as_folder, folders if several else [folders]):
+    for folder in map(as_folder, listed):
         itself = begun_shards(folder) or any((folder / name).exists() for name in _LINES)
         inside = [folder] if itself else _runs_below(folder)
         if not inside:
