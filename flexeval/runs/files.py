@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, one_line
+from flexeval.reading import named_once
 
 TEMPORARY_SUFFIX = ".tmp"
 RESTORE = "restore the file, or use another folder"
@@ -192,7 +193,7 @@ def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
         InputError: anything else.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_named_once, parse_constant=_no_number)
+        value = json.loads(data, object_pairs_hook=named_once, parse_constant=_no_number)
     except RecursionError:
         raise InputError(f"{where}: nested too deeply; {RESTORE}") from None
     except ValueError as error:
@@ -200,13 +201,6 @@ def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{where}: not a JSON object but {type(value).__name__}; restore the file")
     return value
-
-
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("a name is there twice in one object")
-    return values
 
 
 def _no_number(word: str) -> None:

@@ -48,14 +48,15 @@ def check_new_folder(out: Path) -> None:
 
 
 def equally_many(completions: Sequence[Completion], num_samples: int | None = None) -> list[Completion]:
-    """The same number of completions of each problem, the first ones of the file, in its order.
+    """The same number of completions of each problem: the first ones, by their number where they have one, else as they
+    stand in the file.
 
     Args:
         completions: at least one.
         num_samples: how many of each; None takes all, which must be equally many.
 
     Raises:
-        InputError: a problem that has fewer.
+        InputError: a problem that has fewer, or a number that is missing among them.
     """
     counts: dict[str, int] = {}
     for completion in completions:
@@ -70,8 +71,14 @@ def equally_many(completions: Sequence[Completion], num_samples: int | None = No
     if counts[fewest] < wanted:
         raise InputError(f"the file has {counts[fewest]} completions of {fewest!r}, not {wanted}; use a smaller number")
     taken, seen = [], dict.fromkeys(counts, 0)
-    for completion in completions:
-        if seen[completion.problem.id] < wanted:
+    for completion in sorted(completions, key=lambda one: one.sample_index or 0):
+        place = seen[completion.problem.id]
+        if place < wanted:
+            if completion.sample_index not in (None, place):
+                raise InputError(
+                    f"the file has no sample_index {place} of {completion.problem.id!r}; number those of each "
+                    "problem from 0 without gaps, or leave sample_index out"
+                )
             taken.append(completion)
         seen[completion.problem.id] += 1
     return taken

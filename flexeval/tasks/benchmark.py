@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from flexeval.errors import InputError
 from flexeval.grading.programs import grade_program
 from flexeval.grading.published import program_as_published
 from flexeval.grading.sandbox import Isolation, shared_sandbox
@@ -53,8 +54,15 @@ class BenchmarkTask:
 
     def problems(self) -> Sequence[Problem]:
         """All problems of the split, in file order. Raises InputError when the data cannot be read."""
-        read = (self.read(i, row) for i, row in enumerate(read_benchmark(self.benchmark, self.data_dir).rows))
-        return [problem for problem in read if problem is not None]
+        found = []
+        for index, row in enumerate(read_benchmark(self.benchmark, self.data_dir).rows):
+            problem = self.read(index, row)
+            if problem is None:
+                continue
+            if not problem.question.strip():
+                raise InputError(f"{row.place}: the question is empty; give it some text, or remove the row")
+            found.append(problem)
+        return found
 
     def source(self) -> dict[str, Any]:
         """Where the problems came from: origin, fingerprint, rows."""

@@ -267,6 +267,7 @@ ROWS = [
         for content in (
             b"\xff\xfe", "", "\n\n", "[1]", "null", "{", f'{{"question": {DIGITS}, "answer": "#### 4"}}', BRACKETS,
             '{"question": "\\ud800", "answer": "#### 4"}', '{"question": 5, "answer": "#### 4"}',
+            '{"question": " ", "answer": "#### 4"}', '{"question": "A", "question": "B", "answer": "#### 4"}',
             '{"question": "?", "answer": null}', '{"question": "?"}', '{"question": "?", "answer": "4"}',
             '{"a":' * 50_000, "\x00", json.dumps(GOOD) + "\n{",
         )

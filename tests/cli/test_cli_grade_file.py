@@ -143,6 +143,20 @@ def test_programs_run_in_the_sandbox_with_the_tests_of_their_problem(
         ({"question": "?", "completion": "7"}, "gsm8k", ["line 2: the question is none of task 'gsm8k'", "'target'"]),
         ({"question": "?", "completion": "7", "target": True}, "gsm8k", ["line 2", "'target' with a text or number"]),
         ({"problem_id": "gsm8k/test/7", "completion": "7"}, "gsm8k", ["line 2: 'gsm8k/test/7'", "Did you mean"]),
+        *(
+            (
+                {"question": PENS, "completion": "7", "sample_index": n},
+                "gsm8k",
+                ["line 2: 'sample_index' should", f"not {n}"],
+            )
+            for n in (-1, 1.5, True)
+        ),
+        ({"question": PENS, "completion": "7", "sample_index": 1}, "gsm8k", ["line 1 has no 'sample_index', which"]),
+        (
+            {"question": PENS, "completion": ["7", "8"], "sample_index": 1},
+            "gsm8k",
+            ["line 2 has 'sample_index' for 2 texts"],
+        ),
         ({"question": "?", "completion": "x", "target": "x"}, "humaneval", ["line 2: the question is none of task"]),
     ],
     ids=str,

@@ -116,6 +116,18 @@ def test_completions_are_equally_many(refused: Refused) -> None:
     assert read_run(Path("runs/ar")).config.num_samples == 2
 
 
+def test_a_number_of_its_own_says_which_sample_a_row_is(refused: Refused) -> None:
+    def write_numbered(*numbers: int) -> list[str]:
+        rows = ({"idx": 0, "completion": f"\\boxed{{{n}}}", "sample_index": n} for n in numbers)
+        Path("answers.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        return argv("answers.jsonl", "ar")
+
+    assert "line 2 is sample 0 of problem 'gsm8k/test/0', as" in refused(*write_numbered(0, 0))
+    assert "no sample_index 1 of 'gsm8k/test/0'" in refused(*write_numbered(0, 2))
+    assert main(write_numbered(2, 0, 1)) == 0
+    assert read_run(Path("runs/ar")).samples["text"].tolist() == [f"\\boxed{{{n}}}" for n in range(3)]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
