@@ -19,10 +19,9 @@ from typing import Any
 
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
-from flexeval.reading import parse_object
 from flexeval.records import RunConfig
 from flexeval.runs.checksums import CHECKSUM, End, first_checksum, read_checked_lines, read_checked_object
-from flexeval.runs.files import RESTORE, read_file, read_lines
+from flexeval.runs.files import RESTORE, parse_object, read_file, read_lines
 from flexeval.runs.identity import config_from_dict
 from flexeval.runs.layout import (
     CONFIG,
