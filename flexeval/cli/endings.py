@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+    from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.5
@@ -58,11 +59,25 @@ def leave_at_once() -> None:
     _answer(lambda number, _: os._exit(128 + number))
 
 
+class _Lossy(io.FileIO):
+    """A descriptor that loses what it cannot write: a full disk behind the progress is no reason to draw no samples."""
+
+    def write(self, data: Any) -> int:
+        """As `io.FileIO`, but only a reader who went away is an error."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return len(data)
+
+
 def open_streams() -> None:
     """Make all three standard streams usable.
 
     A closed one becomes the null device; otherwise the next file that is opened would take its number and receive what
-    is printed. Characters that a stream cannot encode are printed as escapes.
+    is printed. Characters that a stream cannot encode are printed as escapes. Notes and progress that stderr cannot
+    take are lost.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -70,6 +85,8 @@ def open_streams() -> None:
             stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
+    lossy = io.BufferedWriter(_Lossy(sys.stderr.fileno(), "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(lossy, encoding=sys.stderr.encoding, line_buffering=True)
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="backslashreplace")

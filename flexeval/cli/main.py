@@ -64,6 +64,8 @@ examples:
   flexeval ls orders                                     what can be written after --order
 """
 
+_DRAW = {"passk", "sweep", "reproduce", "sample"}
+"""Verbs that store the samples that they draw."""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _PATH = {
     errno.EACCES: "give one that you may use, or change its permissions",
@@ -168,16 +170,20 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno in _FULL:
             place = f" ({error.filename})" if error.filename else ""
+            stored = _stored(arguments)
             return _fail(
-                f"no space left on the device{place}; make room and run the same command again: "
-                f"it continues {_stored(arguments)}"
+                f"no space left on the device{place}; make room and run the same command again"
+                + (f": it continues {stored}" if stored else "")
             )
         if error.errno in _PATH and error.filename is not None:
             return _fail(f"cannot use {os.fsdecode(error.filename)!r}: {error.strerror}; {_PATH[error.errno]}")
         raise
     except KeyboardInterrupt as stop:
         by = f" by {behind}" if (behind := endings.signal_of(stop)) else ""
-        endings.last_words(f"flexeval: stopped{by}; the same command continues {_stored(arguments)}")
+        stored = _stored(arguments)
+        endings.last_words(
+            f"flexeval: stopped{by}; the same command {f'continues {stored}' if stored else 'begins anew'}"
+        )
         return endings.status_of(stop)
     return status
 
@@ -191,12 +197,12 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _stored(arguments: list[str]) -> str:
-    """Where a command continues after a stop."""
+    """Where a command continues after a stop; empty for one that begins anew."""
     if arguments[:1] == ["grpo"]:
         return "from the last checkpoint, less than --save-every steps back"
     if arguments[:1] == ["lm-eval"]:
         return "with the answers in --use_cache, or from the beginning without it"
-    return "with the samples that are stored"
+    return "with the samples that are stored" if arguments[:1] and arguments[0] in _DRAW else ""
 
 
 def _require_text(arguments: list[str]) -> None:

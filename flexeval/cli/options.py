@@ -228,13 +228,14 @@ def sizes(args: argparse.Namespace, models: Iterable[str]) -> dict[str, float]:
     """Model -> its size: the value of --parameters, or what our plans say. Raises InputError for what is no size."""
     from flexeval.fields import require
     from flexeval.registry import convert
+    from flexeval.reproduce.estimate import MOST_NUMBERS
     from flexeval.reproduce.plan import PRESETS, read_preset
 
     if args.parameters is None:
         plans = [read_preset(name, quick=False).parameters for name in PRESETS]
         return {model: size for sizes in plans for model, size in sizes.items()}
     size = convert(args.parameters, float, what="--parameters")
-    require(1 <= size < float("inf"), f"--parameters is the size of the model, as in 8e9, not {args.parameters}")
+    require(1 <= size <= MOST_NUMBERS, f"--parameters is the size of the model, as in 8e9, not {args.parameters}")
     return dict.fromkeys(models, size)
 
 

@@ -26,6 +26,8 @@ from flexeval.tasks.data import is_on_hub
 from flexeval.tasks.task import problems_of
 
 TERA = 1e12
+LEAST, MOST_NUMBERS = 1e-9, 1e18
+"""What an estimate takes for speeds, shares and sizes of models: with others it may be beyond all numbers."""
 BYTES_PER_SAMPLE, BYTES_PER_POSITION = 300, 32
 """On the disk: a line of samples.jsonl without its text, and a token row (five numbers that do not compress, and
 smaller ones that do) with its part of the text."""
@@ -44,10 +46,10 @@ class Machine:
 
     def __post_init__(self) -> None:
         require_types(self)
-        if not 0 < self.peak_tflops < math.inf:
-            raise InputError(f"peak_tflops must be more than 0, not {self.peak_tflops}")
-        if not 0 < self.utilization <= 1:
-            raise InputError(f"utilization is a share of the peak in (0, 1], not {self.utilization}")
+        if not LEAST <= self.peak_tflops <= MOST_NUMBERS:
+            raise InputError(f"peak_tflops must lie between {LEAST:g} and {MOST_NUMBERS:g}, not {self.peak_tflops}")
+        if not LEAST <= self.utilization <= 1:
+            raise InputError(f"utilization is a share of the peak between {LEAST:g} and 1, not {self.utilization}")
         if not 0 <= self.prompt_tokens <= MOST_POSITIONS:
             raise InputError(f"prompt_tokens must be at least 0, not {self.prompt_tokens}")
 

@@ -41,6 +41,7 @@ from flexeval.grpo.config import GRPOConfig, read_settings, typed_setting
 from flexeval.grpo.problems import canonical_training
 from flexeval.reading import parse_yaml, read_text, require_text
 from flexeval.records import CORRECT, MOST, RunConfig
+from flexeval.reproduce.estimate import MOST_NUMBERS
 from flexeval.reproduce.grid import expand, without_duplicates
 from flexeval.reproduce.trainings import NAME, Training, find_training
 from flexeval.tasks import get_task
@@ -231,7 +232,7 @@ def _ks(node: yaml.Node | None, where: str) -> tuple[int, ...]:
 def _sizes(node: yaml.Node | None, where: str) -> dict[str, float]:
     sizes = _value(node, {}, where)
     if not isinstance(sizes, dict) or not all(
-        type(model) is str and type(size) in (int, float) and 0 < size <= 1e18 for model, size in sizes.items()
+        type(model) is str and type(size) in (int, float) and 0 < size <= MOST_NUMBERS for model, size in sizes.items()
     ):
         raise InputError(f"{_place(node, where)}: parameters are sizes of models, as in `llada-8b-instruct: 8.0e+9`")
     return {str(model): float(size) for model, size in sizes.items()}

@@ -63,9 +63,11 @@ class TwoRuns:
         low, high = _reachable(self.a, self.b)
         # A correlation that was clipped to these is one of them.
         if not low - 1e-9 <= self.correlation <= high + 1e-9:
+            # Rounded inwards, so that what is advised is accepted; + 0.0 for no "-0.00".
+            least, most = math.ceil(100 * low) / 100 + 0.0, math.floor(100 * high) / 100
             raise InputError(
                 f"the chances of these two runs cannot have a correlation of {self.correlation:g}; "
-                f"give one from {low:.2f} to {high:.2f}"
+                f"give one from {least:.2f} to {most:.2f}"
             )
 
     @classmethod

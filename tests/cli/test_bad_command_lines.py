@@ -320,6 +320,10 @@ ROWS = [
     row("reproduce --dry-run --peak-tflops inf", "peak_tflops"),
     row("reproduce --dry-run --prompt-tokens 99999999999999999999", "64 bits"),
     row("reproduce --dry-run --utilization 2", "utilization"),
+    row(PASSK + "--dry-run --peak-tflops 1e-320", "peak_tflops must lie between 1e-09 and 1e+18"),
+    row(PASSK + "--dry-run --utilization 1e-320", "utilization"),
+    row(PASSK + "--dry-run --parameters 1e308", "--parameters is the size"),
+    row("power --pass-at 1=40 --pass-at 1=60 --correlation 1", "cannot have a correlation of 1; give", "to 0.91"),
     # sweeps
     row(SWEEP + "--over order", "cannot read --over"),
     row(SWEEP + "--over temperature=x", "temperature"),

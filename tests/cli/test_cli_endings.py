@@ -70,7 +70,7 @@ def test_each_signal_has_its_status_and_one_line(number: signal.Signals) -> None
     err = end(process, number)
     assert process.returncode == 128 + number
     (line,) = err.splitlines()
-    assert f"stopped by {number.name}; the same command continues" in line
+    assert f"stopped by {number.name}; the same command begins anew" in line
 
 
 def test_ignored_from_the_beginning_stays_ignored() -> None:
@@ -203,7 +203,13 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
         ("flexeval ls | true", 141, "", ""),
         ("flexeval --help | true", 141, "", ""),
         ("flexeval frob 2>&1 | true", 141, "", ""),
-        ("flexeval ls > /dev/full", 2, "", "flexeval: error: no space left on the device.*\n"),
+        (
+            "flexeval ls > /dev/full",
+            2,
+            "",
+            "flexeval: error: no space left on the device; .* command again\n",
+        ),
+        ("flexeval frob 2> /dev/full", 2, "", ""),
     ],
 )
 def test_closed_and_broken_streams(line: str, status: int, out: str, err: str) -> None:
