@@ -341,7 +341,7 @@ class Run:
         return self.part(num_samples=self.config.num_samples if num_samples is None else num_samples, limit=limit)
 
 
-def as_folder(folder: str | Path) -> Path:
+def as_folder(folder: object) -> Path:
     """The path of a folder. Raises InputTypeError for what names none."""
     if not isinstance(folder, str | Path):
         raise InputTypeError(f"a run folder is a text or a Path, not a {type(folder).__name__}")

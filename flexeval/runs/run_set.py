@@ -138,11 +138,11 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
     Raises:
         InputError: a folder with no run in it, or a run that cannot be read.
     """
-    listed: list[Any] = [folders]
-    if isinstance(folders, Iterable) and not isinstance(folders, str | bytes):
-        listed = list(folders)
+    given: Iterable[Any] = (
+        [folders] if isinstance(folders, str | bytes) or not isinstance(folders, Iterable) else folders
+    )
     found: dict[Path, Path] = {}
-    for folder in map(as_folder, listed):
+    for folder in map(as_folder, given):
         itself = begun_shards(folder) or any((folder / name).exists() for name in _LINES)
         inside = [folder] if itself else _runs_below(folder)
         if not inside:
