@@ -153,21 +153,21 @@ def write_json(target: str | None, content: Mapping[str, Any]) -> None:
         # What stdout cannot hold would otherwise become Python's escapes, which are not JSON's.
         utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
         sys.stdout.write(to_json(content, indent=2, ascii_only=not utf8) + "\n")
-    else:
+    elif target is not None:
         _write(target, to_json(content, indent=2) + "\n")
 
 
 def write_csv(target: str | None, frame: pd.DataFrame) -> None:
     """Write a frame as CSV, or nowhere for None. Raises OSError, an old file untouched."""
-    _write(target, frame.to_csv(index=False))
+    if target is not None:
+        _write(target, frame.to_csv(index=False))
 
 
-def _write(target: str | None, text: str) -> None:
+def _write(target: str, text: str) -> None:
     from flexeval.runs.target import write_target
 
-    if target is not None:
-        # Half a surrogate pair has no UTF-8; the escape that stands for it is also JSON's.
-        write_target(target, text.encode(errors="backslashreplace"))
+    # Half a surrogate pair has no UTF-8; the escape that stands for it is also JSON's.
+    write_target(target, text.encode(errors="backslashreplace"))
 
 
 def announce_isolation(task: Task) -> None:
