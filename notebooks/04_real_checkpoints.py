@@ -65,7 +65,8 @@ plan = read_preset("llada", quick=False)
 machine = Machine()
 hours = {}
 for cell in plan.configs:
-    cost = estimate(cell, problems=cell.limit or 0, parameters=plan.parameters.get(cell.model), machine=machine)
+    samples = (cell.limit or 0) * cell.num_samples
+    cost = estimate(cell, samples=samples, parameters=plan.parameters.get(cell.model), machine=machine)
     hours[cell.task] = hours.get(cell.task, 0.0) + (cost.gpu_hours or 0.0)
 {name: round(value) for name, value in hours.items()}
 

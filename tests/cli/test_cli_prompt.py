@@ -74,7 +74,7 @@ def test_sample_shows_the_wording(bigram: list[str], wording: str, capsys: pytes
         ([*TASK, "--prompt", "bar"], "unknown prompt: 'bar'. Did you mean 'bare'"),
         ([*TASK, "--prompt", "missing.yaml"], "cannot read the prompt file 'missing.yaml'"),
         ([*TASK, "--prompt", "a,b.yaml"], "'a,b.yaml' can have no comma"),
-        ([*TASK, "--prompt", ""], "'' can have no comma and no blanks"),
+        ([*TASK, "--prompt", ""], "--prompt is empty; give a value, or leave it out"),
         (["--task", "countdown:template=bare", "--prompt", "bare"], "names a template, and --prompt another"),
         (["--task", "countdwn", "--prompt", "bare"], "Did you mean 'countdown'"),
     ],
