@@ -49,8 +49,8 @@ def test_only_settings_that_differ_are_told():
 
 def test_replicates_are_written_as_numbers_and_as_a_table(tmp_path):
     named = {
-        f"tiny+seed-{seed}": Finding(claim="grpo-raises-accuracy", sentence="", source="", task="forks", temperature=0.6, measured="",
-                                     estimate=estimate, unit="fraction", verdict=verdict)
+        f"tiny+seed-{seed}": Finding(claim="grpo-raises-accuracy", sentence="", source="", task="forks",
+                                     temperature=0.6, measured="", estimate=estimate, unit="fraction", verdict=verdict)
         for seed, (estimate, verdict) in enumerate([(0.25, "holds"), (0.125, "unresolved")])
     }  # fmt: skip
     write_replicates([Replicated(named=named, models=2)], tmp_path, title="two seeds")
