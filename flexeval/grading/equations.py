@@ -19,8 +19,10 @@ from flexeval.grading.arithmetic import exact_value
 _SPELLINGS = {r"\times": "*", r"\cdot": "*", r"\div": "/", "×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "==": "=",
               "{,}": ",", "$": " ", r"\(": " ", r"\)": " ", r"\[": " ", r"\]": " ", r"\left(": "(", r"\right)": ")",
               }  # fmt: skip
-_ARROW = re.compile(r"[-=]+>")
+_ARROW = re.compile(r"(?<![-=])[-=]+>")
 _FRACTION = re.compile(r"(?<![\w.)])\\[dt]?frac\s*\{(?P<top>[^{}]*)\}\s*\{(?P<bottom>[^{}]*)\}")
+_DEEPEST = 4
+"""Fractions within fractions that are read."""
 _EMPHASIS = re.compile(
     r"(?P<before>(?:^|[A-Za-z]|[^\w\s)*])[ \t]*)"
     r"(?P<mark>\*{1,3})(?=[^\s*])(?P<inside>.{1,200}?)"
@@ -83,8 +85,8 @@ def plain_text(text: str) -> str:
     text = _ARROW.sub(" ; ", text)
     text = _EMPHASIS.sub(r"\g<before>\g<inside>", text)
     text = _LABEL.sub(r"\1: ", _ITEM.sub("", text))
-    while (written_out := _FRACTION.sub(r"((\g<top>)/(\g<bottom>))", text)) != text:
-        text = written_out
+    for _ in range(_DEEPEST):
+        text = _FRACTION.sub(r"((\g<top>)/(\g<bottom>))", text)
     return text
 
 
@@ -158,10 +160,10 @@ def _equation(stretch: _Stretch, text: str) -> Equation | None:
 def _drop_brackets_around(sides: list[list[str]]) -> None:
     """Remove what opens before an equation and closes after it: "(5 + 3 = 8)"."""
     first, last = sides[0], sides[-1]
-    while first[:1] == ["("] and _excess(first) > 0:
-        del first[0]
-    while last[-1:] == [")"] and _excess(last) < 0:
-        del last[-1]
+    opening = next((place for place, token in enumerate(first) if token != "("), len(first))
+    del first[: max(0, min(_excess(first), opening))]
+    closing = next((place for place, token in enumerate(reversed(last)) if token != ")"), len(last))
+    del last[len(last) - max(0, min(-_excess(last), closing)) :]
 
 
 def _excess(side: list[str]) -> int:

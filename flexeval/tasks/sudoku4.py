@@ -31,9 +31,6 @@ _DIGITS_IN_A_ROW = re.compile(
     r"(?P<last>/\s*)?(?<![\d_])(?<!\d )(?<!_ )(?P<row>\d(?: ?\d)*+)(?! ?_)(?=\s*(?P<next>/)?)", re.ASCII
 )
 """All digits with at most a space between, if no blank cell is beside them: a puzzle has those, and no answer."""
-_ROW = re.compile(r"(?<![\d_])(?<!\d )(?<!_ )\d(?: ?\d)*+(?! ?_)", re.ASCII)
-"""All digits with at most a space between, if no blank cell is beside them: a puzzle has those, and no answer."""
-_BESIDE_A_ROW = (re.compile(r"/\s*\Z"), re.compile(r"\s*/"))
 _ROW = re.compile(r"[1-4](?: ?[1-4]){3}")
 _BEGUN = re.compile(r"\bRows?: *[1-4]")
 
