@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from flexeval.figures.curves import CurveFigure
-from flexeval.figures.selection import PAIR, at_least, token_rows
+from flexeval.figures.selection import PAIR, at_least, before_and_after, recipe_of, stages, token_rows
 from flexeval.figures.settings import foot, with_settings
 from flexeval.orders import get_order
 from flexeval.plots.curves import powers_of_two
@@ -84,6 +84,9 @@ class TokensPerStep(CurveFigure):
     """One row a model and order: accuracy (Pass@1) and tokens per step, both with intervals; `family` is the order
     without its parameters. `confidence` is `parallel-1`. Further tokens per forward, and the AUP of each model and
     family (`flexeval.stats.nfe`, a fraction times tokens per forward), relative to the best accuracy on the task.
+
+    Where a model was trained there is a panel for each recipe, which `recipe` names, with the model before it and the
+    last checkpoint of each seed; so the rows of that model are there once for each recipe.
     """
 
     name = "tokens-per-step"
@@ -96,31 +99,38 @@ class TokensPerStep(CurveFigure):
     )
     free = frozenset({"order", "model"})
     per = ("task",)
-    x, by, series, height, bars = "tokens_per_step", ("task",), "series", 2.3, True
+    x, by, series, height, bars = "tokens_per_step", ("base", "recipe", "task"), "series", 2.3, True
+    columns = 2
     labels = ("tokens per step", "accuracy, %")
 
     def usable(self, group: RunSet) -> RunSet:
-        """The runs of the models and families that have two or more."""
+        """The runs of the models and families that have two or more; of a training, those of its last checkpoint."""
         paced = [run for run in group if _family(run) is not None]
         runs_of = Counter((run.model, _family(run)) for run in paced)
-        return RunSet(tuple(run for run in paced if runs_of[run.model, _family(run)] > 1))
+        several = RunSet(tuple(run for run in paced if runs_of[run.model, _family(run)] > 1))
+        return RunSet(tuple(dict.fromkeys(run for panel in _panels(several) for run in panel.runs)))
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
-        for run in group:
-            accuracy = interval(pass_at_k_table(run.counts(), [1]))[1]
-            pace = tokens_per_step(token_rows(run), run.samples)
-            row = {
-                "family": _family(run),
-                "tokens_per_step": pace.estimate,
-                "tokens_per_step_low": pace.low,
-                "tokens_per_step_high": pace.high,
-                "tokens_per_forward": tokens_per_forward(run.samples).estimate,
-                "estimate": accuracy.estimate,
-                "low": accuracy.low,
-                "high": accuracy.high,
-            }
-            yield with_settings(pd.DataFrame([row]), run)
+        point_of = {run: self._point(run) for run in group}
+        for panel in _panels(group):
+            for run in panel.runs:
+                yield point_of[run].assign(base=panel.base, recipe=panel.recipe, stage=panel.stages[run.model])
+
+    def _point(self, run: Run) -> pd.DataFrame:
+        accuracy = interval(pass_at_k_table(run.counts(), [1]))[1]
+        pace = tokens_per_step(token_rows(run), run.samples)
+        row = {
+            "family": _family(run),
+            "tokens_per_step": pace.estimate,
+            "tokens_per_step_low": pace.low,
+            "tokens_per_step_high": pace.high,
+            "tokens_per_forward": tokens_per_forward(run.samples).estimate,
+            "estimate": accuracy.estimate,
+            "low": accuracy.low,
+            "high": accuracy.high,
+        }
+        return with_settings(pd.DataFrame([row]), run)
 
     def data(self, runs: RunSet) -> pd.DataFrame:
         """See `Figure.data`."""
@@ -130,28 +140,59 @@ class TokensPerStep(CurveFigure):
             (task, *method): accuracy_under_parallelism(
                 list(own["tokens_per_forward"]), list(own["estimate"]), best=best[task]
             )
-            for (task, *method), own in data.groupby(["task", "model", "family"])
+            for (task, *method), own in data.drop_duplicates(["task", "model", "order"]).groupby(_METHOD)
             if best[task] > 0
         }
-        keys = zip(data["task"], data["model"], data["family"], strict=True)
+        keys = data[_METHOD].itertuples(index=False, name=None)
         return data.assign(aup=[aup.get(key, float("nan")) for key in keys])
 
     def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
         """See `CurveFigure.labelled`."""
-        several = data["model"].nunique() > 1
-        return data.assign(series=data["family"] + ", " + data["model"] if several else data["family"])
+        several = data["stage"].nunique() > 1
+        return data.assign(series=data["family"] + ", " + data["stage"] if several else data["family"])
 
     def foot(self, data: pd.DataFrame) -> str:
-        """See `Figure.foot`."""
+        """See `Figure.foot`. It names the models before training, not each checkpoint."""
         orders = ", ".join(data["order"].unique())
-        methods = data.drop_duplicates(["task", "model", "family"]).dropna(subset="aup")
+        methods = data.drop_duplicates(_METHOD).dropna(subset="aup")
         tasks = data["task"].nunique() > 1
         named = [
             f"{row['model']}, {row['family']}{' on ' + row['task'] if tasks else ''} {100 * row['aup']:.0f}"
             for row in methods.to_dict("records")
         ]
-        aup = f" AUP (percent times tokens per forward, ICML 2026 d3LLM): {'; '.join(named)}." if named else ""
-        return foot(data, f"Orders {orders}. Bars are 95 % intervals (bootstrap over problems).{aup}")
+        listed = f": {'; '.join(named)}" if len(named) <= _MOST_LISTED else " is a column of the data"
+        aup = f" AUP (percent times tokens per forward, ICML 2026 d3LLM){listed}." if named else ""
+        models = data["base"].where(data["recipe"] != "", data["model"])
+        note = f"Orders {orders}. Bars are 95 % intervals (bootstrap over problems).{aup}"
+        return foot(data.assign(model=models), note)
+
+
+_METHOD = ["task", "model", "family"]
+_MOST_LISTED = 8
+"""Methods of which the small print gives the AUP."""
+
+
+class _Panel(NamedTuple):
+    """What stands together: a model before and after the trainings of one recipe, or models that nothing relates."""
+
+    base: str
+    recipe: str
+    """Empty for the latter."""
+    stages: dict[str, str]
+    """What each model is called."""
+    runs: list[Run]
+
+
+def _panels(runs: RunSet) -> list[_Panel]:
+    """The panels of a task. Earlier checkpoints of a training that is shown are in none."""
+    found: dict[tuple[str, str], _Panel] = {}
+    for family in before_and_after(runs):
+        key = family[0].model, recipe_of(family)
+        found.setdefault(key, _Panel(*key, stages(family), [])).runs.extend(family)
+    bases = {base for base, _ in found}
+    others = [run for run in runs if (run.lineage.base if run.lineage else run.model) not in bases]
+    unrelated = _Panel("other models", "", {run.model: run.model for run in others}, others)
+    return [*found.values(), *([unrelated] if others else [])]
 
 
 def _family(run: Run) -> str | None:

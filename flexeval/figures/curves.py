@@ -118,7 +118,9 @@ def _named(data: pd.DataFrame, key: Mapping[str, Any], columns: Sequence[str]) -
     """The values of these columns that differ in the data, in words; the last one where none does."""
     told = [name for name in columns if data[name].nunique() > 1] or [columns[-1]]
     return " · ".join(
-        str(key[name]) if isinstance(key[name], str) else f"{_CALLED.get(name, name)} = {key[name]:g}" for name in told
+        str(key[name]) if isinstance(key[name], str) else f"{_CALLED.get(name, name)} = {key[name]:g}"
+        for name in told
+        if key[name] != ""
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from flexeval.errors import InputError
+from flexeval.models.lineage import Lineage
 from flexeval.orders import get_order
 from flexeval.runs.store import (
     EXTENT,
@@ -149,6 +150,45 @@ def against_first(runs: RunSet, compare: str = ORDERS) -> RunSet:
 def compared(run: Run, compare: str) -> str:
     """What a run is called among those that it is compared with."""
     return run.config.order if compare == ORDERS else run.model
+
+
+def before_and_after(runs: RunSet) -> list[RunSet]:
+    """For each recipe of a training and each order: the run before it, then those of the last checkpoints.
+
+    The trainings of one recipe differ in their seed and have drawn equally many rollouts, those of the last checkpoint
+    that all of them have; a training whose recipe was not recorded stands by itself. Seeds ascend, and the orders of a
+    recipe follow each other.
+    """
+    found: dict[tuple[object, ...], list[Run]] = {}
+    for before in (run for run in runs if not run.lineage):
+        of_recipe: dict[Hashable, dict[Lineage, dict[int, Run]]] = {}
+        for run in runs.where(order=before.config.order):
+            if run.lineage and run.lineage.base == before.model and run.complete:
+                training = run.lineage.of_training
+                recipe: Hashable = training.recipe if training.recipe and training.seed is not None else training
+                of_recipe.setdefault(recipe, {}).setdefault(training, {})[run.lineage.samples] = run
+        for of_one, own in of_recipe.items():
+            common = set.intersection(*map(set, own.values()))
+            for training, by_rollouts in sorted(own.items(), key=lambda one: (one[0].seed or 0, one[0].training)):
+                # One that stopped elsewhere is no replicate of the others.
+                key = before.model, of_one if common else training, before.config.order
+                found.setdefault(key, [before]).append(by_rollouts[max(common or by_rollouts)])
+    recipes = list(dict.fromkeys(key[:2] for key in found))
+    return [RunSet(tuple(found[key])) for key in sorted(found, key=lambda key: recipes.index(key[:2]))]
+
+
+def recipe_of(family: RunSet) -> str:
+    """The names of the trainings in one of `before_and_after`."""
+    return ", ".join(run.lineage.training for run in family if run.lineage)
+
+
+def stages(family: RunSet) -> dict[str, str]:
+    """What each model in one of `before_and_after` is called beside the others."""
+    trained = {run.model: run.lineage for run in family if run.lineage}
+    seeds = [f"after, seed {lineage.seed}" for lineage in trained.values()]
+    names = [lineage.training for lineage in trained.values()]
+    labels = ["after training"] if len(trained) == 1 else seeds if len(set(seeds)) == len(seeds) else names
+    return {family[0].model: "before training", **dict(zip(trained, labels, strict=True))}
 
 
 def at_fixed_pace(runs: RunSet) -> RunSet:

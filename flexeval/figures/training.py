@@ -5,7 +5,7 @@ Pass@k before and after training in AR order: does the whole curve rise, or its 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from flexeval.figures.curves import by_panel
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE, PassAtKFigure, pass_at_k_frames, verdicts_note
-from flexeval.figures.selection import PAIR, common_ks
+from flexeval.figures.selection import PAIR, before_and_after, common_ks, recipe_of, stages
 from flexeval.figures.settings import foot, sources, with_settings
 from flexeval.models.lineage import Lineage
 from flexeval.plots.curves import curve, percent
@@ -109,19 +109,17 @@ class TrainedPassAtK(PassAtKFigure):
 
     def usable(self, group: RunSet) -> RunSet:
         """The runs before and after each training."""
-        return RunSet(tuple(dict.fromkeys(run for family in _families(group) for run in family)))
+        paired = RunSet(tuple(run for order in PAIR for run in group.where(order=order)))
+        exact = RunSet(tuple(run for run in paired if not run.lineage or run.lineage.exact_ar))
+        return RunSet(tuple(dict.fromkeys(run for family in before_and_after(exact) for run in family)))
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""
-        for family in _families(group):
-            before, *after = family
-            trained = {run.model: run.lineage for run in after if run.lineage}
-            names = [lineage.training for lineage in trained.values()]
-            seeds = [f"after, seed {lineage.seed}" for lineage in trained.values()]
-            labels = ["after training"] if len(after) == 1 else seeds if len(set(seeds)) == len(seeds) else names
-            curve_of = {before.model: "before training", **dict(zip(trained, labels, strict=True))}
+        for family in before_and_after(group):
             curves = pd.concat(pass_at_k_frames(family, common_ks(family)), ignore_index=True)
-            yield curves.assign(base=before.model, recipe=", ".join(names), curve=curves["model"].map(curve_of))
+            yield curves.assign(
+                base=family[0].model, recipe=recipe_of(family), curve=curves["model"].map(stages(family))
+            )
 
     def foot(self, data: pd.DataFrame) -> str:
         """See `Figure.foot`."""
@@ -140,28 +138,3 @@ def _gained(run: Run, before: Run) -> dict[str, float]:
         "gain_low": gain.low,
         "gain_high": gain.high,
     }
-
-
-def _families(runs: RunSet) -> list[RunSet]:
-    """For each recipe and order: the run before training, then that of the last checkpoint of each exact training.
-    Those of one recipe differ in their seed and have drawn equally many rollouts; a training whose recipe was not
-    recorded stands by itself.
-    """
-    found: dict[tuple[object, ...], list[Run]] = {}
-    for before in (run for order in PAIR for run in runs.where(order=order) if not run.lineage):
-        of_recipe: dict[Hashable, dict[Lineage, dict[int, Run]]] = {}
-        for run in runs.where(order=before.config.order):
-            lineage = run.lineage
-            if lineage and lineage.exact_ar and lineage.base == before.model and run.complete:
-                training = lineage.of_training
-                recipe: Hashable = training.recipe if training.recipe and training.seed is not None else training
-                of_recipe.setdefault(recipe, {}).setdefault(training, {})[lineage.samples] = run
-        for of_one, own in of_recipe.items():
-            common = set.intersection(*map(set, own.values()))
-            for training, by_rollouts in own.items():
-                # One that stopped elsewhere is no replicate of the others.
-                key = before.model, of_one if common else training, before.config.order
-                found.setdefault(key, [before]).append(by_rollouts[max(common or by_rollouts)])
-    # The orders of a recipe stand side by side.
-    recipes = list(dict.fromkeys(key[:2] for key in found))
-    return [RunSet(tuple(found[key])) for key in sorted(found, key=lambda key: recipes.index(key[:2]))]

@@ -344,6 +344,38 @@ def test_one_family_suffices_and_confidence_is_its_first(made_up):
     assert columns(data, "tokens_per_step", family="parallel-k")["tokens_per_step"].tolist() == [1, 3]
 
 
+def test_paces_before_and_after_stand_in_a_panel_for_each_recipe(made_up, trained):
+    """With the last checkpoint of each seed, in whatever order the runs are given; unrelated models have a panel of
+    their own.
+    """
+    orders = ("parallel-2", "parallel-3", "eb:gamma=1.0", "eb:gamma=3.0")
+    steps = {"a-1": (20,), "a-0": (10, 20), "b": (20,)}
+    seeds = {"a-1": ("a", 1), "a-0": ("a", 0), "b": ("b", 0)}
+    lineages = [
+        dataclasses.replace(trained(name, step=step), recipe=seeds[name][0], seed=seeds[name][1])
+        for name, own in steps.items()
+        for step in own
+    ]
+    before = [made_up(order, temperature=0.0) for order in orders]
+    after = [made_up(order, temperature=0.0, lineage=lineage) for lineage in lineages for order in orders]
+    other = [made_up(order, temperature=0.0, model="other") for order in orders]
+    figure = FIGURES.get("tokens-per-step")()
+    for runs in ([*before, *after, *other], [*other, *after[::-1], *before[::-1]]):
+        data = figure.data(RunSet(tuple(runs)))
+        panels = {recipe: set(own["model"]) for recipe, own in data.groupby("recipe")}
+        assert panels == {
+            "a-0, a-1": {"tiny", "tiny+a-0@20", "tiny+a-1@20"}, "b": {"tiny", "tiny+b@20"}, "": {"other"},
+        }  # fmt: skip
+        assert (data.groupby(["recipe", "model"]).size() == len(orders)).all()
+        aup = data.groupby(["model", "family"])["aup"]
+        assert (aup.nunique() == 1).all() and data["aup"].notna().all()
+        first = data[(data["model"] == "tiny") & (data["recipe"] == "b")]
+        alone = figure.data(RunSet(tuple(before))).set_index("order")["tokens_per_step"]
+        assert first.set_index("order")["tokens_per_step"].to_dict() == alone.to_dict()
+    titles = {axes.get_title(loc="left") for axes in figure.draw(data).axes}
+    assert titles == {"tiny · a-0, a-1", "tiny · b", "other models"}
+
+
 def test_before_and_after_are_bands_over_the_same_problems(made_up, trained):
     runs = {}
     for order, problems in (("ar", 5), ("confidence", 4)):
@@ -383,14 +415,15 @@ def test_seeds_of_a_recipe_share_a_panel_and_recipes_do_not(made_up, trained):
     lineages = [dataclasses.replace(trained(name), recipe=own, seed=seed) for name, (own, seed) in recorded.items()]
     runs = [made_up(order, lineage=lineage) for order in ("ar", "confidence") for lineage in (None, *lineages)]
     figure = FIGURES.get("trained-pass-at-k")()
-    data = figure.data(RunSet(tuple(runs)))
-    panels = {key: list(own["model"].unique()) for key, own in data.groupby(["recipe", "order"], sort=False)}
     of_recipes = {"a-0, a-1": ["a-0", "a-1"], "b": ["b"], "old": ["old"], "older": ["older"]}
-    assert panels == {
-        (recipe, order): ["tiny", *(f"tiny+{name}@20" for name in names)]
-        for recipe, names in of_recipes.items()
-        for order in ("ar", "confidence")
-    }
+    for arrangement in (runs[::-1], runs):
+        data = figure.data(RunSet(tuple(arrangement)))
+        panels = {key: list(own["model"].unique()) for key, own in data.groupby(["recipe", "order"], sort=False)}
+        assert panels == {
+            (recipe, order): ["tiny", *(f"tiny+{name}@20" for name in names)]
+            for recipe, names in of_recipes.items()
+            for order in ("ar", "confidence")
+        }
     assert set(data["curve"]) == {"before training", "after training", "after, seed 0", "after, seed 1"}
     # Seeds stand beside each other after equally many rollouts, and not at all where they have none in common.
     for step, shown in ((10, ["tiny", "tiny+a-0@10", "tiny+a-1@10"]), (5, ["tiny", "tiny+a-0@20"])):
