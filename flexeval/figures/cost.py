@@ -99,7 +99,7 @@ class TokensPerStep(CurveFigure):
     )
     free = frozenset({"order", "model"})
     per = ("task",)
-    x, by, series, height, bars = "tokens_per_step", ("base", "recipe", "task"), "series", 2.3, True
+    x, by, series, height, bars = "tokens_per_step", ("task", "base", "recipe"), "series", 2.3, True
     columns = 2
     labels = ("tokens per step", "accuracy, %")
 
@@ -162,7 +162,7 @@ class TokensPerStep(CurveFigure):
         ]
         listed = f": {'; '.join(named)}" if len(named) <= _MOST_LISTED else " is a column of the data"
         aup = f" AUP (percent times tokens per forward, ICML 2026 d3LLM){listed}." if named else ""
-        models = data["base"].where(data["recipe"] != "", data["model"])
+        models = data["base"].where(data["base"] != "", data["model"])
         note = f"Orders {orders}. Bars are 95 % intervals (bootstrap over problems).{aup}"
         return foot(data.assign(model=models), note)
 
@@ -176,8 +176,9 @@ class _Panel(NamedTuple):
     """What stands together: a model before and after the trainings of one recipe, or models that nothing relates."""
 
     base: str
-    recipe: str
     """Empty for the latter."""
+    recipe: str
+    """Empty where there is nothing else."""
     stages: dict[str, str]
     """What each model is called."""
     runs: list[Run]
@@ -191,7 +192,7 @@ def _panels(runs: RunSet) -> list[_Panel]:
         found.setdefault(key, _Panel(*key, stages(family), [])).runs.extend(family)
     bases = {base for base, _ in found}
     others = [run for run in runs if (run.lineage.base if run.lineage else run.model) not in bases]
-    unrelated = _Panel("other models", "", {run.model: run.model for run in others}, others)
+    unrelated = _Panel("", "other models" if found else "", {run.model: run.model for run in others}, others)
     return [*found.values(), *([unrelated] if others else [])]
 
 

@@ -116,7 +116,7 @@ def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> Panels:
 
 def _named(data: pd.DataFrame, key: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The values of these columns that differ in the data, in words; the last one where none does."""
-    told = [name for name in columns if data[name].nunique() > 1] or [columns[-1]]
+    told = [name for name in columns if data[name].nunique() > 1] or [name for name in columns if key[name] != ""][-1:]
     return " · ".join(
         str(key[name]) if isinstance(key[name], str) else f"{_CALLED.get(name, name)} = {key[name]:g}"
         for name in told

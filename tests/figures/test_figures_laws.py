@@ -364,7 +364,7 @@ def test_paces_before_and_after_stand_in_a_panel_for_each_recipe(made_up, traine
         data = figure.data(RunSet(tuple(runs)))
         panels = {recipe: set(own["model"]) for recipe, own in data.groupby("recipe")}
         assert panels == {
-            "a-0, a-1": {"tiny", "tiny+a-0@20", "tiny+a-1@20"}, "b": {"tiny", "tiny+b@20"}, "": {"other"},
+            "a-0, a-1": {"tiny", "tiny+a-0@20", "tiny+a-1@20"}, "b": {"tiny", "tiny+b@20"}, "other models": {"other"},
         }  # fmt: skip
         assert (data.groupby(["recipe", "model"]).size() == len(orders)).all()
         aup = data.groupby(["model", "family"])["aup"]
@@ -372,8 +372,10 @@ def test_paces_before_and_after_stand_in_a_panel_for_each_recipe(made_up, traine
         first = data[(data["model"] == "tiny") & (data["recipe"] == "b")]
         alone = figure.data(RunSet(tuple(before))).set_index("order")["tokens_per_step"]
         assert first.set_index("order")["tokens_per_step"].to_dict() == alone.to_dict()
-    titles = {axes.get_title(loc="left") for axes in figure.draw(data).axes}
+    titles = {axes.get_title(loc="left").split("\n")[-1] for axes in figure.draw(data).axes}
     assert titles == {"tiny · a-0, a-1", "tiny · b", "other models"}
+    (alone,) = figure.draw(figure.data(RunSet(tuple(other)))).axes
+    assert alone.get_title(loc="left") == other[0].config.task
 
 
 def test_before_and_after_are_bands_over_the_same_problems(made_up, trained):
