@@ -36,7 +36,9 @@ from flexeval.tasks import Task, task_spec
 from flexeval.tasks.task import problems_of
 
 THIRDS = 3
-COLUMNS = ["problem_id", "sample_index", "position", "token_id", "piece", "in_text", "commit_step", "frontier_step"]
+COLUMNS = [
+    "problem_id", "sample_index", "position", "block", "token_id", "piece", "in_text", "commit_step", "frontier_step",
+]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,22 +53,23 @@ class Event:
     bypassed: bool
 
 
-def events(position_R: np.ndarray, step_R: np.ndarray, block_length: int, length: int) -> Iterator[Event]:
+def events(position_R: np.ndarray, step_R: np.ndarray, block_R: np.ndarray, length: int) -> Iterator[Event]:
     """The events of one sample.
 
     Args:
         position_R: its committed positions.
         step_R: when each was committed; one a step.
-        block_length: of the run.
+        block_R: the block that each is in.
         length: of its text, tokens.
     """
     step_of = dict(zip(position_R.tolist(), step_R.tolist(), strict=True))
+    block_of = dict(zip(position_R.tolist(), block_R.tolist(), strict=True))
     by_step = {step: position for position, step in step_of.items()}
     for step, committed in sorted(by_step.items()):
         open_positions = [position for position, when in step_of.items() if when >= step]
         frontier = min(open_positions)
         other = by_step.get(step + 1) if committed == frontier else committed
-        if other is not None and other // block_length == frontier // block_length and max(frontier, other) < length:
+        if other is not None and block_of[other] == block_of[frontier] and max(frontier, other) < length:
             yield Event(step=step, frontier=frontier, other=other, bypassed=committed != frontier)
 
 
@@ -81,10 +84,12 @@ def pair_table(sampled: Run, predictor: MaskPredictor, task: Task) -> pd.DataFra
     for problem_id, rows in sampled.tokens(COLUMNS).groupby("problem_id", observed=True):
         found, pairs = [], []
         for sample_index, own in rows.groupby("sample_index"):
-            position_R, step_R, token_R = (own[name].to_numpy() for name in ("position", "commit_step", "token_id"))
+            position_R, step_R, token_R, block_R = (
+                own[name].to_numpy() for name in ("position", "commit_step", "token_id", "block")
+            )
             token_of = dict(zip(position_R.tolist(), token_R.tolist(), strict=True))
             length = int(lengths[problem_id, sample_index])
-            for event in events(position_R, step_R, config.sampling.block, length):
+            for event in events(position_R, step_R, block_R, length):
                 canvas_G = np.full(config.sampling.gen_length, predictor.mask_id, dtype=np.int64)
                 canvas_G[position_R[step_R < event.step]] = token_R[step_R < event.step]
                 places = (event.frontier, event.other)

@@ -61,7 +61,7 @@ connector_entropy(confidence_tokens, confidence_words, quantities=["entropy"]).h
 most_bypassed(confidence_words, top=10).round(3)
 
 # %%
-found = enrichment(confidence_words, sampling.block)
+found = enrichment(confidence.word_parts(["in_block", "passes"]))
 print(f"connectors {found.rate:.3f}, others at the same place {found.matched_rate:.3f}")
 print(f"difference {found.difference.text(form='+.3f')}, p = {found.p_value:.4f}")
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from flexeval.models.attention import FULL
 from flexeval.models.fingerprint import Fingerprint
 from flexeval.records import Grade, Problem, Prompt, RunConfig, SamplingConfig, Trajectory
 from flexeval.runs.runner import run
@@ -55,8 +56,8 @@ class FakePredictor:
     vocab_size, max_length = 2**20, 2**20
     device = "cpu"
 
-    def __init__(self, dtype="torch.float32", weights="one", vocabulary="digits"):
-        self.dtype = dtype
+    def __init__(self, dtype="torch.float32", weights="one", vocabulary="digits", attention=FULL):
+        self.dtype, self.attention = dtype, attention
         # As of any model, the checksum of the weights depends on their type.
         self.fingerprint = Fingerprint(weights=f"{weights}, {dtype}", network="fake", vocabulary=vocabulary)
 

@@ -40,7 +40,7 @@ class ConnectorsBypassed(Claim):
     def measure(self, group: Group) -> Measured:
         """See the class."""
         run = group.find("confidence")
-        found = enrichment(run.word_parts(["position", "passes"]), run.config.sampling.block)
+        found = enrichment(run.word_parts(["in_block", "passes"]))
         permuted = Judgement(p_for=found.p_value, p_against=1.0)
         return Measured(
             interval=found.difference,

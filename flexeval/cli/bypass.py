@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from flexeval.runs.store import Run
     from flexeval.stats.bypass import Enrichment
     from flexeval.stats.parts import Rows
 
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         words = run.word_parts(_COLUMNS)
         enriched, found = in_one_pass(
             [
-                functools.partial(_enrichment, words, run),
+                functools.partial(_enrichment, words),
                 functools.partial(bypass_tables, words, top=top, min_count=min_count),
             ]
         )
@@ -78,16 +77,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-_COLUMNS = ("position", "commit_step", "frontier_step", "passes")
+_COLUMNS = ("in_block", "commit_step", "frontier_step", "passes")
 _UNITS = {"percent": ["rate", "low", "high"], "steps": ["delay"]}
 
 
-def _enrichment(words: Rows, run: Run) -> Enrichment | InputError:
+def _enrichment(words: Rows) -> Enrichment | InputError:
     """The comparison of connectors with other words, or the reason why there is none."""
     from flexeval.stats.bypass import enrichment
 
     try:
-        return enrichment(words, run.config.sampling.block)
+        return enrichment(words)
     except InputError as error:
         return error
 

@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
     measures: list[Callable[[Run], pd.DataFrame]] = [
         lambda run: connector_entropy(*_rows(run)),
         lambda run: highest_entropy_words(*reversed(_at_commit(run)), top=top, min_count=min_count),
-        lambda run: traces_by_verdict(trace_table(*_decodes(run), block_length=run.config.sampling.block)),
-        lambda run: block_entropy(*_decodes(run), block_length=run.config.sampling.block),
+        lambda run: traces_by_verdict(trace_table(*_decodes(run))),
+        lambda run: block_entropy(*_decodes(run)),
     ]
     tables = [functools.partial(_of_each, runs, measure) for measure in measures]
     found = [table.result() for table in in_one_pass([*tables, functools.partial(_differences, runs)])]
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 _ENTROPIES = ("entropy", "eligible_entropy", "frontier_entropy")
-_OF_TRACES = ("problem_id", "sample_index", "position", "in_text", "entropy", "prob")
+_OF_TRACES = ("problem_id", "sample_index", "block", "in_text", "entropy", "prob")
 
 
 def _of_each(runs: RunSet, measure: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -78,6 +79,16 @@ class Attention:
             return [gen_length]
         block = self._block
         return [*range(block - self.shared(prompt_length), gen_length, block), gen_length]
+
+    def filled_blocks(self, prompt_length: int, gen_length: int, length: int) -> list[int]:
+        """Where the blocks begin in which the generated positions are filled, ascending: blocks of `length` positions
+        within those that the model attends by. The first begins below 0 where the prompt's tail has begun it.
+        """
+        starts: list[int] = []
+        for start, end in pairwise([0, *self.block_ends(prompt_length, gen_length)]):
+            first = start if start else -self.shared(prompt_length)
+            starts += [place for place in range(first, end, length) if place + length > start]
+        return starts
 
     def whole_length(self, prompt_length: int, gen_length: int) -> int:
         """Positions of prompt and answer, up to the end of the last block."""

@@ -3,13 +3,15 @@
 `viewer.js` reads the data:
 
     {nat, certain, opens, tasks: [{name, pair, problems: [{id, question, target}], others: [id],
-                                   runs: [{label, gen_length, block_length, tally, words, pieces, samples: [...]}]}]}
+                                   runs: [{label, gen_length, block_length, starts, starts_of, tally, words,
+                                           pieces, samples: [...]}]}]}
 
 `opens` is the address (`flexeval.report.links`) of the decodes that the page begins with, `pair` the places of the two
-runs that a task begins with. `others` are the problems of which no sample is carried. `tally` has n samples and c that
-count of each problem, of `problems`, then of `others`: [n, c, n, c, ...]. `words` says which words of carried samples
-figures lead to: word -> [place in samples, position of its first token, ...], connectors at each clause that they
-begin, other words where they were bypassed.
+runs that a task begins with. `others` are the problems of which no sample is carried. Blocks of a problem, also of
+`others`, begin at `starts[starts_of[problem]]`. `tally` has n samples and c that count of each problem, of `problems`,
+then of `others`: [n, c, n, c, ...]. `words` says which words of carried samples figures lead to: word -> [place in
+samples, position of its first token, ...], connectors at each clause that they begin, other words where they were
+bypassed.
 
 A sample has `problem` (a place in problems), `sample`, length, nfe, extracted, error, `verdicts` (name -> whether it is
 true of the sample; `correct` and those of the task's own), `counts` (whether it solves its problem), and its positions
@@ -36,6 +38,7 @@ from flexeval.records import CORRECT
 from flexeval.report.links import decode_address, main_pair
 from flexeval.report.page import Section, asset, island
 from flexeval.report.task_runs import TaskRuns, by_task, drawn_here
+from flexeval.runs.blocks import block_starts
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.words import find_words
 
@@ -200,10 +203,14 @@ class _Task:
         run, known = self.group.runs[place], self.samples[place]
         kept = [key for key in keys if key in known]
         counts = run.counts().set_index("problem_id").reindex(list(place_of), fill_value=0)
+        prompts = run.problems.set_index("problem_id")["prompt_length"].reindex(list(place_of), fill_value=0)
+        starts, canvas_P = block_starts(prompts.tolist(), run.config.sampling, run.attention)
         return {
             "label": self.group.labels[place],
             "gen_length": run.config.sampling.gen_length,
             "block_length": run.config.sampling.block,
+            "starts": starts,
+            "starts_of": canvas_P.tolist(),
             "tally": counts[["n", "c"]].to_numpy().ravel().tolist(),
             "words": _placed(self.words[place], kept),
             "pieces": self.pieces[place],

@@ -75,7 +75,7 @@ def _word_statistics(label: str, run: Run) -> WordStatistics:
     words, steps = run.word_parts(entropies), run.word_parts(passed)
     enriched, *tables = in_one_pass(
         [
-            lambda: enrichment(run.word_parts(["position", "passes"]), run.config.sampling.block),
+            lambda: enrichment(run.word_parts(["in_block", "passes"])),
             lambda: connector_entropy(tokens, words, quantities=list(_QUANTITIES)),
             lambda: highest_entropy_words(words, tokens, top=WORDS_SHOWN),
             lambda: bypass_table(steps, by="connector"),

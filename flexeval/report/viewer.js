@@ -115,7 +115,7 @@
   /** Layout stays put while the masks fill: a mask is as wide as its token, and breaks the line where it will. */
   const maskFor = (piece) => piece === "" ? MASK : piece.replace(/[^\s]/gu, MASK).replace(/^(\s+)$/u, `${MASK}$1`);
 
-  const spanOf = (token, index, pane, blockLength) => {
+  const spanOf = (token, index, pane, starts) => {
     const span = document.createElement("span");
     span.className = "token";
     span.dataset.position = index;
@@ -132,7 +132,7 @@
       span.classList.toggle("empty", token.piece === "");
       span.classList.toggle("newline", /^\s*\n\s*$/.test(token.piece));
     }
-    span.classList.toggle("block", index > 0 && index % blockLength === 0);
+    span.classList.toggle("block", index > 0 && starts.includes(index));
     return span;
   };
 
@@ -208,7 +208,8 @@
       pane.rest.textContent = "";
       return;
     }
-    pane.spans = pane.tokens.map((token, i) => spanOf(token, i, pane, run.block_length));
+    const starts = run.starts[run.starts_of[problem]];
+    pane.spans = pane.tokens.map((token, i) => spanOf(token, i, pane, starts));
     pane.answer.replaceChildren(...pane.spans);
     showChart(pane);
     pane.answer.setAttribute("aria-label", `Answer of ${run.label}: ${pane.tokens.length} positions`);

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, Val
 from typing_extensions import TypedDict
 
 from flexeval.errors import InputError
+from flexeval.models.attention import Kind
 from flexeval.records import Grade, Problem, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.files import RESTORE
 from flexeval.runs.shards import WHOLE, Shard
@@ -228,6 +229,17 @@ class _Fingerprint(TypedDict):
     vocabulary: Name
 
 
+@with_config(_STRICT)
+class _AttentionRule(TypedDict):
+    """`flexeval.models.attention.Attention`."""
+
+    kind: Kind
+    block: Positive | None
+    from_prompt: bool
+    first_token_apart: bool
+    forgets: Count | None
+
+
 @with_config(_OPEN)
 class _Lineage(TypedDict):
     base: Name
@@ -266,6 +278,7 @@ class ConfigFile(TypedDict):
     config: Names
     environment: Annotated[Environment, AfterValidator(_has_device_and_dtype)]
     model: NotRequired[_Fingerprint]
+    attention_rule: NotRequired[_AttentionRule]
     first_prompt: NotRequired[dict[str, str]]
     task_source: NotRequired[dict[str, Any] | None]
     isolation: NotRequired[_Isolation | None]

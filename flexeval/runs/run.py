@@ -16,11 +16,13 @@ import pyarrow as pa
 from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.fields import require_whole
 from flexeval.grading.answers import answer_started
+from flexeval.models.attention import Attention
 from flexeval.models.files import local_source
 from flexeval.models.lineage import Lineage
 from flexeval.models.names import model_name
 from flexeval.records import CORRECT, RunConfig, Sample, SamplingEffort
 from flexeval.runs import frames
+from flexeval.runs.blocks import BLOCK_COLUMNS, attention_of_record, with_blocks
 from flexeval.runs.environment import distinct
 from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
 from flexeval.runs.joining import begun_shards, joined, lacking
@@ -45,8 +47,8 @@ class Run:
     config: RunConfig
     """Canonical; `num_samples` and `limit` are those of this view of the folder."""
     record: Mapping[str, Any]
-    """What else config.json says: model (its fingerprint), environment, task_source, isolation, prompt_template,
-    first_prompt, lineage, imported."""
+    """What else config.json says: model (its fingerprint), attention_rule, environment, task_source, isolation,
+    prompt_template, first_prompt, lineage, imported."""
     problems: pd.DataFrame
     """One row a problem, in the task's order: problem_id, question, target, prompt_length, prompt_hash, data_hash. The
     index is the place among all problems of the run: of shards, only those that are there are listed."""
@@ -92,6 +94,11 @@ class Run:
         """Checksums of the model; empty in format 1. See `flexeval.models.fingerprint`."""
         found: Mapping[str, Any] = self.record.get("model", {})
         return found
+
+    @property
+    def attention(self) -> Attention:
+        """The rule by which the model attends, as far as the record says it."""
+        return attention_of_record(self.record, self.config)
 
     @property
     def imported(self) -> bool:
@@ -164,7 +171,7 @@ class Run:
 
         Args:
             columns: which of the columns of `flexeval.runs.tokens.SCHEMA`; None for all. `Sample.to_frame` says what
-                they hold.
+                they hold. Also `flexeval.runs.blocks.BLOCK_COLUMNS`: where in its block a token stands.
 
         Raises:
             InputError: an unknown column, one that is named twice, or none at all; rows that are not as they were
@@ -186,7 +193,7 @@ class Run:
         (`flexeval.runs.words`).
 
         Args:
-            columns: of the token table, at each word's first token.
+            columns: as of `tokens`, at each word's first token.
 
         Returns:
             Frames with problem_id, word, connector (see `flexeval.stats.words.find_words`), and the columns.
@@ -206,9 +213,10 @@ class Run:
         if isinstance(columns, str) or not isinstance(columns, Iterable):
             raise InputTypeError(f"columns must be a list of names, such as ['entropy'], not {columns!r}")
         names = list(columns)
+        known = [*TOKEN_SCHEMA.names, *BLOCK_COLUMNS]
         for name in names:
-            if name not in TOKEN_SCHEMA.names:
-                raise did_you_mean("column of the token table", str(name), TOKEN_SCHEMA.names)
+            if name not in known:
+                raise did_you_mean("column of the token table", str(name), known)
         if len(set(names)) < len(names):
             raise InputError(f"columns {names!r} name a column twice; name it once")
         return names
@@ -224,14 +232,20 @@ class Run:
         listed, where = Listed.of(self.samples, list(self.problems["problem_id"])), self.folder / TOKENS
 
         def read(columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-            stored = [name for name in columns if name in TOKEN_SCHEMA.names and name != "problem_id"]
+            read_too = ("problem_id", "position") if {*BLOCK_COLUMNS} & {*columns} else ()
+            named = [name for name in dict.fromkeys([*columns, *read_too]) if name not in BLOCK_COLUMNS]
+            stored = [name for name in named if name in TOKEN_SCHEMA.names and name != "problem_id"]
             own = [WORD_SCHEMA.field(name) for name in ("word", "connector")] if words else []
             empty = pa.schema([*map(TOKEN_SCHEMA.field, stored), *own])
             shards = (self._stored_words if words else self._stored_tokens)(listed, stored)
-            return in_parts(shards, listed, columns, empty=empty, where=where, part_rows=part_rows)
+            parts = in_parts(shards, listed, named, empty=empty, where=where, part_rows=part_rows)
+            return (self._with_blocks(part)[list(columns)] for part in parts) if read_too else parts
 
         source = (self.folder, tuple(self.shards), self.config, listed.number_S.tobytes(), words, part_rows)
         return Parts(source=source, columns=columns, read=read)
+
+    def _with_blocks(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return with_blocks(rows, self.problems["prompt_length"].tolist(), self.config.sampling, self.attention)
 
     def _stored_tokens(self, listed: Listed, columns: Sequence[str]) -> Iterator[StoredRows]:
         """The token rows of some samples, shard by shard."""

@@ -6,7 +6,6 @@ Runs that differ only in their seed are more samples of the same settings, and `
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from flexeval.errors import InputError, did_you_mean
-from flexeval.models.attention import parse_attention
-from flexeval.models.names import MODELS, model_name
+from flexeval.models.names import model_name
 from flexeval.records import PACE
 from flexeval.runs.environment import distinct
 from flexeval.runs.files import to_json
@@ -355,13 +353,15 @@ def _joined_rows(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 _PLACE = ("files", "revision")
 _MACHINE = ("environment", "isolation", "imported")
 """Parts of a run's record that say where it was made, not what it is."""
+_IN_THE_NETWORK = ("attention_rule",)
+"""Those that the checksum of the network covers; runs of earlier versions lack them."""
 _PROBLEM = ("problem_id", "question", "target", "prompt_hash")
 
 
 def _origin(run: Run) -> Hashable:
     """Everything but settings and seed that decides the samples of a run: problems, prompts, model, data, dtype."""
     columns = [name for name in _PROBLEM if name in run.problems]
-    record = {name: value for name, value in sorted(run.record.items()) if name not in _MACHINE}
+    record = {name: value for name, value in sorted(run.record.items()) if name not in (*_MACHINE, *_IN_THE_NETWORK)}
     # A model is its weights, network and vocabulary, wherever its files lie.
     record["model"] = {name: value for name, value in run.record.get("model", {}).items() if name not in _PLACE}
     # Whatever fields a lineage had when it was stored.
@@ -399,16 +399,7 @@ def _description(run: Run) -> str:
 
 def paper_block(run: Run) -> int:
     """The paper's block length in a run: 32, or the whole canvas, or the block of the model, where that is shorter."""
-    name = run.lineage.base if run.lineage else run.config.model
-    rule = run.config.attention or _known_attention(name)
-    own = parse_attention(rule).block if rule else None
-    return min(BLOCK, run.config.sampling.gen_length, own or BLOCK)
-
-
-@functools.cache
-def _known_attention(model: str) -> str | None:
-    known = dict(MODELS.usable()).get(model)
-    return known.attention if known else None
+    return min(BLOCK, run.config.sampling.gen_length, run.attention.block or BLOCK)
 
 
 def on_same_problems(runs: Sequence[Run]) -> RunSet:

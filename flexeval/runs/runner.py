@@ -19,7 +19,7 @@ from flexeval.display import notebook_bar
 from flexeval.errors import InputError
 from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
-from flexeval.models.predictor import MaskPredictor, encode_prompt
+from flexeval.models.predictor import MaskPredictor, attention_of, encode_prompt
 from flexeval.orders import get_order
 from flexeval.records import Grade, Prompt, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.environment import environment
@@ -239,6 +239,7 @@ def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt
         )
     return {
         "model": predictor.fingerprint.as_dict(),
+        "attention_rule": dataclasses.asdict(attention_of(predictor)),
         "environment": machine,
         "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
         "isolation": isolation.as_dict() if isolation else None,

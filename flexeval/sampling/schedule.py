@@ -65,20 +65,16 @@ def fit_block(config: SamplingConfig, attention: Attention, *, name: str) -> Sam
 def windows(config: SamplingConfig, attention: Attention, prompt_length: int) -> tuple[Window, ...]:
     """The windows of a canvas, from left to right.
 
-    They are the blocks of `config` within the blocks that the model attends by, counted from where these begin. A block
-    that the prompt's tail has begun has shorter or fewer of them.
+    They are the blocks of `config` within the blocks that the model attends by, counted from where these begin; of one
+    that the prompt's tail has begun, what is left. A first token that is apart is a window of its own.
     """
-    ends = {0: False}
-    shared = attention.shared(prompt_length)
-    for start, end in pairwise([0, *attention.block_ends(prompt_length, config.gen_length)]):
-        begun = shared if start == 0 else 0
-        if attention.first_token_apart and not begun:
-            ends[start + 1] = True
-        for place in range(start - begun + config.block, end, config.block):
-            if place > start:
-                ends.setdefault(place, False)
-        ends.setdefault(end, False)
-    return tuple(Window(end=end, size=end - start, free=ends[end]) for start, end in pairwise(sorted(ends)))
+    starts = attention.filled_blocks(prompt_length, config.gen_length, config.block)
+    free: set[int] = set()
+    if attention.first_token_apart:
+        begun = [] if attention.shared(prompt_length) else [0]
+        free = {place + 1 for place in (*begun, *attention.block_ends(prompt_length, config.gen_length)[:-1])}
+    ends = sorted({0, config.gen_length, *free, *(place for place in starts if place > 0)})
+    return tuple(Window(end=end, size=end - start, free=end in free) for start, end in pairwise(ends))
 
 
 # ----- how many -----

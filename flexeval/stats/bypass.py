@@ -25,7 +25,7 @@ from scipy.special import gammaln
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import DEFAULT, Bootstrap
 from flexeval.stats.intervals import LEVEL, Difference, Interval, wilson
-from flexeval.stats.parts import Rows, parts_of
+from flexeval.stats.parts import Rows, added, parts_of
 from flexeval.stats.pooled import Pooled, pooled_difference, pooled_interval, problem_codes, problem_ids
 from flexeval.stats.words import word_sums
 
@@ -130,7 +130,6 @@ class Enrichment:
 
 def enrichment(
     words: Rows,
-    block_length: int,
     *,
     permutations: int = PERMUTATIONS,
     bootstrap: Bootstrap = DEFAULT,
@@ -145,17 +144,17 @@ def enrichment(
     style as a whole, trust the interval instead, which resamples problems.
 
     Args:
-        words: from `flexeval.stats.words.find_words`, or parts of it.
-        block_length: of the run.
+        words: from `Run.word_parts`, or `flexeval.stats.words.find_words`, with in_block: the place of the first token
+            in its block.
         permutations: of the labels.
         bootstrap: level and replicates of the intervals; the seed is that of the permutations, too.
 
     Raises:
         InputError: no connector has another word in its stratum, or a number out of range.
     """
-    if block_length < 1 or permutations < 1:
-        raise InputError(f"block_length and permutations must be at least 1, not {block_length} and {permutations}")
-    problems, (problem_S, size_S, connectors_S, bypassed_S, both_S) = _strata(words, block_length)
+    if permutations < 1:
+        raise InputError(f"permutations must be at least 1, not {permutations}")
+    problems, (problem_S, size_S, connectors_S, bypassed_S, both_S) = _strata(words)
     matched_S = (connectors_S > 0) & (connectors_S < size_S)
     unmatched = int(connectors_S[~matched_S].sum())
     if not matched_S.any():
@@ -194,23 +193,25 @@ def enrichment(
     )
 
 
-def _strata(words: Rows, block_length: int) -> tuple[int, tuple[NDArray[np.int64], ...]]:
+def _strata(words: Rows) -> tuple[int, tuple[NDArray[np.int64], ...]]:
     """The number of problems; and (problem, words, connectors, bypassed words, bypassed connectors) of each stratum
     that has a word [S].
     """
 
-    def count(part: pd.DataFrame) -> NDArray[np.int64]:
+    def count(part: pd.DataFrame) -> NDArray[np.float64]:
         problems = problem_ids(part["problem_id"])
-        in_block_N = part["position"].to_numpy() % block_length
-        place_N = problem_codes(part["problem_id"], problems) * block_length + in_block_N
+        in_block_N = part["in_block"].to_numpy(np.int64)
+        places = int(in_block_N.max(initial=0)) + 1
+        place_N = problem_codes(part["problem_id"], problems) * places + in_block_N
         connector_N, bypassed_N = part["connector"].to_numpy(), part["passes"].to_numpy() > 0
         kinds = (slice(None), connector_N, bypassed_N, connector_N & bypassed_N)
-        cells = len(problems) * block_length
-        return np.stack([np.bincount(place_N[of_N], minlength=cells) for of_N in kinds])
+        counts = [np.bincount(place_N[of_N], minlength=len(problems) * places) for of_N in kinds]
+        return np.stack(counts).reshape(len(kinds), len(problems), places).astype(np.float64)
 
-    counts_4S = functools.reduce(np.add, map(count, parts_of(words)))
+    counts_4PK = functools.reduce(added, map(count, parts_of(words)))
+    counts_4S = counts_4PK.reshape(4, -1).astype(np.int64)
     held_S = np.flatnonzero(counts_4S[0])
-    return counts_4S.shape[1] // block_length, (held_S // block_length, *counts_4S[:, held_S])
+    return counts_4PK.shape[1], (held_S // counts_4PK.shape[2], *counts_4S[:, held_S])
 
 
 def _shuffled_excess(

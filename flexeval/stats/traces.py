@@ -27,8 +27,8 @@ QUANTITIES = ("log_prob", "log_prob_variance", "entropy_descends", "entropy_corr
 - `log_prob`: the mean of log q over its tokens, q the untempered probability of a token when it was committed; nats;
 - `log_prob_variance`: Var(log q), the variance over the same tokens (divided by their number); squared nats. Yao 2026
   (arXiv:2606.00997) reports it beside the mean: at one total likelihood, paths that spread it evenly recover more;
-- `entropy_descends`: 1 if the mean entropy at commit rises from no block to the next, else 0. Blocks are the windows of
-  `block_length` positions, as far as the text goes; unknown (NaN) for a text within one block;
+- `entropy_descends`: 1 if the mean entropy at commit rises from no block to the next, else 0. Blocks are those that the
+  canvas was filled in, as far as the text goes; unknown (NaN) for a text within one block;
 - `entropy_correlation`: Spearman's correlation of the number of the block and its mean entropy; negative where entropy
   falls, unknown for a text within one block, and where all blocks have the same entropy.
 
@@ -41,22 +41,21 @@ CORRECT, INCORRECT, GAP = "correct", "incorrect", "correct − incorrect"
 KEYS = ["problem_id", "sample_index"]
 
 
-def trace_table(tokens: Rows, samples: pd.DataFrame, *, block_length: int) -> pd.DataFrame:
+def trace_table(tokens: Rows, samples: pd.DataFrame) -> pd.DataFrame:
     """The quantities of each sample.
 
     Args:
-        tokens: rows as `Run.tokens()` gives them with position, in_text, prob and entropy; a frame or parts.
+        tokens: rows as `Run.tokens()` gives them with block, in_text, prob and entropy; a frame or parts.
         samples: columns problem_id, sample_index, correct; a sample without a text token has no value (NaN).
-        block_length: of the run.
 
     Returns:
         problem_id, sample_index, correct, and `QUANTITIES`; one row a sample, in the order of `samples`.
     """
-    found = pd.concat([_traces(part, block_length) for part in parts_of(tokens)], ignore_index=True)
+    found = pd.concat([_traces(part) for part in parts_of(tokens)], ignore_index=True)
     return samples[[*KEYS, "correct"]].merge(found, on=KEYS, how="left")
 
 
-def _traces(tokens: pd.DataFrame, block_length: int) -> pd.DataFrame:
+def _traces(tokens: pd.DataFrame) -> pd.DataFrame:
     """Those of the samples of a part, with `KEYS`."""
     text = tokens[tokens["in_text"]]
     first_R = first_rows(text)
@@ -67,7 +66,7 @@ def _traces(tokens: pd.DataFrame, block_length: int) -> pd.DataFrame:
     mean_S = _sums(log_prob_R, start_S) / rows_S
     variance_S = _sums((log_prob_R - np.repeat(mean_S, rows_S)) ** 2, start_S) / rows_S
 
-    block_R = text["position"].to_numpy() // block_length
+    block_R = text["block"].to_numpy()
     start_B = np.flatnonzero(first_R | (np.diff(block_R, prepend=-1) != 0))
     entropy_B = _sums(text["entropy"].to_numpy(np.float64), start_B) / np.diff(start_B, append=len(text))
     # Rounded as entropies are stored, so that equal blocks stay equal.
@@ -110,13 +109,11 @@ def traces_by_verdict(traces: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -
     return pd.DataFrame(rows, columns=columns)
 
 
-def block_entropy(
-    tokens: Rows, samples: pd.DataFrame, *, block_length: int, bootstrap: Bootstrap = DEFAULT
-) -> pd.DataFrame:
+def block_entropy(tokens: Rows, samples: pd.DataFrame, *, bootstrap: Bootstrap = DEFAULT) -> pd.DataFrame:
     """The mean entropy at commit of the text tokens of each block, for correct samples and for others.
 
     Args:
-        tokens, samples, block_length: as `trace_table`.
+        tokens, samples: as `trace_table`.
         bootstrap: level, replicates and seed.
 
     Returns:
@@ -136,7 +133,7 @@ def block_entropy(
         verdict_S = text.loc[first_R, KEYS].merge(correct, on=KEYS, how="left")["correct"].map({True: 0, False: 1})
         rows_S = np.diff(np.flatnonzero(first_R), append=len(text))
         verdict_R = np.repeat(verdict_S.fillna(-1).to_numpy(np.int64), rows_S)
-        block_R = (text["position"] // block_length).to_numpy(np.int64)
+        block_R = text["block"].to_numpy(np.int64)
         group_R = np.where(verdict_R < 0, -1, 2 * block_R + verdict_R)
         blocks = int(block_R.max(initial=-1)) + 1
         return pool(text["entropy"], text["problem_id"], group_N=group_R, groups=2 * blocks, problems=problems)

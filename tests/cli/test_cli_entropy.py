@@ -100,7 +100,7 @@ def test_traces_are_those_of_the_samples(runs: RunSet, capsys: pytest.CaptureFix
     content = printed(capsys, "entropy", "runs")
     for run in runs:
         tokens = run.tokens()
-        traces = trace_table(tokens, run.samples, block_length=3)
+        traces = trace_table(tokens.assign(block=tokens["position"] // 3), run.samples)
         for verdict, own in (("correct", traces[traces["correct"]]), ("incorrect", traces[~traces["correct"]])):
             for quantity, name in (("log_prob", "nats"), ("log_prob_variance", "squared_nats")):
                 (row,) = (
@@ -145,7 +145,7 @@ def test_bypass_rates_are_those_of_the_runs(runs: RunSet, capsys: pytest.Capture
     assert {row["run"] for row in content["most_bypassed"]} == {"confidence"}, "AR bypasses nothing"
     (enriched,) = (row for row in content["enrichment"] if row["run"] == "confidence")
     words = find_words(runs.where(order="confidence")[0].tokens())
-    again = enrichment(words, 3)
+    again = enrichment(words.assign(in_block=words["position"] % 3))
     assert (enriched["rate_percent"], enriched["p_value"]) == pytest.approx((100 * again.rate, again.p_value))
     assert enriched["difference_low_points"] == pytest.approx(100 * again.difference.low)
     for row in lines:

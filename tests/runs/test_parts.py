@@ -15,9 +15,10 @@ import pytest
 
 from flexeval.errors import InputError
 from flexeval.runs import parts, words
+from flexeval.runs.blocks import BLOCK_COLUMNS
 from flexeval.runs.parts import in_parts
 from flexeval.runs.store import Run, RunSet, pooled, read_run
-from flexeval.runs.tokens import Listed, StoredRows, sample_numbers
+from flexeval.runs.tokens import SCHEMA, Listed, StoredRows, sample_numbers
 from flexeval.stats.bootstrap import Bootstrap
 from flexeval.stats.bypass import bypass_table, enrichment, most_bypassed
 from flexeval.stats.diversity import collapse_table
@@ -37,8 +38,11 @@ from flexeval.stats.words import find_words
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "analyses" / "many_rows.py"))
 LENGTH = SCRIPT["LENGTH"]
-WORD = ["position", "commit_step", "frontier_step", "passes", "entropy", "frontier_entropy", "eligible_entropy"]
+WORD = [
+    "position", "in_block", "commit_step", "frontier_step", "passes", "entropy", "frontier_entropy", "eligible_entropy",
+]  # fmt: skip
 KEYS = ["problem_id", "sample_index", "position"]
+EVERY = [*SCHEMA.names, *BLOCK_COLUMNS]
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +92,8 @@ STATISTICS = {
     "bypass": lambda tokens, words, samples: bypass_table(words),
     "bypass by connector": lambda tokens, words, samples: bypass_table(words, by="connector"),
     "most bypassed": lambda tokens, words, samples: most_bypassed(words, min_count=2),
-    "traces": lambda tokens, words, samples: trace_table(tokens, samples, block_length=32),
-    "blocks": lambda tokens, words, samples: block_entropy(tokens, samples, block_length=32, bootstrap=FEW),
+    "traces": lambda tokens, words, samples: trace_table(tokens, samples),
+    "blocks": lambda tokens, words, samples: block_entropy(tokens, samples, bootstrap=FEW),
     "collapse": lambda tokens, words, samples: collapse_table(tokens, samples),
     "ranks": lambda tokens, words, samples: rank_by_step(tokens, bins=16),
     "steps": lambda tokens, words, samples: commit_step_map(tokens, bins=16),
@@ -98,7 +102,7 @@ STATISTICS = {
 
 @pytest.mark.parametrize("name", STATISTICS)
 def test_a_statistic_of_parts_is_that_of_one_frame(run: Run, shuffled: Run, name: str) -> None:
-    rows = run.tokens()
+    rows = run.tokens(EVERY)
     expected = STATISTICS[name](rows, find_words(rows), run.samples)
     for one in (run, shuffled):
         found = STATISTICS[name](one.token_parts(list(rows.columns)), one.word_parts(WORD), one.samples)
@@ -106,10 +110,10 @@ def test_a_statistic_of_parts_is_that_of_one_frame(run: Run, shuffled: Run, name
 
 
 def test_numbers_of_parts_are_those_of_one_frame(run: Run) -> None:
-    rows = run.tokens()
+    rows = run.tokens(EVERY)
     in_parts = run.token_parts(list(rows.columns))
     shuffles = {"permutations": 50, "bootstrap": FEW}
-    found, expected = (enrichment(each, 32, **shuffles) for each in (run.word_parts(WORD), find_words(rows)))
+    found, expected = (enrichment(each, **shuffles) for each in (run.word_parts(WORD), find_words(rows)))
     assert (found.rate, found.matched_rate, found.p_value) == (expected.rate, expected.matched_rate, expected.p_value)
     assert non_top_rate(in_parts).estimate == non_top_rate(rows).estimate
     assert tokens_per_step(in_parts, run.samples).estimate == tokens_per_step(rows, run.samples).estimate

@@ -108,9 +108,10 @@ FEW = Bootstrap(replicates=200)
 
 
 def frame(problem, position, connector, bypassed) -> pd.DataFrame:
-    return pd.DataFrame(
+    words = pd.DataFrame(
         {"problem_id": problem, "position": position, "connector": connector, "passes": np.asarray(bypassed, int)}
     )
+    return words.assign(in_block=words["position"] % BLOCK)
 
 
 def simulated(rng: np.random.Generator, *, effect: float = 0.0, problems: int = 10, words: int = 40) -> pd.DataFrame:
@@ -125,7 +126,7 @@ def simulated(rng: np.random.Generator, *, effect: float = 0.0, problems: int = 
 
 def test_no_number_of_permutations_shows_that_something_never_happens():
     connector = np.arange(400) % 2 == 0
-    found = enrichment(frame(np.arange(400) // 40, 0, connector, connector), BLOCK, permutations=99, bootstrap=FEW)
+    found = enrichment(frame(np.arange(400) // 40, 0, connector, connector), permutations=99, bootstrap=FEW)
     assert found.p_value == pytest.approx(1 / 100)
 
 
@@ -150,7 +151,7 @@ def test_numbers_of_a_small_case():
         shuffles.append(excess(labels))
     exact = np.mean(np.abs(shuffles) >= abs(excess(connector)) - 1e-9)
 
-    found = enrichment(frame("p", position, connector, bypassed), BLOCK, permutations=40_000, bootstrap=FEW)
+    found = enrichment(frame("p", position, connector, bypassed), permutations=40_000, bootstrap=FEW)
     assert (found.connectors, found.unmatched) == (3, 0)
     assert found.rate == 1
     assert found.matched_rate == pytest.approx((2 / 3) / 3)
@@ -165,9 +166,7 @@ def test_the_permutation_test_has_its_level():
     rejected, rejected_blindly, simulations = 0, 0, 200
     for seed in range(simulations):
         words = simulated(rng)
-        rejected += (
-            enrichment(words, BLOCK, permutations=199, bootstrap=Bootstrap(replicates=2, seed=seed)).p_value <= 0.05
-        )
+        rejected += enrichment(words, permutations=199, bootstrap=Bootstrap(replicates=2, seed=seed)).p_value <= 0.05
         rejected_blindly += chi2_contingency(pd.crosstab(words["connector"], words["passes"])).pvalue <= 0.05
     # 200 trials at 5 % lie outside 1 % to 9 % but once in a hundred times.
     assert 0.01 <= rejected / simulations <= 0.09
@@ -176,23 +175,23 @@ def test_the_permutation_test_has_its_level():
 
 def test_an_effect_is_found():
     rng = np.random.default_rng(2)
-    found = [enrichment(simulated(rng, effect=1.0), BLOCK, permutations=199, bootstrap=FEW) for _ in range(20)]
+    found = [enrichment(simulated(rng, effect=1.0), permutations=199, bootstrap=FEW) for _ in range(20)]
     assert np.mean([one.p_value <= 0.05 for one in found]) > 0.8
     assert np.mean([one.difference.low > 0 for one in found]) > 0.7
     assert all(one.ratio.estimate > 1 for one in found)
 
 
 def test_the_interval_of_the_difference_is_symmetric_and_stays_within_one():
-    found = enrichment(simulated(np.random.default_rng(4)), BLOCK, permutations=1, bootstrap=FEW).difference
+    found = enrichment(simulated(np.random.default_rng(4)), permutations=1, bootstrap=FEW).difference
     assert found.low < found.estimate < found.high
     assert found.low + found.high == pytest.approx(2 * found.estimate)
     whole = frame(np.repeat(["p", "q"], 2), [0, 0, 0, 0], [True, False] * 2, [1, 0, 0, 0])
-    assert enrichment(whole, BLOCK, permutations=1, bootstrap=FEW).difference.high <= 1
+    assert enrichment(whole, permutations=1, bootstrap=FEW).difference.high <= 1
 
 
 def test_without_a_bypass_there_is_no_difference():
     rng = np.random.default_rng(3)
-    found = enrichment(simulated(rng).assign(passes=0), BLOCK, bootstrap=FEW)
+    found = enrichment(simulated(rng).assign(passes=0), bootstrap=FEW)
     assert (found.rate, found.matched_rate, found.difference.estimate, found.p_value) == (0, 0, 0, 1)
     assert np.isnan(found.ratio.estimate)
 
@@ -202,14 +201,14 @@ def test_swapping_the_labels_turns_the_sign_where_groups_are_equal():
     connector = np.tile([True, False], 10)
     bypassed = np.arange(20) % 3 == 0
     words = frame(np.repeat(["p", "q"], 10), position, connector, bypassed)
-    one = enrichment(words, BLOCK, bootstrap=FEW)
-    other = enrichment(words.assign(connector=~connector), BLOCK, bootstrap=FEW)
+    one = enrichment(words, bootstrap=FEW)
+    other = enrichment(words.assign(connector=~connector), bootstrap=FEW)
     assert one.difference.estimate == pytest.approx(-other.difference.estimate)
     assert one.p_value == other.p_value
 
 
 def test_connectors_without_a_counterpart_are_counted_and_refused_when_there_are_only_such():
     words = frame(["p", "p", "q"], [0, 0, 0], [True, False, True], [1, 0, 1])
-    assert enrichment(words, BLOCK, bootstrap=FEW).unmatched == 1
+    assert enrichment(words, bootstrap=FEW).unmatched == 1
     with pytest.raises(InputError, match="none of the 2 connectors"):
-        enrichment(frame(["p", "q", "q"], [0, 0, 1], [True, True, False], [1, 0, 1]), BLOCK)
+        enrichment(frame(["p", "q", "q"], [0, 0, 1], [True, True, False], [1, 0, 1]))

@@ -15,10 +15,11 @@ from flexeval.stats.traces import block_entropy, trace_table, traces_by_verdict
 FEW = Bootstrap(replicates=200)
 
 
-def decoded(entropies, prob=0.5, in_text=True):
+def decoded(entropies, prob=0.5, in_text=True, block=2):
     """Token rows of one sample a problem: (problem, entropies of its positions)."""
     frame = text_rows([(problem, 0, ["x"] * len(own)) for problem, own in entropies.items()])
-    return frame.assign(entropy=[value for own in entropies.values() for value in own], prob=prob, in_text=in_text)
+    values = [value for own in entropies.values() for value in own]
+    return frame.assign(entropy=values, prob=prob, in_text=in_text, block=frame["position"] // block)
 
 
 def samples(**correct):
@@ -27,7 +28,7 @@ def samples(**correct):
 
 def test_mean_and_variance_of_log_confidence_by_hand():
     frame = decoded({"p": [0, 0, 0, 0]}, prob=[0.5, 0.25, 1.0, 0.5], in_text=[True, True, True, False])
-    (row,) = trace_table(frame, samples(p=1), block_length=4).to_dict("records")
+    (row,) = trace_table(frame, samples(p=1)).to_dict("records")
     logs = np.log([0.5, 0.25, 1.0])
     assert row["log_prob"] == pytest.approx(logs.mean())
     assert row["log_prob_variance"] == pytest.approx((logs**2).mean() - logs.mean() ** 2)
@@ -35,7 +36,7 @@ def test_mean_and_variance_of_log_confidence_by_hand():
 
 def test_an_even_spread_has_no_variance_and_any_other_of_the_same_likelihood_has_some():
     even, uneven = decoded({"p": [0] * 2}, prob=[0.3, 0.3]), decoded({"p": [0] * 2}, prob=[0.1, 0.9])
-    found = [trace_table(frame, samples(p=1), block_length=4)["log_prob_variance"].item() for frame in (even, uneven)]
+    found = [trace_table(frame, samples(p=1))["log_prob_variance"].item() for frame in (even, uneven)]
     assert found == pytest.approx([0, (np.log(9) / 2) ** 2])
 
 
@@ -50,7 +51,7 @@ def test_an_even_spread_has_no_variance_and_any_other_of_the_same_likelihood_has
     ],
 )
 def test_descent_of_block_means(entropies, descends, correlation):
-    (row,) = trace_table(decoded({"p": entropies}), samples(p=1), block_length=2).to_dict("records")
+    (row,) = trace_table(decoded({"p": entropies}), samples(p=1)).to_dict("records")
     assert row["entropy_descends"] == pytest.approx(descends, nan_ok=True)
     assert row["entropy_correlation"] == pytest.approx(correlation, nan_ok=True)
 
@@ -58,7 +59,7 @@ def test_descent_of_block_means(entropies, descends, correlation):
 def test_the_correlation_is_spearmans():
     rng = np.random.default_rng(0)
     means = {f"p{i}": rng.integers(0, 4, size=rng.integers(3, 9)).tolist() for i in range(30)}
-    table = trace_table(decoded(means), samples(**dict.fromkeys(means, 1)), block_length=1)
+    table = trace_table(decoded(means, block=1), samples(**dict.fromkeys(means, 1)))
     for own, found in zip(means.values(), table["entropy_correlation"], strict=True):
         if np.ptp(own):
             assert found == pytest.approx(spearmanr(range(len(own)), own).statistic)
@@ -66,7 +67,7 @@ def test_the_correlation_is_spearmans():
 
 def test_the_gap_is_the_difference_of_the_two_means():
     frame = decoded({"p": [3, 3, 1, 1], "q": [1, 1, 3, 3], "r": [2, 2, 1, 1], "s": []})
-    table = trace_table(frame, samples(p=1, q=0, r=0, s=1), block_length=2)
+    table = trace_table(frame, samples(p=1, q=0, r=0, s=1))
     assert table["problem_id"].tolist() == ["p", "q", "r", "s"] and np.isnan(table["log_prob"].iloc[3])
     found = traces_by_verdict(table, bootstrap=FEW)
     descends = found[found["quantity"] == "entropy_descends"].set_index("verdict")
@@ -79,15 +80,15 @@ def test_the_gap_is_the_difference_of_the_two_means():
 
 
 def test_without_incorrect_samples_their_side_is_unknown():
-    found = traces_by_verdict(trace_table(decoded({"p": [1, 2]}), samples(p=1), block_length=2), bootstrap=FEW)
+    found = traces_by_verdict(trace_table(decoded({"p": [1, 2]}), samples(p=1)), bootstrap=FEW)
     assert found.loc[found["verdict"] != "correct", "estimate"].isna().all()
     with pytest.raises(InputError, match="no sample"):
-        traces_by_verdict(trace_table(decoded({"p": [1]}), samples()[:0], block_length=2), bootstrap=FEW)
+        traces_by_verdict(trace_table(decoded({"p": [1]}), samples()[:0]), bootstrap=FEW)
 
 
 def test_entropy_of_blocks_is_the_mean_of_their_tokens():
     frame = decoded({"p": [3, 1, 1], "q": [1, 0, 7], "r": [5]})
-    table = block_entropy(frame, samples(p=1, q=1, r=0), block_length=2, bootstrap=FEW)
+    table = block_entropy(frame, samples(p=1, q=1, r=0), bootstrap=FEW)
     assert table[["verdict", "block", "estimate", "count", "problems"]].to_numpy().tolist() == [
         ["correct", 0, 5 / 4, 4, 2],
         ["correct", 1, 4, 2, 2],
