@@ -40,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Compute the AR counterfactual of runs that do not have it yet. Needs the model; continues after a stop.",
     )
+    options.add_verdict(parser)
     options.add_words(parser, top="10", listed="of the words with the highest entropy")
     options.add_machine(parser, batch=True)
     options.add_estimate(parser)
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     output.check_targets({"--json": args.json, "--csv": args.csv})
     if args.dry_run and not args.counterfactual:
         raise InputError("--dry-run says what --counterfactual takes; give both, or leave it out")
-    runs = stored_runs.read(args.runs)
+    runs = stored_runs.read(args.runs).counting(args.verdict)
     if args.dry_run:
         from flexeval.cli.dry_run import dry_counterfactuals
 
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     tables = [functools.partial(_of_each, runs, measure) for measure in measures]
     found = [table.result() for table in in_one_pass([*tables, functools.partial(_differences, runs)])]
     entropy, highest, traces, blocks, differences = found
+    traces, blocks = (table.replace({"verdict": _sides(args.verdict)}) for table in (traces, blocks))
 
     estimate = ["estimate", "low", "high"]
     content = {
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     }
     shown = [
         *_shown(labels, entropy, differences, highest),
-        *_by_verdict(labels, traces, blocks),
+        *_by_verdict(labels, args.verdict, traces, blocks),
         *stored_runs.introduction(runs),
     ]
     rows = formatting.described(formatting.with_units(entropy, nats=estimate), runs)
@@ -195,6 +197,15 @@ _TRACE_UNITS: Mapping[str, Mapping[str, Sequence[str]]] = {
 """Quantity of `stats.traces` -> the units of its numbers."""
 
 
+def _sides(verdict: str) -> dict[str, str]:
+    """What `stats.traces` calls the two sides of the verdict that counts -> what they are called of this one."""
+    from flexeval.stats.traces import CORRECT, GAP, INCORRECT
+
+    if verdict == CORRECT:
+        return {}
+    return {CORRECT: verdict, INCORRECT: f"not {verdict}", GAP: f"{verdict} − not {verdict}"}
+
+
 # ----- the terminal -----
 
 _QUANTITIES = {
@@ -240,8 +251,10 @@ _TRACES = {
 }
 
 
-def _by_verdict(labels: Sequence[str], traces: pd.DataFrame, blocks: pd.DataFrame) -> Iterator[str | Table]:
-    yield "Correct samples against others: means over samples"
+def _by_verdict(
+    labels: Sequence[str], verdict: str, traces: pd.DataFrame, blocks: pd.DataFrame
+) -> Iterator[str | Table]:
+    yield f"{verdict.capitalize()} samples against others: means over samples"
     named = traces.assign(row=traces["quantity"].map(_TRACES) + ": " + traces["verdict"])
     yield _side_by_side(named, "row", labels)
     yield "Entropy at commit block by block, in nats: means over text tokens"

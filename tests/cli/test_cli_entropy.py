@@ -117,6 +117,22 @@ def test_traces_are_those_of_the_samples(runs: RunSet, capsys: pytest.CaptureFix
         assert words in shown
 
 
+def test_traces_are_by_the_verdict_that_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = str(tmp_path / "forks")
+    command = "passk --task forks --order confidence --temperature 1 --num-samples 4 --limit 32 --out"
+    assert main([*command.split(), out]) == 0
+    capsys.readouterr()
+    (run,) = read_runs([out])
+    tally, samples = run.tally(), len(run.samples)
+    assert 0 < tally["sound"] < tally["correct"] < samples
+    for verdict, other in (("correct", "incorrect"), ("sound", "not sound")):
+        rows = printed(capsys, "entropy", out, "--verdict", verdict)["log_prob"]
+        counts = {row["verdict"]: row["count"] for row in rows}
+        assert counts == {verdict: tally[verdict], other: samples - tally[verdict], f"{verdict} − {other}": samples}
+    assert main(["entropy", out, "--verdict", "soundly"]) == 2
+    assert "soundly" in capsys.readouterr().err
+
+
 def test_the_counterfactual_is_computed_once_and_equals_ar(
     runs: RunSet, loaded: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
