@@ -138,12 +138,10 @@ def _equation(stretch: _Stretch, text: str) -> Equation | None:
     if last and sides and (cut_after or (last[-1] in "+-*/" and _OPERAND_AFTER.match(text, after))):
         del sides[-1]
     # "so x = 5 + 3 = 8" and "5 + 3 = ?" leave an empty side at an end.
-    while sides and not sides[0]:
-        del sides[0]
-    while sides and not sides[-1]:
-        del sides[-1]
-    if len(sides) < 2:
+    held = [place for place, side in enumerate(sides) if side]
+    if len(held) < 2:
         return None
+    sides = sides[held[0] : held[-1] + 1]
 
     values = [exact_value("".join(side).replace(",", "")) for side in sides]
     signed = [_with_signs(side) for side in sides]

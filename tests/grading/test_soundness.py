@@ -179,3 +179,9 @@ def test_every_chain_that_is_worked_out_is_sound_and_with_one_wrong_result_is_no
     wrong = [*right[:place], f"{a} {sign} {b} = {c + 1}.", *right[place + 1 :]]
     assert fault_in_chain(" ".join(wrong), numbers) is not None
     assert fault_in_steps(" ".join(wrong), numbers) is not None
+
+
+@pytest.mark.parametrize("text", ["= ", "-", "1=", "step ", r"\frac{", "a*b ", "(", ") ", "1 - "])
+def test_long_texts_end_in_time(text):
+    """A time that grows with the square of the length would be minutes here."""
+    assert len(find_equations(text * 50_000)) <= 1
