@@ -236,6 +236,8 @@ class Run:
             named = [name for name in dict.fromkeys([*columns, *read_too]) if name not in BLOCK_COLUMNS]
             stored = [name for name in named if name in TOKEN_SCHEMA.names and name != "problem_id"]
             own = [WORD_SCHEMA.field(name) for name in ("word", "connector")] if words else []
+            if not stored and not own:
+                stored = ["sample_index"]  # a table without columns forgets how many rows it has
             empty = pa.schema([*map(TOKEN_SCHEMA.field, stored), *own])
             shards = (self._stored_words if words else self._stored_tokens)(listed, stored)
             parts = in_parts(shards, listed, named, empty=empty, where=where, part_rows=part_rows)

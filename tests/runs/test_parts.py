@@ -83,6 +83,17 @@ def test_parts_have_whole_problems_and_together_all_rows(run: Run, shuffled: Run
         same(one.tokens(), rows)
 
 
+def test_a_problem_can_be_all_that_is_asked_of_rows(run: Run, shuffled: Run) -> None:
+    """Also of a view, whose shards hold rows of other samples, and where problems end in another order."""
+    for one in (run, shuffled, run.part(num_samples=5, limit=3), shuffled.part(num_samples=5, limit=3)):
+        expected = one.tokens(KEYS)["problem_id"].value_counts()
+        for column in (["problem_id"], ["sample_index"]):
+            found = pd.concat(list(one.token_parts(column)), ignore_index=True)
+            assert list(found) == column and len(found) == expected.sum()
+        assert one.tokens(["problem_id"])["problem_id"].value_counts().to_dict() == expected.to_dict()
+        assert sum(len(part) for part in one.word_parts()) == sum(len(part) for part in one.word_parts(["entropy"]))
+
+
 FEW = Bootstrap(replicates=50)
 STATISTICS = {
     "entropy": lambda tokens, words, samples: entropy_table(tokens, bootstrap=FEW),
