@@ -63,8 +63,7 @@ class CurveFigure(Figure):
             panel.set_xlabel(self.labels[0])
             panel.set_ylabel(self.labels[1])
             self.finish_panel(panel, rows)
-        for heading in dict.fromkeys(parts.headings):
-            same_height([panel for panel, own in zip(axes, parts.headings, strict=True) if own == heading])
+        same_height_by(axes, parts.headings)
         return figure
 
     def labelled(self, data: pd.DataFrame) -> pd.DataFrame:
@@ -89,12 +88,13 @@ class Panels(NamedTuple):
 
 
 def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> Panels:
-    """The panels of a figure: one for each combination of these columns, in order of appearance.
+    """The panels of a figure: one for each combination of these columns, numbers ascending, all else in order of
+    appearance.
 
     A title names what differs between panels; the task where nothing does. Numbers come with their column's name. Where
     a model and task has several panels, it is the heading of their row instead.
     """
-    groups = list(data.groupby(list(columns), sort=False, observed=True))
+    groups = _in_order(list(data.groupby(list(columns), sort=False, observed=True)))
     last = columns.index("task") + 1 if "task" in columns else 0
     outer, inner = columns[:last], columns[last:]
     several = bool(outer) and len(groups) > len(data.drop_duplicates(list(outer)))
@@ -114,6 +114,18 @@ def by_panel(data: pd.DataFrame, columns: Sequence[str]) -> Panels:
     )
 
 
+def _in_order(groups: list[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.DataFrame]]:
+    """Groups by key, sorted from the first part of the key to the last."""
+    met: dict[tuple[Any, ...], dict[Any, int]] = {}
+    places = []
+    for key, _ in groups:
+        # What appeared first under the same parts before it.
+        of_parts = [met.setdefault(key[:depth], {}) for depth in range(len(key))]
+        of_value = [own.setdefault(value, len(own)) for own, value in zip(of_parts, key, strict=True)]
+        places.append([at if isinstance(value, str) else value for at, value in zip(of_value, key, strict=True)])
+    return [groups[number] for number in sorted(range(len(groups)), key=places.__getitem__)]
+
+
 def _named(data: pd.DataFrame, key: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The values of these columns that differ in the data, in words; the last one where none does."""
     told = [name for name in columns if data[name].nunique() > 1] or [name for name in columns if key[name] != ""][-1:]
@@ -125,6 +137,12 @@ def _named(data: pd.DataFrame, key: Mapping[str, Any], columns: Sequence[str]) -
 
 
 _CALLED = {"temperature": "T"}
+
+
+def same_height_by(axes: Sequence[Axes], headings: Sequence[str]) -> None:
+    """Let the panels under one heading have one vertical axis; without headings each keeps its own."""
+    for heading in dict.fromkeys(headings):
+        same_height([panel for panel, own in zip(axes, headings, strict=True) if own == heading])
 
 
 def other_verdict(data: pd.DataFrame, rows: pd.DataFrame) -> bool:

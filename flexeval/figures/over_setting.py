@@ -13,7 +13,7 @@ from flexeval.figures.curves import CurveFigure
 from flexeval.figures.pass_at_k import BAND_NOTE, PassAtKFigure
 from flexeval.figures.selection import at_fixed_pace, common_ks, token_rows
 from flexeval.figures.settings import foot, with_settings
-from flexeval.plots.curves import corner, powers_of_two
+from flexeval.plots.curves import powers_of_two
 from flexeval.runs.store import Run, RunSet, fewest_samples
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.curves import pass_at_k_band
@@ -112,13 +112,14 @@ class Temperature(PassAtKFigure):
         yield from (rows.assign(panel=f"T = {rows['temperature'].iloc[0]:g}") for rows in curves)
         yield from (rows.assign(panel=OPTIMAL) for rows in best.values())
 
-    def finish_panel(self, panel: Axes, rows: pd.DataFrame) -> None:
-        """See `CurveFigure.finish_panel`. Say which temperatures are optimal."""
-        super().finish_panel(panel, rows)
-        if (rows["panel"] == OPTIMAL).all():
+    def foot(self, data: pd.DataFrame) -> str:
+        """See `Figure.foot`. It says which temperatures are optimal."""
+        told = []
+        for (model, task), rows in data[data["panel"] == OPTIMAL].groupby(["model", "task"], sort=False):
             best = rows.drop_duplicates("order")
-            texts = [f"{order} {at:g}" for order, at in zip(best["order"], best["temperature"], strict=True)]
-            corner(panel, "T\n" + "\n".join(texts))
+            texts = [f"{order} T = {at:g}" for order, at in zip(best["order"], best["temperature"], strict=True)]
+            told.append(f"{model} on {task} {', '.join(texts)}")
+        return foot(data, f"{self.note} The optimal ones: {'; '.join(told)}.")
 
 
 class NonTopRate(CurveFigure):

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from flexeval.figures.curves import CurveFigure, by_panel
+from flexeval.figures.curves import CurveFigure, by_panel, same_height_by
 from flexeval.figures.figure import Figure
 from flexeval.figures.pass_at_k import BAND_NOTE
 from flexeval.figures.selection import at_fixed_pace, of_order, token_rows
@@ -47,6 +47,7 @@ class HeatMapFigure(Figure):
             mesh = heat_map(panel, rows, self.x, self.y)
             panel.set_xlabel(self.labels[0])
             panel.set_ylabel(self.labels[1])
+        same_height_by(axes, parts.headings)
         shade_key(figure, mesh, axes, label=self.labels[2])
         return figure
 
