@@ -185,13 +185,15 @@ class _Panel(NamedTuple):
 
 
 def _panels(runs: RunSet) -> list[_Panel]:
-    """The panels of a task. Earlier checkpoints of a training that is shown are in none."""
+    """The panels of a task. Earlier checkpoints of a training are in none, where the model before it has runs."""
     found: dict[tuple[str, str], _Panel] = {}
-    for family in before_and_after(runs):
-        key = family[0].model, recipe_of(family)
-        found.setdefault(key, _Panel(*key, stages(family), [])).runs.extend(family)
-    bases = {base for base, _ in found}
-    others = [run for run in runs if (run.lineage.base if run.lineage else run.model) not in bases]
+    shown = set()
+    for family in before_and_after(runs, by=_family):
+        panel = found.setdefault(key := (family[0].model, recipe_of(family)), _Panel(*key, {}, []))
+        panel.stages.update(stages(family))
+        panel.runs.extend(family)
+        shown.add((family[0].model, _family(family[0])))
+    others = [run for run in runs if (run.lineage.base if run.lineage else run.model, _family(run)) not in shown]
     unrelated = _Panel("", "other models" if found else "", {run.model: run.model for run in others}, others)
     return [*found.values(), *([unrelated] if others else [])]
 

@@ -152,34 +152,48 @@ def compared(run: Run, compare: str) -> str:
     return run.config.order if compare == ORDERS else run.model
 
 
-def before_and_after(runs: RunSet) -> list[RunSet]:
-    """For each recipe of a training and each order: the run before it, then those of the last checkpoints.
+def order_of(run: Run) -> str:
+    """The order of a run."""
+    return run.config.order
+
+
+def before_and_after(runs: RunSet, by: Callable[[Run], Hashable] = order_of) -> list[RunSet]:
+    """For each recipe of a training and each order: the runs before it, then those of the last checkpoints.
 
     The trainings of one recipe differ in their seed and have drawn equally many rollouts, those of the last checkpoint
     that all of them have; a training whose recipe was not recorded stands by itself. Seeds ascend, and the orders of a
     recipe follow each other.
+
+    Args:
+        runs: of models and of checkpoints; unfinished ones are left out.
+        by: what is one order; there may be several runs of it.
     """
+    of_model: dict[tuple[str, Hashable], list[Run]] = {}
+    for run in runs:
+        if run.complete:
+            of_model.setdefault((run.model, by(run)), []).append(run)
     found: dict[tuple[object, ...], list[Run]] = {}
-    for before in (run for run in runs if not run.lineage):
-        of_recipe: dict[Hashable, dict[Lineage, dict[int, Run]]] = {}
-        for run in runs.where(order=before.config.order):
-            if run.lineage and run.lineage.base == before.model and run.complete:
-                training = run.lineage.of_training
+    for (base, order), before in of_model.items():
+        of_recipe: dict[Hashable, dict[Lineage, dict[int, list[Run]]]] = {}
+        for (_, own_order), own in of_model.items():
+            lineage = own[0].lineage
+            if lineage and lineage.base == base and own_order == order and not before[0].lineage:
+                training = lineage.of_training
                 recipe: Hashable = training.recipe if training.recipe and training.seed is not None else training
-                of_recipe.setdefault(recipe, {}).setdefault(training, {})[run.lineage.samples] = run
-        for of_one, own in of_recipe.items():
-            common = set.intersection(*map(set, own.values()))
-            for training, by_rollouts in sorted(own.items(), key=lambda one: (one[0].seed or 0, one[0].training)):
+                of_recipe.setdefault(recipe, {}).setdefault(training, {})[lineage.samples] = own
+        for of_one, trainings in of_recipe.items():
+            common = set.intersection(*map(set, trainings.values()))
+            for training, by_rollouts in sorted(trainings.items(), key=lambda one: (one[0].seed or 0, one[0].training)):
                 # One that stopped elsewhere is no replicate of the others.
-                key = before.model, of_one if common else training, before.config.order
-                found.setdefault(key, [before]).append(by_rollouts[max(common or by_rollouts)])
+                key = base, of_one if common else training, order
+                found.setdefault(key, [*before]).extend(by_rollouts[max(common or by_rollouts)])
     recipes = list(dict.fromkeys(key[:2] for key in found))
     return [RunSet(tuple(found[key])) for key in sorted(found, key=lambda key: recipes.index(key[:2]))]
 
 
 def recipe_of(family: RunSet) -> str:
     """The names of the trainings in one of `before_and_after`."""
-    return ", ".join(run.lineage.training for run in family if run.lineage)
+    return ", ".join(dict.fromkeys(run.lineage.training for run in family if run.lineage))
 
 
 def stages(family: RunSet) -> dict[str, str]:

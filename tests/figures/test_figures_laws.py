@@ -378,6 +378,33 @@ def test_paces_before_and_after_stand_in_a_panel_for_each_recipe(made_up, traine
     assert alone.get_title(loc="left") == other[0].config.task
 
 
+def test_paces_of_uneven_runs_are_all_shown(made_up, trained):
+    """Whatever paces a seed has, and at whatever checkpoint; where the model before has none, by themselves."""
+
+    def paced(name, *ks, step=20, seed=0):
+        lineage = None if name == "tiny" else dataclasses.replace(trained(name, step=step), recipe="r", seed=seed)
+        orders = [k if isinstance(k, str) else f"parallel-{k}" for k in ks]
+        return [made_up(order, temperature=0.0, lineage=lineage) for order in orders]
+
+    figure, eb = FIGURES.get("tokens-per-step")(), ("eb:gamma=1.0", "eb:gamma=3.0")
+    runs = [*paced("tiny", 2, 4, eb[0]), *paced("a", 2, 4, *eb), *paced("b", 2, 3, seed=1)]
+    data = figure.data(RunSet(tuple(runs)))
+    found = data.groupby(["recipe", "model", "family"])["tokens_per_step"].apply(sorted).to_dict()
+    assert found == {
+        ("a, b", "tiny", "parallel-k"): [2, 4],
+        ("a, b", "tiny+a@20", "parallel-k"): [2, 4],
+        ("a, b", "tiny+b@20", "parallel-k"): [2, 3],
+        ("other models", "tiny+a@20", "eb"): [2, 4],
+    }
+    # Of each family the last checkpoint that has a curve.
+    runs = [*paced("tiny", 2, 3, 4, *eb), *paced("a", 2, 3, 4, *eb, step=10), *paced("a", 2, 3, eb[0])]
+    data = figure.data(RunSet(tuple(runs)))
+    assert data.groupby("family")["model"].unique().map(list).to_dict() == {
+        "parallel-k": ["tiny", "tiny+a@20"], "eb": ["tiny", "tiny+a@10"],
+    }  # fmt: skip
+    figure.draw(data)
+
+
 def test_before_and_after_are_bands_over_the_same_problems(made_up, trained):
     runs = {}
     for order, problems in (("ar", 5), ("confidence", 4)):
