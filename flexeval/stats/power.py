@@ -197,9 +197,7 @@ def _simulated(
         reaches.append((high - low).reshape(drawn, len(ks)) / 2)
         for first in range(0, drawn * len(ks), len(ks)):
             of_pair = resampled.columns(first, len(ks))
-            # As in `comparison`, a band over a single k is its interval.
-            score = joint_deviation(of_pair, bootstrap) if len(ks) > 1 else bootstrap.score
-            low_K, high_K = _bounds(of_pair, score)
+            low_K, high_K = _bounds(of_pair, joint_deviation(of_pair, bootstrap))
             bands.append((high_K - low_K) / 2)
             resolved.append(np.where(true_K > 0, low_K > 0, high_K < 0))
     return pd.DataFrame(
