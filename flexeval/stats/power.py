@@ -45,7 +45,8 @@ class TwoRuns:
     """Where the problems of two runs come from.
 
     Raises:
-        InputError: a run that is always or never right, or a correlation that two such runs cannot have.
+        InputError: a run that is always or never right, or as good as that, or a correlation that two such runs cannot
+            have.
     """
 
     a: BetaBinomial
@@ -61,6 +62,11 @@ class TwoRuns:
                     "problems; take a pilot with correct and wrong samples"
                 )
         low, high = _reachable(self.a, self.b)
+        if not low < high:
+            raise InputError(
+                f"runs that solve {100 * self.a.mean:.3g} % and {100 * self.b.mean:.3g} % cannot be simulated: one is "
+                "so near to 0 or 100 % that its problems do not differ; take accuracies further from the ends"
+            )
         # A correlation that was clipped to these is one of them.
         if not low - 1e-9 <= self.correlation <= high + 1e-9:
             # Rounded inwards, so that what is advised is accepted; + 0.0 for no "-0.00".
