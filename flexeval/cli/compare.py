@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
             labels, [potential_at_k(of_run, [k for k in ks if k > 1]) for of_run in counts]
         ),
         pass_at_nfe=_fractions(*(pass_at_nfe_table(run.outcomes(), budgets) for run in runs)) if costs_known else None,
-        maj_at_k=_fractions(*(majority_table(run.samples, ks) for run in runs)) if args.votes else None,
+        maj_at_k=_fractions(*(majority_table(run.outcomes(), ks) for run in runs)) if args.votes else None,
         all_at_k=_fractions(*(all_at_k_table(of_run, ks) for of_run in counts)) if args.votes else None,
         diversity=_fractions(*(diversity_table(run.samples) for run in runs)) if args.diversity else None,
         answer_entropy=(

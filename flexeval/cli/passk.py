@@ -130,7 +130,7 @@ def _votes(runs: Sequence[Run], ks: Sequence[int]) -> pd.DataFrame:
 
     rows = []
     for run in runs:
-        for measure, table in (("maj", majority_table(run.samples, ks)), ("all", all_at_k_table(run.counts(), ks))):
+        for measure, table in (("maj", majority_table(run.outcomes(), ks)), ("all", all_at_k_table(run.counts(), ks))):
             found = interval(table)
             rows += [(run.config.order, measure, k, found[k].estimate, found[k].low, found[k].high) for k in ks]
     return pd.DataFrame(rows, columns=["order", "measure", "k", "estimate", "low", "high"])

@@ -131,7 +131,10 @@ class DifferenceToAR(PassAtKFigure):
     title_of_models = "Pass@k minus that of the first model"
     source = "ours"
     needs = "a run of order ar and one of another order, alike in all else"
-    note = f"Paired by problem. {BAND_NOTE}"
+    note = (
+        f"Paired by problem. {BAND_NOTE} Each does so by itself, not corrected for the number of curves; "
+        "the verdicts of flexeval passk are, by wider bands."
+    )
     same_problems = False
     height = 2.2
     labels = ("k", "difference, points")

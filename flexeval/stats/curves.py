@@ -2,7 +2,8 @@
 
 A simultaneous band contains the whole true curve with the stated probability. It has the bounds of
 `flexeval.stats.bootstrap` at one wider score for all columns: the score at which the stated share of bootstrap curves
-stays inside at every k. Columns that move together hardly widen it. A band of means has zero width where nothing
+stays inside at every k. It contains the intervals at each k, and is the interval where there is one k. Columns that
+move together hardly widen it. A band of means has zero width where nothing
 varies, and consists of percentiles of resampled means, so it never leaves the range of the values; a band of
 differences allows for problems that were not met where few differ, as their intervals do.
 
@@ -91,7 +92,7 @@ def band(
         One row a column: its label under the name of the column index, estimate, low, high.
     """
     resampled = resample(table, tasks=tasks, bootstrap=bootstrap)
-    return _frame(table, resampled, resampled.bounds(_joint_score(resampled.replicates_RK, bootstrap.level)))
+    return _frame(table, resampled, resampled.bounds(joint_percentile(resampled, bootstrap)))
 
 
 def band_of_differences(
@@ -108,22 +109,28 @@ def _frame(table: pd.DataFrame, resampled: Resampled, bounds: tuple[Floats, Floa
     return pd.DataFrame(columns)
 
 
-def _joint_score(replicates_RK: Floats, level: float) -> float:
-    """The normal score whose percentiles contain a share `level` of the replicate curves at every column."""
-    tail_R = np.full(len(replicates_RK), 0.5)
-    for replicates_R in replicates_RK.T:
-        ordered_R = np.sort(replicates_R)
-        at_most_R = np.searchsorted(ordered_R, replicates_R, side="right")
-        at_least_R = len(ordered_R) - np.searchsorted(ordered_R, replicates_R, side="left")
-        tail_R = np.minimum(tail_R, np.minimum(at_most_R, at_least_R) / len(ordered_R))
-    return float(stats.norm.isf(np.quantile(tail_R, 1 - level)))
+def joint_percentile(resampled: Resampled, bootstrap: Bootstrap) -> float:
+    """The normal score whose percentiles contain a share `level` of the replicate curves at every column.
+
+    At least that of an interval at a single column, as in `joint_deviation`. Equal replicates are ranked by their
+    number, alike in all columns: counted as one, they would hide how far out they are, and a band of few problems would
+    be narrower than its intervals.
+    """
+    varies_K = np.ptp(resampled.replicates_RK, axis=0) > 1e-12
+    rank_RK = stats.rankdata(resampled.replicates_RK[:, varies_K], method="ordinal", axis=0)
+    replicates = len(rank_RK)
+    tail_R = np.minimum(rank_RK, replicates + 1 - rank_RK).min(axis=1, initial=replicates / 2) / replicates
+    return max(float(stats.norm.isf(np.quantile(tail_R, 1 - bootstrap.level))), bootstrap.score)
 
 
 def joint_deviation(resampled: Resampled, bootstrap: Bootstrap) -> float:
     """The number of standard errors within which a share `level` of the replicate curves stays at every column.
 
-    At least that of an interval at a single column, so that a band contains the intervals even where nothing varies.
+    At least that of an interval at a single column, so that a band contains the intervals even where nothing varies;
+    that itself where there is a single column, which needs no band.
     """
+    if len(resampled.means_K) == 1:
+        return bootstrap.score
     error_K = resampled.replicates_RK.std(axis=0)
     varies_K = error_K > 1e-12
     deviation_RK = np.abs(resampled.replicates_RK - resampled.means_K) / np.where(varies_K, error_K, np.inf)
@@ -186,12 +193,8 @@ def comparison(
     """
     paired = paired_difference(table_a, table_b, tasks=tasks, largest=largest, bootstrap=bootstrap)
     at_once = dataclasses.replace(bootstrap, level=1 - (1 - bootstrap.level) / family)
-    if len(paired) > 1:
-        table = differences(table_a, table_b)
-        joint = band_of_differences(table, tasks=tasks, largest=largest, bootstrap=at_once)
-        bands = list(zip(joint["low"].tolist(), joint["high"].tolist(), strict=True))
-    else:
-        bands = [at.at(at_once.score) for at in paired.values()]
+    joint = band_of_differences(differences(table_a, table_b), tasks=tasks, largest=largest, bootstrap=at_once)
+    bands = list(zip(joint["low"].tolist(), joint["high"].tolist(), strict=True))
     exact = [at.exact_p for at in paired.values()]
     return pd.DataFrame(
         {

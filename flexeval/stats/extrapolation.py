@@ -25,6 +25,8 @@ from flexeval.stats.verdict import Floats
 
 FITS = Bootstrap(replicates=200)
 """Each replicate is a fit of its own, so there are fewer."""
+_LOGIT = (-25.0, 25.0)
+"""Where the logit of the mean chance is sought: from one in 7e10 to all but one."""
 _LOG_SIZE = (-12.0, 12.0)
 """Where log(alpha + beta) is sought: from problems that are solved always or never to problems that are all alike."""
 _POOR = 0.02
@@ -75,7 +77,7 @@ class BetaBinomial:
             return -float(times_U @ log_U), -gradient
 
         start = np.array([special.logit(correct / (correct + wrong)), 0.0])
-        found = optimize.minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[(-25.0, 25.0), _LOG_SIZE])
+        found = optimize.minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[_LOGIT, _LOG_SIZE])
         mean, size = special.expit(found.x[0]), np.exp(found.x[1])
         return cls(alpha=float(mean * size), beta=float((1 - mean) * size))
 
@@ -102,8 +104,8 @@ class BetaBinomial:
 
         found = optimize.least_squares(
             lambda x: at(x).pass_at_k(ks) - passed_K,
-            [special.logit(passed_K[0] / ks[0]), 0.0],
-            bounds=([-25.0, _LOG_SIZE[0]], [25.0, _LOG_SIZE[1]]),
+            [np.clip(special.logit(passed_K[0] / ks[0]), *_LOGIT), 0.0],
+            bounds=list(zip(_LOGIT, _LOG_SIZE, strict=True)),
             x_scale=[1.0, 2.0],
         )
         worst = int(np.abs(found.fun).argmax())

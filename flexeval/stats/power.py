@@ -45,7 +45,8 @@ class TwoRuns:
     """Where the problems of two runs come from.
 
     Raises:
-        InputError: a run that is always or never right, or a correlation that two such runs cannot have.
+        InputError: a run that is always or never right, or as good as that, or a correlation that two such runs cannot
+            have.
     """
 
     a: BetaBinomial
@@ -61,6 +62,11 @@ class TwoRuns:
                     "problems; take a pilot with correct and wrong samples"
                 )
         low, high = _reachable(self.a, self.b)
+        if not low < high:
+            raise InputError(
+                f"runs that solve {100 * self.a.mean:.3g} % and {100 * self.b.mean:.3g} % cannot be simulated: one is "
+                "so near to 0 or 100 % that its problems do not differ; take accuracies further from the ends"
+            )
         # A correlation that was clipped to these is one of them.
         if not low - 1e-9 <= self.correlation <= high + 1e-9:
             # Rounded inwards, so that what is advised is accepted; + 0.0 for no "-0.00".
@@ -197,9 +203,7 @@ def _simulated(
         reaches.append((high - low).reshape(drawn, len(ks)) / 2)
         for first in range(0, drawn * len(ks), len(ks)):
             of_pair = resampled.columns(first, len(ks))
-            # As in `comparison`, a band over a single k is its interval.
-            score = joint_deviation(of_pair, bootstrap) if len(ks) > 1 else bootstrap.score
-            low_K, high_K = _bounds(of_pair, score)
+            low_K, high_K = _bounds(of_pair, joint_deviation(of_pair, bootstrap))
             bands.append((high_K - low_K) / 2)
             resolved.append(np.where(true_K > 0, low_K > 0, high_K < 0))
     return pd.DataFrame(

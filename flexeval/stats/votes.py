@@ -28,11 +28,15 @@ def majority_table(samples: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
     Self-consistency (Wang et al. 2022, arXiv:2203.11171, section 2) with k of the n samples. The value is the exact
     mean over all subsets of k samples, so it is the unbiased estimate of the chance for k fresh samples. Of answers
     with equally many votes each wins with the same chance, as it does where the first one seen wins. A subset without
-    any answer fails. An answer is right to the extent that the samples that give it are graded correct, which is 0 or 1
-    unless one text of an answer was graded in two ways.
+    any answer fails.
+
+    An answer is right to the extent that the samples that give it count: the value is the chance that a sample that
+    gives the majority's answer counts. By the verdict `correct` that is 0 or 1, unless one text of an answer was graded
+    in two ways. By a verdict on the way to an answer, such as `sound`, it is the share of the answer's samples of which
+    the verdict is true. maj@1 is Pass@1 by the same verdict, where every sample that counts has an answer.
 
     Args:
-        samples: columns problem_id, extracted, correct; one row a sample.
+        samples: columns problem_id, extracted, correct (the verdict that counts: `Run.outcomes`); one row a sample.
         ks: the columns.
 
     Returns:

@@ -75,13 +75,17 @@ Printed = Callable[..., tuple[dict[str, Any], str]]
 @pytest.mark.parametrize("verdict", ["correct", "sound"])
 def test_passk_counts_it_and_gives_the_other_beside(runs: list[Run], printed: Printed, verdict: str) -> None:
     asked = () if verdict == "correct" else ("--verdict", verdict)
-    result, tables = printed("passk", *SMALL, "--order", "ar", "--order", "random", *asked, "--csv", "all.csv")
+    result, tables = printed(
+        "passk", *SMALL, "--order", "ar", "--order", "random", *asked, "--votes", "--csv", "all.csv"
+    )
     assert result["counted"] == verdict
     for run, about in zip(runs, result["runs"], strict=True):
         assert about["verdicts"] == run.tally()
         expected = 100 * pass_at_k_table(run.counting(verdict).counts(), [1, 8]).mean()
         found = {row["k"]: row["pass_percent"] for row in result["pass_at_k"] if row["order"] == run.config.order}
         assert [found[k] for k in (1, 8)] == pytest.approx(expected.tolist())
+        votes = [row for row in result["votes"] if row["order"] == run.config.order and row["k"] == 1]
+        assert [row["estimate_percent"] for row in votes] == pytest.approx([found[1]] * 2), "maj@1 and all@1"
         other = {"correct": "sound", "sound": "correct"}[verdict]
         assert f"{100 * run.tally()[other] / len(run.samples):.1f}" in tables.partition(f"{other}, %")[2]
     assert ("counted: sound" in tables) == (verdict == "sound")
@@ -91,11 +95,12 @@ def test_passk_counts_it_and_gives_the_other_beside(runs: list[Run], printed: Pr
 def test_compare_coverage_and_sweep_count_it(runs: list[Run], printed: Printed) -> None:
     folders = [str(run.folder) for run in runs]
     a, b = sound = [run.counting("sound") for run in runs]
-    result, tables = printed("compare", *folders, "--verdict", "sound", "--csv", "all.csv")
+    result, tables = printed("compare", *folders, "--verdict", "sound", "--votes", "--csv", "all.csv")
     assert result["counted"] == "sound" and "counted: sound" in tables
-    at_1 = result["pass_at_k"][0]
     shares = [100 * run.tally()["sound"] / len(run.samples) for run in runs]
-    assert [at_1["a_percent"], at_1["b_percent"]] == pytest.approx(shares)
+    for measure in ("pass_at_k", "maj_at_k", "all_at_k"):
+        at_1 = result[measure][0]
+        assert [at_1["a_percent"], at_1["b_percent"]] == pytest.approx(shares)
     row = result["pass_at_nfe"][-1]
     expected = [100 * pass_at_nfe_table(run.outcomes(), [row["nfe"]]).mean().iloc[0] for run in sound]
     assert [row["a_percent"], row["b_percent"]] == pytest.approx(expected)

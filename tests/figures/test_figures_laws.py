@@ -256,6 +256,7 @@ def test_the_foot_says_which_task_and_order_has_which_extent(made_up):
     foot = figure.foot(figure.data(RunSet(tuple(runs)))).replace("\N{NO-BREAK SPACE}", " ")
     assert "word-problems: n = 8, 4 for random, 6 problems." in foot
     assert "gsm8k: n = 8, 5 problems." in foot
+    assert "not corrected for the number of curves" in " ".join(foot.split())
 
 
 def columns(data: pd.DataFrame, *names: str, **rows: Any) -> pd.DataFrame:

@@ -45,6 +45,14 @@ def test_is_the_mean_over_all_subsets(answers, right):
     assert found == pytest.approx([enumerated(answers, correct, k) for k in ks], abs=1e-12)
 
 
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from("123"), st.booleans()), min_size=1, max_size=12))
+def test_one_vote_is_one_sample_whatever_verdict_counts(drawn):
+    # Samples of one answer may differ in the verdict, as in soundness.
+    answers, counts = zip(*drawn, strict=True)
+    assert majority_table(samples(answers, counts), [1]).loc["p", 1] == pytest.approx(np.mean(counts))
+
+
 def test_an_answer_that_was_graded_in_two_ways_counts_in_part():
     answers, correct = ["7", "7", "7", "8"], [True, True, False, False]
     found = majority_table(samples(answers, correct), [1, 2, 3, 4]).loc["p"].tolist()
