@@ -186,8 +186,8 @@ def _equation(stretch: _Stretch, text: str) -> Equation | None:
     _drop_brackets_around(sides)
     first, last = sides[0], sides[-1]
     sign = first and (first[0] in "+*/" or (first[0] == "-" and text[stretch.start + 1 : stretch.start + 2] == " "))
-    cut_before = stretch.cut or _excess(first) < 0 or _BELONGS_BEFORE.search(before)
-    cut_before = cut_before or (len(first) == 1 and _SEVERAL_BEFORE.search(before))
+    taken = _BELONGS_BEFORE.search(before) or (len(first) == 1 and _SEVERAL_BEFORE.search(before))
+    cut_before = stretch.cut or _excess(first) < 0 or taken
     if first and (cut_before or (sign and _OPERAND_BEFORE.search(before))):
         del sides[0]
     cut_after = _excess(last) > 0 or _BELONGS_AFTER.match(text, after)
