@@ -48,13 +48,31 @@ from flexeval.grading.soundness import fault_in_chain, fault_in_steps
         ("5 + 3 == 8", ["5 + 3 = 8"]),
         ("1,000 + 200 = 1,200, so", ["1,000 + 200 = 1,200"]),
         ("5 + 3 = 8 (8 - 2 = 6)", ["5 + 3 = 8", "8 - 2 = 6"]),
+        ("5 x 3 = 15. 7 X 2 = 14. 7 • 2 = 14. 7 ∙ 2 = 14", ["5 * 3 = 15", "7 * 2 = 14", "7 * 2 = 14", "7 * 2 = 14"]),
+        (r"5\,\times\,3=15 and 5 + 3 === 8", ["5 * 3 = 15", "5 + 3 = 8"]),
+        ("7 – 2 = 5, 7 — 2 = 5, so –5 + 6 = 1", ["7 - 2 = 5", "7 - 2 = 5", "-5 + 6 = 1"]),
+        # A dash that is no minus.
+        ("7*3 = 21 - too big. 7*3 = 21—too big — 7-2 = 5", ["7 * 3 = 21", "7 * 3 = 21", "7 - 2 = 5"]),
+        # Blanks, line breaks and marks within an equation, and line breaks between two.
+        ("4 + 2 =\n7. ", ["4 + 2 = 7"]),
+        ("4 + 2\n= 7\n8 - 1 = 7", ["4 + 2 = 7", "8 - 1 = 7"]),
+        ("4 +\t2\u00a0=\r\n7. ", ["4 + 2 = 7"]),
+        ("4 + 2 = `7`, | 4 + 2 = <b>7</b> |, 4 + 2 = __7__", ["4 + 2 = 7"] * 3),
+        (r"4 + 2 = \boxed{7}. 4 + 2 &= 7 \\ 4 * 3 &= 15 \end{align}", ["4 + 2 = 7", "4 + 2 = 7", "4 * 3 = 15"]),
+        ("4 + 2 = {7} ✓ → 7 - 1 = 6 ❌", ["4 + 2 = ( 7 )", "7 - 1 = 6"]),
+        ("5 + 3 = 8\n-1 + 9 = 8\n---\n(9 - 1) / 2 = 4", ["5 + 3 = 8", "-1 + 9 = 8", "( 9 - 1 ) / 2 = 4"]),
         # A side with something that is no number in it.
         ("x + 2 = 8 and 2 + y - 3 = 8", []),
         ("5 + 3 = 10 - x and 5 + 3 = 2x + 4", []),
         ("5 apples + 3 = 8 apples", []),
         ("2^3 + 1 = 9 and 9 = 2^3, 2 ** 3 = 8, 7 // 2 = 3, 3! + 2 = 8", []),
         (r"\sqrt{16} + 2 = 6 and 2\frac{1}{2} + 1 = 3.5", []),
-        ("5 times 3 + 1 = 16, 5 x 3 = 15, half of 8 = 4", []),
+        ("5 times 3 + 1 = 16, half of 8 = 4, half 10 = 5, twice 4 = 8, double 10 = 20, square root of 9 = 3", []),
+        ("1/2 of 10 = 5, 3/4 of 12 = 9, 10% of 50 = 5, 7 % 2 = 1, 50 = 5 tens, ratio 3:2 = 1.5", []),
+        ("7 / 3 = 2 1/3 and 5 + 2 1/3 = 7 1/3, 5 + 3 = 10 - two", []),
+        ("sum: 3 & 4 = 7, the product of 3, 4 = 12, 7 ± 2 = 9 and 7 @ 2 = 9", []),
+        ("9 red apples + 4 = 13 red apples. 9 toy cars - 3 = 6 toy cars. 5 apples – 3 = 2 apples", []),
+        (r"\binom{5}{2} = 10, \frac{a}{2} = 3, 2^{3 + 1} = 16, 5 \text{ apples} + 3 = 8 \text{ apples}", []),
         ("f(2) + 3 = 8, (a, 4) = 4, 2 (3 + 1) = 8", []),
         ("3,5 + 1 = 4,5", []),
         ("5 + 3 = 8 apples, too many", ["5 + 3 = 8"]),
@@ -181,7 +199,7 @@ def test_every_chain_that_is_worked_out_is_sound_and_with_one_wrong_result_is_no
     assert fault_in_steps(" ".join(wrong), numbers) is not None
 
 
-@pytest.mark.parametrize("text", ["= ", "-", "1=", "step ", r"\frac{", "a*b ", "(", ") ", "1 - "])
+@pytest.mark.parametrize("text", ["= ", "-", "1=", "step ", r"\frac{", "a*b ", "(", ") ", "1 - ", "1\n-1"])
 def test_long_texts_end_in_time(text):
     """A time that grows with the square of the length would be minutes here."""
-    assert len(find_equations(text * 50_000)) <= 1
+    assert len(find_equations(text * 20_000)) <= 1

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from flexeval.grading.equations import plain_text
+from flexeval.grading.equations import find_equations, plain_text
 
-_EQUATION = re.compile(r"(?<![\d.])(\d{1,6})\s*([-+*])\s*(\d{1,6})\s*=\s*(\d{1,6})(?!\d|\.\d)", re.ASCII)
+_EQUATION = re.compile(r"(\d{1,6}) ([-+*]) (\d{1,6}) = (\d{1,6})", re.ASCII)
 _STEP = re.compile(r"(?<![\d.])\d{1,6}\s*[-+*]\s*\d{1,6}\s*=(?:\s*(\d{1,6})(?!\d|\.\d))?", re.ASCII)
 """An equation, the result of which may be missing yet."""
 _MOST_STEPS = 12
@@ -31,12 +31,16 @@ class ChainText:
 
 
 def read_chain(text: str) -> ChainText | None:
-    """The expression of all equations in a text; None when there is none, or one does not go on from the one before."""
+    """The expression of all steps in a text; None when there is none, or one does not go on from the one before.
+
+    A step is an equation of two numbers and their result. Other equations are no steps, and are left out.
+    """
     chain: ChainText | None = None
-    equations = _EQUATION.findall(plain_text(text))
-    if len(equations) > _MOST_STEPS:
+    steps = [step for equation in find_equations(text) if (step := _EQUATION.fullmatch(equation.text))]
+    if len(steps) > _MOST_STEPS:
         return None
-    for left_text, sign, right_text, said in equations:
+    for step in steps:
+        left_text, sign, right_text, said = step.groups()
         left, right = int(left_text), int(right_text)
         if chain is None:
             chain = ChainText(f"{left} {sign} {right}", (left, right), _apply(sign, left, right), int(said))

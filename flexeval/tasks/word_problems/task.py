@@ -25,10 +25,13 @@ MOST_DIGITS = 1000
 """A longer number is no answer; Python reads none above 4,300 digits."""
 _ANSWER = re.compile(
     r"answer\s+is\b[^\w\n.−-]{0,4}(?P<answer>(?P<sign>[-−]?)(?P<whole>[1-9]\d{0,2}(?:,\d{3})+(?!,?\d)|\d+)"
-    r"(?P<more>(?:[.,]\d|%| *[-−+*×·÷/^] *[\d(])[\w.,/^%()]*(?<![.,]))?)",
+    r"(?P<more>(?:[.,:]\d|\w|\\[a-z]| *%| *[-−–+*×·•÷/^!] *[\d(]| +\d+/\d"
+    r"| +(?:plus|minus|times|over|x|dozen|hundred|thousand|million|billion|percent|(?:divided|multiplied) by)\b"
+    r"| *\\(?:times|cdot|div|d?frac)\b)[\w.,/^%()]*(?<![.,]))?)",
     re.IGNORECASE | re.ASCII,
 )
-"""A number, and what makes it no whole one: decimals, a percent sign, a calculation that goes on."""
+"""A number, and what makes it no whole one or another: decimals, a letter or a percent sign beside it, a fraction, a
+word for a power of ten, a calculation that goes on. "12!" ends a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +83,9 @@ class WordProblems:
         """Correct when the whole number after the last "answer is" equals the target. "6.5" and "6/1" are none.
 
         Sound when it is correct and is the result of the last equation, every equation is true, and every operand is a
-        number of the problem or an earlier result.
+        number of the problem or an earlier result. That every number of the problem is used, and in the way of the
+        story, is not asked for: what cancels out may be left out, and 3 boxes of 4 may be 4 + 4 + 4. So a few solutions
+        count whose true steps answer another question.
         """
         answers = list(_ANSWER.finditer(text))
         if not answers:
