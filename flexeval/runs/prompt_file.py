@@ -165,7 +165,9 @@ def _line(row: Mapping[str, Any], trajectory: Trajectory, model: MaskPredictor, 
 
 
 @contextlib.contextmanager
-def _grown(out: str, wanted: Mapping[str, object]) -> Iterator[tuple[dict[str, bytes], Callable[[str, bytes], None]]]:
+def _grown(
+    out: str, wanted: Mapping[str, tuple[SampleRequest, Asked]]
+) -> Iterator[tuple[dict[str, bytes], Callable[[str, bytes], None]]]:
     """The lines that a file holds, by sample, and a function that adds one; locked until the end.
 
     Raises:
@@ -206,11 +208,18 @@ def _grown(out: str, wanted: Mapping[str, object]) -> Iterator[tuple[dict[str, b
         os.close(descriptor)
 
 
-def _stored(path: Path, wanted: Mapping[str, object]) -> dict[str, bytes]:
-    """The lines of a file, by sample. The beginning of a line that a kill left is removed."""
-    *lines, rest = path.read_bytes().split(b"\n")
-    if rest:
-        cut_lines(path, sum(len(line) + 1 for line in lines))
+def _stored(path: Path, wanted: Mapping[str, tuple[SampleRequest, Asked]]) -> dict[str, bytes]:
+    """The lines of a file, by sample. The beginning of one of our lines that a kill left is removed, once all else is
+    known to be ours.
+
+    Raises:
+        InputError: a file of other samples, or of something else; it is untouched.
+    """
+    data = path.read_bytes()
+    *lines, rest = data.split(b"\n")
+    whole = len(data) - len(rest)
+    if rest and not any(_may_begin(rest, one.row) for _, one in wanted.values()):
+        lines, whole = [*lines, rest], len(data)
     stored: dict[str, bytes] = {}
     for number, line in enumerate(lines, start=1):
         sample = parse_object(line, where=f"{path}, line {number}").get(SAMPLE_ID)
@@ -220,4 +229,18 @@ def _stored(path: Path, wanted: Mapping[str, object]) -> dict[str, bytes]:
                 "use another --out, or what the file was made with"
             )
         stored[sample] = line + b"\n"
+    if rest:
+        cut_lines(path, whole)
     return stored
+
+
+def _may_begin(rest: bytes, row: Mapping[str, Any]) -> bool:
+    """Whether some bytes may be the beginning of a line about a row, and not all of it."""
+    begin = f'{to_json(row)[:-1]}, "sample_index": '.encode()
+    if not rest.startswith(begin) and not begin.startswith(rest):
+        return False
+    try:
+        parse_object(rest, where="")
+    except InputError:
+        return True
+    return False

@@ -131,6 +131,19 @@ def test_a_file_of_other_settings_is_not_continued(refused: Refused) -> None:
     assert "--prompts needs --out" in refused("sample", "--prompts", "prompts.jsonl")
 
 
+def test_a_file_of_somebody_else_is_untouched_whether_or_not_its_last_line_has_an_end(refused: Refused) -> None:
+    (ours, *_) = draw(ROWS)
+    others = ['{"accuracy": 0.9}', "mine", "{\n}", json.dumps(ROWS[0]), json.dumps(ours | {"sample_id": "x"})]
+    for content in (*others, json.dumps(ours) + "\nmine", 'mine\n{"prompt": "Quest'):
+        for end in ("", "\n"):
+            Path("mine.json").write_text(content + end)
+            refused("sample", "--prompts", write(ROWS), "--out", "mine.json", *SETTINGS)
+            assert Path("mine.json").read_text() == content + end
+    # A whole line of ours may lack its end, too.
+    Path("mine.json").write_text(json.dumps(ours))
+    assert draw(ROWS, out="mine.json") == draw(ROWS)
+
+
 def test_one_decode_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", *SETTINGS, "--json", "-"]) == 0
     decode = json.loads(capsys.readouterr().out)
