@@ -110,7 +110,17 @@ def test_texts_go_into_a_device(capsys: pytest.CaptureFixture[str]) -> None:
         (ROWS, ["--prompt", "bare"], "leave out --prompt"),
         (ROWS, ["--num-samples", "0"], "--num-samples must be at least 1"),
         (ROWS, ["--problem", "1"], "not allowed with argument"),
-        ([{"prompt": "x" * 10, "id": 1}], ["--gen-length", "1000"], "more than the 120"),
+        ([{"prompt": "x" * 10, "id": 1}], ["--gen-length", "1000"], "prompts.jsonl line 1: the prompt has 11 tokens"),
+        ([{"prompt": "?"}, {"prompt": "\ud800"}], [], "the prompt of prompts.jsonl line 2 holds half a character"),
+        ([{"prompt": "?"}], ["--id-field", "key"], "name another --id-field"),
+        (ROWS, ["--sample-index", "3"], "leave it out"),
+        (ROWS, ["--table"], "leave out --table"),
+        (ROWS, ["--text-field", "nfe"], "--text-field 'nfe'"),
+        (ROWS, ["--text-field", "prompt"], "line 1 has a field 'prompt'"),
+        ([{"prompt": "?", "completion": "mine"}], [], "line 1 has a field 'completion'"),
+        ([{"prompt": "?"}, {"prompt": "?", "nfe": 3}], [], "line 2 has a field 'nfe'"),
+        (ROWS, ["--out", "texts.parquet"], "'texts.parquet' ends in .parquet"),
+        (ROWS, ["--out", "texts.jsonl.gz"], "ends in .gz"),
     ],
 )
 def test_what_is_refused_leaves_nothing(
