@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(args.config) if args.config is not None else {}
     config = GRPOConfig(**{**settings, **options.given(args, GRPOConfig)})
     config, task = canonical_training(config, options.load_task(args, config.task))
+    options.check_estimate(args)
     out = args.out or Path("runs", "grpo", default_folder_name(config))
     output.check_folder(out, what="--out")
     if args.dry_run:

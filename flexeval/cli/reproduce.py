@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path("results") / plan.name
     machine = options.estimated_machine(args)
     options.check_machine(args)
+    options.check_estimate(args)
     options.settle_shard(args)
     execute.check_verdict(args, plan.configs)
     output.check_folder(args.runs, what="--runs")
