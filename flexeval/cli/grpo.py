@@ -9,8 +9,8 @@ from flexeval.cli import options
 
 EPILOG = """\
 examples:
-  flexeval grpo --config tiny                                    settings that fit the bundled model
-  flexeval grpo --config tiny --rollout-order top_prob
+  flexeval grpo --config forks                                   settings that fit the bundled model forks
+  flexeval grpo --config tiny --rollout-order top_prob           ... and tiny, on word problems
   flexeval grpo --config tiny --fast --steps 40
   flexeval grpo --config tiny --log tensorboard,wandb            also to Weights & Biases, offline
   flexeval grpo --model tiny --task word-problems                the paper's settings, which are the defaults
