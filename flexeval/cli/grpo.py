@@ -61,10 +61,16 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli.execute import make_training
     from flexeval.grpo.config import GRPOConfig, default_folder_name, read_settings
     from flexeval.grpo.problems import canonical_training
+    from flexeval.records import RunConfig
 
     # Refuse what can be refused without the model, before the model is loaded.
     settings = read_settings(args.config) if args.config is not None else {}
-    config = GRPOConfig(**{**settings, **options.given(args, GRPOConfig)})
+    settings |= options.given(args, GRPOConfig)
+    if settings.keys() & {"model", "task"}:
+        # The one goes by the other, as for runs.
+        named = RunConfig(model=settings.get("model") or "", task=settings.get("task") or "")
+        settings = {"model": named.model, "task": named.task, **settings}
+    config = GRPOConfig(**settings)
     config, task = canonical_training(config, options.load_task(args, config.task))
     options.check_estimate(args)
     out = args.out or Path("runs", "grpo", default_folder_name(config))
