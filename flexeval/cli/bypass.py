@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  flexeval bypass runs/forks/word-problems/confidence-*
-  flexeval bypass runs/forks/word-problems --top 30 --min-count 50 --csv bypass.csv
+  flexeval bypass runs/forks/forks/confidence-*
+  flexeval bypass runs/forks/forks --top 30 --min-count 50 --csv bypass.csv
 
 A word is bypassed when its first token was the leftmost position that could be committed and another position was
 committed instead. Its delay is the number of steps from when it became the leftmost position to its commit.

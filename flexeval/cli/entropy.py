@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     top = options.whole_number(args.top, least=1, what="--top")
     min_count = options.whole_number(args.min_count, least=1, what="--min-count")
     options.check_machine(args)
+    options.check_estimate(args)
     output.check_targets({"--json": args.json, "--csv": args.csv})
     if args.dry_run and not args.counterfactual:
         raise InputError("--dry-run says what --counterfactual takes; give both, or leave it out")
@@ -139,14 +140,20 @@ def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     """Compute what is missing. Each model is loaded once if its runs are next to each other."""
     from flexeval.cli.execute import RunSampler
     from flexeval.cli.progress import counted
+    from flexeval.runs.counterfactual import require_counterfactual
     from flexeval.runs.counterfactual_table import has_counterfactual
+    from flexeval.runs.identity import require_continuable
 
     sampler = RunSampler(args)
-    for label, run in zip(runs.labels(), runs, strict=True):
-        if not run.imported and not has_counterfactual(run):
-            sampler.model(run.config)
-            with counted(f"{label}: AR counterfactual") as progress:
-                sampler.add_counterfactual(run, progress)
+    labelled = zip(runs.labels(), runs, strict=True)
+    missing = [(label, run) for label, run in labelled if not run.imported and not has_counterfactual(run)]
+    for _, run in missing:
+        require_counterfactual(run)
+        require_continuable(run.record, dtype=args.dtype, folder=f"run folder {run.folder}")
+    for label, run in missing:
+        sampler.model(run.config)
+        with counted(f"{label}: AR counterfactual") as progress:
+            sampler.add_counterfactual(run, progress)
 
 
 def _differences(runs: RunSet) -> pd.DataFrame:

@@ -160,7 +160,7 @@ def make_runs(
         parameters: model -> size, where it is known; it weighs runs of different models for the time left.
 
     Raises:
-        InputError: before any run: a task, model name, folder or machine option that cannot be used.
+        InputError: before any run: a task, model name, folder, shard or machine option that cannot be used.
     """
     from flexeval.cli.progress import runs_watch
     from flexeval.models.places import check_name
@@ -176,8 +176,11 @@ def make_runs(
         options.check_device(args)
     for model, adapter in dict.fromkeys((cell.config.model, cell.config.adapter) for cell in missing):
         check_name(model, adapter)
-    for task in {cell.config.task: cell.task for cell in missing}.values():
-        problems_of(task)  # raises for damaged data
+    for spec, task in {cell.config.task: cell.task for cell in missing}.items():
+        problems = problems_of(task)  # raises for damaged data
+        for cell in missing:
+            if cell.config.task == spec:
+                args.shard.require_problems(len(problems[: cell.config.limit]))
         if not options.several(args):
             output.announce_isolation(task)
     with RunSampler(args) as sample, runs_watch(found, parameters) as watch:

@@ -9,8 +9,8 @@ from flexeval.cli import options
 
 EPILOG = """\
 examples:
-  flexeval grpo --config tiny                                    settings that fit the bundled model
-  flexeval grpo --config tiny --rollout-order top_prob
+  flexeval grpo --config forks                                   settings that fit the bundled model forks
+  flexeval grpo --config tiny --rollout-order top_prob           ... and tiny, on word problems
   flexeval grpo --config tiny --fast --steps 40
   flexeval grpo --config tiny --log tensorboard,wandb            also to Weights & Biases, offline
   flexeval grpo --model tiny --task word-problems                the paper's settings, which are the defaults
@@ -61,11 +61,18 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli.execute import make_training
     from flexeval.grpo.config import GRPOConfig, default_folder_name, read_settings
     from flexeval.grpo.problems import canonical_training
+    from flexeval.records import RunConfig
 
     # Refuse what can be refused without the model, before the model is loaded.
     settings = read_settings(args.config) if args.config is not None else {}
-    config = GRPOConfig(**{**settings, **options.given(args, GRPOConfig)})
+    settings |= options.given(args, GRPOConfig)
+    if settings.keys() & {"model", "task"}:
+        # The one goes by the other, as for runs.
+        named = RunConfig(model=settings.get("model") or "", task=settings.get("task") or "")
+        settings = {"model": named.model, "task": named.task, **settings}
+    config = GRPOConfig(**settings)
     config, task = canonical_training(config, options.load_task(args, config.task))
+    options.check_estimate(args)
     out = args.out or Path("runs", "grpo", default_folder_name(config))
     output.check_folder(out, what="--out")
     if args.dry_run:

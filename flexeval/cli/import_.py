@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     # Refuse what can be refused before hours of grading.
     wanted = None if args.num_samples is None else options.whole_number(args.num_samples, least=1, what="--num-samples")
-    output.check_folder(args.out, what="--out")
+    output.check_folder(args.out, what="--out", is_run=True)
     check_new_folder(args.out)
     output.check_targets({"--json": args.json, "--csv": args.csv}, reads=[args.file])
     task = get_task(args.task, data_dir=args.data_dir)

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     # A folder has many names.
     shards = {shard.resolve(): shard for path in args.paths for shard in find_shards(path)}
     if args.out is not None:
-        output.check_folder(args.out, what="--out")
+        output.check_folder(args.out, what="--out", is_run=True)
     runs: dict[Path, list[Path]] = {}
     for shard in shards.values():
         runs.setdefault(args.out or shard.parent, []).append(shard)

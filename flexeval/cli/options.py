@@ -217,6 +217,16 @@ def add_estimate(parser: argparse.ArgumentParser, *, of_plan: bool = False) -> N
         )
 
 
+def check_estimate(args: argparse.Namespace) -> None:
+    """Raise InputError for an option of `add_estimate` that has no effect without --dry-run."""
+    from flexeval.reproduce.estimate import Machine
+
+    names = [*(field.name for field in dataclasses.fields(Machine)), "parameters"]
+    found = next((_flag(name) for name in names if getattr(args, name, None) is not None), None)
+    if found and not args.dry_run:
+        raise InputError(f"{found} is for the estimate; add --dry-run, or leave out {found}")
+
+
 def estimated_machine(args: argparse.Namespace) -> Machine:
     """What `add_estimate` says of the machine. Raises InputError for one that cannot be."""
     from flexeval.reproduce.estimate import Machine

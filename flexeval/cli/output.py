@@ -104,13 +104,16 @@ def _is_file(stream: TextIO) -> bool:
         return False
 
 
-def check_folder(folder: Path, *, what: str) -> None:
-    """Raise InputError where the folder cannot be made or written to. Makes nothing.
+def check_folder(folder: Path, *, what: str, is_run: bool = False) -> None:
+    """Raise InputError where the folder cannot be made or written to, or lies in a run. Makes nothing.
 
     Args:
         folder: where results are to go; it need not exist.
         what: its name in messages.
+        is_run: whether it is to be a run folder itself, and so may be one already.
     """
+    from flexeval.runs.target import check_outside_runs
+
     there = folder
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
@@ -124,6 +127,7 @@ def check_folder(folder: Path, *, what: str) -> None:
     for part in folder.parts:
         if len(os.fsencode(part)) > longest:
             raise InputError(f"cannot use {str(folder)!r} as {what}: a name has {longest} bytes at most; shorten it")
+    check_outside_runs(folder, what=what, is_run=is_run)
 
 
 def deliver(

@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = dataclasses.replace(wanted, task=task_spec(task), sampling=options.sampling_config(args, task))
     configs = _one_per_order(wanted, getattr(args, "order", [wanted.order]))
     options.check_machine(args)
+    options.check_estimate(args)
     options.settle_shard(args)
     output.check_folder(args.out, what="--out")
     output.check_targets({"--json": args.json, "--csv": args.csv})

@@ -9,8 +9,8 @@ from flexeval.cli import options, stored_runs
 
 EPILOG = """\
 examples:
-  flexeval report runs/forks/word-problems -o report.html
-  flexeval report runs/forks/word-problems/ar-* runs/forks/word-problems/confidence-* -o two-orders.html
+  flexeval report runs/forks/forks -o report.html
+  flexeval report runs/forks/forks/ar-* runs/forks/forks/confidence-* -o two-orders.html
   flexeval report runs --bundle site         a page for each model and task, and an index
 
 The page needs no network and no other file. Runs may be unfinished and may differ in task and settings. The runs of a

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  flexeval reproduce --quick                          the bundled model, a few runs
-  flexeval reproduce                                  the bundled model, the whole plan
+  flexeval reproduce --quick                          bundled models, a few runs
+  flexeval reproduce                                  bundled models, the whole plan
   flexeval reproduce --preset forks-grpo              a bundled model before and after GRPO, which it trains
   flexeval reproduce --preset llada --data-dir data   the paper's models and benchmarks, on a GPU
   flexeval reproduce --preset llada --dry-run         what that would take, there and on this machine
@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path("results") / plan.name
     machine = options.estimated_machine(args)
     options.check_machine(args)
+    options.check_estimate(args)
     options.settle_shard(args)
     execute.check_verdict(args, plan.configs)
     output.check_folder(args.runs, what="--runs")

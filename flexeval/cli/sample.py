@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     question.add_argument("--prompts", metavar="FILE", type=Path, help="Draw texts for the prompts of a file.")
     options.add_prompt(what)
-    what.add_argument("--sample-index", metavar="N", default="0", help="Which sample of the problem. [default: 0]")
+    what.add_argument("--sample-index", metavar="N", help="Which sample of the problem. [default: 0]")
     options.add_sampling(parser)
     options.add_machine(parser, batch=True)
     output = parser.add_argument_group("output")
@@ -96,6 +96,10 @@ def _draw_texts(args: argparse.Namespace) -> int:
             raise InputError(
                 f"prompts of a file are asked word for word, and --out holds all of it; leave out --{name}"
             )
+    if args.sample_index is not None:
+        raise InputError("--sample-index is for one problem; leave it out, and say how many with --num-samples")
+    if args.table:
+        raise InputError("--table shows one decode; leave out --table")
     wanted = RunConfig(**options.given(args, RunConfig, skip=("num_samples",)))
     order = get_order(wanted.order)
     sampling = options.sampling_config(args, options.load_task(args, wanted.task))
@@ -103,9 +107,11 @@ def _draw_texts(args: argparse.Namespace) -> int:
     options.check_machine(args)
     output.check_targets({"--out": args.out}, reads=[args.prompts])
 
-    from flexeval.runs.prompt_file import draw_texts, read_prompts
+    from flexeval.runs.prompt_file import TEXT, check_name, draw_texts, read_prompts
 
-    asked = read_prompts(args.prompts, prompt_field=args.prompt_field, id_field=args.id_field)
+    check_name(args.out)
+    text_field = args.text_field or TEXT
+    asked = read_prompts(args.prompts, prompt_field=args.prompt_field, id_field=args.id_field, text_field=text_field)
     model = options.load_model(args, wanted.model)
     sampling = _on_its_canvas(args, model, sampling)
 
@@ -119,7 +125,7 @@ def _draw_texts(args: argparse.Namespace) -> int:
             sampler=sampler,
             date=wanted.prompt_date,
             num_samples=num_samples,
-            text_field=args.text_field or "completion",
+            text_field=text_field,
             progress=bar(order.spec),
         )
     return 0
@@ -138,7 +144,7 @@ def _show_one(args: argparse.Namespace) -> int:
     sampling = options.sampling_config(args, task)
     options.check_machine(args)
     output.check_targets({"--json": args.json, "--csv": args.csv})
-    sample_index = options.whole_number(args.sample_index, least=0, what="--sample-index")
+    sample_index = options.whole_number(args.sample_index or "0", least=0, what="--sample-index")
     if args.question is None:
         problem = _find(task, args.problem or DEFAULT_PROBLEM)
         prompt = prompt_of(task, problem)

@@ -59,7 +59,9 @@ def whole(parts: Sequence[Run], configs: Sequence[RunConfig], args: argparse.Nam
         together.append(run.part(num_samples=config.num_samples, limit=config.limit))
     if all(run.complete for run in together):
         return together
-    print("The tables come with the last of the shards, or after `flexeval merge`.", file=sys.stderr)
+    files = [f"--{name}" for name in ("json", "csv") if getattr(args, name) is not None]
+    unwritten = f"; {' and '.join(files)} {'are' if files[1:] else 'is'} not written before" if files else ""
+    print(f"The tables come with the last of the shards, or after `flexeval merge`{unwritten}.", file=sys.stderr)
     return None
 
 

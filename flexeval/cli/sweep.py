@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     configs = expand({"limit": [str(options.DEFAULT_LIMIT)], **_settings(args)})
     options.check_machine(args)
+    options.check_estimate(args)
     options.settle_shard(args)
     execute.check_verdict(args, configs)
     output.check_targets({"--json": args.json, "--csv": args.csv})

@@ -6,6 +6,8 @@ Three tables: `runs`, `samples` (one row a sample) and `tokens` (one row a commi
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,12 @@ TABLES = ("runs", "samples", "tokens")
 TAG = "diffusion-language-model"
 """In the card's head, which tells an export from a folder of somebody's own."""
 
+_PARTIAL = ".flexeval-export-"
+"""How the name begins of a folder of files that are not in place yet; a kill may leave one."""
+
 
 def write_hub_folder(runs: RunSet, out: str | Path) -> list[Path]:
-    """Write the data set.
+    """Write the data set. What is refused changes nothing: all is written beside the old files before it replaces them.
 
     Args:
         runs: finished or not.
@@ -61,21 +66,25 @@ def write_hub_folder(runs: RunSet, out: str | Path) -> list[Path]:
         "samples/all.parquet": table_bytes(_table(samples)),
     }
     drawn = [place for place, run in enumerate(runs) if not run.imported]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_target(folder / CARD, card(runs, tokens=bool(drawn), columns=list(samples.columns)).encode())
-    for name in TABLES:
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        for old in (folder / name).glob("*.parquet"):
-            old.unlink()
-    for name, data in written.items():
-        write_target(folder / name, data)
-    # Token rows are many: one run at a time.
-    for place in drawn:
-        rows = runs[place : place + 1].tokens().assign(run=labels[place])
-        name = f"tokens/{place:04d}.parquet"
-        write_target(folder / name, table_bytes(_table(rows)))
-        written[name] = b""
-    return [folder / name for name in (*written, CARD)]
+    about = card(runs, tokens=bool(drawn), columns=list(samples.columns)).encode()
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=there) as partial:
+        # Token rows are many: one run at a time, on the disk.
+        tokens = {f"tokens/{place:04d}.parquet": place for place in drawn}
+        for name, place in tokens.items():
+            rows = runs[place : place + 1].tokens().assign(run=labels[place])
+            Path(partial, Path(name).name).write_bytes(table_bytes(_table(rows)))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_target(folder / CARD, about)
+        for table in TABLES:
+            (folder / table).mkdir(parents=True, exist_ok=True)
+            for old in (folder / table).glob("*.parquet"):
+                old.unlink()
+        for name, data in written.items():
+            write_target(folder / name, data)
+        for name in tokens:
+            os.replace(Path(partial, Path(name).name), folder / name)
+    return [folder / name for name in (*written, *tokens, CARD)]
 
 
 def _require_own(folder: Path) -> None:
@@ -87,7 +96,7 @@ def _require_own(folder: Path) -> None:
     strange = [
         path.relative_to(folder).as_posix()
         for path in found
-        if not (card_there and (path.name == CARD or path.name in TABLES))
+        if not path.name.startswith(_PARTIAL) and not (card_there and (path.name == CARD or path.name in TABLES))
     ]
     strange += [
         path.relative_to(folder).as_posix()

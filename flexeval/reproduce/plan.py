@@ -103,14 +103,21 @@ def read_plan(path: str | Path) -> Plan:
     for group in groups:
         for config in _group(group, defaults, trainings, f"{path}"):
             by_model.setdefault(config.model, []).append(config)
+    configs = without_duplicates(list(itertools.chain.from_iterable(by_model.values())))
+    ks = _ks(top.get("ks"), f"{path}")
+    if ks and ks[-1] > (most := max(config.num_samples for config in configs)):
+        raise InputError(
+            f"{_place(top['ks'], str(path))}: pass@{ks[-1]} needs {ks[-1]} samples of every problem, but no run has "
+            f"more than {most}; use k <= {most}"
+        )
     return Plan(
         name=path.stem,
         title=_line(top.get("title"), path.stem, f"{path}"),
         description=_line(top.get("description"), "", f"{path}"),
-        configs=tuple(without_duplicates(list(itertools.chain.from_iterable(by_model.values())))),
+        configs=tuple(configs),
         trainings=trainings,
         verdict=_line(top.get("verdict"), CORRECT, f"{path}"),
-        ks=_ks(top.get("ks"), f"{path}"),
+        ks=ks,
         parameters=_sizes(top.get("parameters"), f"{path}"),
     )
 
@@ -178,7 +185,10 @@ def _texts(node: yaml.Node, where: str) -> list[str]:
             raise InputError(f"{_place(item, where)}: a setting has one value or a flat list of values")
     for item in nodes:
         require_text(item.value, what=_place(item, where))
-    return ["none" if item.value in ("null", "~", "") else item.value for item in nodes]
+    texts = ["none" if item.value in ("null", "~", "") else item.value for item in nodes]
+    if twice := next((item for place, item in enumerate(nodes) if texts[place] in texts[:place]), None):
+        raise InputError(f"{_place(twice, where)}: {twice.value!r} is given twice; keep one")
+    return texts
 
 
 def _mapping(node: yaml.Node | None, where: str, known: Sequence[str] | None = None) -> dict[str, yaml.Node]:

@@ -15,15 +15,18 @@ import pandas as pd
 from flexeval.errors import InputError
 from flexeval.runs.checksums import End, first_checksum, line_bytes
 from flexeval.runs.counterfactual_table import KEYS, rows_in, samples_of, write_rows
-from flexeval.runs.files import replace_file, sync
+from flexeval.runs.files import TEMPORARY_SUFFIX, replace_file, sync
 from flexeval.runs.identity import differing_settings
 from flexeval.runs.joining import begun_shards, is_begun, joined
-from flexeval.runs.layout import CONFIG, DERIVED, JOURNAL, LOCK, PROBLEMS, SAMPLES, TOKENS, Flush
+from flexeval.runs.layout import CONFIG, DERIVED, JOURNAL, LOCK, PROBLEMS, SAMPLES, SUMMARY, TOKENS, Flush
 from flexeval.runs.reader import Contents, read_contents, read_header
 from flexeval.runs.run import Run, read_run
 from flexeval.runs.shards import WHOLE, shard_named, shards_below
 from flexeval.runs.tokens import require_shards
 from flexeval.runs.writer import RunWriter, header_bytes, lock_run, problem_bytes, require_checksums, sorted_keys
+
+_FILES = {CONFIG, PROBLEMS, SAMPLES, JOURNAL, SUMMARY, LOCK, TOKENS}
+"""What a run folder consists of, apart from what is made of its token rows."""
 
 
 def find_shards(path: Path) -> list[Path]:
@@ -84,9 +87,12 @@ def merge(shards: Sequence[Path], *, out: Path) -> Run:
 
     Raises:
         InputError: shards of different runs or with the same samples, a shard or the folder in use, damage, or a folder
-            that holds something else.
+            or a shard to be removed that holds something else.
         OSError: the folder cannot be written; the shards are untouched.
     """
+    removed = [shard for shard in shards if shard.parent.resolve() == out.resolve()]
+    for shard in removed:
+        _require_own(shard)
     with contextlib.ExitStack() as held:
         # Of a shard that an earlier merge was about to remove, config.json is gone.
         there = [shard for shard in shards if _is_run(shard)] if _is_run(out) else shards
@@ -105,9 +111,8 @@ def merge(shards: Sequence[Path], *, out: Path) -> Run:
         run = read_run(out)
         if any(map(len, stored)):
             _keep_counterfactuals(run, stored)
-        for shard in shards:
-            if shard.parent.resolve() == out.resolve():
-                _remove(shard)
+        for shard in removed:
+            _remove(shard)
     return run
 
 
@@ -119,6 +124,21 @@ def _keep_counterfactuals(run: Run, stored: Sequence[pd.DataFrame]) -> None:
     if new:
         rows = pd.concat([own, *new], ignore_index=True).drop_duplicates(KEYS, ignore_index=True)
         write_rows(run, rows.astype({"problem_id": "category"}))
+
+
+def _require_own(shard: Path) -> None:
+    """Raise InputError where a shard that is to be removed holds what is no part of a run."""
+    if shard.is_symlink():
+        return
+    for path in sorted(shard.rglob("*")):
+        inside = path.parent == shard / TOKENS and path.suffix in (".parquet", TEMPORARY_SUFFIX)
+        if not inside and (path.parent != shard or not (path.name in _FILES or _is_by_the_way(path))):
+            raise InputError(f"{path} is no part of a shard, which is removed once it is merged; move it elsewhere")
+
+
+def _is_by_the_way(path: Path) -> bool:
+    """Whether a file is made of a run's own, or was left by a kill."""
+    return path.name.endswith(TEMPORARY_SUFFIX) or path.name.startswith(DERIVED)
 
 
 def _remove(shard: Path) -> None:
@@ -140,7 +160,7 @@ def _claim(out: Path, shards: Sequence[Path]) -> None:
     known = {LOCK, TOKENS, PROBLEMS, SAMPLES, JOURNAL}
     given = {shard.resolve() for shard in shards}
     for path in sorted(out.iterdir()):
-        if path.name in known or path.name.endswith(".tmp") or path.name.startswith(DERIVED):
+        if path.name in known or _is_by_the_way(path):
             continue
         if path.resolve() not in given and not (path.is_dir() and shard_named(path) and not is_begun(path)):
             raise InputError(f"{out} holds {path.name!r}, which is not among the shards; use another --out")

@@ -19,10 +19,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError, encodable
+from flexeval.errors import InputError, PluginError, encodable
 from flexeval.hashing import json_hash
 from flexeval.models.predictor import MaskPredictor, encode_prompt
-from flexeval.reading import read_rows
+from flexeval.reading import COMPRESSED, read_rows, require_text
 from flexeval.records import Prompt, Trajectory
 from flexeval.runs.completions import IDS, QUESTIONS
 from flexeval.runs.files import append_bytes, cut_lines, parse_object, to_json
@@ -31,6 +31,10 @@ from flexeval.runs.target import is_regular, write_target
 from flexeval.sampling import Sampler, SampleRequest
 
 SAMPLE_ID = "sample_id"
+TEXT = "completion"
+"""The field of the text, unless the user names another."""
+_OURS = ("sample_index", "tokens", "nfe", SAMPLE_ID)
+"""The other fields of a line that its prompt's row does not have."""
 FLUSH_SECONDS = 5.0
 """Time between writes."""
 
@@ -39,23 +43,31 @@ FLUSH_SECONDS = 5.0
 class Asked:
     """A row of the file of prompts."""
 
+    place: str
+    """For messages: the file and the line."""
     text: str
     name: str | None
     """Its id, which is the key of its random numbers; None where the row has none, and the prompt itself is."""
     row: Mapping[str, Any]
 
 
-def read_prompts(path: str | Path, *, prompt_field: str | None = None, id_field: str | None = None) -> list[Asked]:
+def read_prompts(
+    path: str | Path, *, prompt_field: str | None = None, id_field: str | None = None, text_field: str = TEXT
+) -> list[Asked]:
     """The prompts of a file.
 
     Args:
         path: JSONL, JSON or Parquet; see `flexeval.reading.read_rows`.
         prompt_field: the field with the prompt; None takes the first of `prompt` and its like that a row has.
         id_field: the field with the id; None takes the first of `problem_id` and its like that a row has, if any.
+        text_field: the field that the text will have, as of `draw_texts`.
 
     Raises:
-        InputError: a file or row that cannot be read, a row without the field, or an id that is there twice.
+        InputError: a file or row that cannot be read, a row without the field or with one that a line of texts has
+            beside those of its row, or an id that is there twice.
     """
+    if text_field in _OURS:
+        raise InputError(f"--text-field {text_field!r} is a field that every line of the texts has; name another")
     found: list[Asked] = []
     places: dict[str, str] = {}
     for row in read_rows(Path(path), what="prompts").rows:
@@ -64,10 +76,17 @@ def read_prompts(path: str | Path, *, prompt_field: str | None = None, id_field:
         if not isinstance(text, str):
             others = "" if prompt_field is not None else f" (or one of {', '.join(QUESTIONS)})"
             raise InputError(f"{row.place} has no field {prompts[0]!r} with a text{others}; name it in --prompt-field")
+        require_text(text, what=f"the prompt of {row.place}")
+        if text_field in row.values:
+            raise InputError(
+                f"{row.place} has a field {text_field!r}, as the text is to be called; name another --text-field"
+            )
+        if clash := next((name for name in _OURS if name in row.values), None):
+            raise InputError(f"{row.place} has a field {clash!r}, as every line of the texts will; rename it")
         names = IDS if id_field is None else (id_field,)
         stated = next((row[name] for name in names if isinstance(row.values.get(name), str | int)), None)
         if stated is None and id_field is not None:
-            raise InputError(f"{row.place} has no field {id_field!r} with a text or a number")
+            raise InputError(f"{row.place} has no field {id_field!r} with a text or a number; name another --id-field")
         name = None if stated is None else encodable(str(stated))
         if name is not None and places.setdefault(name, row.place) != row.place:
             raise InputError(
@@ -77,8 +96,15 @@ def read_prompts(path: str | Path, *, prompt_field: str | None = None, id_field:
             to_json(row.values)
         except (TypeError, ValueError) as error:
             raise InputError(f"{row.place} holds what JSON cannot ({error}); leave it out") from None
-        found.append(Asked(text=encodable(text), name=name, row=row.values))
+        found.append(Asked(place=row.place, text=text, name=name, row=row.values))
     return found
+
+
+def check_name(out: str) -> None:
+    """Raise InputError for a name of a file of texts that says another form than lines of JSON."""
+    suffix = Path(out).suffix
+    if suffix in (*COMPRESSED, ".parquet"):
+        raise InputError(f"texts are written as JSON, one line a sample, and {out!r} ends in {suffix}; call it .jsonl")
 
 
 def draw_texts(
@@ -88,7 +114,7 @@ def draw_texts(
     sampler: Sampler,
     date: str,
     num_samples: int,
-    text_field: str = "completion",
+    text_field: str = TEXT,
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Draw what the file of texts lacks. A line has the fields of its prompt's row, `sample_index`, the text, its
@@ -106,10 +132,11 @@ def draw_texts(
         progress: called once at the start, and after every sample.
 
     Raises:
-        InputError: a prompt that is too long, or a file of other prompts or settings.
+        InputError: a prompt that is too long, a file of other prompts or settings, or a name that `check_name` refuses.
         OSError: the file cannot be written; what was stored before stays.
     """
     out = str(out)
+    check_name(out)
     requests = _requests(asked, sampler, date=date, num_samples=num_samples)
     with _grown(out, requests) as (stored, store):
         missing = {id_: request for id_, (request, _) in requests.items() if id_ not in stored}
@@ -138,7 +165,12 @@ def _requests(
     requests: dict[str, tuple[SampleRequest, Asked]] = {}
     seen: Counter[str] = Counter()
     for one in asked:
-        ids = encode_prompt(model, Prompt(user=one.text, date=date), sampler.config.gen_length, of=one.text)
+        try:
+            ids = encode_prompt(model, Prompt(user=one.text, date=date), sampler.config.gen_length, of="")
+        except PluginError:
+            raise  # it is about the model
+        except InputError as error:
+            raise InputError(f"{one.place}: {error}") from None
         name = one.name if one.name is not None else blake2b(repr(ids).encode(), digest_size=8).hexdigest()
         for _ in range(num_samples):
             # A prompt without an id that is there again gets further samples.
@@ -165,7 +197,9 @@ def _line(row: Mapping[str, Any], trajectory: Trajectory, model: MaskPredictor, 
 
 
 @contextlib.contextmanager
-def _grown(out: str, wanted: Mapping[str, object]) -> Iterator[tuple[dict[str, bytes], Callable[[str, bytes], None]]]:
+def _grown(
+    out: str, wanted: Mapping[str, tuple[SampleRequest, Asked]]
+) -> Iterator[tuple[dict[str, bytes], Callable[[str, bytes], None]]]:
     """The lines that a file holds, by sample, and a function that adds one; locked until the end.
 
     Raises:
@@ -206,11 +240,18 @@ def _grown(out: str, wanted: Mapping[str, object]) -> Iterator[tuple[dict[str, b
         os.close(descriptor)
 
 
-def _stored(path: Path, wanted: Mapping[str, object]) -> dict[str, bytes]:
-    """The lines of a file, by sample. The beginning of a line that a kill left is removed."""
-    *lines, rest = path.read_bytes().split(b"\n")
-    if rest:
-        cut_lines(path, sum(len(line) + 1 for line in lines))
+def _stored(path: Path, wanted: Mapping[str, tuple[SampleRequest, Asked]]) -> dict[str, bytes]:
+    """The lines of a file, by sample. The beginning of one of our lines that a kill left is removed, once all else is
+    known to be ours.
+
+    Raises:
+        InputError: a file of other samples, or of something else; it is untouched.
+    """
+    data = path.read_bytes()
+    *lines, rest = data.split(b"\n")
+    whole = len(data) - len(rest)
+    if rest and not any(_may_begin(rest, one.row) for _, one in wanted.values()):
+        lines, whole = [*lines, rest], len(data)
     stored: dict[str, bytes] = {}
     for number, line in enumerate(lines, start=1):
         sample = parse_object(line, where=f"{path}, line {number}").get(SAMPLE_ID)
@@ -220,4 +261,18 @@ def _stored(path: Path, wanted: Mapping[str, object]) -> dict[str, bytes]:
                 "use another --out, or what the file was made with"
             )
         stored[sample] = line + b"\n"
+    if rest:
+        cut_lines(path, whole)
     return stored
+
+
+def _may_begin(rest: bytes, row: Mapping[str, Any]) -> bool:
+    """Whether some bytes may be the beginning of a line about a row, and not all of it."""
+    begin = f'{to_json(row)[:-1]}, "sample_index": '.encode()
+    if not rest.startswith(begin) and not begin.startswith(rest):
+        return False
+    try:
+        parse_object(rest, where="")
+    except InputError:
+        return True
+    return False

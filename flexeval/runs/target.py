@@ -66,6 +66,16 @@ def check_target(name: str) -> None:
         ) from None
 
 
+def check_outside_runs(folder: Path, *, what: str, is_run: bool = False) -> None:
+    """Raise InputError where a folder of results, called `what`, is a run or lies in one; `is_run`: it may be one."""
+    place = Path(os.path.realpath(folder))
+    if run := _run_around(place if is_run else place / CONFIG):
+        raise InputError(
+            f"cannot use {str(folder)!r} as {what}: {str(run)!r} is a run, which is read as it was written; give a "
+            "folder elsewhere"
+        )
+
+
 def identity(name: str | int) -> object:
     """Equal for two names of one file; None for a character device, which takes any number of results.
 

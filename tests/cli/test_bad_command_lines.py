@@ -241,6 +241,15 @@ ROWS = [
             "power run --json link/part.json", PASSK + "--json run/samples.jsonl",
         )
     ),
+    *(
+        row(command, "run' is a run", "give a folder elsewhere", setup=(finished_run(), link("link", "run/tokens")))
+        for command in (
+            "report run --bundle run", "report run --bundle link", "figures run -o run",
+            "figures run -o run/tokens/new",
+            PASSK + "-o run", SWEEP + "-o run/tokens", "reproduce --quick --out run", "reproduce --quick --runs run",
+            "export run --to inspect -o run", "export run --to hub-folder -o run/hub", "grpo --config tiny --out run",
+        )
+    ),
     # tasks and their parameters
     row(PASSK + "--task word-problems:facts=99999999999999999999", "64 bits"),
     row(PASSK + f"--task word-problems:size={DIGITS}", "whole number"),
@@ -304,6 +313,7 @@ ROWS = [
             "title: &a [*a]\nruns: []",
             f"{BOMB}title: *h\nruns:\n  - order: ar", "ks: [0]\nruns:\n  - order: ar", "ks: [x]\nruns:\n  - order: ar",
             "ks: 99999999999999999999\nruns:\n  - order: ar", f"ks: [{DIGITS}]\nruns:\n  - order: ar",
+            "ks: [1, 9]\nruns:\n  - num_samples: 2", "runs:\n  - order: [ar, ar]",
             "parameters: {tiny: .inf}\nruns:\n  - order: ar", "parameters: {tiny: x}\nruns:\n  - order: ar",
             "title: !!bool maybe\nruns:\n  - order: ar", "title: {a: b}\nruns:\n  - order: ar",
             "runs:\n  - order: \"permutation:seed=-1\"", "runs:\n  - temperature: .nan", "runs:\n  - temperature: .inf",
@@ -323,6 +333,10 @@ ROWS = [
     row(PASSK + "--dry-run --peak-tflops 1e-320", "peak_tflops must lie between 1e-09 and 1e+18"),
     row(PASSK + "--dry-run --utilization 1e-320", "utilization"),
     row(PASSK + "--dry-run --parameters 1e308", "--parameters is the size"),
+    *(
+        row(command, "add --dry-run, or leave out")
+        for command in (PASSK + "--peak-tflops 3", SWEEP + "--parameters 8e9", "reproduce --quick --prompt-tokens 3")
+    ),
     row("power --pass-at 1=40 --pass-at 1=60 --correlation 1", "cannot have a correlation of 1; give", "to 0.91"),
     # sweeps
     row(SWEEP + "--over order", "cannot read --over"),

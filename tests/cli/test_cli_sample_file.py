@@ -110,7 +110,17 @@ def test_texts_go_into_a_device(capsys: pytest.CaptureFixture[str]) -> None:
         (ROWS, ["--prompt", "bare"], "leave out --prompt"),
         (ROWS, ["--num-samples", "0"], "--num-samples must be at least 1"),
         (ROWS, ["--problem", "1"], "not allowed with argument"),
-        ([{"prompt": "x" * 10, "id": 1}], ["--gen-length", "1000"], "more than the 120"),
+        ([{"prompt": "x" * 10, "id": 1}], ["--gen-length", "1000"], "prompts.jsonl line 1: the prompt has 11 tokens"),
+        ([{"prompt": "?"}, {"prompt": "\ud800"}], [], "the prompt of prompts.jsonl line 2 holds half a character"),
+        ([{"prompt": "?"}], ["--id-field", "key"], "name another --id-field"),
+        (ROWS, ["--sample-index", "3"], "leave it out"),
+        (ROWS, ["--table"], "leave out --table"),
+        (ROWS, ["--text-field", "nfe"], "--text-field 'nfe'"),
+        (ROWS, ["--text-field", "prompt"], "line 1 has a field 'prompt'"),
+        ([{"prompt": "?", "completion": "mine"}], [], "line 1 has a field 'completion'"),
+        ([{"prompt": "?"}, {"prompt": "?", "nfe": 3}], [], "line 2 has a field 'nfe'"),
+        (ROWS, ["--out", "texts.parquet"], "'texts.parquet' ends in .parquet"),
+        (ROWS, ["--out", "texts.jsonl.gz"], "ends in .gz"),
     ],
 )
 def test_what_is_refused_leaves_nothing(
@@ -129,6 +139,19 @@ def test_a_file_of_other_settings_is_not_continued(refused: Refused) -> None:
     assert Path("texts.jsonl").read_bytes() == before
     assert "add --prompts" in refused("sample", "--out", "texts.jsonl")
     assert "--prompts needs --out" in refused("sample", "--prompts", "prompts.jsonl")
+
+
+def test_a_file_of_somebody_else_is_untouched_whether_or_not_its_last_line_has_an_end(refused: Refused) -> None:
+    (ours, *_) = draw(ROWS)
+    others = ['{"accuracy": 0.9}', "mine", "{\n}", json.dumps(ROWS[0]), json.dumps(ours | {"sample_id": "x"})]
+    for content in (*others, json.dumps(ours) + "\nmine", 'mine\n{"prompt": "Quest'):
+        for end in ("", "\n"):
+            Path("mine.json").write_text(content + end)
+            refused("sample", "--prompts", write(ROWS), "--out", "mine.json", *SETTINGS)
+            assert Path("mine.json").read_text() == content + end
+    # A whole line of ours may lack its end, too.
+    Path("mine.json").write_text(json.dumps(ours))
+    assert draw(ROWS, out="mine.json") == draw(ROWS)
 
 
 def test_one_decode_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,3 +173,15 @@ def test_on_the_command_line(
     assert capsys.readouterr().out.splitlines()[-1] == "set/README.md"
     assert main(["export", *folders, "--to", "hub-foldr"]) == 2
     assert "Did you mean 'hub-folder'" in capsys.readouterr().err
+
+
+def test_an_export_that_is_refused_changes_nothing(runs: RunSet, tmp_path: Path) -> None:
+    write_hub_folder(runs, tmp_path / "hub")
+    before = {path: path.read_bytes() for path in (tmp_path / "hub").rglob("*.*")}
+    damaged = make(CONFIG, tmp_path / "run")
+    next((damaged.folder / "tokens").iterdir()).write_bytes(b"no Parquet")
+    for out in ("hub", "new"):
+        with pytest.raises(InputError):
+            write_hub_folder(RunSet((*runs, damaged)), tmp_path / out)
+    assert {path: path.read_bytes() for path in (tmp_path / "hub").rglob("*.*")} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hub", "run"]

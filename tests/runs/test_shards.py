@@ -249,6 +249,17 @@ def test_parts_of_one_run_do_not_become_two(tmp_path):
     require_apart({tmp_path / name: find_shards(tmp_path / name) for name in ("again", "twice")})
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "mine/notes.txt", "tokens/notes.txt", "tokens/mine/a.parquet"])
+def test_a_shard_with_files_of_somebody_else_is_not_removed(tmp_path, name):
+    zero, _ = (run.folder for run in divided(tmp_path / "run"))
+    (zero / name).parent.mkdir(exist_ok=True)
+    (zero / name).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=f"{name.split('/')[-1]} is no part|mine is no part"):
+        merge(find_shards(tmp_path / "run"), out=tmp_path / "run")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_unfinished_shards_are_merged_and_continued(tmp_path, undivided):
     make(CONFIG, tmp_path / "run", shard=HALVES[0])
     with pytest.raises(KeyboardInterrupt):
