@@ -118,6 +118,10 @@ def test_a_state_can_be_printed_copied_and_changed() -> None:
         (lambda state: state.eligible_BG, "chose 2 positions where the schedule commits 1.*`adaptive = True`"),
         (lambda state: state.eligible_BG.__setitem__(0, True), "read-only"),
         (lambda state: state.step_B.fill(0), "read-only"),
+        (lambda state: setattr(state, "step_B", state.step_B + 1), "'step_B'; neither the state"),
+        (lambda state: state.step, "no field 'step'; it has eligible_BG"),
+        (lambda state: frontier(state).view(np.matrix), "not a matrix, but a plain numpy.ndarray"),
+        (lambda state: np.ma.masked_array(frontier(state)), "not a MaskedArray, but a plain"),
     ],
 )
 def test_an_order_that_answers_something_else_is_named(answer: Callable[[DecodingState], Any], says: str) -> None:
@@ -150,6 +154,7 @@ def test_an_order_that_keeps_its_answer_cannot_change_it_later() -> None:
         (lambda state: np.full(len(state.step_B), 1e300), r"not 1e\+300"),
         (lambda state: np.full(len(state.step_B) + 1, 1.0), r"float64 \[3\]"),
         (lambda state: np.full(len(state.step_B), "hot"), "numbers of shape"),
+        (lambda state: np.ma.masked_array(np.full(len(state.step_B), 0.6)), "not a MaskedArray"),
     ],
 )
 def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], Any], says: str) -> None:
@@ -171,6 +176,13 @@ def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], A
         ({"name": "a:b"}, "the name 'a:b'"),
         ({"name": ""}, "the name ''"),
         ({"adaptive": "yes"}, "`adaptive` must be True or False"),
+        ({"exceeds_budget": 1}, "`exceeds_budget` must be True or False"),
+        ({"temperature": "hot"}, r"`temperature` must be a method; write `def temperature\(self, state, default\)"),
+        ({"temperature": lambda self: 1.0}, "`temperature` must be a method"),
+        ({"most_steps": 4}, r"write `def most_steps\(self, size\)"),
+        ({"__call__": None}, r"write `def __call__\(self, state\)"),
+        ({"committing": lambda self: None}, "`committing` must be a property that gives Order or None, not a method"),
+        ({"own_pace": None}, "`own_pace` must be a property that gives bool, not None"),
         *(
             (
                 {"reads": frozenset({"drift"}), "history": history},
@@ -217,8 +229,10 @@ def test_a_class_is_no_order_and_a_plain_class_has_no_parameters() -> None:
     with pytest.raises(PluginError, match=r"Mine\(\)"):
         get_order(type(made(frontier)))  # type: ignore[arg-type]
     undecorated = type("Plain", (Order,), {"name": "p", "k": 3, "__annotations__": {"k": "int"}, "__call__": frontier})
+    hidden = dataclass(frozen=True)(type("Hidden", (Order,), vars(undecorated) | {"__annotations__": {"draw": "int"}}))
     for wrong, says in (
         (undecorated, "@dataclass"),
+        (hidden, "parameter `draw` has the name of a property of Order"),
         (Order, "has no method `__call__"),
         (int, "not an order class"),
         (3, "no"),
