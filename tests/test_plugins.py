@@ -412,11 +412,38 @@ def test_hidden_states_of_another_shape_are_refused() -> None:
         draw(get_order("ar"), model)
 
 
-@pytest.mark.parametrize(("ids", "says"), [([99], "gave token 99"), ("abc", "list of token ids"), (None, "token ids")])
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ([99], "gave token 99"),
+        ("abc", "list of token ids"),
+        (None, "token ids"),
+        ([], "empty: .* no token for 'a'"),
+    ],
+)
 def test_a_prompt_of_other_tokens_is_refused(ids: Any, says: str) -> None:
     model = RandomOracle(words=6)
     model.encode = lambda prompt: ids  # type: ignore[method-assign]
-    with pytest.raises(PluginError, match=says):
+    with pytest.raises(InputError, match=says):
+        flexeval.sample(model, ["a"], config=CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "says"),
+    [
+        ("decode", None, "a text, not None"),
+        ("decode", b"a", "a text, not b'a'"),
+        ("pieces", None, "one for each of 4 tokens, not None"),
+        ("pieces", ["a"], r"one for each of 4 tokens, not \['a'\]"),
+        ("pieces", [1, 2, 3, 4], "a list of texts"),
+        ("pieces", "abcd", "a list of texts"),
+    ],
+)
+def test_texts_that_are_none_are_refused(method: str, answer: Any, says: str) -> None:
+    model = RandomOracle(words=6)
+    model.decode = lambda token_ids: "a"  # type: ignore[method-assign]
+    setattr(model, method, lambda token_ids: answer)
+    with pytest.raises(PluginError, match=rf"model .*: {method}\(\) must return .*{says}"):
         flexeval.sample(model, ["a"], config=CONFIG)
 
 

@@ -19,7 +19,7 @@ from flexeval.display import notebook_bar
 from flexeval.errors import InputError
 from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
-from flexeval.models.predictor import MaskPredictor, attention_of, encode_prompt
+from flexeval.models.predictor import MaskPredictor, attention_of, encode_prompt, pieces_of
 from flexeval.orders import get_order
 from flexeval.records import Grade, Prompt, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.environment import environment
@@ -219,7 +219,7 @@ def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, lis
     text, pieces = decoded(trajectory, predictor)
     # After the token that stands before it in the end: some tokenizers leave out the space of a first token.
     taken_back = zip(trajectory.revisions.position_N.tolist(), trajectory.revisions.old_token_N.tolist(), strict=True)
-    old_pieces = [predictor.pieces([*token_ids[max(at - 1, 0) : at], token])[-1] for at, token in taken_back]
+    old_pieces = [pieces_of(predictor, [*token_ids[max(at - 1, 0) : at], token])[-1] for at, token in taken_back]
     return text, pieces, old_pieces
 
 

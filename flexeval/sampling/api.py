@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 from flexeval.display import notebook_bar
-from flexeval.errors import InputTypeError, encodable
+from flexeval.errors import InputTypeError
 from flexeval.fields import require_whole
-from flexeval.models.predictor import MaskPredictor, check_predictor, encode_prompt
+from flexeval.models.predictor import MaskPredictor, check_predictor, encode_prompt, pieces_of, text_of
 from flexeval.models.recommended import recommended_sampling
 from flexeval.orders import Order, get_order
 from flexeval.records import MOST, Prompt, Sample, SamplingConfig, Trajectory
@@ -91,4 +91,4 @@ def decoded(trajectory: Trajectory, model: MaskPredictor) -> tuple[str, list[str
     token_ids = trajectory.token_ids_G.tolist()
     text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
     # Apart, so that the pieces of the text join to it even where a character spans several tokens.
-    return encodable(model.decode(text_ids)), [*model.pieces(text_ids), *model.pieces(rest_ids)]
+    return text_of(model, text_ids), [*pieces_of(model, text_ids), *pieces_of(model, rest_ids)]
