@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from flexeval.errors import InputError, PluginError, encodable, shortened
+from flexeval.errors import InputError, InputTypeError, PluginError, encodable, shortened
 from flexeval.fields import LARGEST_WHOLE
 from flexeval.models.attention import FULL, Attention
 from flexeval.models.fingerprint import Fingerprint
@@ -170,8 +171,16 @@ def check_fits(model: MaskPredictor, prompt_length: int, gen_length: int, *, of:
 
 
 def check_predictor(model: object) -> None:
-    """Raise PluginError, which says what is missing, unless an object is a mask predictor by its attributes."""
-    title = f"model {getattr(model, 'name', None)!r} ({type(model).__name__})"
+    """Raise PluginError, which says what is missing, unless an object is a mask predictor by its attributes.
+
+    A name gets an InputTypeError, which says how to load what it names.
+    """
+    if isinstance(model, str | PurePath):
+        raise InputTypeError(
+            f"a model is an object, not its name; write flexeval.load_model({shortened(repr(str(model)), 60)})"
+        )
+    name = getattr(model, "name", None)
+    title = f"the model, a {type(model).__name__}," if name is None else f"model {name!r} ({type(model).__name__})"
     for name in ("encode", "decode", "pieces", "hidden", "logits"):
         if not callable(getattr(model, name, None)):
             raise PluginError(f"{title} has no method {name}(); see flexeval.models.MaskPredictor")

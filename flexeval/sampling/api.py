@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from flexeval.display import notebook_bar
@@ -53,6 +53,11 @@ def sample(
     # Refuse bad input before anything is drawn.
     if isinstance(prompts, str | Prompt) or not isinstance(prompts, Iterable):
         raise InputTypeError("prompts must be a list; for one prompt write [prompt]")
+    # What gives its names or no order: the columns of a frame, the keys of a mapping.
+    if isinstance(prompts, Mapping | set | frozenset) or hasattr(prompts, "columns"):
+        raise InputTypeError(
+            f"prompts must be a list of texts, not a {type(prompts).__name__}; write list(...) of them"
+        )
     prompts = list(prompts)
     num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
     check_predictor(model)
