@@ -24,6 +24,7 @@ from flexeval.orders import ORDERS, Order, get_order, take_highest
 from flexeval.orders.order import check_order_class
 from flexeval.records import DecodingState, Grade, Problem, Prompt, Revision, SamplingConfig
 from flexeval.registry import Registry
+from flexeval.runs.shards import Shard
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks.task import check_task, check_task_class, grade_of, problems_of, prompt_of
 
@@ -483,10 +484,39 @@ def test_sample_refuses_arguments_of_the_wrong_type(changes: dict[str, Any], say
         flexeval.sample(given.pop("model"), given.pop("prompts"), **given)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"config": {}}, "config must be a RunConfig .*not a dict"),
+        ({"predictor": None}, "the model, a NoneType, has no method"),
+        ({"predictor": "forks"}, r"write flexeval.load_model\('forks'\)"),
+        ({"task": "forks"}, r"write flexeval.get_task\('forks'\)"),
+        ({"task": None}, "not a task class"),
+        ({"shard": (0, 2)}, r"shard must be a Shard \(of flexeval.runs.shards\), not a tuple"),
+        ({"out": None}, "out is a text or a Path, not a NoneType"),
+        ({"out": ""}, "out is empty"),
+        ({"out": "x" * 5000}, "cannot use .* as out: File name too long"),
+        ({"out": "a\0b"}, "cannot use .* as out"),
+        ({"progress": 3}, "progress must be a Callable"),
+        ({"make_sampler": None}, "make_sampler must be a Callable"),
+    ],
+)
+def test_run_refuses_arguments_of_the_wrong_type_and_makes_nothing(
+    changes: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    config = flexeval.RunConfig(task="forks", order="ar", sampling=CONFIG, num_samples=1, limit=1)
+    given = {"predictor": RandomOracle(words=6), "task": flexeval.get_task("forks"), "out": tmp_path / "run"} | changes
+    with pytest.raises(InputError, match=says):
+        flexeval.run(given.pop("config", config), **given)
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_of_the_wrong_type_are_refused() -> None:
-    for call in (lambda: flexeval.get_task(3), lambda: flexeval.get_task(None), lambda: flexeval.load_model(3)):  # type: ignore[arg-type]
-        with pytest.raises(InputTypeError, match="not a"):
-            call()
+    calls: list[Callable[[Any], Any]] = [flexeval.get_task, flexeval.load_model, lambda it: Shard(index=it, count=4)]
+    for call, wrong in itertools.product(calls, (None, "0", {})):
+        if call is calls[2] or not isinstance(wrong, str):
+            with pytest.raises(InputTypeError, match="not "):
+                call(wrong)
 
 
 # ----- entry points -----

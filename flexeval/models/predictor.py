@@ -107,7 +107,7 @@ def encode_prompt(model: MaskPredictor, prompt: Prompt, gen_length: int, *, of: 
         ) from None
     if not ids:
         raise InputError(
-            f"the prompt is empty: model {model.name!r} has no token for {shortened(of, 60)!r}; give it text"
+            f"the prompt is empty: model {model.name!r} has no token for {shortened(of, 60)!r}; give it some text"
         )
     wrong = next((token for token in ids if not 0 <= token < model.vocab_size), None)
     if wrong is not None:

@@ -55,9 +55,7 @@ def sample(
         raise InputTypeError("prompts must be a list; for one prompt write [prompt]")
     # What gives its names or no order: the columns of a frame, the keys of a mapping.
     if isinstance(prompts, Mapping | set | frozenset) or hasattr(prompts, "columns"):
-        raise InputTypeError(
-            f"prompts must be a list of texts, not a {type(prompts).__name__}; write list(...) of them"
-        )
+        raise InputTypeError(f"prompts must be a list of texts, not a {type(prompts).__name__}; write [...]")
     prompts = list(prompts)
     num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
     check_predictor(model)
