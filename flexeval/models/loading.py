@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from flexeval.errors import InputError, InputTypeError, did_you_mean
-from flexeval.fields import require_path
 from flexeval.models.adapter import load_adapter
 from flexeval.models.attention import parse_attention
 from flexeval.models.families import why_unknown
@@ -49,9 +48,10 @@ def load_model(
             fetched, read or represented; one without a mask token; one that needs its own code while
             `trust_remote_code` is False; an attention rule that it cannot have, or none where it does not say it.
     """
-    require_path(spec, what="a model (its name, folder or hub id)")
-    if adapter is not None:
-        require_path(adapter, what="an adapter (its folder or hub id)")
+    if not isinstance(spec, str | Path):
+        raise InputTypeError(f"a model is a name, a folder or a hub id, not a {type(spec).__name__}")
+    if not isinstance(adapter, str | Path | None):
+        raise InputTypeError(f"an adapter is a folder or a hub id, not a {type(adapter).__name__}")
     if not isinstance(trust_remote_code, bool):
         raise InputTypeError(f"trust_remote_code must be True or False, not a {type(trust_remote_code).__name__}")
     chosen_device = _device(str(device))
