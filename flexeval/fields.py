@@ -14,12 +14,12 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from flexeval.errors import InputError, InputTypeError, shortened
+from flexeval.errors import InputError, InputTypeError, one_line, shortened
 from flexeval.reading import require_text
 
 LARGEST_WHOLE = 2**63 - 1
@@ -46,6 +46,34 @@ def require_types(record: Any, *, owner: str = "") -> None:
         kept = _typed(value, hint, what=f"{owner}{name}")
         if kept is not value:
             object.__setattr__(record, name, kept)
+
+
+def require_instance(value: object, kind: Any, *, what: str) -> None:
+    """Raise InputTypeError, which calls the value `what`, unless it is of a class."""
+    if not isinstance(value, kind):
+        raise InputTypeError(f"{what} must be a {kind.__name__} (of {kind.__module__}), not a {type(value).__name__}")
+
+
+def require_path(value: object, *, what: str) -> Path:
+    """The path that a value names, whether something lies there or not.
+
+    Raises:
+        InputTypeError: it is no text and no Path. The message calls it `what`.
+        InputError: it is empty, which would be the working folder, or no file can have this name.
+    """
+    if not isinstance(value, str | Path):
+        raise InputTypeError(f"{what} is a text or a Path, not a {type(value).__name__}")
+    if not str(value).strip():
+        raise InputError(f"{what} is empty; give a path, such as '.' for the working folder")
+    path = Path(value)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # whoever reads or writes there says so
+    except (OSError, ValueError) as error:  # too long, or with a zero byte
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
+        raise InputError(f"cannot use {shortened(str(value), 60)!r} as {what}: {reason}; give another") from None
+    return path
 
 
 FLOAT32 = (2.0**-126, 2.0**126)
@@ -125,9 +153,11 @@ def _typed(value: Any, hint: Any, *, what: str) -> Any:
         return number
     if hint is float:
         return _float(value, what=what)
-    if origin is Mapping and options[1] is not Any:
+    if origin is Mapping:
         if not isinstance(value, Mapping):
             raise InputTypeError(f"{what} must be a mapping, not {_shown(value)}")
+        if options[1] is Any:
+            return value
         return {
             _typed(key, options[0], what=f"a name in {what}"): _typed(one, options[1], what=f"{what}[{_shown(key)}]")
             for key, one in value.items()

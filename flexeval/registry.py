@@ -65,6 +65,8 @@ class Registry(Generic[T]):
 
     def canonical(self, name: str) -> str:
         """The registered name that `name` or its alias stands for. Raises InputError when unknown."""
+        if not isinstance(name, str):
+            raise InputTypeError(f"{self.kind} must be the name of one, not a {type(name).__name__}")
         self._read_plugins()
         key = name.strip()
         key = self._aliases.get(key, key)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from distributions import install
@@ -23,6 +24,7 @@ from flexeval.orders import ORDERS, Order, get_order, take_highest
 from flexeval.orders.order import check_order_class
 from flexeval.records import DecodingState, Grade, Problem, Prompt, Revision, SamplingConfig
 from flexeval.registry import Registry
+from flexeval.runs.shards import Shard
 from flexeval.sampling import Sampler, SampleRequest
 from flexeval.tasks.task import check_task, check_task_class, grade_of, problems_of, prompt_of
 
@@ -118,6 +120,10 @@ def test_a_state_can_be_printed_copied_and_changed() -> None:
         (lambda state: state.eligible_BG, "chose 2 positions where the schedule commits 1.*`adaptive = True`"),
         (lambda state: state.eligible_BG.__setitem__(0, True), "read-only"),
         (lambda state: state.step_B.fill(0), "read-only"),
+        (lambda state: setattr(state, "step_B", state.step_B + 1), "'step_B'; neither the state"),
+        (lambda state: state.step, "no field 'step'; it has eligible_BG"),
+        (lambda state: frontier(state).view(np.matrix), "not a matrix, but a plain numpy.ndarray"),
+        (lambda state: np.ma.masked_array(frontier(state)), "not a MaskedArray, but a plain"),
     ],
 )
 def test_an_order_that_answers_something_else_is_named(answer: Callable[[DecodingState], Any], says: str) -> None:
@@ -150,6 +156,7 @@ def test_an_order_that_keeps_its_answer_cannot_change_it_later() -> None:
         (lambda state: np.full(len(state.step_B), 1e300), r"not 1e\+300"),
         (lambda state: np.full(len(state.step_B) + 1, 1.0), r"float64 \[3\]"),
         (lambda state: np.full(len(state.step_B), "hot"), "numbers of shape"),
+        (lambda state: np.ma.masked_array(np.full(len(state.step_B), 0.6)), "not a MaskedArray"),
     ],
 )
 def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], Any], says: str) -> None:
@@ -171,6 +178,13 @@ def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], A
         ({"name": "a:b"}, "the name 'a:b'"),
         ({"name": ""}, "the name ''"),
         ({"adaptive": "yes"}, "`adaptive` must be True or False"),
+        ({"exceeds_budget": 1}, "`exceeds_budget` must be True or False"),
+        ({"temperature": "hot"}, r"`temperature` must be a method; write `def temperature\(self, state, default\)"),
+        ({"temperature": lambda self: 1.0}, "`temperature` must be a method"),
+        ({"most_steps": 4}, r"write `def most_steps\(self, size\)"),
+        ({"__call__": None}, r"write `def __call__\(self, state\)"),
+        ({"committing": lambda self: None}, "`committing` must be a property that gives Order or None, not a method"),
+        ({"own_pace": None}, "`own_pace` must be a property that gives bool, not None"),
         *(
             (
                 {"reads": frozenset({"drift"}), "history": history},
@@ -217,8 +231,10 @@ def test_a_class_is_no_order_and_a_plain_class_has_no_parameters() -> None:
     with pytest.raises(PluginError, match=r"Mine\(\)"):
         get_order(type(made(frontier)))  # type: ignore[arg-type]
     undecorated = type("Plain", (Order,), {"name": "p", "k": 3, "__annotations__": {"k": "int"}, "__call__": frontier})
+    hidden = dataclass(frozen=True)(type("Hidden", (Order,), vars(undecorated) | {"__annotations__": {"draw": "int"}}))
     for wrong, says in (
         (undecorated, "@dataclass"),
+        (hidden, "parameter `draw` has the name of a property of Order"),
         (Order, "has no method `__call__"),
         (int, "not an order class"),
         (3, "no"),
@@ -398,11 +414,38 @@ def test_hidden_states_of_another_shape_are_refused() -> None:
         draw(get_order("ar"), model)
 
 
-@pytest.mark.parametrize(("ids", "says"), [([99], "gave token 99"), ("abc", "list of token ids"), (None, "token ids")])
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ([99], "gave token 99"),
+        ("abc", "list of token ids"),
+        (None, "token ids"),
+        ([], "empty: .* no token for 'a'"),
+    ],
+)
 def test_a_prompt_of_other_tokens_is_refused(ids: Any, says: str) -> None:
     model = RandomOracle(words=6)
     model.encode = lambda prompt: ids  # type: ignore[method-assign]
-    with pytest.raises(PluginError, match=says):
+    with pytest.raises(InputError, match=says):
+        flexeval.sample(model, ["a"], config=CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "says"),
+    [
+        ("decode", None, "a text, not None"),
+        ("decode", b"a", "a text, not b'a'"),
+        ("pieces", None, "one for each of . tokens, not None"),
+        ("pieces", ["a"], r"one for each of . tokens, not \['a'\]"),
+        ("pieces", [1, 2, 3, 4], "a list of texts"),
+        ("pieces", "abcd", "a list of texts"),
+    ],
+)
+def test_texts_that_are_none_are_refused(method: str, answer: Any, says: str) -> None:
+    model = RandomOracle(words=6)
+    model.decode = lambda token_ids: "a"  # type: ignore[method-assign]
+    setattr(model, method, lambda token_ids: answer)
+    with pytest.raises(PluginError, match=rf"model .*: {method}\(\) must return .*{says}"):
         flexeval.sample(model, ["a"], config=CONFIG)
 
 
@@ -417,6 +460,9 @@ def test_a_prompt_of_other_tokens_is_refused(ids: Any, says: str) -> None:
         ({"prompts": [b"a"]}, "a prompt is a text"),
         ({"prompts": 3}, "prompts must be a list"),
         ({"prompts": None}, "prompts must be a list"),
+        ({"prompts": {"a": "b"}}, "prompts must be a list of texts, not a dict"),
+        ({"prompts": {"a", "b"}}, "not a set"),
+        ({"prompts": pd.DataFrame({"a": ["b"]})}, "not a DataFrame"),
         ({"prompts": ["\ud800"]}, "half a character"),
         ({"order": 3}, "an order is a name"),
         ({"order": None}, "an order is a name"),
@@ -428,8 +474,8 @@ def test_a_prompt_of_other_tokens_is_refused(ids: Any, says: str) -> None:
         ({"batch_size": 0}, "batch size must be at least 1"),
         ({"batch_size": "4"}, "batch size must be a whole number"),
         ({"batch_size": 10**9}, "batch size must be at most"),
-        ({"model": "tiny"}, "has no method"),
-        ({"model": None}, "no method encode"),
+        ({"model": "tiny"}, r"not its name; write flexeval.load_model\('tiny'\)"),
+        ({"model": None}, "the model, a NoneType, has no method encode"),
     ],
 )
 def test_sample_refuses_arguments_of_the_wrong_type(changes: dict[str, Any], says: str) -> None:
@@ -438,10 +484,39 @@ def test_sample_refuses_arguments_of_the_wrong_type(changes: dict[str, Any], say
         flexeval.sample(given.pop("model"), given.pop("prompts"), **given)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"config": {}}, "config must be a RunConfig .*not a dict"),
+        ({"predictor": None}, "the model, a NoneType, has no method"),
+        ({"predictor": "forks"}, r"write flexeval.load_model\('forks'\)"),
+        ({"task": "forks"}, r"write flexeval.get_task\('forks'\)"),
+        ({"task": None}, "not a task class"),
+        ({"shard": (0, 2)}, r"shard must be a Shard \(of flexeval.runs.shards\), not a tuple"),
+        ({"out": None}, "out is a text or a Path, not a NoneType"),
+        ({"out": ""}, "out is empty"),
+        ({"out": "x" * 5000}, "cannot use .* as out: File name too long"),
+        ({"out": "a\0b"}, "cannot use .* as out"),
+        ({"progress": 3}, "progress must be a Callable"),
+        ({"make_sampler": None}, "make_sampler must be a Callable"),
+    ],
+)
+def test_run_refuses_arguments_of_the_wrong_type_and_makes_nothing(
+    changes: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    config = flexeval.RunConfig(task="forks", order="ar", sampling=CONFIG, num_samples=1, limit=1)
+    given = {"predictor": RandomOracle(words=6), "task": flexeval.get_task("forks"), "out": tmp_path / "run"} | changes
+    with pytest.raises(InputError, match=says):
+        flexeval.run(given.pop("config", config), **given)
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_of_the_wrong_type_are_refused() -> None:
-    for call in (lambda: flexeval.get_task(3), lambda: flexeval.get_task(None), lambda: flexeval.load_model(3)):  # type: ignore[arg-type]
-        with pytest.raises(InputTypeError, match="not a"):
-            call()
+    calls: list[Callable[[Any], Any]] = [flexeval.get_task, flexeval.load_model, lambda it: Shard(index=it, count=4)]
+    for call, wrong in itertools.product(calls, (None, "0", {})):
+        if call is calls[2] or not isinstance(wrong, str):
+            with pytest.raises(InputTypeError, match="not "):
+                call(wrong)
 
 
 # ----- entry points -----

@@ -10,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, InputTypeError
+from flexeval.fields import require, require_path
 from flexeval.figures import FIGURES
 from flexeval.figures.figure import Figure
-from flexeval.figures.selection import ORDERS, Unavailable
+from flexeval.figures.selection import MODELS, ORDERS, Unavailable
 from flexeval.plots.render import rendered
-from flexeval.runs.store import RunSet
+from flexeval.runs.store import RunSet, as_runs
 from flexeval.runs.target import write_target
 
 Writer = Callable[[Figure, Drawing, pd.DataFrame], bytes]
@@ -59,6 +60,10 @@ def make_figures(
         Unavailable: the runs do not suffice for any figure.
         OSError: a file cannot be written; those before it are whole.
     """
+    runs, out = as_runs(runs), require_path(out, what="the folder of the figures")
+    if isinstance(names, str):
+        raise InputTypeError(f"names must be a list; for one figure write [{names!r}]")
+    _require_compared(compare)
     wanted = list(FIGURES) if names is None else [FIGURES.canonical(name) for name in dict.fromkeys(names)]
     for run in runs:
         if not run.complete:
@@ -66,7 +71,6 @@ def make_figures(
                 f"run {run.folder} has {len(run.samples)} of {len(run.problems) * run.config.num_samples} samples; "
                 "let `flexeval passk` finish it, or leave it out"
             )
-    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for name in wanted:
@@ -111,9 +115,14 @@ def show_figure(runs: RunSet, name: str, *, compare: str = ORDERS) -> ShownFigur
     Raises:
         InputError: an unknown name, or runs that do not suffice; the line says which to make.
     """
+    _require_compared(compare)
     figure = FIGURES.get(FIGURES.canonical(name))(compare)
-    data = figure.data(runs)
+    data = figure.data(as_runs(runs))
     return ShownFigure(name=figure.name, data=data, drawing=figure.draw(data))
+
+
+def _require_compared(compare: object) -> None:
+    require(compare in (ORDERS, MODELS), f"compare must be {ORDERS!r} or {MODELS!r}, not {compare!r}")
 
 
 def _write(figure: Figure, runs: RunSet, out: Path, formats: Mapping[str, Writer]) -> list[Path]:

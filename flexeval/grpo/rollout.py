@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flexeval.models.predictor import MaskPredictor
+from flexeval.models.predictor import MaskPredictor, text_of
 from flexeval.records import CORRECT, FloatArray, Grade, Problem, Trajectory
 from flexeval.runs.grading import graded
 from flexeval.sampling import Sampler, SampleRequest
@@ -93,7 +93,7 @@ def roll_out(
 
 def completion(model: MaskPredictor, trajectory: Trajectory) -> str:
     """The text of a sample, up to its first end."""
-    return model.decode(trajectory.token_ids_G[: trajectory.length].tolist())
+    return text_of(model, trajectory.token_ids_G[: trajectory.length].tolist())
 
 
 @dataclass

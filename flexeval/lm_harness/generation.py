@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from flexeval.lm_harness.arguments import Generation
 from flexeval.lm_harness.cache import AnswerCache
-from flexeval.models.predictor import MaskPredictor
+from flexeval.models.predictor import MaskPredictor, text_of
 from flexeval.orders import get_order
 from flexeval.sampling import Sampler, SampleRequest
 
@@ -95,7 +95,7 @@ class Generator:
         keys = {(request.problem_id, request.sample_index): key for key, request in missing.items()}
         for trajectory in sampler.run(missing.values()):
             sample = (trajectory.problem_id, trajectory.sample_index)
-            text = self._predictor.decode(trajectory.token_ids_G[: trajectory.length].tolist())
+            text = text_of(self._predictor, trajectory.token_ids_G[: trajectory.length].tolist())
             self.cache.put(keys[sample], text)
             for number in numbers[sample]:
                 answer(number, text)

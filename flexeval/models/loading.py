@@ -50,6 +50,10 @@ def load_model(
     """
     if not isinstance(spec, str | Path):
         raise InputTypeError(f"a model is a name, a folder or a hub id, not a {type(spec).__name__}")
+    if not isinstance(adapter, str | Path | None):
+        raise InputTypeError(f"an adapter is a folder or a hub id, not a {type(adapter).__name__}")
+    if not isinstance(trust_remote_code, bool):
+        raise InputTypeError(f"trust_remote_code must be True or False, not a {type(trust_remote_code).__name__}")
     chosen_device = _device(str(device))
     chosen_dtype = _dtype(str(dtype).removeprefix("torch."), chosen_device)
     checkpoint = find_checkpoint(

@@ -1,4 +1,4 @@
-"""The mask predictor: what the sampler needs of a model, and checks of the model, its prompts and its logits.
+"""The mask predictor: what the sampler needs of a model, and checks of the model, its prompts, texts and logits.
 
 Axis suffixes: `B` canvases, `L` canvas positions, `N` gathered rows, `D` hidden size, `V` vocabulary.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from flexeval.errors import InputError, PluginError, shortened
+from flexeval.errors import InputError, InputTypeError, PluginError, encodable, shortened
 from flexeval.fields import LARGEST_WHOLE
 from flexeval.models.attention import FULL, Attention
 from flexeval.models.fingerprint import Fingerprint
@@ -97,22 +98,49 @@ def encode_prompt(model: MaskPredictor, prompt: Prompt, gen_length: int, *, of: 
         InputError: an empty prompt, or one that leaves no room for the answer.
         PluginError: the model's answer is not a list of token ids in its vocabulary.
     """
-    ids = model.encode(prompt)
+    answer: object = model.encode(prompt)
     try:
-        wrong = next((token for token in ids if not 0 <= operator.index(token) < model.vocab_size), None)
+        ids = [operator.index(token) for token in answer]  # type: ignore[attr-defined]
     except TypeError:
         raise PluginError(
-            f"model {model.name!r}: encode() must return a list of token ids, not {shortened(repr(ids), 60)}"
+            f"model {model.name!r}: encode() must return a list of token ids, not {shortened(repr(answer), 60)}"
         ) from None
+    if not ids:
+        raise InputError(
+            f"the prompt is empty: model {model.name!r} has no token for {shortened(of, 60)!r}; give it some text"
+        )
+    wrong = next((token for token in ids if not 0 <= token < model.vocab_size), None)
     if wrong is not None:
         raise PluginError(
             f"model {model.name!r}: encode() gave token {wrong}, but the vocabulary has {model.vocab_size} tokens; "
             "the tokenizer is another model's, or vocab_size is too small"
         )
-    ids = list(map(int, ids))
     warn_beyond_training(model, gen_length)
     check_fits(model, len(ids), gen_length, of=of)
     return ids
+
+
+def text_of(model: MaskPredictor, token_ids: Sequence[int]) -> str:
+    """The text of some tokens, as a file can hold it. Raises PluginError where the model answers something else."""
+    text: object = model.decode(token_ids)
+    if not isinstance(text, str):
+        raise PluginError(f"model {model.name!r}: decode() must return a text, not {shortened(repr(text), 60)}")
+    return encodable(text)
+
+
+def pieces_of(model: MaskPredictor, token_ids: Sequence[int]) -> list[str]:
+    """What each of some tokens adds to their text. Raises PluginError where the model answers something else."""
+    pieces: object = model.pieces(token_ids)
+    if (
+        not isinstance(pieces, list | tuple)
+        or len(pieces) != len(token_ids)
+        or not all(isinstance(piece, str) for piece in pieces)
+    ):
+        raise PluginError(
+            f"model {model.name!r}: pieces() must return a list of texts, one for each of {len(token_ids)} tokens, not "
+            f"{shortened(repr(pieces), 60)}"
+        )
+    return list(pieces)
 
 
 def check_fits(model: MaskPredictor, prompt_length: int, gen_length: int, *, of: str = "") -> None:
@@ -143,8 +171,16 @@ def check_fits(model: MaskPredictor, prompt_length: int, gen_length: int, *, of:
 
 
 def check_predictor(model: object) -> None:
-    """Raise PluginError, which says what is missing, unless an object is a mask predictor by its attributes."""
-    title = f"model {getattr(model, 'name', None)!r} ({type(model).__name__})"
+    """Raise PluginError, which says what is missing, unless an object is a mask predictor by its attributes.
+
+    A name gets an InputTypeError, which says how to load what it names.
+    """
+    if isinstance(model, str | PurePath):
+        raise InputTypeError(
+            f"a model is an object, not its name; write flexeval.load_model({shortened(repr(str(model)), 60)})"
+        )
+    name = getattr(model, "name", None)
+    title = f"the model, a {type(model).__name__}," if name is None else f"model {name!r} ({type(model).__name__})"
     for name in ("encode", "decode", "pieces", "hidden", "logits"):
         if not callable(getattr(model, name, None)):
             raise PluginError(f"{title} has no method {name}(); see flexeval.models.MaskPredictor")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass, fields
 from typing import Any, ClassVar, Literal, TypeGuard, get_args
 
 import numpy as np
@@ -134,17 +134,21 @@ def check_order_class(kind: object) -> None:
         raise PluginError(
             f'{title} has {"no name" if name is None else f"the name {name!r}"}; write `name = "my-order"` in the class'
         )
-    for flag in ("adaptive", "revises"):
+    for flag in ("adaptive", "exceeds_budget", "revises"):
         if not isinstance(value := getattr(kind, flag, None), bool):
             raise PluginError(f"{title}: `{flag}` must be True or False, not {value!r}")
     if kind.revises and not kind.adaptive:
         raise PluginError(f"{title} revises, so no schedule says how much a step commits; write `adaptive = True`")
+    for field in fields(kind):
+        if isinstance(field.default, property):
+            raise PluginError(f"{title}: its parameter `{field.name}` has the name of a property of Order; rename it")
 
 
 def check_order(order: object) -> Order:
     """Return the order. Raises PluginError, which says what to write, unless it can be used.
 
-    Checks its class by `check_order_class`, that `reads` is a set of known reads, and `history` where it reads drift.
+    Checks its class by `check_order_class`, that `reads` is a set of known reads, that methods and properties are what
+    `Order` says, and `history` where it reads drift.
     """
     if isinstance(order, type):
         raise PluginError(f"{order.__qualname__} is a class; give an instance of it, such as {order.__qualname__}()")
@@ -160,6 +164,23 @@ def check_order(order: object) -> Order:
             raise PluginError(f"order {order.name!r}: {did_you_mean('name in `reads`', str(read), known)}")
         if read in LOOKS | {"past"} and not order.revises:
             raise PluginError(f"order {order.name!r} reads {read!r} of committed tokens; add `revises = True` to it")
+    for name, arguments in _METHODS.items():
+        try:
+            inspect.signature(getattr(order, name)).bind(*arguments)
+        except ValueError:  # a function in C that does not say what it takes
+            continue
+        except TypeError:
+            raise PluginError(
+                f"order {order.name!r}: `{name}` must be a method; write `def {name}(self, {', '.join(arguments)})`, "
+                "or give what is none another name"
+            ) from None
+    for name, kinds in _PROPERTIES.items():
+        if not isinstance(value := getattr(order, name), kinds):
+            noun = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise PluginError(
+                f"order {order.name!r}: `{name}` must be a property that gives {noun}, not {_described(value)}; "
+                f"write @property and `def {name}(self)`, or give what is none another name"
+            )
     if "drift" in order.reads:
         history: object = order.history
         if not _is_whole(history) or not 1 <= history <= MOST_HISTORY:
@@ -168,6 +189,17 @@ def check_order(order: object) -> Order:
                 f"not {history!r}"
             )
     return order
+
+
+_METHODS = {"__call__": ("state",), "temperature": ("state", "default"), "most_steps": ("size",)}
+"""What an order is asked -> with what."""
+_PROPERTIES: dict[str, tuple[type, ...]] = {
+    "own_pace": (bool,),
+    "reads_model": (bool,),
+    "draw": (str,),
+    "spec": (str,),
+    "committing": (Order, type(None)),
+}
 
 
 def _is_whole(value: object) -> TypeGuard[int]:
@@ -186,7 +218,7 @@ def ask_positions(order: Order, state: DecodingState) -> BoolArray:
     """
     shape = state.eligible_BG.shape
     answer = _asked(order, lambda: order(state))
-    if not isinstance(answer, np.ndarray) or answer.dtype != np.bool_ or answer.shape != shape:
+    if not _is_array(answer, "b", shape):
         raise PluginError(
             f"order {order.name!r} must return a boolean array of shape {list(shape)}, True where to commit, "
             f"not {_described(answer)}"
@@ -229,7 +261,7 @@ def ask_revision(order: Order, state: DecodingState, revisable_BG: BoolArray) ->
     parts: dict[str, BoolArray] = {}
     for name, wanted in (("commit_BG", shape), ("remask_BG", shape), ("rewrite_BG", shape), ("again_B", shape[:1])):
         part = getattr(answer, name)
-        if part is not None and (not isinstance(part, np.ndarray) or part.dtype != np.bool_ or part.shape != wanted):
+        if part is not None and not _is_array(part, "b", wanted):
             raise PluginError(
                 f"order {order.name!r}: {name} of its Revision must be a boolean array of shape {list(wanted)}, "
                 f"not {_described(part)}"
@@ -259,11 +291,13 @@ def ask_temperature(order: Order, state: DecodingState, default: float) -> Float
     """
     shape = state.step_B.shape
     answer = _asked(order, lambda: order.temperature(state, default))
-    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "fiu" or answer.shape != shape:
+    if not _is_array(answer, "fiu", shape):
         raise PluginError(
             f"temperature() of order {order.name!r} must return an array of numbers of shape {list(shape)}, "
             f"not {_described(answer)}; write np.full(len(state.step_B), 0.6), for example"
         )
+    # In half precision the limits would not be numbers.
+    answer = answer.astype(np.float64)
     least, most = FLOAT32
     fits_B = (answer == 0) | ((answer >= least) & (answer <= most))
     if not fits_B.all():
@@ -271,7 +305,7 @@ def ask_temperature(order: Order, state: DecodingState, default: float) -> Float
             f"temperature() of order {order.name!r} must return 0 or numbers between {least:.2g} and {most:.2g}, which "
             f"is what float32 can compute with, not {answer[~fits_B][0]}"
         )
-    return answer.copy()
+    return answer
 
 
 def ask_most_steps(order: Order, size: int) -> int:
@@ -292,6 +326,14 @@ def _asked(order: Order, question: Callable[[], Any]) -> Any:
         raise PluginError(f"order {order.name!r}: {error}") from error
     except InputError:
         raise
+    except FrozenInstanceError as error:
+        raise PluginError(
+            f"order {order.name!r}: {error}; neither the state nor the order can be changed, so use a variable"
+        ) from error
+    except AttributeError as error:
+        if not isinstance(error.obj, DecodingState):
+            raise
+        raise PluginError(f"order {order.name!r}: {error}") from error
     except ValueError as error:
         # numpy's words for a write into any of the state's arrays.
         if "read-only" not in str(error):
@@ -301,11 +343,18 @@ def _asked(order: Order, question: Callable[[], Any]) -> Any:
         ) from error
 
 
+def _is_array(answer: object, kinds: str, shape: tuple[int, ...]) -> TypeGuard[NDArray[Any]]:
+    """Whether it is a plain array of numpy's: a matrix or a masked array computes otherwise."""
+    return type(answer) is np.ndarray and answer.dtype.kind in kinds and answer.shape == shape
+
+
 def _described(answer: object) -> str:
     if isinstance(answer, Revision):
         return "a Revision; write `revises = True` in the class to return one"
-    if isinstance(answer, np.ndarray):
+    if type(answer) is np.ndarray:
         return f"one of {answer.dtype} {list(answer.shape)}"
+    if isinstance(answer, np.ndarray):
+        return f"a {type(answer).__name__}, but a plain numpy.ndarray"
     return f"a {type(answer).__name__}" if answer is not None else "None"
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from flexeval.errors import InputError
+from flexeval.fields import require_path
 from flexeval.report.headline import headline
 from flexeval.report.page import Section, html, make_page
 from flexeval.report.report import render
 from flexeval.report.task_runs import by_task
-from flexeval.runs.store import Run, RunSet, pooled
+from flexeval.runs.store import Run, RunSet, as_runs, pooled
 from flexeval.runs.target import write_target
 
 _CARD, _INDEX = "README.md", "index.html"
@@ -66,7 +67,7 @@ def write_bundle(runs: RunSet, folder: str | Path, *, say: Callable[[str], None]
         InputError: as `flexeval.report.render`; or the folder has files of these names that are of no site.
         OSError: a file cannot be written; those before it are whole.
     """
-    folder = Path(folder)
+    folder, runs = require_path(folder, what="the folder of the site"), as_runs(runs)
     _require_own(folder, [_INDEX, _CARD])
     pages = _pages(runs, say or (lambda _: None))
     about = _ABOUT.format(title=json.dumps(_title(pages)))

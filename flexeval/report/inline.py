@@ -9,7 +9,7 @@ from markupsafe import Markup
 from flexeval.errors import InputError
 from flexeval.report.decodes import decodes, decodes_section
 from flexeval.report.page import make_page
-from flexeval.runs.store import Run, RunSet, pooled
+from flexeval.runs.store import Run, RunSet, as_runs, pooled
 
 LARGEST = 1_000_000
 """Bytes of the viewer's data: a notebook stores what it shows."""
@@ -38,7 +38,7 @@ def show_decodes(runs: RunSet | Run, *, height: int = 760) -> Viewer:
     Raises:
         InputError: no sample whose decode is stored.
     """
-    given = pooled(RunSet((runs,)) if isinstance(runs, Run) else runs)
+    given = pooled(as_runs(runs))
     played = decodes(given, budget=LARGEST)
     if played is None:
         raise InputError("these runs hold no decode to show; draw samples with `flexeval passk`")

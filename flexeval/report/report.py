@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from flexeval import claims
 from flexeval.errors import InputError
+from flexeval.fields import require_path
 from flexeval.records import CORRECT
 from flexeval.report.answers import coverage_section, pass_at_k_section
 from flexeval.report.claims import claims_section
@@ -22,7 +23,7 @@ from flexeval.report.settings import settings_section
 from flexeval.report.task_runs import TaskRuns, by_task, drawn_here
 from flexeval.report.tokens import bypass_section, entropy_section, measure_words, order_section
 from flexeval.runs.one_pass import in_one_pass
-from flexeval.runs.store import RunSet, pooled
+from flexeval.runs.store import RunSet, as_runs, pooled
 from flexeval.runs.target import write_target
 
 LARGEST_PAGE = 5_000_000
@@ -45,7 +46,8 @@ def write_report(runs: RunSet, path: str | Path, *, say: Callable[[str], None] |
         InputError: as `render`.
         OSError: it could not be written; an old file is untouched.
     """
-    write_target(path, render(runs, say=say))
+    target = require_path(path, what="the file of the report")
+    write_target(target, render(runs, say=say))
 
 
 def render(runs: RunSet, *, say: Callable[[str], None] | None = None) -> bytes:
@@ -58,6 +60,7 @@ def render(runs: RunSet, *, say: Callable[[str], None] | None = None) -> bytes:
     Raises:
         InputError: no runs, or so many that their tables alone are too large.
     """
+    runs = as_runs(runs)
     if not len(runs):
         raise InputError("there are no runs to report on; give folders that `flexeval passk` wrote")
     say = say or (lambda _: None)

@@ -21,7 +21,7 @@ from typing import Any
 
 from flexeval.errors import InputError, PluginError, encodable
 from flexeval.hashing import json_hash
-from flexeval.models.predictor import MaskPredictor, encode_prompt
+from flexeval.models.predictor import MaskPredictor, encode_prompt, text_of
 from flexeval.reading import COMPRESSED, read_rows, require_text
 from flexeval.records import Prompt, Trajectory
 from flexeval.runs.completions import IDS, QUESTIONS
@@ -182,7 +182,7 @@ def _requests(
 
 
 def _line(row: Mapping[str, Any], trajectory: Trajectory, model: MaskPredictor, text_field: str, sample: str) -> bytes:
-    text = encodable(model.decode(trajectory.token_ids_G[: trajectory.length].tolist()))
+    text = text_of(model, trajectory.token_ids_G[: trajectory.length].tolist())
     ours = {
         "sample_index": trajectory.sample_index,
         text_field: text,

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from flexeval.errors import InputError, InputTypeError, did_you_mean
-from flexeval.fields import require_whole
+from flexeval.fields import require_path, require_whole
 from flexeval.grading.answers import answer_started
 from flexeval.models.attention import Attention
 from flexeval.models.files import local_source
@@ -357,20 +357,13 @@ class Run:
         return self.part(num_samples=self.config.num_samples if num_samples is None else num_samples, limit=limit)
 
 
-def as_folder(folder: object) -> Path:
-    """The path of a folder. Raises InputTypeError for what names none."""
-    if not isinstance(folder, str | Path):
-        raise InputTypeError(f"a run folder is a text or a Path, not a {type(folder).__name__}")
-    return Path(folder)
-
-
 def read_run(folder: str | Path) -> Run:
     """Read a run folder, finished or not; one that holds shards of a run as one run.
 
     Raises:
         InputError: not a run folder, or one that is damaged: the file, and the line; shards of different runs.
     """
-    folder = as_folder(folder)
+    folder = require_path(folder, what="a run folder")
     shards = begun_shards(folder)
     if not shards:
         return run_of(folder, read_contents(folder))
@@ -390,7 +383,7 @@ def read_run(folder: str | Path) -> Run:
 
 def read_config(folder: str | Path) -> RunConfig:
     """The configuration of a run folder. Raises InputError where there is no run, or its config.json is damaged."""
-    folder = as_folder(folder)
+    folder = require_path(folder, what="a run folder")
     return read_header(next(iter(begun_shards(folder)), folder)).config
 
 
@@ -416,7 +409,7 @@ def read_finished_run(folder: str | Path, config: RunConfig) -> Run | None:
     Raises:
         InputError: the folder holds a run of another configuration, or cannot be read.
     """
-    config, folder = canonical_config(config), Path(folder)
+    config, folder = canonical_config(config), require_path(folder, what="a run folder")
     if begun_shards(folder):
         together = read_run(folder)
         require_same_run(together.config, config, folder=folder)

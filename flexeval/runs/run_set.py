@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -15,7 +15,8 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, InputTypeError, did_you_mean
+from flexeval.fields import require_path
 from flexeval.models.names import model_name
 from flexeval.records import PACE
 from flexeval.runs.environment import distinct
@@ -23,7 +24,7 @@ from flexeval.runs.files import to_json
 from flexeval.runs.frames import labelled, run_set_html, settings_of, stacked
 from flexeval.runs.joining import begun_shards
 from flexeval.runs.layout import JOURNAL, PROBLEMS, SAMPLES, total_effort
-from flexeval.runs.run import Run, as_folder, read_run
+from flexeval.runs.run import Run, read_run
 from flexeval.runs.shards import shard_named
 from flexeval.runs.tokens import Listed, StoredRows
 
@@ -137,10 +138,10 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
         InputError: a folder with no run in it, or a run that cannot be read.
     """
     given: Iterable[Any] = (
-        [folders] if isinstance(folders, str | bytes) or not isinstance(folders, Iterable) else folders
+        [folders] if isinstance(folders, str | bytes | Mapping) or not isinstance(folders, Iterable) else folders
     )
     found: dict[Path, Path] = {}
-    for folder in map(as_folder, given):
+    for folder in (require_path(one, what="a run folder") for one in given):
         itself = begun_shards(folder) or any((folder / name).exists() for name in _LINES)
         inside = [folder] if itself else _runs_below(folder)
         if not inside:
@@ -148,6 +149,15 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
         for path in inside:
             found.setdefault(path.resolve(), path)
     return RunSet(tuple(_marked([read_run(folder) for folder in found.values()])))
+
+
+def as_runs(runs: object) -> RunSet:
+    """The runs that somebody gave, several or one. Raises InputTypeError for anything else."""
+    if isinstance(runs, Run):
+        return RunSet((runs,))
+    if not isinstance(runs, RunSet):
+        raise InputTypeError(f"runs must be what flexeval.read_runs(...) gives, not a {type(runs).__name__}")
+    return runs
 
 
 def _marked(runs: Sequence[Run]) -> list[Run]:

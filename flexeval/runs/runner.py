@@ -17,9 +17,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from flexeval.display import notebook_bar
 from flexeval.errors import InputError
+from flexeval.fields import require_instance, require_path
 from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
-from flexeval.models.predictor import MaskPredictor, attention_of, encode_prompt
+from flexeval.models.predictor import MaskPredictor, attention_of, encode_prompt, pieces_of
 from flexeval.orders import get_order
 from flexeval.records import Grade, Prompt, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.environment import environment
@@ -76,16 +77,23 @@ def run(
         The part of the folder that `config` asks for, complete.
 
     Raises:
-        InputError: bad settings or data, a folder of another run or in use, a prompt that is too long.
+        InputError: bad settings or data, a folder of another run or in use, a prompt that is too long, an argument of
+            the wrong type (then a TypeError as well).
         OSError: the folder cannot be written.
     """
+    require_instance(config, RunConfig, what="config")
+    require_instance(shard, Shard, what="shard")
+    require_instance(make_sampler, Callable, what="make_sampler")
+    if progress is not None:
+        require_instance(progress, Callable, what="progress")
+    folder = require_path(out, what="out")
     config = canonical_config(config)
     here = Here(config, predictor=predictor, task=task, batch_size=batch_size, make_sampler=make_sampler)
     shard.require_problems(len(here.problems))
     bar = notebook_bar(config.order)
     return fill(
         config,
-        out=Path(out),
+        out=folder,
         source=here,
         shard=shard,
         progress=progress or (lambda now: bar(now.done, now.total)),
@@ -136,9 +144,12 @@ class Here:
         Raises:
             InputError: everything that the sampler would refuse, so that it is refused before there is a folder.
         """
-        if task_spec(task) != config.task:
+        # First, since it refuses what is no model.
+        self._make_sampler = functools.partial(make_sampler, batch_size=batch_size)
+        self._sampler = self._make_sampler(predictor, get_order(config.order), config.sampling)
+        if task_spec(check_task(task)) != config.task:
             raise InputError(f"the configuration names task {config.task!r}, but {task_spec(task)!r} was given")
-        problems = list(problems_of(check_task(task))[: config.limit])
+        problems = list(problems_of(task)[: config.limit])
         self._prompts = {
             problem.id: encode_prompt(
                 predictor, run_prompt(config, task, problem), config.sampling.gen_length, of=problem.id
@@ -147,8 +158,6 @@ class Here:
         }
         self._predictor, self._task = predictor, task
         self._config = config
-        self._make_sampler = functools.partial(make_sampler, batch_size=batch_size)
-        self._sampler = self._make_sampler(predictor, get_order(config.order), config.sampling)
         self._by_id = {problem.id: problem for problem in problems}
         self.problems: Sequence[StoredProblem] = [stored_problem(one, self._prompts[one.id]) for one in problems]
         self.record: Mapping[str, Any] = _record(predictor, self._sampler, task, run_prompt(config, task, problems[0]))
@@ -219,7 +228,7 @@ def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, lis
     text, pieces = decoded(trajectory, predictor)
     # After the token that stands before it in the end: some tokenizers leave out the space of a first token.
     taken_back = zip(trajectory.revisions.position_N.tolist(), trajectory.revisions.old_token_N.tolist(), strict=True)
-    old_pieces = [predictor.pieces([*token_ids[max(at - 1, 0) : at], token])[-1] for at, token in taken_back]
+    old_pieces = [pieces_of(predictor, [*token_ids[max(at - 1, 0) : at], token])[-1] for at, token in taken_back]
     return text, pieces, old_pieces
 
 

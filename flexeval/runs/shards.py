@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from flexeval.errors import InputError
+from flexeval.fields import require_types
 from flexeval.records import MOST
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ class Shard:
     count: int
 
     def __post_init__(self) -> None:
+        require_types(self, owner="Shard.")
         if not 1 <= self.count <= MOST:
             raise InputError(f"a run has 1 to {MOST} shards, not {self.count}; write I/N, as in 0/4")
         if not 0 <= self.index < self.count:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from flexeval.display import notebook_bar
-from flexeval.errors import InputTypeError, encodable
+from flexeval.errors import InputTypeError
 from flexeval.fields import require_whole
-from flexeval.models.predictor import MaskPredictor, check_predictor, encode_prompt
+from flexeval.models.predictor import MaskPredictor, check_predictor, encode_prompt, pieces_of, text_of
 from flexeval.models.recommended import recommended_sampling
 from flexeval.orders import Order, get_order
 from flexeval.records import MOST, Prompt, Sample, SamplingConfig, Trajectory
@@ -53,6 +53,9 @@ def sample(
     # Refuse bad input before anything is drawn.
     if isinstance(prompts, str | Prompt) or not isinstance(prompts, Iterable):
         raise InputTypeError("prompts must be a list; for one prompt write [prompt]")
+    # What gives its names or no order: the columns of a frame, the keys of a mapping.
+    if isinstance(prompts, Mapping | set | frozenset) or hasattr(prompts, "columns"):
+        raise InputTypeError(f"prompts must be a list of texts, not a {type(prompts).__name__}; write [...]")
     prompts = list(prompts)
     num_samples = require_whole(num_samples, what="num_samples", least=1, most=MOST)
     check_predictor(model)
@@ -91,4 +94,4 @@ def decoded(trajectory: Trajectory, model: MaskPredictor) -> tuple[str, list[str
     token_ids = trajectory.token_ids_G.tolist()
     text_ids, rest_ids = token_ids[: trajectory.length], token_ids[trajectory.length :]
     # Apart, so that the pieces of the text join to it even where a character spans several tokens.
-    return encodable(model.decode(text_ids)), [*model.pieces(text_ids), *model.pieces(rest_ids)]
+    return text_of(model, text_ids), [*pieces_of(model, text_ids), *pieces_of(model, rest_ids)]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError
+from flexeval.fields import require_path
 from flexeval.registry import Registry, build, format_spec, parse_spec
 from flexeval.tasks.task import Task, check_task, check_task_class
 
@@ -48,7 +49,7 @@ def get_task(spec: str, *, data_dir: str | Path | None = None) -> Task:
     name = TASKS.canonical(name)
     task = build(TASKS.get(name), params, owner=f"task {name!r}")
     if data_dir is not None and any(f.name == "data_dir" for f in dataclasses.fields(task)):  # type: ignore[arg-type]
-        task = dataclasses.replace(task, data_dir=Path(data_dir))  # type: ignore[type-var]
+        task = dataclasses.replace(task, data_dir=require_path(data_dir, what="data_dir"))  # type: ignore[type-var]
     return check_task(task)
 
 

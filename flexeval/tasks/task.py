@@ -7,7 +7,7 @@ import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from flexeval.errors import InputError, PluginError
+from flexeval.errors import InputError, InputTypeError, PluginError, shortened
 from flexeval.records import CORRECT, MOST_POSITIONS, Grade, Problem, Prompt
 from flexeval.registry import NAME
 
@@ -118,7 +118,12 @@ def check_task_class(kind: object) -> None:
 
 
 def check_task(task: object) -> Task:
-    """The task itself. Raises PluginError, which says what to write, if it cannot be used."""
+    """The task itself. Raises PluginError, which says what to write, if it cannot be used.
+
+    A name gets an InputTypeError, which says how to make a task of it.
+    """
+    if isinstance(task, str):
+        raise InputTypeError(f"a task is an object, not its name; write flexeval.get_task({shortened(repr(task), 60)})")
     if isinstance(task, type):
         raise PluginError(f"{task.__qualname__} is a class; give a task of it, as in {task.__qualname__}()")
     check_task_class(type(task))

@@ -16,7 +16,7 @@ from runs_fakes import CONFIG, MASK, FakePredictor, FakeSampler, FakeTask, exten
 from flexeval.errors import InputError
 from flexeval.records import Grade, SamplingConfig, SamplingEffort
 from flexeval.runs.layout import GradedSample
-from flexeval.runs.store import read_finished_run, read_run, read_runs, reopen_run
+from flexeval.runs.store import as_runs, read_finished_run, read_run, read_runs, reopen_run
 
 
 @pytest.fixture
@@ -79,6 +79,10 @@ def test_a_part_is_the_smaller_run(run, tmp_path):
         )),
         *((lambda run, f=f: read_runs(f), "a run folder is a text or a Path") for f in (None, [3], [b".."], b"..")),
         (lambda run: read_run(3), "a run folder is a text or a Path"),
+        (lambda run: read_runs({"runs": "x"}), "a run folder is a text or a Path, not a dict"),
+        (lambda run: read_runs(""), "a run folder is empty"),
+        (lambda run: read_runs(["x" * 5000]), "as a run folder: File name too long"),
+        *((lambda run, r=r: as_runs(r), "runs must be what flexeval.read_runs") for r in (None, "runs", [])),
     ],
 )  # fmt: skip
 def test_what_no_run_can_answer_is_refused(run, ask, says):
