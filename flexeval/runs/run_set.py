@@ -283,8 +283,8 @@ def pooled(runs: RunSet) -> RunSet:
 
     More seeds are more samples of the same problems. Runs are pooled if they are complete and agree in settings,
     problems, prompts, model and data (in all of their records but the machine). Equal seeds draw equal samples, so of
-    two runs with one seed the larger is kept. Of runs that do not agree, those with most samples are kept, and
-    `left_out` names the others.
+    two runs with one seed the larger is kept. Of runs that do not agree, those with most samples are kept, drawn ones
+    before imported ones, and `left_out` names the others.
     """
     by_setting: dict[Hashable, list[Run]] = {}
     for run in runs:
@@ -307,13 +307,17 @@ def _pool(alternatives: Sequence[Run]) -> tuple[Run, list[tuple[Run, str]]]:
     by_origin: dict[Hashable, list[Run]] = {}
     for run in alternatives:
         by_origin.setdefault(_origin(run), []).append(run)
-    chosen = max(by_origin.values(), key=lambda own: (any(run.complete for run in own), _distinct_samples(own)))
+    # Of as many samples, those that have token rows.
+    chosen = max(
+        by_origin.values(),
+        key=lambda own: (any(run.complete for run in own), _distinct_samples(own), not own[0].imported),
+    )
     left_out = [(run, _difference(run, chosen[0])) for own in by_origin.values() if own is not chosen for run in own]
     complete = [run for run in chosen if run.complete] or [max(chosen, key=lambda run: len(run.samples))]
     left_out += [(run, "not finished") for run in chosen if not any(run is one for one in complete)]
 
     by_seed: dict[int, Run] = {}
-    for run in sorted(complete, key=lambda run: -len(run.samples)):
+    for run in sorted(complete, key=lambda run: (-len(run.samples), run.imported)):
         if run.config.sampling.seed in by_seed:
             left_out.append((run, "the same seed again"))
         else:

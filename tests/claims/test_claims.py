@@ -12,6 +12,7 @@ from published_runs import paper_run
 from flexeval.claims import CLAIMS, examine, findings_footer, findings_frame, findings_markdown
 from flexeval.claims.blocks import slope_weights
 from flexeval.claims.selection import groups
+from flexeval.errors import DamageError
 from flexeval.runs.store import RunSet
 
 
@@ -229,6 +230,14 @@ def test_commits_top_tokens(tmp_path, by_temperature, expected):
     assert finding.verdict == expected
     if expected != "not measured":
         assert finding.estimate == pytest.approx(max(by_temperature.values()), abs=0.03)
+
+
+def test_damage_is_refused_and_not_left_out(tmp_path):
+    run = write_run(tmp_path / "c", "confidence", [PIECES], measured=measured_with(connector=0.5, other=0.5))
+    (shard,) = run.shards
+    shard.write_bytes(shard.read_bytes()[:-1] + b"!")
+    with pytest.raises(DamageError, match="wrong checksum"):
+        examined("connectors-bypassed", run)
 
 
 # ----- which runs are taken -----
