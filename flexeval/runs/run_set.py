@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -151,17 +151,37 @@ def read_runs(folders: str | Path | Iterable[str | Path]) -> RunSet:
 
 
 def _marked(runs: Sequence[Run]) -> list[Run]:
-    """The same runs, marked with their weights where models of one name differ."""
+    """The same runs, marked where models of one name differ: with their weights, and their network where several have
+    the same weights, as under several attention rules.
+    """
     by_name: dict[str, list[Run]] = {}
     for run in runs:
         by_name.setdefault(run.model, []).append(run)
     several = {name for name, own in by_name.items() if not all(_same_model(own[0], run) for run in own)}
+    telling = {name: _telling([run.fingerprint for run in by_name[name] if run.fingerprint]) for name in several}
     return [
-        dataclasses.replace(run, mark=f" ({run.fingerprint['weights'][:8]})")
+        dataclasses.replace(run, mark=f" ({', '.join(run.fingerprint[part][:8] for part in telling[run.model])})")
         if run.model in several and run.fingerprint
         else run
         for run in runs
     ]
+
+
+_CHECKSUMS = ("weights", "network", "vocabulary")
+"""The parts of a model's fingerprint that say which model it is."""
+
+
+def _telling(fingerprints: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The fewest first parts that tell these models apart."""
+
+    def distinct_by(parts: Sequence[str]) -> int:
+        return len({tuple(one[part] for part in parts) for one in fingerprints})
+
+    telling: list[str] = []
+    for part in _CHECKSUMS:
+        if distinct_by([*telling, part]) > distinct_by(telling):
+            telling.append(part)
+    return telling
 
 
 def _same_model(run: Run, other: Run) -> bool:
@@ -169,7 +189,7 @@ def _same_model(run: Run, other: Run) -> bool:
     a, b = run.fingerprint, other.fingerprint
     if not (a and b):
         return True
-    return (a.get("files") or "") == b.get("files") or all(a[p] == b[p] for p in ("weights", "network", "vocabulary"))
+    return (a.get("files") or "") == b.get("files") or all(a[part] == b[part] for part in _CHECKSUMS)
 
 
 _OF_TOKENS = ("model", "task", "order", "temperature")
@@ -404,6 +424,14 @@ def _description(run: Run) -> str:
 def paper_block(run: Run) -> int:
     """The paper's block length in a run: 32, or the whole canvas, or the block of the model, where that is shorter."""
     return min(BLOCK, run.config.sampling.gen_length, run.attention.block or BLOCK)
+
+
+def ar_standing(run: Run) -> tuple[bool, bool, int]:
+    """By which of several runs in AR order, whose block length changes nothing, one is taken; the least.
+
+    Finished ones come first, then those at the paper's block length, then those with most samples.
+    """
+    return not run.complete, run.config.sampling.block != paper_block(run), -len(run.samples)
 
 
 def on_same_problems(runs: Sequence[Run]) -> RunSet:

@@ -314,7 +314,7 @@ def test_the_length_with_runs_at_the_papers_settings_is_taken_and_the_others_are
     longer = [run_of(solved(range(90)), order, gen_length=64, temperature=1.0) for order in ("ar", "confidence", "egi")]
     finding = examined("ar-better-at-largest-k", *longer, *wanted)
     assert finding.verdict == "holds" and "block 32 of 32" in finding.measured
-    assert finding.left_out == "Left out, tiny, word-problems: 3 runs of length 64."
+    assert finding.left_out == "Left out, tiny, word-problems: 3 runs with length = 64."
     assert finding.left_out in findings_markdown([finding])
 
 
