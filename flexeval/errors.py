@@ -27,6 +27,13 @@ class Note(UserWarning):
     """What a user should know and need not change. The command line prints it as one line."""
 
 
+class DamageError(InputError):
+    """Rows or lines of a stored run that are missing, or not as they were written.
+
+    Whoever leaves out what runs do not suffice for lets it through: nothing may be said of a run that is damaged.
+    """
+
+
 class PluginError(InputError):
     """An order, task or model that does not keep its contract. The message names it and says what its author writes."""
 

@@ -17,7 +17,7 @@ from flexeval.claims.built_in import built_in
 from flexeval.claims.findings import Finding
 from flexeval.claims.selection import Group, groups, is_constraint_task
 from flexeval.claims.verdict import Judgement
-from flexeval.errors import InputError, PluginError
+from flexeval.errors import DamageError, InputError, PluginError
 from flexeval.registry import require_texts
 from flexeval.runs.store import RunSet
 from flexeval.stats.intervals import Interval
@@ -78,6 +78,9 @@ class Claim(ABC):
         each training.
 
         What lacks its runs is told once, of the first temperature.
+
+        Raises:
+            DamageError: a run whose rows are not as they were written.
         """
         findings: list[Finding] = []
         for group in groups(runs):
@@ -103,6 +106,8 @@ class Claim(ABC):
                     f"measure() of claim {self.name!r} must return a flexeval.claims.Measured, not a "
                     f"{type(measured).__name__}"
                 )
+        except DamageError:
+            raise
         except InputError as error:
             return self._not_measured(str(error), group)
         return Finding(

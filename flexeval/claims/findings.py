@@ -72,6 +72,9 @@ def examine(runs: RunSet) -> list[Finding]:
 
     Verdicts are corrected for the number of findings that something was measured for. A claim of another distribution
     that cannot be used is not measured, and says why.
+
+    Raises:
+        DamageError: a run whose rows are not as they were written.
     """
     return corrected(examine_each(runs))
 

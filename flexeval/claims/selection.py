@@ -3,20 +3,34 @@
 Plain: one token a step, no top-p, no top-k, no guidance, no approximate cache. The paper's settings: T = 0.6, and
 semi-autoregressive blocks of 32, or of the whole canvas, or of the model, where these are shorter. Claims are examined
 at T = 0.6, and also at T = 1, the model's own distribution, where AR order is compared with another one there. Seeds
-are pooled. Of several canvas lengths, one with runs at the paper's settings is taken first, then the one with the most
-runs, then the first.
+are pooled. Of runs that differ in any other setting (the length of the canvas, the attention rule, the date of the
+prompt, ...), those that agree stand together, as in figures: a set with runs at the paper's settings is taken first,
+then one in which AR order has another one beside it, then the one with the most runs, then the first. Of AR order there
+is one run at each temperature: the first by `ar_standing`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flexeval.errors import InputError
 from flexeval.models.lineage import Lineage
 from flexeval.records import PACE, SamplingConfig
 from flexeval.registry import parse_spec
-from flexeval.runs.store import TEMPERATURE, Run, RunSet, fewest_samples, on_their_own, paper_block, pooled
+from flexeval.runs.store import (
+    EXTENT,
+    TEMPERATURE,
+    Run,
+    RunSet,
+    ar_standing,
+    fewest_samples,
+    on_their_own,
+    paper_block,
+    pooled,
+)
 
 CONSTRAINT_TASKS = ("sudoku4",)
 """Tasks whose parts constrain each other, where the literature expects order freedom to help; all others are reasoning
@@ -31,10 +45,15 @@ _FREE = (
 )  # fmt: skip
 _PLAIN = {field.name: field.default for field in dataclasses.fields(SamplingConfig) if field.name not in _FREE}
 
+_WITHIN = {"model", "adapter", "order", "block_length", "temperature", *EXTENT}
+"""The settings in which the runs of a group, and of its checkpoints, may differ; the model's name says its adapter."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Plain runs of one model and task that differ in order, block length, temperature and extent only."""
+    """Plain runs of one model and task that differ in order, block length, temperature and extent only; in AR order
+    there is one at each temperature.
+    """
 
     model: str
     task: str
@@ -43,7 +62,7 @@ class Group:
     temperature: float = TEMPERATURE
     """At which claims are examined, unless they are about several."""
     trained: tuple[Checkpoint, ...] = ()
-    """The checkpoints of its trainings, at the same canvas length."""
+    """The checkpoints of its trainings, at the same settings."""
 
     training: str = ""
     """The one in AR order that claims are about, where `by_training` chose it."""
@@ -143,18 +162,20 @@ def groups(runs: RunSet) -> list[Group]:
     found = []
     for (model, task, counted), listed in by_task.items():
         own = pooled(RunSet(tuple(listed)))
-        by_length: dict[int, list[Run]] = {}
-        for run in own:
-            by_length.setdefault(run.config.sampling.gen_length, []).append(run)
-        length = max(by_length, key=lambda each: (any(map(_at_paper_settings, by_length[each])), len(by_length[each])))
+        sets = [(fixed, *_one_ar(alike)) for fixed, alike in _agreeing(own)]
+        fixed, best, unused = max(sets, key=lambda each: _standing(each[1]))
         beside = [
-            run
-            for run in trained
-            if (run.config.task, run.counted, run.config.sampling.gen_length) == (task, counted, length)
+            (settings, alike)
+            for settings, alike in _agreeing(
+                run for run in trained if run.lineage and run.lineage.base == model and run.config.task == task
+            )
+            if settings["counted"] == counted
         ]
         left_out = [
             *own.left_out,
-            *(f"{_runs(len(others))} of length {other}" for other, others in by_length.items() if other != length),
+            *(f"a run of ar at block {run.config.sampling.block}, T = {_temperature(run):g}" for run in unused),
+            *(_apart(others, settings, fixed) for settings, others, _ in sets if settings != fixed),
+            *(f"of checkpoints, {_apart(others, settings, fixed)}" for settings, others in beside if settings != fixed),
         ]
         same = [run for run in runs if (run.model, run.config.task, run.counted) == (model, task, counted)]
         if rest := len(same) - len(listed):
@@ -163,12 +184,14 @@ def groups(runs: RunSet) -> list[Group]:
             Group(
                 model=model,
                 task=task,
-                runs=RunSet(tuple(by_length[length])),
+                runs=RunSet(tuple(best)),
                 temperature=temperature,
-                trained=_checkpoints(beside, base=model, temperature=temperature),
+                trained=_checkpoints(
+                    [run for settings, alike in beside if settings == fixed for run in alike], temperature=temperature
+                ),
                 left_out=f"Left out, {model}, {task}: {'; '.join(left_out)}." if left_out else "",
             )
-            for temperature in _temperatures(by_length[length])
+            for temperature in _temperatures(best)
         ]
     return found
 
@@ -177,9 +200,55 @@ def _runs(number: int) -> str:
     return f"{number} run{'s' if number > 1 else ''}"
 
 
+def _agreeing(runs: Iterable[Run]) -> list[tuple[dict[str, str], list[Run]]]:
+    """The runs that agree on every setting but those of `_WITHIN`, with these settings, in order of appearance."""
+    found: list[tuple[dict[str, str], list[Run]]] = []
+    listed = tuple(runs)
+    for run, row in zip(listed, RunSet(listed).settings().to_dict("records"), strict=True):
+        settings = {str(name): _shown(value) for name, value in row.items() if name not in _WITHIN}
+        for known, alike in found:
+            if known == settings:
+                alike.append(run)
+                break
+        else:
+            found.append((settings, [run]))
+    return found
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _apart(runs: Sequence[Run], settings: Mapping[str, str], taken: Mapping[str, str]) -> str:
+    """Runs that agree among themselves, and how they differ from those that are taken."""
+    differing = (name for name in settings if settings[name] != taken[name])
+    called = (f"{'length' if name == 'gen_length' else name} = {settings[name]}" for name in differing)
+    return f"{_runs(len(runs))} with {', '.join(called)}"
+
+
+def _one_ar(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """The runs with one in AR order at each temperature, and the others in AR order."""
+    by_temperature: dict[float, list[Run]] = {}
+    for run in runs:
+        if run.config.order == "ar":
+            by_temperature.setdefault(_temperature(run), []).append(run)
+    unused = [run for own in by_temperature.values() for run in sorted(own, key=ar_standing)[1:]]
+    return [run for run in runs if not any(run is one for one in unused)], unused
+
+
+def _temperature(run: Run) -> float:
+    return run.config.sampling.temperature
+
+
+def _standing(runs: Sequence[Run]) -> tuple[bool, bool, int]:
+    """By which of several sets of runs that agree one is taken; the largest."""
+    # The block length of AR order says nothing.
+    others = [run for run in runs if run.config.order != "ar"]
+    return any(map(_at_paper_settings, others or runs)), 0 < len(others) < len(runs), len(runs)
+
+
 def _at_paper_settings(run: Run) -> bool:
-    sampling = run.config.sampling
-    return sampling.temperature == TEMPERATURE and sampling.block == paper_block(run)
+    return _temperature(run) == TEMPERATURE and run.config.sampling.block == paper_block(run)
 
 
 def _temperatures(runs: list[Run]) -> list[float]:
@@ -192,16 +261,16 @@ def _temperatures(runs: list[Run]) -> list[float]:
     return [TEMPERATURE, *own] if orders[TEMPERATURE] or not own else own
 
 
-def _checkpoints(runs: list[Run], *, base: str, temperature: float) -> tuple[Checkpoint, ...]:
+def _checkpoints(runs: list[Run], *, temperature: float) -> tuple[Checkpoint, ...]:
     by_lineage: dict[Lineage, list[Run]] = {}
     for run in runs:
-        if run.lineage and run.lineage.base == base:
+        if run.lineage:
             by_lineage.setdefault(run.lineage, []).append(run)
     return tuple(
         Checkpoint(
             model=lineage.label,
             task=own[0].config.task,
-            runs=RunSet(tuple(own)),
+            runs=RunSet(tuple(_one_ar(own)[0])),
             temperature=temperature,
             lineage=lineage,
         )

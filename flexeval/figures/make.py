@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from flexeval.errors import InputError, InputTypeError
+from flexeval.errors import DamageError, InputError, InputTypeError
 from flexeval.fields import require, require_path
 from flexeval.figures import FIGURES
 from flexeval.figures.figure import Figure
@@ -45,7 +45,7 @@ def make_figures(
 
     Args:
         runs: finished ones.
-        out: a folder; made if it is not there.
+        out: a folder; made with the first figure if it is not there.
         names: which figures; None for all that the runs suffice for.
         compare: "order", or "model" for figures in which models or checkpoints share a panel.
         formats: suffix -> who makes the file; `flexeval.report.figures.figure_page` makes HTML.
@@ -57,6 +57,7 @@ def make_figures(
     Raises:
         InputError: an unknown name, a run that lacks samples, or runs from which a figure that was asked for cannot
             be made.
+        DamageError: a run whose rows are not as they were written.
         Unavailable: the runs do not suffice for any figure.
         OSError: a file cannot be written; those before it are whole.
     """
@@ -71,13 +72,12 @@ def make_figures(
                 f"run {run.folder} has {len(run.samples)} of {len(run.problems) * run.config.num_samples} samples; "
                 "let `flexeval passk` finish it, or leave it out"
             )
-    out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for name in wanted:
         try:
             written += _write(FIGURES.get(name)(compare), runs, out, formats)
         except InputError as reason:
-            if names is not None:
+            if names is not None or isinstance(reason, DamageError):
                 raise
             say(f"left out: {reason}")
     if not written:
@@ -129,6 +129,7 @@ def _write(figure: Figure, runs: RunSet, out: Path, formats: Mapping[str, Writer
     data = figure.data(runs)
     drawing = figure.draw(data)
     contents = {out / f"{figure.name}.{suffix}": make(figure, drawing, data) for suffix, make in formats.items()}
+    out.mkdir(parents=True, exist_ok=True)
     for path, content in contents.items():
         write_target(path, content)
     return list(contents)

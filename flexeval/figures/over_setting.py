@@ -14,7 +14,7 @@ from flexeval.figures.pass_at_k import BAND_NOTE, PassAtKFigure
 from flexeval.figures.selection import at_fixed_pace, common_ks, token_rows
 from flexeval.figures.settings import foot, with_settings
 from flexeval.plots.curves import powers_of_two
-from flexeval.runs.store import Run, RunSet, fewest_samples
+from flexeval.runs.store import Run, RunSet, ar_standing, fewest_samples
 from flexeval.stats.bootstrap import interval
 from flexeval.stats.curves import pass_at_k_band
 from flexeval.stats.pass_at_k import pass_at_k_table
@@ -43,8 +43,10 @@ class BlockLength(CurveFigure):
         blocks = {run.config.sampling.block for run in own}
         if len(blocks) < 2:
             return RunSet(())
-        ar = group.where(order="ar")[:1] if 1 not in blocks else ()
-        return RunSet((*ar, *own))
+        of_ar = sorted(group.where(order="ar"), key=ar_standing)
+        ar = of_ar[:1] if 1 not in blocks else []
+        unused = [f"a run of ar at block {run.config.sampling.block}" for run in of_ar[len(ar) :]]
+        return RunSet((*ar, *own), tuple(unused))
 
     def rows(self, group: RunSet) -> Iterable[pd.DataFrame]:
         """See `Figure.rows`."""

@@ -20,6 +20,7 @@ from flexeval.runs.store import (
     TEMPERATURE,
     Run,
     RunSet,
+    ar_standing,
     fewest_samples,
     on_same_problems,
     on_their_own,
@@ -100,8 +101,8 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
     """The groups of runs that agree on every setting but the free ones, each in the order given.
 
     A run in AR order is also in the groups that agree with it on all but the block length, which changes nothing for
-    it, unless they have a run in AR order of their own. Runs that differ only in their seed are pooled; each group's
-    `left_out` says what `pooled` left out.
+    it, unless they have a run in AR order of their own; the first by `ar_standing`. Runs that differ only in their
+    seed are pooled; each group's `left_out` says what `pooled` left out.
     """
     runs = pooled(runs)
     settings = runs.settings()
@@ -109,6 +110,7 @@ def comparable(runs: RunSet, *, free: Collection[str]) -> list[RunSet]:
     key_R, freedom_R = _keys(settings, fixed), _keys(settings, sorted(free))
     loose_R = _keys(settings, [name for name in fixed if name != "block_length"])
     ar = [index for index, run in enumerate(runs) if run.config.order == "ar" and not run.config.sampling.approximate]
+    ar.sort(key=lambda index: ar_standing(runs[index]))
     groups = []
     for key in dict.fromkeys(key_R):
         members = [index for index, own in enumerate(key_R) if own == key]

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
-from flexeval.errors import InputError
+from flexeval.errors import DamageError, InputError
 from flexeval.figures import FIGURES
 from flexeval.figures.figure import Figure
 from flexeval.plots.inline import dark_rules, inline_svg, is_wide
@@ -41,6 +41,8 @@ class Figures:
             try:
                 figure, data = found.result()
                 drawing = figure.draw(data)
+            except DamageError:
+                raise
             except InputError as error:
                 self._missing[name] = str(error)
                 continue

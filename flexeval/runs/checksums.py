@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError
+from flexeval.errors import DamageError
 from flexeval.runs.files import RESTORE, parse_object, read_file, to_json
 
 CHECKSUM = "crc"
@@ -71,7 +71,7 @@ def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -
         count: how many lines there must be; None for all there are.
 
     Raises:
-        InputError: a line that is not as it was written, or fewer lines than there must be.
+        DamageError: a line that is not as it was written, or fewer lines than there must be.
     """
     data = read_file(path)
     *lines, rest = data.split(b"\n")
@@ -82,7 +82,7 @@ def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -
         body = line[:-_LINE_END_SIZE]
         checksum = zlib.crc32(body, checksum)
         if line[-_LINE_END_SIZE:] != _LINE_END % checksum:
-            raise InputError(f"{path}, line {number}: not as it was written (wrong checksum); {RESTORE}")
+            raise DamageError(f"{path}, line {number}: not as it was written (wrong checksum); {RESTORE}")
         bodies.append(body)
         size += len(line) + 1
 
@@ -95,7 +95,7 @@ def read_checked_lines(path: Path, checksum: int, *, count: int | None = None) -
             size += len(line)
             break
     if count is not None and len(bodies) < count:
-        raise InputError(f"{path}: {len(bodies)} lines are left of {count}; {RESTORE}")
+        raise DamageError(f"{path}: {len(bodies)} lines are left of {count}; {RESTORE}")
     rows: list[dict[str, Any]] = json.loads(b"[" + b",".join(body + b"}" for body in bodies) + b"]")
     return rows, End(checksum=checksum, size=size)
 
@@ -113,13 +113,13 @@ def read_checked_object(path: Path) -> dict[str, Any]:
     """An object, checked if it has a checksum, which stays in it so that a caller can require one.
 
     Raises:
-        InputError: no JSON object, or not as it was written.
+        DamageError: no JSON object, or not as it was written.
     """
     data = read_file(path).rstrip(b"\n")
     values = parse_object(data, where=str(path))
     body = data[:-_OBJECT_END_SIZE]
     if CHECKSUM in values and data[-_OBJECT_END_SIZE:] != _OBJECT_END % zlib.crc32(body):
-        raise InputError(f"{path}: not as it was written (wrong checksum); {RESTORE}")
+        raise DamageError(f"{path}: not as it was written (wrong checksum); {RESTORE}")
     return values
 
 
@@ -132,11 +132,11 @@ def named_by_content(stem: str, suffix: str, data: bytes, *, key: str) -> str:
 
 
 def read_named_file(path: Path, *, key: str) -> bytes:
-    """The bytes of a file. Raises InputError where it cannot be read, or its name holds another checksum."""
+    """The bytes of a file. Raises DamageError where it cannot be read, or its name holds another checksum."""
     data = read_file(path)
     named = _NAMED.search(path.name)
     if named is None or named[1] != _digest(data, key):
-        raise InputError(f"{path}: not as it was written (wrong checksum); {RESTORE}")
+        raise DamageError(f"{path}: not as it was written (wrong checksum); {RESTORE}")
     return data
 
 

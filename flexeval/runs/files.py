@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flexeval.errors import InputError, one_line
+from flexeval.errors import DamageError, InputError, one_line
 from flexeval.reading import named_once
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -79,17 +79,17 @@ def cut_lines(path: Path, size: int) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file. Raises InputError where it is missing, no regular file, or cannot be read."""
+    """The bytes of a file. Raises DamageError where it is missing, no regular file, or cannot be read."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             # Opening a FIFO would wait for somebody who writes into it.
-            raise InputError(f"cannot read {path} (it is no regular file); restore it, or use another folder")
+            raise DamageError(f"cannot read {path} (it is no regular file); restore it, or use another folder")
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path} is missing; restore it, or use another folder") from None
+        raise DamageError(f"{path} is missing; restore it, or use another folder") from None
     except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}); restore it, or use another folder") from None
+        raise DamageError(f"cannot read {path} ({error.strerror}); restore it, or use another folder") from None
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -98,19 +98,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     A last line without its line break counts if it is a whole object; if not, a kill has left it.
 
     Raises:
-        InputError: a line that is not a JSON object, with its number.
+        DamageError: a line that is not a JSON object, with its number.
     """
     if not path.exists():
         return
     *lines, rest = read_file(path).split(b"\n")
     for number, line in enumerate(lines, start=1):
         yield number, parse_object(line, where=f"{path}, line {number}")
-    with contextlib.suppress(InputError):
+    with contextlib.suppress(DamageError):
         yield len(lines) + 1, parse_object(rest, where=str(path))
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object that a file holds. Raises InputError when it holds something else."""
+    """The JSON object that a file holds. Raises DamageError when it holds something else."""
     return parse_object(read_file(path), where=str(path))
 
 
@@ -190,16 +190,16 @@ def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
         where: what messages call it.
 
     Raises:
-        InputError: anything else.
+        DamageError: anything else.
     """
     try:
         value = json.loads(data, object_pairs_hook=named_once, parse_constant=_no_number)
     except RecursionError:
-        raise InputError(f"{where}: nested too deeply; {RESTORE}") from None
+        raise DamageError(f"{where}: nested too deeply; {RESTORE}") from None
     except ValueError as error:
-        raise InputError(f"{where}: not JSON ({one_line(error)}); {RESTORE}") from None
+        raise DamageError(f"{where}: not JSON ({one_line(error)}); {RESTORE}") from None
     if not isinstance(value, dict):
-        raise InputError(f"{where}: not a JSON object but {type(value).__name__}; restore the file")
+        raise DamageError(f"{where}: not a JSON object but {type(value).__name__}; restore the file")
     return value
 
 

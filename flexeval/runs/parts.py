@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flexeval.errors import InputError
+from flexeval.errors import DamageError
 from flexeval.runs.one_pass import gone_through
 from flexeval.runs.tokens import LOST, TWICE, Listed, StoredRows, problems_of_numbers
 
@@ -61,7 +61,7 @@ def in_parts(
         part_rows: how many rows suffice for a part; None for `PART_ROWS`.
 
     Raises:
-        InputError: a sample is there twice, or one with a text is not there.
+        DamageError: a sample is there twice, or one with a text is not there.
     """
     enough = PART_ROWS if part_rows is None else part_rows
     nothing = StoredRows(table=empty.empty_table(), number_R=np.zeros(0, np.int64), seen_S=np.zeros(0, np.int64))
@@ -73,7 +73,7 @@ def in_parts(
     for shard in shards:
         unseen_P -= np.bincount(problems_of_numbers(shard.seen_S), minlength=len(unseen_P))
         if (unseen_P < 0).any():
-            raise InputError(TWICE.format(where=where))
+            raise DamageError(TWICE.format(where=where))
         seen.append(shard.seen_S)
         if len(shard.number_R):
             rows_P += np.bincount(problems_of_numbers(shard.number_R), minlength=len(rows_P))
@@ -108,9 +108,9 @@ def _frame(shards: Sequence[StoredRows], listed: Listed, columns: Sequence[str])
 
 
 def _require_all(seen_S: NDArray[np.int64], listed: Listed, where: Path) -> None:
-    """Raise InputError unless every sample with a text is there, and none twice."""
+    """Raise DamageError unless every sample with a text is there, and none twice."""
     if len(np.unique(seen_S)) < len(seen_S):
-        raise InputError(TWICE.format(where=where))
+        raise DamageError(TWICE.format(where=where))
     lost = int((~np.isin(listed.number_S, seen_S) & (listed.length_S > 0)).sum())
     if lost:
-        raise InputError(LOST.format(where=where, lost=lost))
+        raise DamageError(LOST.format(where=where, lost=lost))

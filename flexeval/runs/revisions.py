@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from flexeval.errors import InputError, encodable
+from flexeval.errors import DamageError, encodable
 from flexeval.records import REVISION_COLUMNS, SamplingConfig
 from flexeval.runs.checksums import named_by_content
 from flexeval.runs.files import RESTORE, replace_file
@@ -88,14 +88,14 @@ def read_revisions(
         sampling, key, where: as `flexeval.runs.tokens.TokenShard`.
 
     Raises:
-        InputError: a file that is missing or not as it was written, or an impossible value.
+        DamageError: a file that is missing or not as it was written, or an impossible value.
     """
     tables = [read_table(path, SCHEMA, SCHEMA.names, key=key) for path in paths]
     table = pa.concat_tables(tables).unify_dictionaries() if tables else SCHEMA.empty_table()
     frame: pd.DataFrame = table.to_pandas()
     require_ranges({name: frame[name] for name in RANGES}, where, RANGES, MAY_LACK)
     if (frame["position"] >= sampling.gen_length).any() or (frame["step"] <= frame["commit_step"]).any():
-        raise InputError(f"{where} holds a revision of a token that no sample can have; {RESTORE}")
+        raise DamageError(f"{where} holds a revision of a token that no sample can have; {RESTORE}")
     frame["problem_id"] = frame["problem_id"].cat.set_categories(list(problem_ids))
     sample_R = sample_numbers(frame["problem_id"].cat.codes, frame["sample_index"])
     listed = pd.Categorical(samples["problem_id"], categories=list(problem_ids)).codes

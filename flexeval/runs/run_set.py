@@ -161,17 +161,37 @@ def as_runs(runs: object) -> RunSet:
 
 
 def _marked(runs: Sequence[Run]) -> list[Run]:
-    """The same runs, marked with their weights where models of one name differ."""
+    """The same runs, marked where models of one name differ: with their weights, and their network where several have
+    the same weights, as under several attention rules.
+    """
     by_name: dict[str, list[Run]] = {}
     for run in runs:
         by_name.setdefault(run.model, []).append(run)
     several = {name for name, own in by_name.items() if not all(_same_model(own[0], run) for run in own)}
+    telling = {name: _telling([run.fingerprint for run in by_name[name] if run.fingerprint]) for name in several}
     return [
-        dataclasses.replace(run, mark=f" ({run.fingerprint['weights'][:8]})")
+        dataclasses.replace(run, mark=f" ({', '.join(run.fingerprint[part][:8] for part in telling[run.model])})")
         if run.model in several and run.fingerprint
         else run
         for run in runs
     ]
+
+
+_CHECKSUMS = ("weights", "network", "vocabulary")
+"""The parts of a model's fingerprint that say which model it is."""
+
+
+def _telling(fingerprints: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The fewest first parts that tell these models apart."""
+
+    def distinct_by(parts: Sequence[str]) -> int:
+        return len({tuple(one[part] for part in parts) for one in fingerprints})
+
+    telling: list[str] = []
+    for part in _CHECKSUMS:
+        if distinct_by([*telling, part]) > distinct_by(telling):
+            telling.append(part)
+    return telling
 
 
 def _same_model(run: Run, other: Run) -> bool:
@@ -179,7 +199,7 @@ def _same_model(run: Run, other: Run) -> bool:
     a, b = run.fingerprint, other.fingerprint
     if not (a and b):
         return True
-    return (a.get("files") or "") == b.get("files") or all(a[p] == b[p] for p in ("weights", "network", "vocabulary"))
+    return (a.get("files") or "") == b.get("files") or all(a[part] == b[part] for part in _CHECKSUMS)
 
 
 _OF_TOKENS = ("model", "task", "order", "temperature")
@@ -293,8 +313,8 @@ def pooled(runs: RunSet) -> RunSet:
 
     More seeds are more samples of the same problems. Runs are pooled if they are complete and agree in settings,
     problems, prompts, model and data (in all of their records but the machine). Equal seeds draw equal samples, so of
-    two runs with one seed the larger is kept. Of runs that do not agree, those with most samples are kept, and
-    `left_out` names the others.
+    two runs with one seed the larger is kept. Of runs that do not agree, those with most samples are kept, drawn ones
+    before imported ones, and `left_out` names the others.
     """
     by_setting: dict[Hashable, list[Run]] = {}
     for run in runs:
@@ -317,13 +337,17 @@ def _pool(alternatives: Sequence[Run]) -> tuple[Run, list[tuple[Run, str]]]:
     by_origin: dict[Hashable, list[Run]] = {}
     for run in alternatives:
         by_origin.setdefault(_origin(run), []).append(run)
-    chosen = max(by_origin.values(), key=lambda own: (any(run.complete for run in own), _distinct_samples(own)))
+    # Of as many samples, those that have token rows.
+    chosen = max(
+        by_origin.values(),
+        key=lambda own: (any(run.complete for run in own), _distinct_samples(own), not own[0].imported),
+    )
     left_out = [(run, _difference(run, chosen[0])) for own in by_origin.values() if own is not chosen for run in own]
     complete = [run for run in chosen if run.complete] or [max(chosen, key=lambda run: len(run.samples))]
     left_out += [(run, "not finished") for run in chosen if not any(run is one for one in complete)]
 
     by_seed: dict[int, Run] = {}
-    for run in sorted(complete, key=lambda run: -len(run.samples)):
+    for run in sorted(complete, key=lambda run: (-len(run.samples), run.imported)):
         if run.config.sampling.seed in by_seed:
             left_out.append((run, "the same seed again"))
         else:
@@ -410,6 +434,14 @@ def _description(run: Run) -> str:
 def paper_block(run: Run) -> int:
     """The paper's block length in a run: 32, or the whole canvas, or the block of the model, where that is shorter."""
     return min(BLOCK, run.config.sampling.gen_length, run.attention.block or BLOCK)
+
+
+def ar_standing(run: Run) -> tuple[bool, bool, int]:
+    """By which of several runs in AR order, whose block length changes nothing, one is taken; the least.
+
+    Finished ones come first, then those at the paper's block length, then those with most samples.
+    """
+    return not run.complete, run.config.sampling.block != paper_block(run), -len(run.samples)
 
 
 def on_same_problems(runs: Sequence[Run]) -> RunSet:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from flexeval.errors import InputError, encodable, one_line
+from flexeval.errors import DamageError, encodable, one_line
 from flexeval.records import SamplingConfig
 from flexeval.runs.checksums import named_by_content, read_named_file
 from flexeval.runs.files import RESTORE, read_file, replace_file
@@ -165,14 +165,14 @@ class TokenShard:
             where: the folder of the shards, for messages.
 
         Raises:
-            InputError: it is missing or not as it was written, or a sample whose text lacks rows or has rows twice.
+            DamageError: it is missing or not as it was written, or a sample whose text lacks rows or has rows twice.
         """
         self._path, self._key, self._where = path, key, where
         self._file, held = _opened(path, key, where)
         if held.position_S.max(initial=-1) >= sampling.gen_length:
-            raise InputError(f"{where} holds a position beyond gen_length {sampling.gen_length}; {RESTORE}")
+            raise DamageError(f"{where} holds a position beyond gen_length {sampling.gen_length}; {RESTORE}")
         if not held.in_order:
-            raise InputError(TWICE.format(where=where))
+            raise DamageError(TWICE.format(where=where))
         number_S = sample_numbers(listed.places_of(held.problem_ids)[held.problem_S], held.index_S)
         place_S = listed.places(number_S)
         listed_S = place_S >= 0
@@ -184,7 +184,7 @@ class TokenShard:
             self._require_texts(held, listed_S, listed.length_S[place_S], sampling)
 
     def table(self, columns: Sequence[str]) -> pa.Table:
-        """Columns of all rows. Raises InputError for an impossible value."""
+        """Columns of all rows. Raises DamageError for an impossible value."""
         return _table(self._file, columns, path=self._path, key=self._key, where=self._where)
 
     def rows(self, columns: Sequence[str]) -> StoredRows:
@@ -201,12 +201,12 @@ class TokenShard:
         """Every listed sample has the rows of its text."""
         wrong_S = (held.last_in_text_S >= length_S) | (held.first_after_S < length_S)
         if (wrong_S & listed_S).any():
-            raise InputError(f"{self._where} holds a row that is on the wrong side of the end of its text; {RESTORE}")
+            raise DamageError(f"{self._where} holds a row that is on the wrong side of the end of its text; {RESTORE}")
         # Only where the mask token may be drawn can a position of a text be without a row.
         if sampling.logits_mask_inf:
             lost = int(((held.in_text_S != length_S) & listed_S).sum())
             if lost:
-                raise InputError(LOST.format(where=self._where, lost=lost))
+                raise DamageError(LOST.format(where=self._where, lost=lost))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -306,7 +306,7 @@ LOST = "{where} has lost token rows of {lost} samples; restore it, or use anothe
 
 
 def require_shards(paths: Sequence[Path], *, key: str) -> None:
-    """Raise InputError for a shard that is missing or not as it was written."""
+    """Raise DamageError for a shard that is missing or not as it was written."""
     for path in paths:
         read_named_file(path, key=key)
 
@@ -328,7 +328,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str], *, key: st
         key: of the run's checksums; empty in format 1.
 
     Raises:
-        InputError: it is missing, not as it was written, or another kind of table.
+        DamageError: it is missing, not as it was written, or another kind of table.
     """
     return read_columns(open_table(path, schema, key=key), columns, path=path, key=key)
 
@@ -339,7 +339,7 @@ def open_table(path: Path, schema: pa.Schema, *, key: str) -> pq.ParquetFile:
     with _readable(path):
         file = pq.ParquetFile(pa.BufferReader(data))
         if not file.schema_arrow.equals(schema):
-            raise InputError(f"{path}: another table than flexeval writes; {RESTORE}")
+            raise DamageError(f"{path}: another table than flexeval writes; {RESTORE}")
     return file
 
 
@@ -360,7 +360,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no table that can be read ({one_line(error)}); {RESTORE}") from None
+        raise DamageError(f"{path}: no table that can be read ({one_line(error)}); {RESTORE}") from None
 
 
 def _rows(samples: Sequence[GradedSample]) -> pa.Table:
@@ -391,7 +391,7 @@ def _rows(samples: Sequence[GradedSample]) -> pa.Table:
 def require_ranges(
     columns: Mapping[str, Any], where: Path, ranges: Mapping[str, tuple[float, float]], may_lack: Collection[str]
 ) -> None:
-    """Raise InputError for a number that no measurement can be.
+    """Raise DamageError for a number that no measurement can be.
 
     Args:
         columns: of a table or a frame, by name.
@@ -410,7 +410,7 @@ def require_ranges(
             lacks_all = name in may_lack and np.isnan(largest)
             if not lacks_all and not (low - slack <= least and largest <= high + slack and largest < np.inf):
                 value = largest if low - slack <= least else least
-                raise InputError(f"{where} holds {name} {value:g}, which cannot be; {RESTORE}")
+                raise DamageError(f"{where} holds {name} {value:g}, which cannot be; {RESTORE}")
 
 
 def problems_of_numbers(number_N: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from published_runs import paper_run
 from flexeval.claims import CLAIMS, examine, findings_footer, findings_frame, findings_markdown
 from flexeval.claims.blocks import slope_weights
 from flexeval.claims.selection import groups
+from flexeval.errors import DamageError
 from flexeval.runs.store import RunSet
 
 
@@ -231,6 +232,14 @@ def test_commits_top_tokens(tmp_path, by_temperature, expected):
         assert finding.estimate == pytest.approx(max(by_temperature.values()), abs=0.03)
 
 
+def test_damage_is_refused_and_not_left_out(tmp_path):
+    run = write_run(tmp_path / "c", "confidence", [PIECES], measured=measured_with(connector=0.5, other=0.5))
+    (shard,) = run.shards
+    shard.write_bytes(shard.read_bytes()[:-1] + b"!")
+    with pytest.raises(DamageError, match="wrong checksum"):
+        examined("connectors-bypassed", run)
+
+
 # ----- which runs are taken -----
 
 
@@ -305,8 +314,28 @@ def test_the_length_with_runs_at_the_papers_settings_is_taken_and_the_others_are
     longer = [run_of(solved(range(90)), order, gen_length=64, temperature=1.0) for order in ("ar", "confidence", "egi")]
     finding = examined("ar-better-at-largest-k", *longer, *wanted)
     assert finding.verdict == "holds" and "block 32 of 32" in finding.measured
-    assert finding.left_out == "Left out, tiny, word-problems: 3 runs of length 64."
+    assert finding.left_out == "Left out, tiny, word-problems: 3 runs with length = 64."
     assert finding.left_out in findings_markdown([finding])
+
+
+def test_only_runs_that_agree_in_all_other_settings_are_compared():
+    other = {"batch_invariant": True, "stop_at_eos": False}
+    apart = [run_of(solved(range(80)), "ar", **other), run_of(solved(range(50)), "confidence")]
+    finding = examined("ar-better-at-largest-k", *apart)
+    assert finding.verdict == "not measured"
+    assert "1 run with" in finding.left_out and "stop_at_eos" in finding.left_out
+    among = examined("ar-better-at-largest-k", *apart, run_of(solved(range(60)), "confidence", **other))
+    assert among.verdict == "holds" and among.estimate == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_ar_runs_that_of_the_papers_block_is_taken_then_that_with_most_samples(reverse):
+    few, many = run_of(solved(range(80), samples=8), block=8), run_of(solved(range(70)), block=16)
+    confidence, paper = run_of(solved(range(50)), "confidence"), run_of(solved(range(90), samples=8))
+    for ar, solves in (([few, many], 0.2), ([few, many, paper], 0.4)):
+        finding = examined("ar-better-at-largest-k", *(reversed(ar) if reverse else ar), confidence)
+        assert finding.estimate == pytest.approx(solves)
+        assert "a run of ar at block 8, T = 0.6" in finding.left_out
 
 
 def test_what_is_missing_is_said():

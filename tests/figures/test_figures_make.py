@@ -10,7 +10,7 @@ import matplotlib
 import pandas as pd
 import pytest
 
-from flexeval.errors import InputError
+from flexeval.errors import DamageError, InputError
 from flexeval.figures import FIGURES, Unavailable, make_figures
 from flexeval.figures.make import FORMATS
 from flexeval.plots.style import house_style
@@ -90,9 +90,10 @@ def test_what_runs_do_not_suffice_for_is_left_out_with_its_reason(made_up, tmp_p
     assert all(line.startswith("left out: figure ") for line in said)
 
 
-def test_a_figure_that_was_asked_for_is_refused(made_up, tmp_path):
+def test_a_figure_that_was_asked_for_is_refused_and_leaves_no_folder(made_up, tmp_path):
     with pytest.raises(Unavailable, match="figure 'pass-at-k' needs a run of order ar and one of order confidence"):
-        make_figures(RunSet((made_up(),)), tmp_path, ["pass-at-k"])
+        make_figures(RunSet((made_up(),)), tmp_path / "new", ["pass-at-k"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_runs_that_suffice_for_nothing_are_refused(made_up, tmp_path):
@@ -146,3 +147,12 @@ def test_one_figure_that_cannot_be_made_does_not_take_the_others_along(enough, t
     written = make_figures(RunSet((enough[0], other, *enough[2:])), tmp_path, say=said.append)
     assert any("the same problems" in line for line in said)
     assert "tokens-per-step" in {path.stem for path in written}
+
+
+def test_damage_is_no_reason_to_leave_a_figure_out(made_up, monkeypatch, tmp_path):
+    def refuse(compare):
+        raise DamageError("restore the file")
+
+    monkeypatch.setattr("flexeval.figures.make.FIGURES", {"damaged": refuse})
+    with pytest.raises(DamageError):
+        make_figures(RunSet((made_up(),)), tmp_path)

@@ -87,6 +87,16 @@ def test_only_what_agrees_is_pooled_and_the_rest_is_told(tmp_path, change, why):
     assert len(found.left_out) == 1 and found.left_out[0].endswith(f"seed 2 ({why})")
 
 
+def test_of_as_many_samples_those_with_token_rows_are_kept(tmp_path):
+    drawn = written(tmp_path / "drawn", record={"model": MODEL})
+    imported = written(tmp_path / "imported", record={"imported": {}}, dtype="unknown")
+    for runs in ((imported, drawn), (drawn, imported)):
+        found = pooled(RunSet(runs))
+        assert list(found) == [drawn] and len(found.left_out) == 1
+    more = written(tmp_path / "more", samples=3, record={"imported": {}}, dtype="unknown")
+    assert list(pooled(RunSet((drawn, more)))) == [more]
+
+
 def test_the_machine_makes_no_difference_nor_where_the_weights_lie(tmp_path):
     runs = [
         written(tmp_path / device, seed=seed, device=device, record={"model": {**MODEL, "files": device}})
