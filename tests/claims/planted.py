@@ -52,7 +52,7 @@ def run_of(correct_PS, order="ar", *, lineage=None, pace=None, **settings):
         folder=Path("planted"),
         config=config(order, samples=samples, **settings),
         record={"lineage": lineage.as_dict()} if lineage else {},
-        problems=pd.DataFrame({"problem_id": ids}),
+        problems=pd.DataFrame({"problem_id": ids, "prompt_length": 3}),
         samples=pd.DataFrame(
             {
                 "problem_id": np.repeat(ids, samples),
