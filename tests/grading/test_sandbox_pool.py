@@ -209,8 +209,8 @@ def test_whatever_a_program_leaves_costs_bounded_time_and_no_other_verdict() -> 
         verdicts = sandbox.check_all([RIGHT, many, RIGHT, WRONG])
     assert [verdict.outcome for verdict in verdicts] == ["passed", "timed out", "passed", "failed"]
     assert verdicts[1].seconds < 60
-    # The helper may still be at it.
-    deadline = time.monotonic() + 60
+    # The helper may still be at it, and on a busy machine it waits for everybody else.
+    deadline = time.monotonic() + 900
     while os.listdir(tempfile.gettempdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
 

@@ -13,7 +13,8 @@ SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[2] / "analyses" / "
 
 def events(steps, *, block_length=8, length=8):
     """Position -> step at which it was committed."""
-    found = SCRIPT["events"](np.arange(len(steps)), np.array(steps), block_length, length)
+    position = np.arange(len(steps))
+    found = SCRIPT["events"](position, np.array(steps), position // block_length, length)
     return [(event.step, event.frontier, event.other, event.bypassed) for event in found]
 
 
