@@ -95,8 +95,8 @@ class Sudoku4:
         """Correct when the four rows in the text follow the rules and keep the givens.
 
         A row is four digits 1 to 4 with at most a space between; there must be exactly four rows, and no other row of
-        digits. Rows of a table (3, 1, 2, 4 between bars) and lists ("[3, 1, 2, 4]") are not read: they may number columns,
-        or be what a cell can be. Sound is the same: each cell is a step, and the rules that judge the answer
+        digits. Rows of a table (3, 1, 2, 4 between bars) and lists ("[3, 1, 2, 4]") are not read: they may number
+        columns, or be what a cell can be. Sound is the same: each cell is a step, and the rules that judge the answer
         judge all of them.
 
         The rule is `rows` as soon as the first row has begun.
