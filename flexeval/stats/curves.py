@@ -3,9 +3,9 @@
 A simultaneous band contains the whole true curve with the stated probability. It has the bounds of
 `flexeval.stats.bootstrap` at one wider score for all columns: the score at which the stated share of bootstrap curves
 stays inside at every k. It contains the intervals at each k, and is the interval where there is one k. Columns that
-move together hardly widen it. A band of means has zero width where nothing
-varies, and consists of percentiles of resampled means, so it never leaves the range of the values; a band of
-differences allows for problems that were not met where few differ, as their intervals do.
+move together hardly widen it. A band of means has zero width where nothing varies, and consists of percentiles of
+resampled means, so it never leaves the range of the values; a band of differences allows for problems that were not met
+where few differ, as their intervals do.
 
 Knows counts, and tables with one row a problem. It does not know what an order is.
 """
