@@ -18,8 +18,8 @@ from flexeval.runs.checksums import named_by_content
 from flexeval.runs.files import replace_file
 from flexeval.runs.joining import begun_shards
 from flexeval.runs.layout import COUNTERFACTUAL, SampleKey
+from flexeval.runs.pooling import PooledRun
 from flexeval.runs.run import Run
-from flexeval.runs.run_set import PooledRun
 from flexeval.runs.tokens import WORD, read_table, table_bytes
 from flexeval.stats.parts import Changed, Rows, parts_of
 

@@ -22,12 +22,12 @@ from flexeval.runs.environment import machine_differences
 from flexeval.runs.frames import SETTINGS, settings_of, with_settings
 from flexeval.runs.identity import canonical_config, default_folder_name
 from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
+from flexeval.runs.pooling import PooledRun, pooled
 from flexeval.runs.run import Run, read_config, read_finished_run, read_run, reusable_run
 from flexeval.runs.run_set import (
     BLOCK,
     EXTENT,
     TEMPERATURE,
-    PooledRun,
     RunSet,
     alike,
     ar_standing,
@@ -36,7 +36,6 @@ from flexeval.runs.run_set import (
     on_same_problems,
     on_their_own,
     paper_block,
-    pooled,
     read_runs,
 )
 from flexeval.runs.writer import RunWriter, open_run, reopen_run

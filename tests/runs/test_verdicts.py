@@ -12,8 +12,7 @@ from runs_fakes import FakeTask, extended, make
 from flexeval.errors import InputError, PluginError
 from flexeval.records import Grade
 from flexeval.runs.grading import regrade
-from flexeval.runs.run_set import RunSet, pooled
-from flexeval.runs.store import read_run
+from flexeval.runs.store import RunSet, pooled, read_run
 from flexeval.tasks.task import check_task_class, grade_of, verdicts_of
 
 WIDE = extended(num_samples=12)
