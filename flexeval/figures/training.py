@@ -122,8 +122,8 @@ class TrainedPassAtK(PassAtKFigure):
             )
 
     def foot(self, data: pd.DataFrame) -> str:
-        """See `Figure.foot`."""
-        return foot(data, self.note + verdicts_note(data) + sources(data))
+        """See `Figure.foot`. It names the models before training, not each checkpoint."""
+        return foot(data.assign(model=data["base"]), self.note + verdicts_note(data) + sources(data))
 
 
 def _gained(run: Run, before: Run) -> dict[str, float]:
