@@ -12,7 +12,7 @@ is one run at each temperature: the first by `ar_standing`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from flexeval.runs.store import (
     Run,
     RunSet,
     ar_standing,
+    at_paper_settings,
     fewest_samples,
     on_their_own,
     paper_block,
@@ -156,21 +157,14 @@ def groups(runs: RunSet) -> list[Group]:
     """
     plain = RunSet(tuple(run for run in runs if _is_plain(run.config.sampling)))
     trained = pooled(RunSet(tuple(run for run in plain if run.lineage)))
-    by_task: dict[tuple[str, str, str], list[Run]] = {}
-    for run in on_their_own(plain):
-        by_task.setdefault((run.model, run.config.task, run.counted), []).append(run)
     found = []
-    for (model, task, counted), listed in by_task.items():
-        own = pooled(RunSet(tuple(listed)))
+    for listed in on_their_own(plain).by(("model", "task", "counted")):
+        model, task, counted = listed[0].model, listed[0].config.task, listed[0].counted
+        own = pooled(listed)
         sets = [(fixed, *_one_ar(alike)) for fixed, alike in _agreeing(own)]
         fixed, best, unused = max(sets, key=lambda each: _standing(each[1]))
-        beside = [
-            (settings, alike)
-            for settings, alike in _agreeing(
-                run for run in trained if run.lineage and run.lineage.base == model and run.config.task == task
-            )
-            if settings["counted"] == counted
-        ]
+        checkpoints = (run for run in trained if run.lineage and run.lineage.base == model and run.config.task == task)
+        beside = [each for each in _agreeing(RunSet(tuple(checkpoints))) if each[0]["counted"] == counted]
         left_out = [
             *own.left_out,
             *(f"a run of ar at block {run.config.sampling.block}, T = {_temperature(run):g}" for run in unused),
@@ -200,29 +194,20 @@ def _runs(number: int) -> str:
     return f"{number} run{'s' if number > 1 else ''}"
 
 
-def _agreeing(runs: Iterable[Run]) -> list[tuple[dict[str, str], list[Run]]]:
-    """The runs that agree on every setting but those of `_WITHIN`, with these settings, in order of appearance."""
-    found: list[tuple[dict[str, str], list[Run]]] = []
-    listed = tuple(runs)
-    for run, row in zip(listed, RunSet(listed).settings().to_dict("records"), strict=True):
-        settings = {str(name): _shown(value) for name, value in row.items() if name not in _WITHIN}
-        for known, alike in found:
-            if known == settings:
-                alike.append(run)
-                break
-        else:
-            found.append((settings, [run]))
-    return found
+def _agreeing(runs: RunSet) -> list[tuple[dict[str, Any], RunSet]]:
+    """The sets of runs that agree on every setting but those of `_WITHIN`, each with these settings."""
+    fixed = [name for name in runs.settings().columns if name not in _WITHIN]
+    return [(dict(alike.settings()[fixed].iloc[0]), alike) for alike in runs.by(fixed)]
 
 
 def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _apart(runs: Sequence[Run], settings: Mapping[str, str], taken: Mapping[str, str]) -> str:
+def _apart(runs: Sequence[Run], settings: Mapping[str, Any], taken: Mapping[str, Any]) -> str:
     """Runs that agree among themselves, and how they differ from those that are taken."""
     differing = (name for name in settings if settings[name] != taken[name])
-    called = (f"{'length' if name == 'gen_length' else name} = {settings[name]}" for name in differing)
+    called = (f"{'length' if name == 'gen_length' else name} = {_shown(settings[name])}" for name in differing)
     return f"{_runs(len(runs))} with {', '.join(called)}"
 
 
@@ -242,13 +227,8 @@ def _temperature(run: Run) -> float:
 
 def _standing(runs: Sequence[Run]) -> tuple[bool, bool, int]:
     """By which of several sets of runs that agree one is taken; the largest."""
-    # The block length of AR order says nothing.
-    others = [run for run in runs if run.config.order != "ar"]
-    return any(map(_at_paper_settings, others or runs)), 0 < len(others) < len(runs), len(runs)
-
-
-def _at_paper_settings(run: Run) -> bool:
-    return _temperature(run) == TEMPERATURE and run.config.sampling.block == paper_block(run)
+    number = len([run for run in runs if run.config.order != "ar"])
+    return at_paper_settings(runs), 0 < number < len(runs), len(runs)
 
 
 def _temperatures(runs: list[Run]) -> list[float]:

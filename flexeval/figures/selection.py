@@ -17,14 +17,13 @@ from flexeval.models.lineage import Lineage
 from flexeval.orders import get_order
 from flexeval.runs.store import (
     EXTENT,
-    TEMPERATURE,
     Run,
     RunSet,
     ar_standing,
+    at_paper_settings,
     fewest_samples,
     on_same_problems,
     on_their_own,
-    paper_block,
     pooled,
 )
 from flexeval.stats.pass_at_k import default_ks
@@ -74,11 +73,11 @@ def largest_groups(
     """
     stand = on_their_own(runs) if "model" in per else runs
     chosen = []
-    for own in _apart(stand, per):
+    for own in stand.by(per):
         groups = [(shown, group) for group in comparable(own, free=free) if (shown := usable(group))]
         if not groups:
             continue
-        best, around = max(groups, key=lambda one: (_at_paper_settings(one[0], free), *map(len, one)))
+        best, around = max(groups, key=lambda one: (at_paper_settings(one[0], free=free), *map(len, one)))
         others = [shown for shown, _ in groups if shown is not best]
         cut = on_same_problems(best) if same_problems else best
         left_out = (*around.left_out, *best.left_out, *_not_shown(others, beside=best, free=free))
@@ -227,32 +226,13 @@ def token_rows(run: Run, *columns: str) -> Iterable[pd.DataFrame]:
     return run.token_parts(["problem_id", *columns])
 
 
-def _apart(runs: RunSet, per: Collection[str]) -> list[RunSet]:
-    """The runs by these settings, in order of appearance."""
-    found: dict[Hashable, list[Run]] = {}
-    for run, key in zip(runs, _keys(runs.settings(), per) if len(runs) else [], strict=True):
-        found.setdefault(key, []).append(run)
-    return [RunSet(tuple(own), runs.left_out) for own in found.values()]
-
-
-def _at_paper_settings(group: RunSet, free: Collection[str]) -> bool:
-    """Whether a group has the paper's temperature and block length, as far as they do not vary within it."""
-    # The block length of AR order says nothing: such a run is in groups of every block length.
-    counted = [run for run in group if run.config.order != "ar"] or list(group)
-    wanted = {
-        "temperature": lambda run: run.config.sampling.temperature == TEMPERATURE,
-        "block_length": lambda run: run.config.sampling.block == paper_block(run),
-    }
-    return all(any(map(holds, counted)) for name, holds in wanted.items() if name not in free)
-
-
 _CALLED = {"temperature": "T", "block_length": "block", "gen_length": "length"}
 
 
 def _not_shown(others: Sequence[RunSet], *, beside: RunSet, free: Collection[str]) -> list[str]:
     """How the groups that are not shown differ from the one that is: one text for each setting.
 
-    As in `_at_paper_settings`, the block length of runs in AR order counts only where there are no others.
+    As in `at_paper_settings`, the block length of runs in AR order counts only where there are no others.
     """
     if not others:
         return []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -54,12 +54,28 @@ class RunSet(Sequence[Run]):
         Raises:
             InputError: not the name of a setting.
         """
-        known = list(setting_values(self.runs[0])) if self.runs else list(wanted)
-        for name in wanted:
-            if name not in known:
-                raise did_you_mean("setting", name, known)
+        self._require_settings(wanted)
         kept = [run for run in self.runs if all(setting_values(run)[name] == value for name, value in wanted.items())]
         return RunSet(tuple(kept), self.left_out)
+
+    def by(self, names: Collection[str]) -> list[RunSet]:
+        """For each combination of values of these settings, the runs that have it, in order of appearance.
+
+        Raises:
+            InputError: not the name of a setting.
+        """
+        self._require_settings(names)
+        found: dict[Hashable, list[Run]] = {}
+        for run in self:
+            values = setting_values(run)
+            found.setdefault(tuple(repr(values[name]) for name in names), []).append(run)
+        return [RunSet(tuple(own), self.left_out) for own in found.values()]
+
+    def _require_settings(self, names: Iterable[str]) -> None:
+        known = list(setting_values(self.runs[0])) if self.runs else list(names)
+        for name in names:
+            if name not in known:
+                raise did_you_mean("setting", name, known)
 
     def counting(self, verdict: str) -> RunSet:
         """As `Run.counting`, of each run. Raises InputError for one whose samples lack the verdict."""
@@ -255,6 +271,19 @@ def setting_values(run: Run) -> dict[str, Any]:
 def paper_block(run: Run) -> int:
     """The paper's block length in a run: 32, or the whole canvas, or the block of the model, where that is shorter."""
     return min(BLOCK, run.config.sampling.gen_length, run.attention.block or BLOCK)
+
+
+def at_paper_settings(runs: Sequence[Run], *, free: Collection[str] = ()) -> bool:
+    """Whether a run has the paper's temperature and block length, as far as these are not free.
+
+    The block length of AR order says nothing where there are other orders.
+    """
+    others = [run for run in runs if run.config.order != "ar"]
+    return any(
+        ("temperature" in free or run.config.sampling.temperature == TEMPERATURE)
+        and ("block_length" in free or run.config.sampling.block == paper_block(run))
+        for run in others or runs
+    )
 
 
 def ar_standing(run: Run) -> tuple[bool, bool, int]:

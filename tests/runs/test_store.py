@@ -16,7 +16,7 @@ from runs_fakes import CONFIG, MASK, FakePredictor, FakeSampler, FakeTask, exten
 from flexeval.errors import InputError
 from flexeval.records import Grade, SamplingConfig, SamplingEffort
 from flexeval.runs.layout import GradedSample
-from flexeval.runs.store import as_runs, read_finished_run, read_run, read_runs, reopen_run
+from flexeval.runs.store import RunSet, as_runs, read_finished_run, read_run, read_runs, reopen_run
 
 
 @pytest.fixture
@@ -67,6 +67,21 @@ def test_a_part_is_the_smaller_run(run, tmp_path):
     assert part.tokens().astype({"problem_id": str}).equals(small.tokens().astype({"problem_id": str}))
 
 
+def test_runs_are_parted_by_what_they_differ_in(run):
+    def with_order(order, temperature):
+        sampling = dataclasses.replace(run.config.sampling, temperature=temperature)
+        return dataclasses.replace(run, config=dataclasses.replace(run.config, order=order, sampling=sampling))
+
+    runs = RunSet((with_order("ar", 1.0), with_order("random", 0.6), with_order("ar", 0.6)), ("one more",))
+    a, b, c = runs
+    assert [list(own) for own in runs.by(["order"])] == [[a, c], [b]]
+    assert [list(own) for own in runs.by(["temperature"])] == [[a], [b, c]]
+    assert [list(own) for own in runs.by(["order", "temperature"])] == [[a], [b], [c]]
+    assert [list(own) for own in runs.by([])] == [[a, b, c]]
+    assert all(own.left_out == ("one more",) for own in runs.by(["order"]))
+    assert RunSet(()).by(["order"]) == []
+
+
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
@@ -82,6 +97,8 @@ def test_a_part_is_the_smaller_run(run, tmp_path):
         (lambda run: read_runs({"runs": "x"}), "a run folder is a text or a Path, not a dict"),
         (lambda run: read_runs(""), "a run folder is empty"),
         (lambda run: read_runs(["x" * 5000]), "as a run folder: File name too long"),
+        (lambda run: RunSet((run,)).where(odrer="ar"), "unknown setting: 'odrer'. Did you mean 'order'"),
+        (lambda run: RunSet((run,)).by(("task", "tmperature")), "unknown setting: 'tmperature'. Did you mean 'temper"),
         *((lambda run, r=r: as_runs(r), "runs must be what flexeval.read_runs") for r in (None, "runs", [])),
     ],
 )  # fmt: skip
