@@ -328,7 +328,7 @@ class _ProblemFinder:
         question, same = self._asked(answer)
         if len(same) == 1:
             return same[0]
-        problem_id, named = self._named(answer)
+        problem_id, named = self._named(answer, question)
         if named is not None:
             return named
         if same:
@@ -336,7 +336,7 @@ class _ProblemFinder:
                 f"{answer.place}: problems {same[0].id!r} and {same[1].id!r} ask this question; say which in "
                 "'problem_id'"
             )
-        if question is not None and (answer.target is not None or problem_id is None):
+        if question is not None and (answer.target is not None or problem_id is None or problem_id.isdecimal()):
             return self._own_problem(answer, question)
         if problem_id is not None:
             listed = f"{len(self._by_id)} ids such as {next(iter(self._by_id.values())).id!r}"
@@ -351,8 +351,11 @@ class _ProblemFinder:
                 return question, same
         return _first_text(answer, QUESTIONS), []
 
-    def _named(self, answer: _Answer) -> tuple[str | None, Problem | None]:
-        """(the first id that the row states, the problem that one of its ids names)."""
+    def _named(self, answer: _Answer, question: str | None) -> tuple[str | None, Problem | None]:
+        """(the first id that the row states, the problem that one of its ids names).
+
+        A number alone may count the rows of any file, so it names no problem in a row whose question is another.
+        """
         stated = None
         for name in IDS:
             value = answer.asked.get(name)
@@ -364,9 +367,10 @@ class _ProblemFinder:
             forms = [wanted, f"{task_name}/{wanted}"]
             if wanted.isdecimal() and self._prefix is not None:
                 forms.append(f"{self._prefix}/{int(wanted)}")
-            for form in forms:
-                if form in self._by_id:
-                    return stated, self._by_id[form]
+            named = next((self._by_id[form] for form in forms if form in self._by_id), None)
+            if named is None or (wanted.isdecimal() and question is not None and not _asks(question, named)):
+                continue
+            return stated, named
         return stated, None
 
     def _own_problem(self, answer: _Answer, question: str) -> Problem:
@@ -389,6 +393,11 @@ class _ProblemFinder:
                 f"question; keep one of them"
             )
         return problem
+
+
+def _asks(prompt: str, problem: Problem) -> bool:
+    """Whether a prompt, which may have examples or a template around it, asks a problem's question."""
+    return _spaced(problem.question) in _spaced(prompt)
 
 
 def _spaced(question: str) -> str:

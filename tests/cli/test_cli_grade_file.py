@@ -141,6 +141,7 @@ def test_programs_run_in_the_sandbox_with_the_tests_of_their_problem(
         ({"problem_id": 7, "completion": "7"}, "gsm8k", ["line 2: '7'", "ids such as 'gsm8k/test/0'"]),
         ({"completion": "7"}, "gsm8k", ["line 2 has no field 'question' (or 'problem_id')"]),
         ({"question": "?", "completion": "7"}, "gsm8k", ["line 2: the question is none of task 'gsm8k'", "'target'"]),
+        ({"question": "?", "completion": "7", "idx": 1}, "gsm8k", ["line 2: the question is none of task 'gsm8k'"]),
         ({"question": "?", "completion": "7", "target": True}, "gsm8k", ["line 2", "'target' with a text or number"]),
         ({"problem_id": "gsm8k/test/7", "completion": "7"}, "gsm8k", ["line 2: 'gsm8k/test/7'", "Did you mean"]),
         *(
@@ -314,6 +315,13 @@ def test_the_number_of_a_problem_counts_only_where_all_ids_are_numbered(refused:
     assert "ids such as" in refused("grade", "answers.jsonl", "--task", "math500", "--data-dir", "data")
     write("answers.jsonl", {"unique_id": "test/precalculus/1.json", "completion": "\\boxed{2}"})
     assert main(["grade", "answers.jsonl", "--task", "math500", "--data-dir", "data"]) == 0
+
+
+def test_a_number_names_no_problem_where_the_row_asks_something_else(grade: Grade) -> None:
+    """Row 1 of any file is not problem 1 of the task; a prompt with more around the question is."""
+    own = {"id": 1, "question": "And 6 times 7?", "target": 42, "completion": "42"}
+    prompted = {"id": 1, "prompt": f"Question: {EGGS}\nAnswer:", "target": 42, "completion": "14"}
+    assert "2 of 2 completions of 2 questions correct" in grade(write("answers.jsonl", own, prompted))
 
 
 def test_a_file_with_targets_of_its_own_needs_no_benchmark(
