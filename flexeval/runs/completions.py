@@ -10,6 +10,7 @@ models.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from flexeval.errors import InputError, did_you_mean, encodable, shortened
+from flexeval.errors import InputError, Note, did_you_mean, encodable, shortened
 from flexeval.grading.answers import before_end_token
 from flexeval.reading import Row, read_rows
 from flexeval.records import Grade, Problem
@@ -112,6 +113,7 @@ def read_completions(path: str | Path, task: Task) -> Completions:
     find = _ProblemFinder(task, known)
     problems = [find(answer) for answer in answers]
     _require_numbers(answers, problems)
+    _note_other_targets(task, answers, problems)
     answered = {problem.id: problem for problem in problems}
     return Completions(
         form=form,
@@ -194,6 +196,36 @@ def _require_numbers(answers: Sequence[_Answer], problems: Sequence[Problem]) ->
                 f"{answer.place} is sample {number} of problem {problem.id!r}, as {before} is; number them, or leave "
                 f"{NUMBER!r} out"
             )
+
+
+def _note_other_targets(task: Task, answers: Sequence[_Answer], problems: Sequence[Problem]) -> None:
+    """Warn where a row states another right answer than the task: as in a corrected edition of a benchmark."""
+    if not (isinstance(task, GradesAnyTarget) and task.target_suffices):
+        return
+    # Completions of one problem come with one target, mostly.
+    stated: dict[tuple[str, str], tuple[str, Problem]] = {}
+    for answer, problem in zip(answers, problems, strict=True):
+        if isinstance(answer.target, str | int | float) and _stated(answer.target) != problem.target:
+            stated.setdefault((problem.id, _stated(answer.target)), (answer.place, problem))
+    # Written as an answer, or a whole solution with the answer in it.
+    other = {
+        problem.id: place
+        for (_, target), (place, problem) in stated.items()
+        if not any(task.grade(problem, text).correct for text in (f"\\boxed{{{target}}}", target))
+    }
+    if other:
+        questions = f"{len(other)} questions" if len(other) > 1 else "1 question"
+        warnings.warn(
+            f"{next(iter(other.values()))}: the target is not that of task {task.name!r}, which counts "
+            f"({questions} with another target)",
+            Note,
+            stacklevel=3,
+        )
+
+
+def _stated(target: object) -> str:
+    """A target as text; the solutions of GSM8K end in its mark and the number."""
+    return str(target).rpartition("####")[2].strip()
 
 
 def _or_others(fields: Sequence[str]) -> str:
@@ -384,8 +416,7 @@ class _ProblemFinder:
         if isinstance(target, bool) or not isinstance(target, str | int | float):
             raise InputError(f"{not_ours}, and the line has no field 'target' with a text or number; add one")
         key = _spaced(question)
-        # The solutions of GSM8K end in its mark and the number.
-        stated = str(target).rpartition("####")[2].strip()
+        stated = _stated(target)
         problem = self._foreign.setdefault(key, Problem(id=key, question=question, target=stated))
         if problem.target != stated:
             raise InputError(

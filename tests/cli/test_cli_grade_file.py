@@ -324,6 +324,23 @@ def test_a_number_names_no_problem_where_the_row_asks_something_else(grade: Grad
     assert "2 of 2 completions of 2 questions correct" in grade(write("answers.jsonl", own, prompted))
 
 
+def test_a_target_that_is_not_the_tasks_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a corrected edition of a benchmark, whose numbers would pass for those of the old one."""
+
+    def noted(*targets: object) -> str:
+        write("answers.jsonl", *[{"question": PENS, "completion": "7", "target": target} for target in targets])
+        assert main(["grade", "answers.jsonl", "--task", "gsm8k", "--data-dir", "data"]) == 0
+        captured = capsys.readouterr()
+        assert f"{len(targets)} of {len(targets)} completions of 1 questions correct" in captured.out
+        return captured.err
+
+    assert noted(7, 7.0, "7", "2 + 5 = 7 #### 7", "So \\boxed{7}.") == ""
+    assert noted(7, 8, 8) == (
+        "flexeval: note: answers.jsonl line 2: the target is not that of task 'gsm8k', which counts (1 question with "
+        "another target)\n"
+    )
+
+
 def test_a_file_with_targets_of_its_own_needs_no_benchmark(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refused: Refused
 ) -> None:
