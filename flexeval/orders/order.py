@@ -368,7 +368,13 @@ def require_probability(order: str, field: str, value: float) -> None:
 
 
 def take_highest(score_BG: FloatArray, eligible_BG: BoolArray, count_B: IntArray) -> BoolArray:
-    """The `count_B` highest-scoring eligible positions of each row; ties go to the left."""
+    """The `count_B` highest-scoring eligible positions of each row; ties go to the left.
+
+    Raises:
+        PluginError: a score that is NaN where a position is eligible, which is neither high nor low.
+    """
+    if (np.isnan(score_BG) & eligible_BG).any():
+        raise PluginError("its score is NaN at an eligible position; give every eligible position a number")
     # The floor keeps an eligible position with a score of -inf above every position that is not eligible.
     masked_BG = np.where(eligible_BG, np.maximum(score_BG, np.finfo(np.float64).min), -np.inf)
     if np.all(count_B == 1):

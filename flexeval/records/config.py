@@ -57,7 +57,8 @@ class SamplingConfig:
     logits_eos_inf: bool = False
     """Remove the end-of-sequence token before anything is scored or drawn."""
     confidence_eos_eot_inf: bool = False
-    """Score as if end-of-sequence and end-of-turn had probability zero; which tokens are drawn does not change."""
+    """Score as if end-of-sequence and end-of-turn had probability zero, and all others the same where nothing else is
+    left; which tokens are drawn does not change."""
     seed: int = 0
     """Seed of all random numbers; see `flexeval.sampling.randomness`."""
     stop_at_eos: bool = True

@@ -161,8 +161,12 @@ class Step:
             temperature_N = np.full(len(distribution.normaliser_N), config.temperature or 1.0)
             distribution = Distribution.of(self._tempered(distribution, temperature_N).log())
         if config.confidence_eos_eot_inf:
+            ends = sorted({self._predictor.eos_id, *self._predictor.stop_ids})
             gaps_NV = distribution.gaps_NV.clone()
-            gaps_NV[:, sorted({self._predictor.eos_id, *self._predictor.stop_ids})] = -torch.inf
+            gaps_NV[:, ends] = -torch.inf
+            # Where nothing else is left, the others are equally likely, so that no position is less sure.
+            gaps_NV[gaps_NV.isneginf().all(dim=-1)] = 0.0
+            gaps_NV[:, ends] = -torch.inf
             distribution = Distribution.of(gaps_NV)
         return distribution
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexeval.errors import InputError
-from flexeval.orders import ORDERS, get_order
+from flexeval.errors import InputError, PluginError
+from flexeval.orders import ORDERS, get_order, take_highest
 from flexeval.records import DecodingState
 
 SPECS = [
@@ -105,6 +105,14 @@ def expected(spec, state, row):
     score = {"confidence": confidence, "top_prob": top, "margin": margin, "entropy": -entropy,
              "random": state.uniform_BG[row]}[name]  # fmt: skip
     return best(score, eligible, budget)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_score_that_is_no_number_is_refused_only_where_a_position_is_eligible(count):
+    score, eligible = np.array([[0.1, np.nan, 0.3]]), np.array([[True, False, True]])
+    assert take_highest(score, eligible, np.array([count])).sum() == count
+    with pytest.raises(PluginError, match="NaN at an eligible position"):
+        take_highest(score, ~eligible, np.array([count]))
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -56,6 +56,8 @@ def naive_sample(oracle, order: Order, config: SamplingConfig, problem_id: str, 
             if config.confidence_eos_eot_inf:
                 scored = scored.copy()
                 scored[:, [oracle.eos_id, *oracle.stop_ids]] = 0
+                scored[scored.sum(axis=1) == 0] = 1
+                scored[:, [oracle.eos_id, *oracle.stop_ids]] = 0
                 scored /= scored.sum(axis=1, keepdims=True)
             proposal = np.full(length, -1)
             confidence = np.full(length, np.nan)

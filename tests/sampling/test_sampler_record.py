@@ -22,6 +22,14 @@ CASES = {
     "confidence, blocks": ("confidence", {"block_length": 4}),
     "confidence, few steps": ("confidence", {"block_length": 6, "steps": 4}),
     "confidence, no end in sight": ("confidence", {"confidence_eos_eot_inf": True}),
+    "confidence, nothing but the end": (
+        "confidence",
+        {"confidence_eos_eot_inf": True, "scored": "sampled", "top_p": 0.5, "stop_at_eos": False},
+    ),
+    "entropy, nothing but the end": (
+        "entropy",
+        {"confidence_eos_eot_inf": True, "scored": "sampled", "top_k": 1, "tokens_per_step": 2},
+    ),
     "confidence, never ends": ("confidence", {"logits_eos_inf": True}),
     "confidence, full length": ("confidence", {"stop_at_eos": False, "block_length": 4}),
     "confidence, greedy": ("confidence", {"temperature": 0.0}),
