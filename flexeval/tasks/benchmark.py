@@ -7,13 +7,16 @@ problem (`read`), which prompts there are (`templates`), and how an answer is gr
 
 from __future__ import annotations
 
+import ast
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, one_line
 from flexeval.grading.programs import grade_program
 from flexeval.grading.published import program_as_published
 from flexeval.grading.sandbox import Isolation, shared_sandbox
@@ -93,6 +96,37 @@ class ProgramBenchmark(BenchmarkTask):
     def isolation(self) -> Isolation:
         """What confines the programs on this machine. Raises InputError where nothing would."""
         return shared_sandbox().isolation
+
+
+def parse_python(source: str, *, what: str) -> ast.Module:
+    """The syntax tree of a program. Raises InputError, which calls it `what`, for what is no Python."""
+    try:
+        with warnings.catch_warnings():
+            # Some published programs hold escapes that newer Pythons warn about.
+            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return ast.parse(source)
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise InputError(f"{what} should be Python ({one_line(error)}); mend it, or remove the row") from None
+
+
+def require_in_sandbox(tests: ast.Module, *, what: str) -> None:
+    """Raise InputError, which calls them `what`, for tests that import what the sandbox lacks: no program passes."""
+    for statement in tests.body:
+        names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
+        if isinstance(statement, ast.ImportFrom):
+            names = [statement.module or "."]
+        for name in names:
+            if name.partition(".")[0] not in sys.stdlib_module_names:
+                raise InputError(
+                    f"{what} should import nothing but Python's standard library, which is all that generated programs "
+                    f"run with, and imports {name!r}; use tests that do not, or remove the row"
+                )
+
+
+def functions_in(program: ast.Module) -> dict[str, ast.FunctionDef]:
+    """Name -> function that a program defines, the last of each name."""
+    return {node.name: node for node in program.body if isinstance(node, ast.FunctionDef)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from flexeval.errors import InputError
 from flexeval.reading import Row
 from flexeval.records import Problem
-from flexeval.tasks.benchmark import ProgramBenchmark
+from flexeval.tasks.benchmark import ProgramBenchmark, functions_in, parse_python, require_in_sandbox
 from flexeval.tasks.data import Benchmark
 from flexeval.tasks.prompts import BARE, JUSTGRPO_PROGRAM, WRITE_PYTHON, PromptTemplate
 
@@ -48,7 +49,12 @@ class HumanEval(ProgramBenchmark):
     )
 
     def read(self, index: int, row: Row) -> Problem:
-        """The problem in a row."""
+        """The problem in a row. Raises InputError where no program could pass its tests."""
+        for column, name in (("prompt", row["entry_point"]), ("test", "check")):
+            program = parse_python(row[column], what=f"{row.place}: {column!r}")
+            require_in_sandbox(program, what=f"{row.place}: {column!r}")
+            if name not in functions_in(program):
+                raise InputError(f"{row.place}: {column!r} defines no function {name!r}; mend it, or remove the row")
         return Problem(
             id=row["task_id"].lower(),
             question=row["prompt"].strip("\n"),

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from flexeval.errors import InputError
 from flexeval.grading.answers import extract_answer
+from flexeval.grading.latex import clean
 from flexeval.grading.mathematics import grade_expression
 from flexeval.grading.published import expression_as_published
 from flexeval.reading import Row
@@ -61,7 +63,9 @@ class Math500(BenchmarkTask):
     )
 
     def read(self, index: int, row: Row) -> Problem:
-        """The problem in a row."""
+        """The problem in a row. Raises InputError where it has no answer, which nothing would equal."""
+        if not clean(row["answer"]):
+            raise InputError(f"{row.place}: 'answer' is empty; give it one, or remove the row")
         return Problem(
             id=f"math500/{_name(row, index)}",
             question=row["problem"],

@@ -11,7 +11,6 @@ The test split is what JustGRPO evaluates, too: rows 10 to 509 of the file are t
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,7 +18,7 @@ from typing import Any, ClassVar
 from flexeval.errors import InputError
 from flexeval.reading import Row
 from flexeval.records import Problem
-from flexeval.tasks.benchmark import ProgramBenchmark, Splits
+from flexeval.tasks.benchmark import ProgramBenchmark, Splits, functions_in, parse_python, require_in_sandbox
 from flexeval.tasks.data import Benchmark
 from flexeval.tasks.prompts import BARE, JUSTGRPO_PROGRAM, WRITE_PYTHON, PromptTemplate
 
@@ -123,17 +122,19 @@ def _stub(problem: Problem) -> str:
 
 
 def _function_under_test(row: Row) -> ast.FunctionDef:
-    """The function of the reference solution that the first test calls."""
-    try:
-        with warnings.catch_warnings():
-            # Some reference solutions hold escapes that newer Pythons warn about.
-            warnings.simplefilter("ignore", SyntaxWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)
-            solution, test = ast.parse(row["code"]), ast.parse(row["test_list"][0])
-    except (SyntaxError, IndexError, TypeError, ValueError) as error:
-        raise InputError(f"{row.place}: 'code' and 'test_list' should be Python ({error})") from error
-    functions = {node.name: node for node in solution.body if isinstance(node, ast.FunctionDef)}
-    for node in ast.walk(test):
+    """The function of the reference solution that the first test calls.
+
+    Raises:
+        InputError: there is none, or tests that no program could pass.
+    """
+    tests: list[object] = row["test_list"]
+    if not tests or not all(isinstance(test, str) for test in tests):
+        raise InputError(f"{row.place}: 'test_list' should be a list of texts, each a test, not {tests!r:.60}")
+    functions = functions_in(parse_python(row["code"], what=f"{row.place}: 'code'"))
+    parsed = [parse_python(str(test), what=f"{row.place}: 'test_list'") for test in tests]
+    setup = parse_python(row["test_setup_code"], what=f"{row.place}: 'test_setup_code'")
+    require_in_sandbox(setup, what=f"{row.place}: 'test_setup_code'")
+    for node in ast.walk(parsed[0]):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
             return functions[node.func.id]
     raise InputError(f"{row.place}: the first test calls no function that 'code' defines")

@@ -68,7 +68,11 @@ def test_bare_prompts_are_the_question(shared_dir: Path) -> None:
     ("change", "message"),
     [
         ({"code": "def f(:"}, "should be Python"),
-        ({"test_list": []}, "should be Python"),
+        ({"test_list": []}, "should be a list of texts"),
+        ({"test_list": ["assert f(1) == 1", 2]}, "should be a list of texts"),
+        ({"test_list": ["assert f(1) == 1", "assert f(1) = 1"]}, "should be Python"),
+        ({"test_list": [f"assert f({'-' * 20_000}1) == 1"]}, "should be Python"),
+        ({"test_setup_code": "import numpy as np"}, "should import nothing but Python's standard library.*'numpy'"),
         ({"test_list": ["assert g(1) == 1"]}, "calls no function that 'code' defines"),
     ],
 )
@@ -77,6 +81,24 @@ def test_a_row_that_names_no_function_is_refused(tmp_path: Path, change: dict[st
     (tmp_path / "mbpp.jsonl").write_text(json.dumps({**row, "test_setup_code": "", **change}) + "\n")
     with pytest.raises(InputError, match=rf"mbpp\.jsonl line 1.*{message}"):
         MBPP(data_dir=tmp_path).problems()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt": "def f(x):\n"}, "'prompt' should be Python"),
+        ({"entry_point": "g"}, "'prompt' defines no function 'g'"),
+        ({"test": "assert candidate(1) == 1"}, "'test' defines no function 'check'"),
+        ({"test": "def check(c: assert"}, "'test' should be Python"),
+        ({"test": "from numpy.linalg import norm\ndef check(c): pass"}, "standard library.*'numpy.linalg'"),
+    ],
+)
+def test_tests_that_no_program_could_pass_are_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    row = {"task_id": "HumanEval/0", "prompt": 'def f(x):\n    """x"""\n', "canonical_solution": "    return x\n",
+           "test": "def check(candidate):\n    assert candidate(1) == 1\n", "entry_point": "f"}  # fmt: skip
+    (tmp_path / "HumanEval.jsonl").write_text(json.dumps({**row, **change}) + "\n")
+    with pytest.raises(InputError, match=rf"HumanEval\.jsonl line 1.*{message}"):
+        HumanEval(data_dir=tmp_path).problems()
 
 
 @pytest.mark.linux

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from flexeval.errors import InputError
 from flexeval.records import Problem
 from flexeval.tasks import Task, get_task
 from flexeval.tasks.math500 import Math500
@@ -31,6 +34,13 @@ def test_no_last_number_and_nothing_from_the_question() -> None:
     problem = Problem(id="p", question=r"Write the answer as \boxed{5}.", target="5")
     grade = Math500().grade(problem, "The answer is 5.")
     assert (grade.correct, grade.extracted, grade.rule) == (False, None, None)
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "$$"])
+def test_a_row_without_an_answer_is_refused(tmp_path: Path, answer: str) -> None:
+    (tmp_path / "math500.json").write_text(json.dumps([{"problem": "1 + 1?", "answer": answer}]))
+    with pytest.raises(InputError, match=r"math500\.json item 1: 'answer' is empty"):
+        Math500(data_dir=tmp_path).problems()
 
 
 def test_files_in_the_layout_of_math_are_read(tmp_path: Path) -> None:
