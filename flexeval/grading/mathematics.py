@@ -31,11 +31,13 @@ def grade_number(completion: str, target: str) -> Grade:
     if extraction is None:
         return Grade(correct=False)
     value, wanted = number_in(extraction.text), number_in(target)
+    error = None
+    if wanted is None:
+        error = "the target does not state one number"
+    elif value is None:
+        error = "the answer does not state one number"
     return Grade(
-        correct=value is not None and value == wanted,
-        extracted=extraction.text,
-        rule=extraction.rule,
-        error="the answer does not state one number" if value is None else None,
+        correct=error is None and value == wanted, extracted=extraction.text, rule=extraction.rule, error=error
     )
 
 

@@ -10,6 +10,7 @@ models.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -417,6 +418,8 @@ class _ProblemFinder:
             raise InputError(f"{not_ours}, and the line has no field 'target' with a text or number; add one")
         key = _spaced(question)
         stated = _stated(target)
+        if not stated or (isinstance(target, float) and not math.isfinite(target)):
+            raise InputError(f"{answer.place}: the target {target!r} is no answer; give one, or leave the line out")
         problem = self._foreign.setdefault(key, Problem(id=key, question=question, target=stated))
         if problem.target != stated:
             raise InputError(

@@ -143,6 +143,10 @@ def test_programs_run_in_the_sandbox_with_the_tests_of_their_problem(
         ({"question": "?", "completion": "7"}, "gsm8k", ["line 2: the question is none of task 'gsm8k'", "'target'"]),
         ({"question": "?", "completion": "7", "idx": 1}, "gsm8k", ["line 2: the question is none of task 'gsm8k'"]),
         ({"question": "?", "completion": "7", "target": True}, "gsm8k", ["line 2", "'target' with a text or number"]),
+        *(
+            ({"question": "?", "completion": "7", "target": target}, "gsm8k", ["line 2: the target", "is no answer"])
+            for target in ("", " #### ", float("nan"))
+        ),
         ({"problem_id": "gsm8k/test/7", "completion": "7"}, "gsm8k", ["line 2: 'gsm8k/test/7'", "Did you mean"]),
         *(
             (

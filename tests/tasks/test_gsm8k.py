@@ -76,6 +76,11 @@ def test_wrong_answers(completion: str) -> None:
     assert not GSM8K().grade(PROBLEM, completion).correct
 
 
+def test_a_target_that_is_no_number_is_an_error_and_no_wrong_answer() -> None:
+    grade = GSM8K().grade(Problem(id="p", question="q", target="three"), "So 3.")
+    assert (grade.correct, grade.error) == (False, "the target does not state one number")
+
+
 def test_unknown_split_and_template_are_refused() -> None:
     with pytest.raises(InputError, match="test"):
         get_task("gsm8k:split=tset")
