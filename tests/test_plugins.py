@@ -337,6 +337,7 @@ def test_a_prompt_or_grade_of_another_type_is_refused() -> None:
         lambda: Problem(id="a", question="?", target=1),  # type: ignore[arg-type]
         lambda: Problem(id="a", question="\ud800", target="1"),
         lambda: Prompt(user=b"?"),  # type: ignore[arg-type]
+        lambda: Prompt(user="?", date="tomorrow"),
         lambda: Grade(correct="false"),  # type: ignore[arg-type]
         lambda: Grade(correct=1),  # type: ignore[arg-type]
         lambda: Grade(correct=True, extracted=4),  # type: ignore[arg-type]
@@ -362,6 +363,8 @@ def test_a_verdict_of_numpy_is_a_verdict() -> None:
         ({"mask_id": "x"}, "mask_id .* not 'x'"),
         ({"eos_id": -1}, "eos_id .* not -1"),
         ({"stop_ids": [6]}, "stop_ids must be a set"),
+        ({"stop_ids": frozenset({7})}, "mask_id 7 also ends texts"),
+        ({"eos_id": 7}, "mask_id 7 also ends texts"),
         ({"stop_ids": frozenset({99})}, "stop_ids .* not 99"),
         ({"vocab_size": 0}, "vocab_size"),
         ({"vocab_size": 8.0}, "vocab_size"),

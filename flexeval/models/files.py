@@ -207,16 +207,29 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint folder, in the order of its index.
 
     Raises:
-        InputError: there are none (pickled weights are never loaded), or the index names one that is missing.
+        InputError: there are none (pickled weights are never loaded), the index names one that is missing, or there
+            is an index and one file beside it that it does not name.
     """
+    whole = folder / "model.safetensors"
     files = [folder / name for name in _indexed(folder)]
     if not files:
-        files = [folder / "model.safetensors"]
-        if not files[0].exists() and any(next(folder.glob(pattern), None) for pattern in PICKLES):
+        files = [whole]
+        others = sorted(file.name for file in folder.glob("*.safetensors"))
+        if others and not whole.exists():
+            raise InputError(
+                f"{str(folder)!r} holds {others[0]}, and neither {whole.name} nor {whole.name}.index.json, which says "
+                "what belongs to the model; restore the index, or give the file that name if it is the whole model"
+            )
+        if not whole.exists() and any(next(folder.glob(pattern), None) for pattern in PICKLES):
             raise InputError(
                 f"{str(folder)!r} holds pickled weights only, which can run code when loaded; "
                 "convert them to safetensors first"
             )
+    elif whole.exists() and whole not in files:
+        raise InputError(
+            f"{str(folder)!r} holds {whole.name} and an index of other files ({files[0].name}, ...), and does not say "
+            f"which of the two is the model; remove {whole.name}, or {whole.name}.index.json"
+        )
     for file in files:
         if not file.is_file():
             raise InputError(f"{str(folder)!r} is incomplete: {file.name} is missing")

@@ -199,6 +199,8 @@ def check_predictor(model: object) -> None:
         raise PluginError(f"{title}: its stop_ids must be a set of token ids, not {_shown(stops)}")
     for stop in stops:
         _require_id(stop, f"{title}: a token of its stop_ids", 0, last)
+    if (mask := model.mask_id) in {model.eos_id, *stops}:  # type: ignore[attr-defined]
+        raise PluginError(f"{title}: its mask_id {mask} also ends texts (eos_id, stop_ids), so none would end")
 
 
 def check_logits(model: MaskPredictor, logits_NV: Tensor, rows: int) -> None:

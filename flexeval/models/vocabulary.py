@@ -111,8 +111,8 @@ def find_special_ids(
         mask_id: the mask where nothing else names one.
 
     Raises:
-        InputError: no mask token, no end-of-sequence token, an id outside the vocabulary, or a tokenizer that knows
-            more tokens than the embedding has rows.
+        InputError: no mask token, no end-of-sequence token, one that is both, an id outside the vocabulary, or a
+            tokenizer that knows more tokens than the embedding has rows.
     """
     sources = [*configs, _tokenizer_ids(tokenizer)]
     vocabulary = tokenizer.get_vocab() if tokenizer is not None else {}
@@ -140,6 +140,11 @@ def find_special_ids(
     for value in (masks[0], fillers[0], *ends, *turns):
         if not 0 <= value < vocab_size:
             raise InputError(f"{name!r} names token {value}, but its embedding has only {vocab_size} rows")
+    if masks[0] in (fillers[0], *ends, *turns):
+        raise InputError(
+            f"{name!r} names token {masks[0]} both as its mask and as what ends its texts, so none would end; correct "
+            "mask_token_id, eos_token_id or pad_token_id in its config.json or generation_config.json"
+        )
     # Of a tokenizer that belongs to another model; the first prompt with such a token would stop the run.
     if (largest := max(vocabulary.values(), default=0)) >= vocab_size:
         token = next(token for token, number in vocabulary.items() if number == largest)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal
 
 from flexeval.fields import require, require_float32, require_types
-from flexeval.records.problem import PROMPT_DATE
+from flexeval.records.problem import PROMPT_DATE, require_date
 
 MOST = 2**31 - 1
 """Of anything that is counted: what the token rows number samples with."""
@@ -197,20 +196,9 @@ class RunConfig:
         task = self.task or ("forks" if model in ("forks", "tiny-block") else "word-problems")
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "task", task)
-        require(
-            _is_date(self.prompt_date),
-            f"prompt_date must be a date or time such as 2026-01-31 or 2026-01-31T09:30, not {self.prompt_date!r}",
-        )
+        require_date("prompt_date", self.prompt_date)
         _require_range("num_samples", self.num_samples, 1, MOST)
         _require_range("limit", self.limit, 1, MOST)
-
-
-def _is_date(text: str) -> bool:
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return False
-    return text in (moment.date().isoformat(), moment.isoformat(timespec="minutes"))
 
 
 def _require_range(name: str, value: int | None, least: int, most: int | None = None) -> None:

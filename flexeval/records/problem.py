@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flexeval.errors import encodable, one_line
-from flexeval.fields import require_types
+from flexeval.fields import require, require_types
 
 PROMPT_DATE = "2026-01-01"
 """The date that chat templates get unless a run says otherwise."""
@@ -47,6 +48,17 @@ class Prompt:
 
     def __post_init__(self) -> None:
         require_types(self, owner="Prompt.")
+        require_date("Prompt.date", self.date)
+
+
+def require_date(what: str, text: str) -> None:
+    """Raise InputError, which calls it `what`, unless a text is a date or a time in ISO format, to the minute."""
+    try:
+        moment = datetime.fromisoformat(text)
+        known = text in (moment.date().isoformat(), moment.isoformat(timespec="minutes"))
+    except ValueError:
+        known = False
+    require(known, f"{what} must be a date or time such as 2026-01-31 or 2026-01-31T09:30, not {text!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

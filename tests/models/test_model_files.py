@@ -126,6 +126,18 @@ def test_a_broken_index(tmp_path):
     assert "has no weight_map" in refusal(folder)
 
 
+def test_an_index_beside_a_file_that_it_does_not_name(tmp_path):
+    """A model was saved over another, in one file or in several."""
+    folder = write_llada(tmp_path)
+    whole, shard = folder / "model.safetensors", folder / "model-00001-of-00001.safetensors"
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": shard.name}}))
+    assert "does not say which of the two is the model; remove model.safetensors" in refusal(folder)
+    index.unlink()
+    whole.rename(shard)
+    assert f"holds {shard.name}, and neither model.safetensors nor" in refusal(folder)
+
+
 def test_an_unknown_type_needs_the_users_trust(tmp_path):
     message = refusal(write_llada(tmp_path, model_type="mystery"))
     assert "of type 'mystery', for which flexeval has no layers" in message

@@ -237,6 +237,23 @@ def test_an_id_beyond_the_embedding_is_refused(tmp_path):
         load_model(str(write_llada(tmp_path, mask_token_id=126336)))
 
 
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        ({"mask_token_id": 5}, {}),
+        ({"mask_token_id": 1, "eos_token_id": [2, 1]}, {}),
+        ({"mask_token_id": 6}, {"fills_with_pad": True}),
+        ({"mask_token_id": 1, "eos_token_id": 2}, {"end_of_turn": "<|im_end|>"}),
+    ],
+    ids=["end", "one of the ends", "padding", "end of turn"],
+)
+def test_a_mask_that_ends_texts_is_refused(config, settings):
+    tokenizer = FakeTokenizer()
+    tokenizer.get_vocab = lambda: {"<|im_end|>": config["mask_token_id"]}
+    with pytest.raises(InputError, match="both as its mask and as what ends its texts"):
+        find_special_ids("m", [config], tokenizer, vocab_size=9, **settings)
+
+
 def test_generation_config_is_asked_too(tmp_path):
     folder = write_llada(tmp_path, eos_token_id=None)
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [SPECIAL[EOT], SPECIAL[EOS]]}))
