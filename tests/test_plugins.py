@@ -20,6 +20,7 @@ from oracles import RandomOracle
 import flexeval
 from flexeval.cli.main import main
 from flexeval.errors import InputError, InputTypeError, PluginError
+from flexeval.models.attention import Attention
 from flexeval.orders import ORDERS, Order, get_order, take_highest
 from flexeval.orders.order import check_order_class
 from flexeval.records import DecodingState, Grade, Problem, Prompt, Revision, SamplingConfig
@@ -363,6 +364,7 @@ def test_a_verdict_of_numpy_is_a_verdict() -> None:
         ({"mask_id": "x"}, "mask_id .* not 'x'"),
         ({"eos_id": -1}, "eos_id .* not -1"),
         ({"stop_ids": [6]}, "stop_ids must be a set"),
+        ({"attention": Attention(kind="block-causal")}, "attention lacks a block length"),
         ({"stop_ids": frozenset({7})}, "mask_id 7 also ends texts"),
         ({"eos_id": 7}, "mask_id 7 also ends texts"),
         ({"stop_ids": frozenset({99})}, "stop_ids .* not 99"),
@@ -487,11 +489,26 @@ def test_sample_refuses_arguments_of_the_wrong_type(changes: dict[str, Any], say
         flexeval.sample(given.pop("model"), given.pop("prompts"), **given)
 
 
+class _Anonymous(RandomOracle):
+    """A model that does not say which it is."""
+
+    fingerprint = property(lambda self: "mine", lambda self, value: None)
+
+
+class _Sourced(type(flexeval.get_task("forks"))):  # type: ignore[misc]
+    """A task that names its data by a path."""
+
+    def source(self) -> dict[str, Any]:
+        return {"origin": Path("data")}
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"config": {}}, "config must be a RunConfig .*not a dict"),
         ({"predictor": None}, "the model, a NoneType, has no method"),
+        ({"predictor": _Anonymous(words=6)}, "its fingerprint must be a flexeval.models.fingerprint.Fingerprint"),
+        ({"task": _Sourced()}, r"source\(\) of the task must return JSON values"),
         ({"predictor": "forks"}, r"write flexeval.load_model\('forks'\)"),
         ({"task": "forks"}, r"write flexeval.get_task\('forks'\)"),
         ({"task": None}, "not a task class"),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError, InputTypeError, did_you_mean
-from flexeval.fields import LARGEST_WHOLE
+from flexeval.fields import LARGEST_WHOLE, require, require_types
 from flexeval.records import BoolArray, IntArray
 
 Kind = Literal["full", "full-to-block", "block-causal", "open-block", "rank"]
@@ -47,6 +47,12 @@ class Attention:
     evaluated (Fast-dLLM v2)."""
     forgets: int | None = None
     """A token that the following blocks neither see nor count (the padding token of A2D)."""
+
+    def __post_init__(self) -> None:
+        require_types(self, owner="Attention.")
+        if self.block is not None:
+            require(self.block >= 1, f"Attention.block must be at least 1, not {self.block}")
+            require(self.kind in WITH_BLOCKS, f"Attention.kind {self.kind!r} has no blocks; leave out block")
 
     @property
     def is_full(self) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from flexeval.errors import InputError, InputTypeError, PluginError, encodable, shortened
 from flexeval.fields import LARGEST_WHOLE
-from flexeval.models.attention import FULL, Attention
+from flexeval.models.attention import FULL, WITH_BLOCKS, Attention
 from flexeval.models.fingerprint import Fingerprint
 from flexeval.models.recommended import warn_beyond_training
 from flexeval.records import Prompt
@@ -191,6 +191,10 @@ def check_predictor(model: object) -> None:
         _require_id(getattr(model, name, None), f"{title}: its {name}", least, most)
     if not isinstance(attention := getattr(model, "attention", FULL), Attention):
         raise PluginError(f"{title}: its attention must be an Attention, not {_shown(attention)}")
+    if attention.kind in WITH_BLOCKS and attention.block is None:
+        raise PluginError(
+            f"{title}: its attention lacks a block length; write Attention(kind={attention.kind!r}, block=32), for example"
+        )
     last = int(model.vocab_size) - 1  # type: ignore[attr-defined]
     for name in ("mask_id", "eos_id"):
         _require_id(getattr(model, name, None), f"{title}: its {name}", 0, last)
@@ -201,6 +205,17 @@ def check_predictor(model: object) -> None:
         _require_id(stop, f"{title}: a token of its stop_ids", 0, last)
     if (mask := model.mask_id) in {model.eos_id, *stops}:  # type: ignore[attr-defined]
         raise PluginError(f"{title}: its mask_id {mask} also ends texts (eos_id, stop_ids), so none would end")
+
+
+def fingerprint_of(model: MaskPredictor) -> Fingerprint:
+    """The identity of a model. Raises PluginError where it has none."""
+    fingerprint: object = getattr(model, "fingerprint", None)
+    if not isinstance(fingerprint, Fingerprint) or not all(isinstance(p, str) for p in fingerprint.parts.values()):
+        raise PluginError(
+            f"model {model.name!r}: its fingerprint must be a flexeval.models.fingerprint.Fingerprint of texts, which "
+            f"tells runs of other weights apart, not {_shown(fingerprint)}"
+        )
+    return fingerprint
 
 
 def check_logits(model: MaskPredictor, logits_NV: Tensor, rows: int) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from flexeval.display import notebook_bar
 from flexeval.errors import InputError
-from flexeval.models.predictor import MaskPredictor
+from flexeval.models.predictor import MaskPredictor, fingerprint_of
 from flexeval.orders import get_order
 from flexeval.runs.counterfactual_table import KEYS, read_rows, samples_of, samples_with_text, write_rows
 from flexeval.runs.identity import require_same_model, require_same_task, run_prompt
@@ -216,7 +216,7 @@ def _rows(problem_id: str, text: _Text, entropy_G: NDArray[np.float32]) -> pd.Da
 def _prompts(run: Run, predictor: MaskPredictor, task: Task) -> dict[str, list[int]]:
     """The prompt of each problem, if model, task and wording are the run's."""
     dtype, where = str(predictor.dtype).removeprefix("torch."), f"run folder {run.folder}"
-    require_same_model(run.record, predictor.fingerprint.as_dict(), dtype=dtype, folder=where)
+    require_same_model(run.record, fingerprint_of(predictor).as_dict(), dtype=dtype, folder=where)
     require_same_task(run.config, task, folder=run.folder)
     hashes = dict(zip(run.problems["problem_id"], run.problems["prompt_hash"], strict=True))
     prompts = {}

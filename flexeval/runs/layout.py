@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
+import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
@@ -174,10 +175,16 @@ def stored_problem(problem: Problem, prompt_ids: Sequence[int]) -> StoredProblem
 
 
 def data_hash(problem: Problem) -> str:
-    """A hash of question, target and metadata. Of metadata that JSON cannot hold, only the type counts."""
+    """A hash of question, target and metadata. Numbers and arrays of numpy's count by their values, of other metadata
+    that JSON cannot hold only the type.
+    """
     content = [problem.question, problem.target, dict(problem.metadata)]
-    text = json.dumps(content, skipkeys=True, default=lambda value: type(value).__name__)
+    text = json.dumps(content, skipkeys=True, default=_as_json)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _as_json(value: object) -> Any:
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else type(value).__name__
 
 
 def total_effort(efforts: Iterable[SamplingEffort]) -> SamplingEffort:

@@ -21,7 +21,7 @@ from typing import Any
 
 from flexeval.errors import InputError, PluginError, encodable
 from flexeval.hashing import json_hash
-from flexeval.models.predictor import MaskPredictor, encode_prompt, text_of
+from flexeval.models.predictor import MaskPredictor, encode_prompt, fingerprint_of, text_of
 from flexeval.reading import COMPRESSED, read_rows, require_text
 from flexeval.records import Prompt, Trajectory
 from flexeval.runs.completions import IDS, QUESTIONS
@@ -157,7 +157,7 @@ def _requests(
     """Id of the sample -> what to draw, and for which prompt; in the order of the prompts."""
     model = sampler.predictor
     decides = {
-        "model": [model.fingerprint.weights, model.fingerprint.network, model.fingerprint.vocabulary],
+        "model": list(fingerprint_of(model).parts.values()),
         "dtype": str(model.dtype),
         "order": sampler.order.spec,
         "sampling": dataclasses.asdict(dataclasses.replace(sampler.config, block_length=sampler.config.block)),

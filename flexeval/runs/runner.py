@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from flexeval.display import notebook_bar
-from flexeval.errors import InputError
+from flexeval.errors import InputError, PluginError, one_line
 from flexeval.fields import require_instance, require_path
 from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
-from flexeval.models.predictor import MaskPredictor, attention_of, encode_prompt, pieces_of
+from flexeval.models.predictor import MaskPredictor, attention_of, encode_prompt, fingerprint_of, pieces_of
 from flexeval.orders import get_order
 from flexeval.records import Grade, Prompt, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.environment import environment
+from flexeval.runs.files import to_json
 from flexeval.runs.filling import fill
 from flexeval.runs.identity import canonical_config, run_prompt
 from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem, stored_problem
@@ -247,15 +248,27 @@ def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt
             isolation=isolation.summary() if isolation else None,
         )
     return {
-        "model": predictor.fingerprint.as_dict(),
+        "model": fingerprint_of(predictor).as_dict(),
         "attention_rule": dataclasses.asdict(attention_of(predictor)),
         "environment": machine,
-        "task_source": dict(task.source()) if isinstance(task, HasSource) else None,
+        "task_source": _source(task) if isinstance(task, HasSource) else None,
         "isolation": isolation.as_dict() if isolation else None,
         "prompt_template": dataclasses.asdict(task.prompt_template) if isinstance(task, HasTemplate) else None,
         "first_prompt": dataclasses.asdict(first_prompt),
         "lineage": lineage and lineage.as_dict(),
     }
+
+
+def _source(task: HasSource) -> dict[str, Any]:
+    """Where the problems come from. Raises PluginError for what config.json cannot hold."""
+    source: object = task.source()
+    if source is None or not isinstance(source, Mapping):
+        raise PluginError(f"source() of the task must return a mapping of JSON values, not {source!r:.60}")
+    try:
+        to_json(source)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"source() of the task must return JSON values: {one_line(error)}") from None
+    return dict(source)
 
 
 def _attention(predictor: MaskPredictor) -> str | None:

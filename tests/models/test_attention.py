@@ -105,6 +105,14 @@ def test_another_text_is_refused(text, says):
 A2D = (Attention(kind="block-causal"), Attention())
 
 
+@pytest.mark.parametrize(
+    "fields", [{"kind": "causal"}, {"kind": "block-causal", "block": 0}, {"kind": "rank", "block": 4}, {"block": 2.5}]
+)
+def test_a_rule_that_is_none_is_refused_where_it_is_made(fields):
+    with pytest.raises(InputError, match=r"Attention\.(kind|block)"):
+        Attention(**fields)
+
+
 def test_what_is_said_comes_before_the_configuration_and_that_before_the_family():
     asked = parse_attention("block-causal:8")
     assert choose_attention("m", A2D, {"block_size": 16}, asked).spec == "block-causal:8"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import runs_fakes  # registers the task
 from hypothesis import given, settings
@@ -227,17 +228,19 @@ class WithChecks(FakeTask):
         return [dataclasses.replace(problem, metadata={"tests": self.tests}) for problem in super().problems()]
 
 
-class OtherChecks(WithChecks):
-    tests = ("assert not",)
-
-
-def test_what_the_grader_reads_is_part_of_the_data(tmp_path):
-    make(CONFIG, tmp_path, task=WithChecks())
-    assert make(extended(num_samples=4), tmp_path, task=WithChecks()).complete
+@pytest.mark.parametrize(
+    ("checks", "others"),
+    [("assert", "assert not"), (np.int64(1), np.int64(2)), (np.arange(3.0), np.ones(3))],
+    ids=["texts", "numbers of numpy's", "arrays"],
+)
+def test_what_the_grader_reads_is_part_of_the_data(tmp_path, checks, others):
+    task, other = (type("Checks", (WithChecks,), {"tests": (each,)})() for each in (checks, others))
+    make(CONFIG, tmp_path, task=task)
+    assert make(extended(num_samples=4), tmp_path, task=task).complete
     with pytest.raises(InputError, match=r"other data: problem 'p0' has another data hash"):
-        make(extended(num_samples=5), tmp_path, task=OtherChecks())
+        make(extended(num_samples=5), tmp_path, task=other)
     with pytest.raises(InputError, match="made from other data"):
-        regrade(tmp_path, OtherChecks())
+        regrade(tmp_path, other)
 
 
 def test_models_of_one_name_are_told_apart(tmp_path):
