@@ -193,7 +193,7 @@ def check_predictor(model: object) -> None:
         raise PluginError(f"{title}: its attention must be an Attention, not {_shown(attention)}")
     if attention.kind in WITH_BLOCKS and attention.block is None:
         raise PluginError(
-            f"{title}: its attention lacks a block length; write Attention(kind={attention.kind!r}, block=32), for example"
+            f"{title}: its attention lacks a block length; write Attention(kind={attention.kind!r}, block=32), say"
         )
     last = int(model.vocab_size) - 1  # type: ignore[attr-defined]
     for name in ("mask_id", "eos_id"):
