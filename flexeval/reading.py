@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from flexeval.errors import InputError, one_line
 
 COMPRESSED = (".gz", ".zst", ".bz2")
 """Suffixes of compressed files, which are read like the files inside."""
+_OTHER_TABLE = re.compile(r"(\.(?:csv|tsv|xlsx?|ods|arrow|feather))(?:\.\w+)?\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,11 @@ def read_rows(path: Path, *, what: str, list_field: str | None = None) -> Rows:
         InputError: an empty or unreadable file, or a row that is not an object, with its number.
     """
     content = _uncompressed(path, read_bytes(path, what=f"{what}, one JSON object a line"), what)
+    if other := _OTHER_TABLE.search(path.name.lower()):
+        raise InputError(
+            f"cannot read {str(path)!r}: {other[1]} is no form that is read here; convert it to JSON, one object a line "
+            "(in pandas, frame.to_json(FILE, orient='records', lines=True)), or to Parquet"
+        )
     if path.with_suffix("" if path.suffix in COMPRESSED else path.suffix).suffix == ".parquet":
         kind, values = "row", _parquet_rows(path, content, what)
     else:

@@ -160,7 +160,7 @@ class FlexevalLM(TemplateLM):  # type: ignore[misc]
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Tokens of a text as it stands; BOS comes first if the tokenizer or `add_bos_token` says so."""
-        ids: list[int] = self.tokenizer(string, add_special_tokens=False)["input_ids"]
+        ids = self._codec.tokens_of(string)
         bos = self.tokenizer.bos_token_id
         wanted = self._add_bos or bos in self.tokenizer("")["input_ids"]
         if add_special_tokens is False or bos is None or not wanted or ids[:1] == [bos]:

@@ -268,7 +268,7 @@ class TextCodec:
         if not prompt.user.strip():
             raise InputError("the prompt is empty; give it some text")
         text = self._render(prompt) if self._chat else "\n\n".join(filter(None, (prompt.system, prompt.user)))
-        ids: list[int] = self.tokenizer(text + prompt.prefill, add_special_tokens=False)["input_ids"]
+        ids = self.tokens_of(text + prompt.prefill)
 
         # Exactly one BOS, whoever wrote it.
         bos = self.tokenizer.bos_token_id
@@ -276,6 +276,12 @@ class TextCodec:
         if start:
             return ids[start - 1 :]
         return ids if self._bos is None else [self._bos, *ids]
+
+    def tokens_of(self, text: str) -> list[int]:
+        """The token ids of a text as it stands."""
+        # Silent: transformers would warn of the tokenizer's own limit, which is not the model's.
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of the tokens, special ones left out."""

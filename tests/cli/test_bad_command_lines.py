@@ -473,6 +473,7 @@ ROWS = [
     row("passk --gen-length 110", "more than the 120", "gen_length of at most"),
     row("sample --gen-length 110", "more than the 120", "gen_length of at most"),
     row(SAMPLE + "--problem nope", "unknown problem"),
+    row(SAMPLE + "--prompts p.csv --out t.jsonl", ".csv is no form", setup=file("p.csv", "prompt\nHello\n")),
     # listing, lm-eval
     row("ls nope", "unknown kind of name"),
     row("ls orders tasks", "unexpected argument"),

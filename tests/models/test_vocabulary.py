@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 from checkpoints import (
@@ -71,6 +72,18 @@ def test_there_is_exactly_one_bos(tmp_path, template):
     ids = codec.encode(Prompt(user="Hello", system="Hi"))
     assert ids[0] == SPECIAL[BOS]
     assert ids.count(SPECIAL[BOS]) == 1
+
+
+def test_a_prompt_beyond_the_limit_of_the_tokenizer_is_encoded_without_a_warning(tmp_path, caplog):
+    """Transformers says that it "will result in indexing errors"; the model's own context is what counts."""
+    codec = make_codec(tmp_path, model_max_length=4)
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    try:
+        assert len(codec.encode(Prompt(user="Hello"))) > 4
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert not caplog.records
 
 
 def test_a_tokenizer_without_bos_gets_none(tmp_path):
