@@ -82,7 +82,7 @@ def read_rows(path: Path, *, what: str, list_field: str | None = None) -> Rows:
     content = _uncompressed(path, read_bytes(path, what=f"{what}, one JSON object a line"), what)
     if other := _OTHER_TABLE.search(path.name.lower()):
         raise InputError(
-            f"cannot read {str(path)!r}: {other[1]} is no form that is read here; convert it to JSON, one object a line "
+            f"cannot read {str(path)!r}: {other[1]} is no form that is read; convert it to JSON, one object a line "
             "(in pandas, frame.to_json(FILE, orient='records', lines=True)), or to Parquet"
         )
     if path.with_suffix("" if path.suffix in COMPRESSED else path.suffix).suffix == ".parquet":
