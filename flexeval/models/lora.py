@@ -26,7 +26,7 @@ _PART = re.compile(r"(.+)\.(lora_(?:A|B|embedding_A|embedding_B|magnitude_vector
 _SETTLED = (
     # Which modules: the names of the weights tell.
     "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "bias",
-    "rank_pattern", "r", "lora_bias",
+    "lora_bias",
     # Of its training.
     "task_type", "auto_mapping", "inference_mode", "lora_dropout", "peft_version", "revision", "loftq_config",
     "eva_config", "corda_config", "lora_ga_config", "runtime_config", "base_model_name_or_path", "qalora_group_size",
@@ -183,6 +183,16 @@ def _settings(folder: Path) -> dict[str, Any]:
         raise InputError(f"{where} has an alpha_pattern that is no object; restore the file")
     for pattern in settings["alpha_pattern"]:
         field(settings["alpha_pattern"], pattern, whole=False)
+    settings["r"], settings["rank_pattern"] = config.get("r"), config.get("rank_pattern") or {}
+    if not isinstance(settings["rank_pattern"], Mapping):
+        raise InputError(f"{where} has a rank_pattern that is no object; restore the file")
+    for pattern in (*settings["alpha_pattern"], *settings["rank_pattern"]):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise InputError(
+                f"{where} has a pattern {pattern!r:.60} that is none ({error}); restore the file"
+            ) from None
     config.read |= {*_SETTLED}
     refuse_unread(config, where=where, what="merged weights")
     return settings
@@ -201,6 +211,15 @@ def _placed(
     stored = {_renamed(match[1], rename): match[1] for match in map(_PART.fullmatch, weights) if match}
     alphas = settings["alpha_pattern"]
     ranks = {name: _rank(own, name, folder) for name, own in parts.items()}
+    stated = settings["rank_pattern"]
+    for name, rank in ranks.items():
+        # The scale of the product rests on it.
+        said = stated.get(get_pattern_key(list(stated), stored[name]), settings["r"])
+        if said is not None and said != rank:
+            raise InputError(
+                f"the adapter {str(folder)!r} contradicts itself: its {ADAPTER_CONFIG} says rank {said!r:.20} of "
+                f"{stored[name]}, and the weights have rank {rank}; restore the file"
+            )
     scales = {name: alphas.get(get_pattern_key(list(alphas), stored[name]), settings["lora_alpha"]) for name in parts}
     return {
         **settings,

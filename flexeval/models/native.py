@@ -305,10 +305,10 @@ def load_native(
     findings = self_test(predictor, shifted=family.shifted)
     if not findings.finite:
         # The weights themselves were looked at when they were read.
-        narrow = str(dtype).removeprefix("torch.")
+        wider = {torch.float16: "load it in bfloat16 or float32, or ", torch.bfloat16: "load it in float32, or "}
         raise InputError(
-            f"{checkpoint.name!r} computes NaN or infinite numbers in {narrow} from finite weights; load it in "
-            f"{'bfloat16 or float32' if dtype == torch.float16 else 'float32'}, or restore its weights"
+            f"{checkpoint.name!r} computes NaN or infinite numbers in {str(dtype).removeprefix('torch.')} from finite "
+            f"weights; {wider.get(dtype, '')}restore its weights"
         )
     if fault := _fault(findings, attention):
         raise InputError(

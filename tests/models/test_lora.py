@@ -162,6 +162,9 @@ def test_an_adapter_beside_whole_weights_is_not_ignored(base, tmp_path):
         ({"layer_replication": [[0, 1], [0, 1]]}, "layer_replication"),
         ({"trainable_token_indices": [3]}, "trainable_token_indices"),
         ({"target_parameters": ["experts"]}, "target_parameters"),
+        ({"r": 99}, "says rank 99 of .*, and the weights have rank"),
+        ({"rank_pattern": {"q_proj": 7}}, "says rank 7 of .*q_proj, and the weights have rank"),
+        ({"alpha_pattern": {"(q_proj": 4}}, r"a pattern '\(q_proj' that is none"),
     ],
 )
 def test_an_adapter_that_cannot_be_merged_is_refused(base, tmp_path, change, message):
