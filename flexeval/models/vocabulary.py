@@ -341,7 +341,15 @@ class TextCodec:
         messages = [{"role": "user", "content": prompt.user}]
         if prompt.system:
             messages.insert(0, {"role": "system", "content": prompt.system})
-        return self.chat_text(messages, date=prompt.date)
+        text = self.chat_text(messages, date=prompt.date)
+        if (system := prompt.system.strip()) not in text:
+            warnings.warn(
+                f"the chat template of {self._name!r} leaves out the system text ({shortened(one_line(system), 60)!r}) "
+                "or changes it; use a prompt without one, such as --prompt bare, or a file whose `user` has all of it",
+                Note,
+                stacklevel=2,
+            )
+        return text
 
 
 def _agreement(left: str, right: str) -> int:

@@ -22,7 +22,7 @@ from checkpoints import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, Note
 from flexeval.models import load_model
 from flexeval.models.vocabulary import TextCodec, find_special_ids, load_tokenizer
 from flexeval.records import Prompt
@@ -109,6 +109,15 @@ def test_a_template_that_refuses_is_reported_in_one_line(tmp_path):
     codec = make_codec(tmp_path, chat_template="{{ raise_exception('no system\nrole') }}")
     with pytest.raises(InputError, match="chat template of 'a model' refuses the prompt: no system role"):
         codec.encode(Prompt(user="Hello"))
+
+
+def test_a_template_without_a_system_text_is_noted(tmp_path, recwarn):
+    codec = make_codec(tmp_path, chat_template="{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}")
+    codec.encode(Prompt(user="Hello"))
+    make_codec(tmp_path).encode(Prompt(user="Hello", system=" Be brief.\n"))
+    assert not [warning for warning in recwarn if warning.category is Note]
+    with pytest.warns(Note, match=r"leaves out the system text \('Be brief\.'\).*--prompt bare"):
+        codec.encode(Prompt(user="Hello", system="Be brief."))
 
 
 def test_templates_with_a_thinking_mode_are_asked_without_it(tmp_path):
