@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, pairwise
@@ -34,7 +34,7 @@ def load_tokenizer(folder: Path) -> Any | None:
         None when the folder has neither.
 
     Raises:
-        InputError: the files cannot be read, or transformers numbers their tokens otherwise.
+        InputError: the files cannot be read, transformers numbers their tokens otherwise, or a special token is none.
     """
     from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
@@ -48,14 +48,40 @@ def load_tokenizer(folder: Path) -> Any | None:
         tokenizer = kind.from_pretrained(folder)
     except Exception as error:  # the Rust tokenizer raises bare Exceptions
         raise InputError(f"cannot read the tokenizer in {str(folder)!r}: {one_line(error)}") from error
-    _check_added_tokens(folder, tokenizer)
+    _check_special_tokens(folder, tokenizer, _check_added_tokens(folder, tokenizer))
     return tokenizer
 
 
-def _check_added_tokens(folder: Path, tokenizer: Any) -> None:
-    """Refuse a tokenizer whose added tokens get other numbers than in its files: transformers silently closes gaps."""
-    if not (folder / "tokenizer_config.json").exists():
+def _check_special_tokens(folder: Path, tokenizer: Any, added: Collection[str]) -> None:
+    """Refuse a tokenizer with a special token that its files do not number: transformers silently makes a number up."""
+    named = {name: getattr(tokenizer, name, None) for name in ("bos_token", "eos_token", "pad_token", "mask_token")}
+    strange = {name: token for name, token in named.items() if token is not None and token not in added}
+    if not strange:
         return
+    if (folder / "tokenizer.json").exists():
+        whole = read_json(folder / "tokenizer.json")
+        vocabulary = whole["model"]["vocab"]
+        known = {token if isinstance(token, str) else token[0] for token in vocabulary}
+        known |= {token["content"] for token in whole.get("added_tokens") or ()}
+    else:
+        files = (folder / name for name in ("vocab.json", "added_tokens.json"))
+        known = {token for file in files if file.exists() for token in read_json(file)}
+    for name, token in strange.items():
+        if token not in known:
+            raise InputError(
+                f"cannot use the tokenizer in {str(folder)!r}: its {name} {shortened(str(token), 30)!r} is not in its "
+                f"vocabulary; correct {name} in tokenizer_config.json or special_tokens_map.json"
+            )
+
+
+def _check_added_tokens(folder: Path, tokenizer: Any) -> list[str]:
+    """The added tokens that a tokenizer's configuration numbers.
+
+    Raises:
+        InputError: they get other numbers than in its files: transformers silently closes gaps.
+    """
+    if not (folder / "tokenizer_config.json").exists():
+        return []
     added = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder") or {}
     if not isinstance(added, Mapping):
         raise InputError(f"cannot read the tokenizer in {str(folder)!r}: its added_tokens_decoder is no object")
@@ -71,6 +97,7 @@ def _check_added_tokens(folder: Path, tokenizer: Any) -> None:
                 f"cannot read the tokenizer in {str(folder)!r}: {content!r} is {number} in its files and "
                 f"{found} in transformers; add a tokenizer.json"
             )
+    return [token["content"] for token in added.values()]
 
 
 # ----- special tokens -----
@@ -342,13 +369,19 @@ class TextCodec:
         if prompt.system:
             messages.insert(0, {"role": "system", "content": prompt.system})
         text = self.chat_text(messages, date=prompt.date)
-        if (system := prompt.system.strip()) not in text:
-            warnings.warn(
-                f"the chat template of {self._name!r} leaves out the system text ({shortened(one_line(system), 60)!r}) "
-                "or changes it; use a prompt without one, such as --prompt bare, or a file whose `user` has all of it",
-                Note,
-                stacklevel=2,
-            )
+        advice = {
+            "system": "use a prompt without one, such as --prompt bare, or a file whose `user` has all of it",
+            "user": "put the template that the model was trained with into its folder",
+        }
+        for message in messages:
+            if (content := message["content"].strip()) not in text:
+                role = message["role"]
+                warnings.warn(
+                    f"the chat template of {self._name!r} leaves out the {role} text "
+                    f"({shortened(one_line(content), 60)!r}) or changes it; {advice[role]}",
+                    Note,
+                    stacklevel=2,
+                )
         return text
 
 

@@ -111,18 +111,23 @@ def test_a_template_that_refuses_is_reported_in_one_line(tmp_path):
         codec.encode(Prompt(user="Hello"))
 
 
-def test_a_template_without_a_system_text_is_noted(tmp_path, recwarn):
+def test_a_template_that_leaves_something_out_is_noted(tmp_path, recwarn):
     codec = make_codec(tmp_path, chat_template="{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}")
     codec.encode(Prompt(user="Hello"))
     make_codec(tmp_path).encode(Prompt(user="Hello", system=" Be brief.\n"))
     assert not [warning for warning in recwarn if warning.category is Note]
+    with pytest.warns(Note, match="leaves out the user text"):
+        make_codec(tmp_path, chat_template="{{ bos_token }}").encode(Prompt(user="Hello"))
     with pytest.warns(Note, match=r"leaves out the system text \('Be brief\.'\).*--prompt bare"):
         codec.encode(Prompt(user="Hello", system="Be brief."))
 
 
+THINKING = "{{ bos_token }}{{ 'think' if enable_thinking else 'plain' }} {{ messages[0]['content'] }}"
+
+
 def test_templates_with_a_thinking_mode_are_asked_without_it(tmp_path):
-    codec = make_codec(tmp_path, chat_template="{{ bos_token }}{{ 'think' if enable_thinking else 'plain' }}")
-    assert spell(codec, codec.encode(Prompt(user="Hello"))) == f"{BOS}plain"
+    codec = make_codec(tmp_path, chat_template=THINKING)
+    assert spell(codec, codec.encode(Prompt(user="Hello"))) == f"{BOS}plain Hello"
 
 
 def test_special_tokens_do_not_show(codec):
@@ -245,6 +250,14 @@ def test_a_checkpoint_without_mask_token_is_refused(tmp_path):
     folder = write_qwen(tmp_path, "a2d-qwen2", mask_token_id=None)
     with pytest.raises(InputError, match="has no mask token"):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize("name", ["bos_token", "eos_token", "pad_token", "mask_token"])
+def test_a_special_token_that_the_vocabulary_lacks_is_refused(tmp_path, name):
+    """Transformers would number it behind the others, where embeddings have spare rows."""
+    write_tokenizer(tmp_path, **{name: "<|mask|>"})
+    with pytest.raises(InputError, match=rf"its {name} '<\|mask\|>' is not in its vocabulary"):
+        load_tokenizer(tmp_path)
 
 
 def test_a_checkpoint_without_end_of_sequence_is_refused(tmp_path):
