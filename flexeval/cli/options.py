@@ -152,7 +152,7 @@ def add_machine(parser: argparse.ArgumentParser, *, batch: bool = False) -> None
         default="auto",
         help="As in torch: cpu, cuda, cuda:1. One device holds the whole model. [default: auto]",
     )
-    machine.add_argument("--dtype", default="auto", help="Of the weights: float32, bfloat16. [default: auto]")
+    machine.add_argument("--dtype", default="auto", help="Of the weights: float32, bfloat16, float16. [default: auto]")
     if batch:
         machine.add_argument(
             "--batch-size",

@@ -10,7 +10,9 @@ from typing import Literal
 import pytest
 
 from flexeval.cli import options
+from flexeval.cli.main import main
 from flexeval.errors import InputError
+from flexeval.models.names import DTYPES
 from flexeval.records import RunConfig, SamplingConfig
 
 
@@ -85,3 +87,10 @@ def test_batch_size() -> None:
     for bad in ("0", "many"):
         with pytest.raises(InputError, match="--batch-size"):
             options.batch_size(argparse.Namespace(batch_size=bad))
+
+
+def test_the_help_names_every_type_of_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["passk", "--help"])
+    said = " ".join(capsys.readouterr().out.split()).partition("Of the weights: ")[2].partition(".")[0]
+    assert set(said.split(", ")) == set(DTYPES)
