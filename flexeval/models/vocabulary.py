@@ -374,11 +374,11 @@ class TextCodec:
             "user": "put the template that the model was trained with into its folder",
         }
         for message in messages:
-            if (content := message["content"].strip()) not in text:
-                role = message["role"]
+            role = message["role"]
+            if message["content"].strip() not in text:
+                # Without the text itself, so that it is said once and not for every problem.
                 warnings.warn(
-                    f"the chat template of {self._name!r} leaves out the {role} text "
-                    f"({shortened(one_line(content), 60)!r}) or changes it; {advice[role]}",
+                    f"the chat template of {self._name!r} leaves out the {role} text or changes it; {advice[role]}",
                     Note,
                     stacklevel=2,
                 )
