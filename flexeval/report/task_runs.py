@@ -25,19 +25,10 @@ class TaskRuns:
 def by_task(runs: RunSet) -> list[TaskRuns]:
     """The tasks in the order in which they first appear."""
     groups = [(task, runs.where(task=task)) for task in dict.fromkeys(run.config.task for run in runs)]
-    return [TaskRuns(task=task, runs=group, labels=_unique(group.labels())) for task, group in groups]
+    return [TaskRuns(task=task, runs=group, labels=group.labels()) for task, group in groups]
 
 
 def drawn_here(runs: RunSet) -> RunSet:
     """The runs whose decodes are known: those that have samples, and not from another program."""
     return RunSet(tuple(run for run in runs if not run.imported and len(run.samples)), runs.left_out)
 
-
-def _unique(labels: Sequence[str]) -> list[str]:
-    """The labels, with a number behind those that more than one run has (copies of a run)."""
-    seen: dict[str, int] = {}
-    numbered = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        numbered.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
-    return numbered

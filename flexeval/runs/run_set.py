@@ -92,7 +92,10 @@ class RunSet(Sequence[Run]):
         return [name for name in settings.columns if settings[name].map(repr).nunique() > 1]
 
     def labels(self) -> list[str]:
-        """A short name for each run: its order, and what else differs among them ("ar", "eb:gamma=0.5 T=1.0")."""
+        """A short name for each run: its order, and what else differs among them ("ar", "eb:gamma=0.5 T=1.0").
+
+        No two are equal: runs that these settings do not tell apart (copies, another machine) are numbered ("ar (2)").
+        """
         # The model's name says which adapter and which cache it had.
         names = [name for name in self.varying() if name not in ("order", "problems", "adapter", "cache")]
         labels = []
@@ -102,7 +105,7 @@ class RunSet(Sequence[Run]):
                 name: value for name in names if (value := setting_values(run)[name]) is not None or name not in PACE
             }
             labels.append(" ".join([run.config.order, *(_shown(name, value) for name, value in own.items())]))
-        return labels
+        return _numbered(labels)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a sample: `run` (its label), and the columns of `Run.to_frame`."""
@@ -344,3 +347,11 @@ def _shown(name: str, value: Any) -> str:
     if name in ("model", "task"):
         return str(value)
     return f"{_SHORT.get(name, name)}={value}"
+
+
+def _numbered(labels: Sequence[str]) -> list[str]:
+    """The labels, with a number behind those that an earlier run has."""
+    return [
+        label if label not in labels[:place] else f"{label} ({labels[:place].count(label) + 1})"
+        for place, label in enumerate(labels)
+    ]

@@ -84,6 +84,19 @@ def test_runs_are_read_from_one_name_or_several(tmp_path: Path) -> None:
         assert flexeval.read_runs(given).labels() == ["ar", "random"]  # type: ignore[arg-type]
 
 
+def test_no_two_runs_have_one_label(tmp_path: Path) -> None:
+    """Of one setting on two machines, with fewer problems, or copied: rows of two runs are never one run's."""
+    make(CONFIG, tmp_path / "a")
+    make(CONFIG, tmp_path / "b")
+    make(extended(limit=2), tmp_path / "fewer")
+    make(extended(order="random"), tmp_path / "other")
+    runs = read_runs(tmp_path)
+    assert runs.labels() == ["ar", "ar (2)", "ar (3)", "random"]
+    assert runs.tokens().groupby("run").size().to_dict() == {
+        label: len(run.tokens()) for label, run in zip(runs.labels(), runs, strict=True)
+    }
+
+
 def test_paths_are_texts_or_paths_in_every_public_function() -> None:
     """An argument that is a path may be given as text, wherever a user calls."""
     from flexeval import figures, report, tasks
