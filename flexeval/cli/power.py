@@ -209,6 +209,7 @@ def _pilot(args: argparse.Namespace) -> RunSet:
     runs = stored_runs.read(args.runs)
     if len(runs) != 1:
         raise InputError(f"{str(args.runs[0])!r} holds {len(runs)} runs; name one or two of them")
+    stored_runs.require_samples(runs[0])
     return runs.counting(args.verdict)
 
 

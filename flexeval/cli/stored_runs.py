@@ -85,8 +85,8 @@ def read_pair(args: argparse.Namespace) -> RunSet:
     """Read two runs on the same problems, cut to what was asked for.
 
     Raises:
-        InputError: not two run folders, the same run twice, runs on different tasks or problems, or runs with fewer
-            problems or samples, or without the verdict, that were asked for.
+        InputError: not two run folders, the same run twice, runs on different tasks or problems, a problem without a
+            sample, or runs with fewer problems or samples, or without the verdict, that were asked for.
     """
     from flexeval.runs.store import fewest_samples
 
@@ -109,6 +109,8 @@ def read_pair(args: argparse.Namespace) -> RunSet:
         if fewest < wanted:
             raise InputError(f"--limit is {wanted}, but a run has {fewest} problems; use at most {fewest}")
         pair = dataclasses.replace(pair, runs=tuple(run.first(wanted) for run in pair))
+    for run in pair:
+        require_samples(run)
     if args.num_samples is not None:
         wanted = options.whole_number(args.num_samples, least=1, what="--num-samples")
         fewest = fewest_samples(*pair)
@@ -118,6 +120,16 @@ def read_pair(args: argparse.Namespace) -> RunSet:
         pair = dataclasses.replace(pair, runs=tuple(cut))
     _require_same_problems(*pair)
     return pair.counting(args.verdict)
+
+
+def require_samples(run: Run) -> None:
+    """Raise InputError for a run that has no sample of some problem yet."""
+    counts = run.counts()
+    if not counts["n"].all():
+        first = int((counts["n"] == 0).idxmax())
+        raise InputError(
+            f"run {run.folder} has no sample of {counts['problem_id'][first]!r} yet; let `flexeval passk` finish it"
+        )
 
 
 def _require_same_problems(a: Run, b: Run) -> None:

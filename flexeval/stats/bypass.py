@@ -158,10 +158,8 @@ def enrichment(
     matched_S = (connectors_S > 0) & (connectors_S < size_S)
     unmatched = int(connectors_S[~matched_S].sum())
     if not matched_S.any():
-        raise InputError(
-            f"none of the {unmatched} connectors has another word of its problem at its position in the block; "
-            "sample more, or give the block length of the run"
-        )
+        none = f"none of the {unmatched} connectors has another word of its problem at its position in the block"
+        raise InputError(f"{none if unmatched else 'there is no connector among the words'}; sample more")
     problem_S, size_S, connectors_S, bypassed_S, both_S = (
         array_S[matched_S] for array_S in (problem_S, size_S, connectors_S, bypassed_S, both_S)
     )

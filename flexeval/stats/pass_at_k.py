@@ -74,10 +74,7 @@ def pass_at_k_table(counts: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
     ids_P, n_P, c_P = (counts[name].to_numpy() for name in ("problem_id", "n", "c"))
     fewest = int(n_P.argmin())
     if n_P[fewest] < max(ks):
-        raise InputError(
-            f"pass@{max(ks)} needs {max(ks)} samples of every problem, but {ids_P[fewest]!r} has {n_P[fewest]}; "
-            f"sample more, or keep k <= {n_P[fewest]}"
-        )
+        raise too_few("pass", max(ks), repr(ids_P[fewest]), n_P[fewest])
     values_PK = pass_at_k(n_P[:, None], c_P[:, None], np.asarray(ks)[None, :])
     return pd.DataFrame(values_PK, index=pd.Index(ids_P, name="problem_id"), columns=pd.Index(ks, name="k"))
 
@@ -103,6 +100,12 @@ def default_ks(n: int) -> list[int]:
     if n < 1:
         raise InputError(f"Pass@k needs at least 1 sample of every problem, not {n}")
     return sorted({2**i for i in range(n.bit_length())} | {n})
+
+
+def too_few(measure: str, k: int, problem: str, n: int) -> InputError:
+    """The error where a problem has fewer samples, n, than the measure takes at k."""
+    kept = f", or keep k <= {n}" if n > 0 else ""
+    return InputError(f"{measure}@{k} needs {k} samples of every problem, but {problem} has {n}; sample more{kept}")
 
 
 def coverage_auc(counts: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
@@ -209,7 +212,4 @@ def _check(n: NDArray[np.int64], c: NDArray[np.int64], k: NDArray[np.int64]) -> 
         raise InputError(f"k must be at least 1, not {k.min()}")
     if (n < k).any():
         at = np.flatnonzero((n < k).ravel())[0]
-        raise InputError(
-            f"pass@{k.ravel()[at]} needs {k.ravel()[at]} samples of every problem, but one has {n.ravel()[at]}; "
-            f"sample more, or keep k <= {n.min()}"
-        )
+        raise too_few("pass", k.ravel()[at], "one", n.min())

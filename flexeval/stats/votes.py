@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
+from flexeval.stats.pass_at_k import too_few
 from flexeval.stats.verdict import Floats
 
 MOST_SAMPLES = 1024
@@ -53,10 +54,7 @@ def majority_table(samples: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
     by_problem = samples.groupby("problem_id", sort=False, observed=True)
     sizes = by_problem.size()
     if sizes.min() < max(ks):
-        raise InputError(
-            f"maj@{max(ks)} needs {max(ks)} samples of every problem, but {sizes.idxmin()!r} has {sizes.min()}; "
-            f"sample more, or keep k <= {sizes.min()}"
-        )
+        raise too_few("maj", max(ks), repr(sizes.idxmin()), sizes.min())
     if sizes.max() > MOST_SAMPLES:
         raise InputError(f"maj@k takes up to {MOST_SAMPLES} samples of a problem; {sizes.idxmax()!r} has {sizes.max()}")
     rows = {problem_id: _right_majority(_ballot(group), ks) for problem_id, group in by_problem}

@@ -237,6 +237,16 @@ def test_refuses_runs_that_cannot_be_compared(
     whole = str(sampled("random", "--limit", "8").folder)
     assert "is not the same problem in both runs" in refused(verb, ar, whole)
 
+    # As a run is that was stopped before its first sample.
+    begun = sampled("random", "--limit", "8", "--num-samples", "2", "--seed", "1").folder
+    for name in ("samples.jsonl", "sampling.jsonl"):
+        (begun / name).write_bytes(b"")
+    (begun / "summary.json").unlink()
+    wanted = f"has no sample of {first.id!r} yet; let `flexeval passk` finish it"
+    for options in ((), ("--num-samples", "1")):
+        assert wanted in refused(verb, whole, str(begun), *options)
+    assert wanted in refused("power", str(begun))
+
 
 @pytest.mark.parametrize(
     ("options", "message"),

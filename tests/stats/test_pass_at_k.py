@@ -63,6 +63,7 @@ def test_each_problem_may_have_its_own_n():
     [
         (4, 1, 8, r"pass@8 needs 8 samples of every problem, but one has 4; sample more, or keep k <= 4"),
         ([16, 3], [1, 1], 4, r"pass@4 .* has 3; sample more, or keep k <= 3"),
+        ([16, 0], [1, 0], 1, r"pass@1 .* has 0; sample more$"),
         (4, 5, 1, r"c = 5 where n = 4"),
         (4, -1, 1, r"c = -1 where n = 4"),
         (-1, 0, 1, r"c = 0 where n = -1"),
