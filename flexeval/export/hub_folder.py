@@ -19,6 +19,7 @@ import yaml
 
 import flexeval
 from flexeval.errors import InputError
+from flexeval.records import CORRECT
 from flexeval.runs.store import RunSet
 from flexeval.runs.target import write_target
 from flexeval.runs.tokens import table_bytes
@@ -143,22 +144,25 @@ def _only_kind(values: pd.Series[Any]) -> pa.DataType | None:
 _COLUMNS = {
     "run": "label of the run among these",
     "problem_id": "unique within a task",
+    "question": "of the benchmark, without the wording around it",
+    "target": "of the benchmark: the right answer, or what tests it",
     "sample_index": "which sample of the problem, from 0; equal indices of two orders share their random numbers",
     "text": "what the model wrote, up to its first end",
     "extracted": "the answer that was read from it",
     "rule": "how it was read",
-    "correct": "the verdict",
+    "correct": "the verdict that every task gives",
     "error": "why a text could not be graded",
     "nfe": "evaluations of the model that the sample took; 0 where that is not known",
     "length": "tokens of the text; 0 where that is not known",
     "counted": "the verdict by which a sample solves its problem",
+    "capped": "whether revising was ended because a block took more steps than its order said it would",
 }
 _TOKENS = """\
 `tokens` has, of each committed position: `position` (from 0), `token_id`, `piece` (its text), `in_text` (before the end
 of the text), `commit_step` (from 0), `entropy` (nats, of the untempered softmax, at commit), `prob` and `rank` of the
 token (0 is the likeliest), `top_prob`, `eligible_entropy` (when the position could first be committed), `frontier_step`
-and `frontier_entropy` (when it became the leftmost mask; -1 if it never was), and `passes` (steps at which another
-position was committed instead).
+and `frontier_entropy` (when it became the leftmost mask; -1 and NaN if it never was), and `passes` (steps at which
+another position was committed instead). An entropy is NaN where it was not measured.
 """
 
 
@@ -170,7 +174,9 @@ def card(runs: RunSet, *, tokens: bool, columns: Sequence[str]) -> str:
     ]
     models, tasks = sorted({run.model for run in runs}), sorted({run.config.task for run in runs})
     head = {"pretty_name": f"Decodes of {', '.join(models)}", "tags": ["flexeval", TAG]}
-    named = "\n".join(f"- `{name}`: {_COLUMNS[name]}" for name in columns if name in _COLUMNS)
+    about = {**_COLUMNS, **{name: "another verdict" for run in runs for name in run.tally() if name != CORRECT}}
+    named = "\n".join(f"- `{name}`: {about[name]}" for name in columns if name in about)
+    counted = [name for name in dict.fromkeys(run.counted for run in runs) if name != CORRECT]
     return f"""\
 ---
 {yaml.safe_dump({**head, "configs": configs}, sort_keys=False, allow_unicode=True)}---
@@ -188,7 +194,7 @@ from datasets import load_dataset
 samples = load_dataset("PATH", "samples", split="train")
 ```
 
-## Pass@k in percent, with 95 % intervals over problems
+## Pass@k in percent, with 95 % intervals over problems{"; counted: " + ", ".join(counted) if counted else ""}
 
 {_pass_table(runs)}
 ## Columns

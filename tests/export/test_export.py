@@ -12,6 +12,7 @@ from runs_fakes import CONFIG, extended, make
 from flexeval.cli.main import main
 from flexeval.errors import InputError
 from flexeval.export import write_hub_folder, write_inspect_logs
+from flexeval.runs.frames import SETTINGS
 from flexeval.runs.store import Run, RunSet, read_runs
 
 
@@ -97,6 +98,15 @@ def test_the_folder_is_a_data_set(runs: RunSet, tmp_path: Path, monkeypatch: pyt
     for name in ("run", "problem_id", "piece", "commit_step", "entropy", "passes"):
         assert tokens[name].tolist() == pytest.approx(rows[name].tolist()), name
     assert load("runs")["order"].tolist() == ["ar", "confidence"]
+
+
+def test_the_card_says_what_counts_and_what_every_column_is(runs: RunSet, tmp_path: Path) -> None:
+    write_hub_folder(runs.counting("sound"), tmp_path)
+    card, samples = (tmp_path / "README.md").read_text(), pd.read_parquet(tmp_path / "samples" / "all.parquet")
+    assert "over problems; counted: sound\n" in card
+    assert [name for name in samples if f"- `{name}`: " not in card and name not in SETTINGS] == []
+    never = runs.tokens().query("frontier_step == -1")
+    assert never["frontier_entropy"].isna().all() and "-1 and NaN if it never was" in card
 
 
 def test_a_folder_of_somebody_else_is_left_alone(runs: RunSet, tmp_path: Path) -> None:
