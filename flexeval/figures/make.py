@@ -15,6 +15,7 @@ from flexeval.fields import require, require_path
 from flexeval.figures import FIGURES
 from flexeval.figures.figure import Figure
 from flexeval.figures.selection import MODELS, ORDERS, Unavailable
+from flexeval.plots.glyphs import glyphs_may_lack
 from flexeval.plots.render import rendered
 from flexeval.runs.store import RunSet, as_runs
 from flexeval.runs.target import write_target
@@ -73,13 +74,14 @@ def make_figures(
                 "let `flexeval passk` finish it, or leave it out"
             )
     written: list[Path] = []
-    for name in wanted:
-        try:
-            written += _write(FIGURES.get(name)(compare), runs, out, formats)
-        except InputError as reason:
-            if names is not None or isinstance(reason, DamageError):
-                raise
-            say(f"left out: {reason}")
+    with glyphs_may_lack(noted=True):
+        for name in wanted:
+            try:
+                written += _write(FIGURES.get(name)(compare), runs, out, formats)
+            except InputError as reason:
+                if names is not None or isinstance(reason, DamageError):
+                    raise
+                say(f"left out: {reason}")
     if not written:
         raise Unavailable(f"these {len(runs)} runs do not suffice for any figure; see the reasons above")
     return written
@@ -97,7 +99,9 @@ class ShownFigure:
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         # At its size on paper, whatever the dots an inch are.
-        return rendered(self.drawing, "png"), {"width": round(_DOTS * self.drawing.get_size_inches()[0])}
+        with glyphs_may_lack(noted=True):
+            content = rendered(self.drawing, "png")
+        return content, {"width": round(_DOTS * self.drawing.get_size_inches()[0])}
 
 
 _DOTS = 96

@@ -16,6 +16,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from flexeval.errors import printable
+from flexeval.plots.glyphs import glyphs_may_lack
 from flexeval.plots.marks import Row, marks_of
 from flexeval.plots.render import rendered
 
@@ -47,7 +48,8 @@ def inline_svg(
     for number, one in enumerate(marks):
         one.set_visible(True)
         one.set_urls([f"{_MARK}{number}/{place}" for place in range(len(one.rows))])
-    text = rendered(drawing, "svg").decode()
+    with glyphs_may_lack():
+        text = rendered(drawing, "svg").decode()
     for one in marks:
         one.set_visible(False)
     root = ElementTree.fromstring(text)

@@ -22,6 +22,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextToPath
 
+from flexeval.plots.glyphs import glyphs_may_lack
 from flexeval.plots.style import COLUMN_WIDTH, FAINT, PAGE_WIDTH
 
 _MARGIN = 0.05
@@ -48,6 +49,7 @@ _NEAR_END = 0.85
 """Of a panel's width: a line that ends before is not named there."""
 
 
+@glyphs_may_lack()
 def panels(
     titles: Sequence[str],
     headings: Sequence[str] = (),
@@ -82,6 +84,7 @@ def panels(
     return figure, axes
 
 
+@glyphs_may_lack()
 def finish(figure: Figure, *, title: str, foot: str) -> Figure:
     """Add the title, the names of the series and the small print; the figure grows to hold them.
 

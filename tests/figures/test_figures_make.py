@@ -10,7 +10,7 @@ import matplotlib
 import pandas as pd
 import pytest
 
-from flexeval.errors import DamageError, InputError
+from flexeval.errors import DamageError, InputError, Note
 from flexeval.figures import FIGURES, Unavailable, make_figures
 from flexeval.figures.make import FORMATS
 from flexeval.plots.style import house_style
@@ -125,6 +125,13 @@ def test_nothing_warns_and_the_callers_style_stays(enough):
     assert dict(matplotlib.rcParams) == before
     with house_style():
         assert not matplotlib.rcParams["text.parse_math"]
+
+
+def test_characters_that_the_font_lacks_are_one_note(enough, tmp_path):
+    named = (dataclasses.replace(run, config=dataclasses.replace(run.config, model="日本")) for run in enough)
+    with pytest.warns(Note, match="the font of the figures lacks '日', '本'") as noted:
+        make_figures(RunSet(tuple(named)), tmp_path, ["coverage", "rank-map"])
+    assert len(noted) == 1
 
 
 def test_runs_of_unequal_extent_are_shown_on_the_problems_that_all_have(enough, tmp_path):
