@@ -204,8 +204,7 @@ def _source(args: argparse.Namespace) -> Source:
 
 def _pilot(args: argparse.Namespace) -> RunSet:
     if len(args.runs) == 2:
-        whole = argparse.Namespace(runs=args.runs, limit=None, num_samples=None, verdict=args.verdict)
-        return stored_runs.read_pair(whole)
+        return stored_runs.read_pair(args, cut=False)
     runs = stored_runs.read(args.runs)
     if len(runs) != 1:
         raise InputError(f"{str(args.runs[0])!r} holds {len(runs)} runs; name one or two of them")

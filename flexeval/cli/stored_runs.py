@@ -81,8 +81,12 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
     options.add_verdict(parser)
 
 
-def read_pair(args: argparse.Namespace) -> RunSet:
+def read_pair(args: argparse.Namespace, *, cut: bool = True) -> RunSet:
     """Read two runs on the same problems, cut to what was asked for.
+
+    Args:
+        args: with `runs` and `verdict`; with `limit` and `num_samples` if they are cut.
+        cut: whether the command has options that cut them.
 
     Raises:
         InputError: not two run folders, the same run twice, runs on different tasks or problems, a problem without a
@@ -103,7 +107,7 @@ def read_pair(args: argparse.Namespace) -> RunSet:
         raise InputError(
             f"the runs are on different tasks, {a.config.task!r} and {b.config.task!r}; compare runs of one task"
         )
-    if args.limit is not None:
+    if cut and args.limit is not None:
         wanted = options.whole_number(args.limit, least=1, what="--limit")
         fewest = min(len(run.problems) for run in pair)
         if fewest < wanted:
@@ -111,14 +115,14 @@ def read_pair(args: argparse.Namespace) -> RunSet:
         pair = dataclasses.replace(pair, runs=tuple(run.first(wanted) for run in pair))
     for run in pair:
         require_samples(run)
-    if args.num_samples is not None:
+    if cut and args.num_samples is not None:
         wanted = options.whole_number(args.num_samples, least=1, what="--num-samples")
         fewest = fewest_samples(*pair)
         if fewest < wanted:
             raise InputError(f"--num-samples is {wanted}, but a problem has {fewest} samples; use at most {fewest}")
         cut = (run.part(num_samples=wanted, limit=run.config.limit) for run in pair)
         pair = dataclasses.replace(pair, runs=tuple(cut))
-    _require_same_problems(*pair)
+    _require_same_problems(*pair, cut=cut)
     return pair.counting(args.verdict)
 
 
@@ -132,13 +136,14 @@ def require_samples(run: Run) -> None:
         )
 
 
-def _require_same_problems(a: Run, b: Run) -> None:
+def _require_same_problems(a: Run, b: Run, *, cut: bool) -> None:
     ours, theirs = (run.problems.set_index("problem_id")[["question", "target"]] for run in (a, b))
     unpaired = ours.index.symmetric_difference(theirs.index)
     if len(unpaired):
+        first = "compare the first problems of both with --limit, or " if cut else ""
         raise InputError(
             f"the runs are not on the same problems: one has {len(ours)}, the other {len(theirs)}, and only one has "
-            f"{unpaired[0]!r}; compare the first problems of both with --limit, or sample both with the same --limit"
+            f"{unpaired[0]!r}; {first}sample both with the same --limit"
         )
     changed = ours.index[(ours != theirs.loc[ours.index]).any(axis=1)]
     if len(changed):

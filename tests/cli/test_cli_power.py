@@ -71,6 +71,16 @@ def test_a_pilot_of_both_runs(pilot: list[str], printed: Callable[..., Any]) -> 
     assert "The pilot's own half-width at pass@16" in result["shown"]
 
 
+def test_pilots_on_other_problems_are_refused_with_what_power_can_do(
+    pilot: list[str], refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = "--task word-problems --limit 3 --num-samples 2 --gen-length 8 --seed 1"
+    assert main(["passk", *given.split(), "--json", "-"]) == 0
+    fewer = json.loads(capsys.readouterr().out)["runs"][0]["folder"]
+    line = refused("power", pilot[0], fewer)
+    assert "one has 12, the other 3" in line and line.endswith("; sample both with the same --limit")
+
+
 def test_a_pilot_of_one_run(pilot: list[str], printed: Callable[..., Any]) -> None:
     result = printed(pilot[0], "--difference", "-2")
     first, second = result["chances"]
