@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WIDE = 200
 """Columns of output that goes to no terminal, unless COLUMNS says otherwise."""
+NARROW = 40
+"""The fewest columns that tables are made for: in fewer, the words of a list would have none."""
 
 
 class _Console(Console):
@@ -46,6 +48,7 @@ def console(*, stdout_taken: bool = False) -> Console:
     made = _Console(stderr=stdout_taken)
     if not made.is_terminal and not os.environ.get("COLUMNS"):
         made.width = WIDE
+    made.width = max(made.width, NARROW)
     return made
 
 
@@ -59,7 +62,8 @@ def show(parts: Iterable[str | Table], *, stdout_taken: bool = False) -> None:
             to.print(part, soft_wrap=True)
             continue
         for piece in fitted(part, to):
-            to.print(piece)
+            # What does not fit is left to the terminal to wrap: the rest of a number that is cut off looks like one.
+            to.print(piece, crop=False)
 
 
 def messages(*, quiet: bool = False) -> Console:

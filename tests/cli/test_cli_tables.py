@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from flexeval.cli import formatting
+from flexeval.cli import formatting, output
 from flexeval.cli.main import VERBS, main, make_parser
 from flexeval.cli.narrow import KeyedTable, fitted
 from flexeval.runs.store import read_runs
@@ -50,6 +50,23 @@ def test_no_number_is_broken_and_no_row_loses_its_name(width: int) -> None:
         assert re.search(rf"\bpass@{2**k}\b", text)
     words = re.sub(r"[^a-z0-9-]+", " ", text)
     assert all(f"order-number-{place}" in words for place in range(6))
+
+
+@pytest.mark.parametrize("width", [1, 20])
+def test_no_number_is_cut_off_where_it_does_not_fit(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = KeyedTable(records=True)
+    for name in ("claim", "verdict"):
+        table.add_column(name)
+    table.add_row("AR reaches more.", "unresolved")
+    long_names = wide_table()
+    long_names.columns[0]._cells = [f"a long name of {cell}" for cell in long_names.columns[0].cells]
+    output.show([long_names, table])
+    shown = capsys.readouterr().out
+    assert "unresolved" in shown
+    assert all(shown.count(f"{place}.5 [{place}.1, 1{place}.9]") == 4 for place in range(6)), shown
 
 
 def test_a_table_that_fits_keeps_its_frame() -> None:
