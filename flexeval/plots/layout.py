@@ -176,7 +176,8 @@ def _name_ends(figure: Figure) -> bool:
 
 
 def _ends(panel: Axes) -> dict[str, tuple[float, Any]] | None:
-    """Where to write each label, as a fraction of the panel's height, and in which colour; None where that cannot be.
+    """Where to write each label, as a fraction of the panel's height, and in which colour; None where that cannot be,
+    or there is no label.
 
     Names that would lie on each other move apart, by a line at most.
     """
@@ -190,6 +191,8 @@ def _ends(panel: Axes) -> dict[str, tuple[float, Any]] | None:
         if across < _NEAR_END:
             return None
         ends[label] = (float(up), handle.get_color())
+    if not ends:
+        return None
     spec, figure = panel.get_subplotspec(), panel.get_figure(root=True)
     assert spec is not None and figure is not None
     line = _height(["x"], _END) / (figure.get_figheight() / spec.get_gridspec().nrows - _AXIS_LABELS)

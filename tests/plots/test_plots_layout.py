@@ -133,3 +133,13 @@ def test_only_the_first_of_panels_with_the_same_axis_has_its_numbers():
             panel.set_ylabel("y")
         finish(figure, title="t", foot="f")
     assert [any(label.get_visible() for label in panel.get_yticklabels()) for panel in axes] == [True, False, False]
+
+
+def test_a_last_panel_without_a_label_leaves_the_legend():
+    with house_style():
+        figure, (first, second) = panels(["one", "two"], wide=True)
+        for i in range(2):
+            first.bar([i], [1], label=f"part {i}")
+        second.bar([0], [1])
+        finish(figure, title="A title", foot="small print")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["part 0", "part 1"]
