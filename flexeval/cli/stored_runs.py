@@ -120,8 +120,8 @@ def read_pair(args: argparse.Namespace, *, cut: bool = True) -> RunSet:
         fewest = fewest_samples(*pair)
         if fewest < wanted:
             raise InputError(f"--num-samples is {wanted}, but a problem has {fewest} samples; use at most {fewest}")
-        cut = (run.part(num_samples=wanted, limit=run.config.limit) for run in pair)
-        pair = dataclasses.replace(pair, runs=tuple(cut))
+        parts = (run.part(num_samples=wanted, limit=run.config.limit) for run in pair)
+        pair = dataclasses.replace(pair, runs=tuple(parts))
     _require_same_problems(*pair, cut=cut)
     return pair.counting(args.verdict)
 
@@ -129,11 +129,9 @@ def read_pair(args: argparse.Namespace, *, cut: bool = True) -> RunSet:
 def require_samples(run: Run) -> None:
     """Raise InputError for a run that has no sample of some problem yet."""
     counts = run.counts()
-    if not counts["n"].all():
-        first = int((counts["n"] == 0).idxmax())
-        raise InputError(
-            f"run {run.folder} has no sample of {counts['problem_id'][first]!r} yet; let `flexeval passk` finish it"
-        )
+    without = counts.loc[counts["n"] == 0, "problem_id"].tolist()
+    if without:
+        raise InputError(f"run {run.folder} has no sample of {without[0]!r} yet; let `flexeval passk` finish it")
 
 
 def _require_same_problems(a: Run, b: Run, *, cut: bool) -> None:

@@ -31,4 +31,3 @@ def by_task(runs: RunSet) -> list[TaskRuns]:
 def drawn_here(runs: RunSet) -> RunSet:
     """The runs whose decodes are known: those that have samples, and not from another program."""
     return RunSet(tuple(run for run in runs if not run.imported and len(run.samples)), runs.left_out)
-

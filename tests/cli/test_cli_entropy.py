@@ -179,7 +179,7 @@ def test_a_run_without_connectors_to_compare_says_so(
 
     monkeypatch.setattr("flexeval.runs.words.word_places", no_connectors)
     assert main(["bypass", "runs"]) == 0
-    assert capsys.readouterr().out.count("none of the 0 connectors has another word") == 2
+    assert capsys.readouterr().out.count("there is no connector among the words") == 2
     assert {tuple(row) for row in printed(capsys, "bypass", "runs")["enrichment"]} == {("run", "missing")}
 
 

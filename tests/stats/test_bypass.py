@@ -210,7 +210,7 @@ def test_swapping_the_labels_turns_the_sign_where_groups_are_equal():
 def test_connectors_without_a_counterpart_are_counted_and_refused_when_there_are_only_such():
     words = frame(["p", "p", "q"], [0, 0, 0], [True, False, True], [1, 0, 1])
     assert enrichment(words, bootstrap=FEW).unmatched == 1
-    with pytest.raises(InputError, match="none of the 2 connectors .* in the block; sample more$"):
+    with pytest.raises(InputError, match=r"none of the 2 connectors .* in the block; sample more$"):
         enrichment(frame(["p", "q", "q"], [0, 0, 1], [True, True, False], [1, 0, 1]))
-    with pytest.raises(InputError, match="^there is no connector among the words"):
+    with pytest.raises(InputError, match=r"^there is no connector among the words"):
         enrichment(frame(["p", "q"], [0, 0], [False, False], [1, 0]))
