@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     options.add_data_dir(parser)
     options.add_workers(parser)
-    options.add_files(parser, rows="one row for each PATH and k")
+    options.add_files(parser, rows="one row for each k of each file, run, or shard of a run")
 
 
 def run(args: argparse.Namespace) -> int:
