@@ -235,6 +235,7 @@ def make_training(
 
     from flexeval.cli.progress import training_report
     from flexeval.grpo.checkpoint import check_trainable
+    from flexeval.grpo.record import require_place
     from flexeval.grpo.training import train
     from flexeval.models.files import find_checkpoint
     from flexeval.sampling.engine import run_for_good
@@ -247,6 +248,7 @@ def make_training(
             f"trainings run on {accelerator.device.type} here, not on {device!r}; give auto or cpu, and choose a GPU "
             "with CUDA_VISIBLE_DEVICES"
         )
+    require_place(out, config)
     source = find_checkpoint(config.model, adapter=config.adapter)
     check_trainable(source)
     if accelerator.is_main_process:

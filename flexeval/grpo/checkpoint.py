@@ -10,26 +10,30 @@ from __future__ import annotations
 import functools
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flexeval.errors import InputError
+from flexeval.errors import DamageError, InputError
 from flexeval.grpo.adapters import fold_adapters, has_adapters, save_adapters
-from flexeval.grpo.layout import finished_steps, step_folder
+from flexeval.grpo.layout import PARTIAL, finished_steps, step_folder
 from flexeval.models.attention import RULE_FIELD
 from flexeval.models.files import Checkpoint, weight_files
 from flexeval.models.lineage import LINEAGE, Lineage
 from flexeval.models.places import ADAPTER_CONFIG, DATA_FILES, read_json
 from flexeval.models.weights import list_tensors
+from flexeval.runs.checksums import object_bytes, read_checked_object
 from flexeval.runs.files import replace_folder, to_json
 
 _MAX_FILE = "5GB"
 _INDEX = "model.safetensors.index.json"
+_CHECKSUMS = "checksums.json"
+"""Of the files of a state, written last."""
 
 
 def check_trainable(checkpoint: Checkpoint) -> None:
@@ -108,11 +112,22 @@ def _edit(path: Path, **fields: Any) -> None:
 @contextmanager
 def _made_whole(folder: Path) -> Iterator[Path]:
     """A folder to write into, which gets its name when all is written."""
-    partial = folder.with_name(folder.name + ".partial")
+    partial = folder.with_name(folder.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    yield partial
-    replace_folder(partial, folder)
+    with _gone_if_it_fails(partial):
+        partial.mkdir()
+        yield partial
+        replace_folder(partial, folder)
+
+
+@contextmanager
+def _gone_if_it_fails(partial: Path) -> Iterator[None]:
+    """Leave nothing half-written behind: on a full disk it would stand in the way of everything else."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 # ----- training state -----
@@ -121,16 +136,48 @@ def _made_whole(folder: Path) -> Iterator[Path]:
 def save_state(accelerator: Any, parent: Path, steps: int) -> None:
     """Store weights and optimiser of all processes, each of which calls this; then drop what earlier steps stored."""
     folder = step_folder(parent, steps)
-    partial = folder.with_name(folder.name + ".partial")
+    partial = folder.with_name(folder.name + PARTIAL)
+    with _gone_if_it_fails(partial) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(partial))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            (partial / _CHECKSUMS).write_bytes(object_bytes({"files": _checksums(partial)}))
+            replace_folder(partial, folder)
     if accelerator.is_main_process:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(partial))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        replace_folder(partial, folder)
         for earlier in finished_steps(parent):
             if earlier != steps:
                 shutil.rmtree(step_folder(parent, earlier))
     accelerator.wait_for_everyone()
+
+
+def check_state(folder: Path) -> None:
+    """Raise DamageError unless a state is as it was written, byte for byte; earlier versions stored no checksums."""
+    path = folder / _CHECKSUMS
+    if not path.exists():
+        return
+    stored, found = read_checked_object(path).get("files"), _checksums(folder)
+    remedy = f"restore it, or delete {folder.parent}, and the training begins anew"
+    if not isinstance(stored, dict):
+        raise DamageError(f"{path} is not as it was written; {remedy}")
+    for name in sorted({*stored, *found}):
+        if name not in stored or stored[name] != found.get(name):
+            why = "missing" if name not in found else "not as it was written (wrong checksum)"
+            raise DamageError(f"{folder / name} is {why}; {remedy}")
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """The checksum of each file of a state."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKSUMS)
+    return {path.relative_to(folder).as_posix(): f"{_crc32(path):08x}" for path in files}
+
+
+def _crc32(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 24):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum

@@ -255,11 +255,18 @@ def require_same_training(stored: Mapping[str, Any], wanted: GRPOConfig, *, fold
     """Check that a folder holds the run that is asked for, however far it went.
 
     Raises:
-        InputError: names the first setting that differs, with both values.
+        InputError: names the first setting that differs, with both values, or one that is not known.
     """
-    for name, value in dataclasses.asdict(wanted).items():
-        if name not in EXTENT and stored.get(name) != value:
+    settings = dataclasses.asdict(wanted)
+    if unknown := sorted(stored.keys() - settings.keys()):
+        raise InputError(
+            f"{folder} was trained with a setting that this version does not know, {unknown[0]!r}; continue it with "
+            "the version that made it, or use another folder"
+        )
+    for name, value in settings.items():
+        # A setting that came later was at its default.
+        theirs = stored.get(name, getattr(GRPOConfig, name))
+        if name not in EXTENT and theirs != value:
             raise InputError(
-                f"{folder} was trained with {name} {stored.get(name)!r}, not {value!r}; "
-                "use another folder, or this one's setting"
+                f"{folder} was trained with {name} {theirs!r}, not {value!r}; use another folder, or this one's setting"
             )

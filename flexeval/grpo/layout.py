@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CONFIG, CHECKPOINTS, STATE = "config.json", "checkpoints", "state"
+from flexeval.models.places import AFTER_STEPS
+
+CONFIG, CHECKPOINTS, STATE, LOCK = "config.json", "checkpoints", "state", "lock"
+PARTIAL = ".partial"
+"""How the name of a folder ends that is not written to its end."""
 _STEP = "step-"
 
 
@@ -14,9 +18,11 @@ def step_folder(parent: Path, steps: int) -> Path:
 
 
 def finished_steps(parent: Path) -> list[int]:
-    """The numbers of steps after which something whole lies in a folder, ascending."""
+    """The numbers of steps after which something whole lies in a folder, ascending; what is called otherwise, as a copy
+    that somebody made, does not count.
+    """
     folders = parent.glob(f"{_STEP}*") if parent.is_dir() else []
-    return sorted(int(folder.name.removeprefix(_STEP)) for folder in folders if folder.suffix != ".partial")
+    return sorted(int(named[1]) for folder in folders if (named := AFTER_STEPS.fullmatch(folder.name)))
 
 
 def checkpoint_folder(training: Path, steps: int) -> Path:

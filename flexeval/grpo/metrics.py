@@ -15,11 +15,15 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 
+from flexeval.errors import DamageError, InputError
 from flexeval.grpo.rollout import Rollout
 from flexeval.grpo.trackers import Trackers
 from flexeval.records import FloatArray
-from flexeval.runs.files import append_lines, read_lines, replace_file, to_json
+from flexeval.runs.files import RESTORE, append_lines, read_lines, replace_file, to_json
+from flexeval.runs.layout import Amount, Count, checked_rows
 
 METRICS = "metrics.jsonl"
 
@@ -167,7 +171,8 @@ class MetricsLog:
         """
         Args:
             folder: of the run.
-            first_step: the step that comes next; what an earlier call logged of it and later ones is dropped.
+            first_step: the step that comes next, before which there is a line for each; see `check_metrics`. What an
+                earlier call logged of it and later ones is dropped.
             trackers: names; see `flexeval.grpo.trackers`.
             settings: of the training, for the trackers.
 
@@ -175,7 +180,7 @@ class MetricsLog:
             InputError: an unknown tracker, or one that is not installed.
         """
         self._path = folder / METRICS
-        kept = [row for _, row in read_lines(self._path) if row["step"] < first_step]
+        kept = read_metrics(folder)[:first_step]
         replace_file(self._path, "".join(to_json(row) + "\n" for row in kept).encode())
         self._trackers = Trackers(trackers, folder, first_step=first_step, settings=settings or {})
 
@@ -198,3 +203,26 @@ class MetricsLog:
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     """The lines of a run folder's metrics.jsonl. Raises InputError for a line that is no JSON object."""
     return [row for _, row in read_lines(Path(folder) / METRICS)]
+
+
+@with_config(ConfigDict(strict=True, extra="allow", allow_inf_nan=False))
+class _Line(TypedDict):
+    """What a lineage is made of."""
+
+    step: Count
+    samples: Count
+    rollout_seconds: Amount
+    reward_seconds: Amount
+    update_seconds: Amount
+
+
+def check_metrics(folder: Path, steps: int) -> None:
+    """Raise DamageError unless metrics.jsonl begins with a line for each of so many steps, in their order."""
+    rows, where = read_metrics(folder)[:steps], folder / METRICS
+    try:
+        checked_rows(_Line, rows, where=str(where))
+    except InputError as error:
+        raise DamageError(str(error)) from None
+    wrong = next((step for step in range(steps) if step >= len(rows) or rows[step]["step"] != step), None)
+    if wrong is not None:
+        raise DamageError(f"{where}: line {wrong + 1} should be of step {wrong}, and is not; {RESTORE}")

@@ -2,8 +2,8 @@
 
 The folder holds
 
-- `config.json`: the settings, and the package versions, git revision and device that it was begun with; also those
-  that it was continued with, where they are others;
+- `config.json`: the settings, fingerprints of the model and of the problems, and the package versions, git revision
+  and device that it was begun with; also those that it was continued with, where they are others;
 - `metrics.jsonl`: one line a step;
 - `tensorboard/`: the same as TensorBoard events, and folders of other trackers that were asked for;
 - `checkpoints/step-000025/`: a model folder after so many steps, for `load_model`;
@@ -22,18 +22,19 @@ from typing import Any
 from accelerate import Accelerator
 
 from flexeval.errors import InputError
-from flexeval.grpo.checkpoint import check_trainable, save_state, write_model
-from flexeval.grpo.config import GRPOConfig, require_same_training
-from flexeval.grpo.layout import CHECKPOINTS, CONFIG, STATE, checkpoint_folder, finished_steps, step_folder
-from flexeval.grpo.metrics import MetricsLog, StepMetrics, read_metrics
+from flexeval.grpo.checkpoint import check_state, check_trainable, save_state, write_model
+from flexeval.grpo.config import GRPOConfig
+from flexeval.grpo.layout import CHECKPOINTS, LOCK, PARTIAL, STATE, checkpoint_folder, step_folder
+from flexeval.grpo.metrics import MetricsLog, StepMetrics, check_metrics, read_metrics
 from flexeval.grpo.policy import Trainable
+from flexeval.grpo.record import is_begun, problems_hash, read_record, require_place, steps_made, write_record
 from flexeval.grpo.trackers import check_trackers, default_trackers
 from flexeval.grpo.trainer import Trainer
 from flexeval.models.files import Checkpoint
 from flexeval.models.lineage import Lineage
 from flexeval.models.names import model_name
 from flexeval.runs.environment import environment
-from flexeval.runs.files import locked, read_object, replace_file, to_json
+from flexeval.runs.files import locked
 from flexeval.runs.identity import require_same_model
 from flexeval.tasks import Task
 
@@ -71,7 +72,7 @@ def train(
 
     Raises:
         InputError: settings that exclude each other; a tracker that is unknown or not installed; a folder of another
-            training or of another model under the same name, or one in use.
+            training, of another model under the same name or of other problems, one that is damaged, or one in use.
         OSError: the folder cannot be written.
     """
     out = Path(out)
@@ -84,13 +85,14 @@ def train(
     trainer = Trainer(predictor, task, config, accelerator=accelerator, workers=workers)
     with ExitStack() as stack:
         if accelerator.is_main_process:
+            require_place(out, config)
             out.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(out / "lock", busy=f"training folder {out}"))
-            _open(out, config, accelerator, predictor, fingerprint)
+            stack.enter_context(locked(out / LOCK, busy=f"training folder {out}"))
+            _open(out, trainer, predictor, fingerprint)
         accelerator.wait_for_everyone()
 
         # Continue from the newest state.
-        done = max(finished_steps(out / STATE), default=0)
+        done = steps_made(out)
         if done:
             accelerator.load_state(str(step_folder(out / STATE, done)))
         log = None
@@ -110,37 +112,44 @@ def train(
     return checkpoint_folder(out, config.steps)
 
 
-def _open(
-    out: Path, config: GRPOConfig, accelerator: Accelerator, predictor: Trainable, fingerprint: dict[str, Any]
-) -> None:
-    """Make the folder this training's, or check that it is."""
+def _open(out: Path, trainer: Trainer, predictor: Trainable, fingerprint: dict[str, Any]) -> None:
+    """Make the folder this training's, or check that it is; it is locked."""
+    config, accelerator = trainer.config, trainer.accelerator
+    # Again, since another process may have used it before it was locked.
+    require_place(out, config)
     made_with = {
         "environment": environment(device=str(accelerator.device), dtype=str(predictor.dtype).removeprefix("torch.")),
         "processes": accelerator.num_processes,
     }
-    record: dict[str, Any] = {"grpo": dataclasses.asdict(config), "model": fingerprint, **made_with}
-    if (out / CONFIG).exists():
-        # A folder with nothing trained in it yet is begun anew, whatever it was for.
-        if finished_steps(out / STATE) or finished_steps(out / CHECKPOINTS):
-            record = _continued(out, config, fingerprint, made_with)
-    elif any(path.name != "lock" for path in out.iterdir()):
-        raise InputError(f"{str(out)!r} is neither empty nor a training folder; give another --out")
+    identity = {"model": fingerprint, "problems": problems_hash(trainer.task, trainer.problems)}
+    record: dict[str, Any] = {"grpo": dataclasses.asdict(config), **identity, **made_with}
+    if is_begun(out):
+        record = _continued(out, config, identity, made_with)
+        check_metrics(out, steps_made(out))
+        if done := steps_made(out):
+            check_state(step_folder(out / STATE, done))
+    for parent in (out / CHECKPOINTS, out / STATE):
+        for left in parent.glob(f"*{PARTIAL}"):
+            shutil.rmtree(left)
     (out / CHECKPOINTS).mkdir(exist_ok=True)
-    replace_file(out / CONFIG, (to_json(record, indent=2) + "\n").encode())
+    write_record(out, record)
 
 
-def _continued(out: Path, config: GRPOConfig, fingerprint: dict[str, Any], made_with: dict[str, Any]) -> dict[str, Any]:
+def _continued(out: Path, config: GRPOConfig, identity: dict[str, Any], made_with: dict[str, Any]) -> dict[str, Any]:
     """What config.json is to say of a training that goes on. Raises InputError if it cannot."""
-    stored, done = read_object(out / CONFIG), max(finished_steps(out / STATE), default=0)
-    require_same_training(stored["grpo"], config, folder=out)
+    stored, done = read_record(out), steps_made(out)
     dtype = made_with["environment"]["dtype"]
-    require_same_model(stored, fingerprint, dtype=dtype, folder=f"training folder {out}")
-    if done > config.steps:
-        raise InputError(f"{out} has made {done} steps already; ask for at least so many, or look into its checkpoints")
-    record = {**stored, "grpo": dataclasses.asdict(config)}
+    require_same_model(stored, identity["model"], dtype=dtype, folder=f"training folder {out}")
+    # Earlier versions did not record the problems.
+    if stored.get("problems", identity["problems"]) != identity["problems"]:
+        raise InputError(
+            f"training folder {out} was made from other data: the problems of task {config.task!r} or their wording "
+            "were others then; use another --out, or the data that it was made from"
+        )
+    record = {**stored, "grpo": dataclasses.asdict(config), "problems": identity["problems"]}
     continued = stored.get("continued", [])
     last = (continued or [stored])[-1]
-    if any(last[name] != value for name, value in made_with.items()):
+    if any(last.get(name) != value for name, value in made_with.items()):
         record["continued"] = [*continued, {"after_steps": done, **made_with}]
     return record
 
@@ -168,8 +177,10 @@ def _save(out: Path, steps: int, trainer: Trainer, source: Checkpoint) -> None:
     if trainer.accelerator.is_main_process:
         folder = checkpoint_folder(out, steps)
         if folder.exists():
-            # From a call that was stopped between the two; the weights are the same.
-            shutil.rmtree(folder)
+            # From a call that was stopped between the two; the weights are the same. Under its name nothing is half.
+            doomed = folder.with_name(f"{folder.name}.old{PARTIAL}")
+            folder.rename(doomed)
+            shutil.rmtree(doomed)
         plain = {name.removeprefix("module."): value for name, value in weights.items()}
         write_model(folder, plain, source, lineage(out, trainer.config, steps))
     save_state(trainer.accelerator, out / STATE, steps)

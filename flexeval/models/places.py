@@ -23,6 +23,8 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 """What peft calls the files of an adapter."""
+AFTER_STEPS = re.compile(r"step-(\d{6,})")
+"""What a training calls a folder that holds all that it left there after so many steps."""
 
 
 # ----- models -----
@@ -154,7 +156,9 @@ def adapter_folder(spec: str) -> Path:
 
 def _adapter_in(folder: Path) -> Path | None:
     """Where the adapter lies in a folder, a checkpoint of a training, or the training's newest checkpoint."""
-    places = [folder, folder / "adapter", *sorted(folder.glob("checkpoints/step-*/adapter"), reverse=True)]
+    steps = {path: AFTER_STEPS.fullmatch(path.parent.name) for path in folder.glob("checkpoints/*/adapter")}
+    trained = sorted((int(named[1]), path) for path, named in steps.items() if named)
+    places = [folder, folder / "adapter", *(path for _, path in reversed(trained))]
     return next((place for place in places if (place / ADAPTER_CONFIG).is_file()), None)
 
 

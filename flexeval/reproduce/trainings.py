@@ -13,9 +13,9 @@ from pathlib import Path
 
 from flexeval.errors import InputError, did_you_mean
 from flexeval.grpo.config import GRPOConfig, require_same_training
-from flexeval.grpo.layout import CONFIG, checkpoint_folder
+from flexeval.grpo.layout import checkpoint_folder
+from flexeval.grpo.record import read_record
 from flexeval.records import RunConfig
-from flexeval.runs.files import read_object
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 """Of a training: a folder is called so, and no path looks like it."""
@@ -98,7 +98,7 @@ def missing_checkpoints(training: Training, runs: Path) -> list[Path]:
     missing = [checkpoint for checkpoint in wanted if not checkpoint.is_dir()]
     # Where nothing is stored yet, the training itself decides whether it may use the folder.
     if len(missing) < len(wanted):
-        require_same_training(read_object(folder / CONFIG)["grpo"], training.config, folder=folder)
+        require_same_training(read_record(folder)["grpo"], training.config, folder=folder)
     return missing
 
 

@@ -230,7 +230,9 @@ class _Shard(TypedDict):
 
 
 @with_config(_OPEN)
-class _Fingerprint(TypedDict):
+class FingerprintFields(TypedDict):
+    """The parts of a model's fingerprint that say which model it is."""
+
     weights: Name
     network: Name
     vocabulary: Name
@@ -284,7 +286,7 @@ class ConfigFile(TypedDict):
     shard: NotRequired[_Shard]
     config: Names
     environment: Annotated[Environment, AfterValidator(_has_device_and_dtype)]
-    model: NotRequired[_Fingerprint]
+    model: NotRequired[FingerprintFields]
     attention_rule: NotRequired[_AttentionRule]
     first_prompt: NotRequired[dict[str, str]]
     task_source: NotRequired[dict[str, Any] | None]
@@ -305,7 +307,7 @@ def check(kind: type, value: object, *, where: str, remedy: str = RESTORE) -> No
     """Raise InputError, with the field that is wrong, unless a JSON object is of a kind.
 
     Args:
-        kind: `ConfigFile` or `Names`.
+        kind: `ConfigFile`, `Names`, or another such declaration.
         value: as JSON gives it.
         where: how messages call it.
         remedy: what they advise.

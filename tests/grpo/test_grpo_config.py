@@ -8,7 +8,14 @@ import pytest
 
 from flexeval import get_task
 from flexeval.errors import InputError
-from flexeval.grpo.config import EXTENT, GRPOConfig, default_folder_name, read_settings, shipped_configs
+from flexeval.grpo.config import (
+    EXTENT,
+    GRPOConfig,
+    default_folder_name,
+    read_settings,
+    require_same_training,
+    shipped_configs,
+)
 from flexeval.grpo.problems import canonical_training, training_task
 
 
@@ -156,3 +163,13 @@ def test_an_order_that_takes_tokens_back_has_no_likelihood(order):
     with pytest.raises(InputError, match="takes tokens back, so the probabilities") as refusal:
         _ = GRPOConfig(rollout_order=order).order
     assert "\n" not in str(refusal.value)
+
+
+def test_a_setting_that_came_later_was_at_its_default(tmp_path):
+    stored = dataclasses.asdict(GRPOConfig())
+    del stored["deviation"]
+    require_same_training(stored, GRPOConfig(), folder=tmp_path)
+    with pytest.raises(InputError, match="was trained with deviation 'population', not 'sample'"):
+        require_same_training(stored, GRPOConfig(deviation="sample"), folder=tmp_path)
+    with pytest.raises(InputError, match="does not know, 'curriculum'"):
+        require_same_training({**stored, "curriculum": 1}, GRPOConfig(), folder=tmp_path)

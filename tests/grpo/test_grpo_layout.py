@@ -29,9 +29,10 @@ def test_other_models_keep_their_last_name(model, name):
     assert checkpoint_name(model) == name
 
 
-def test_what_is_half_written_is_not_finished(tmp_path):
+def test_what_is_half_written_or_called_otherwise_is_not_finished(tmp_path):
     for steps in (20, 10):
         step_folder(tmp_path, steps).mkdir()
-    (tmp_path / "step-000030.partial").mkdir()
+    for name in ("step-000030.partial", "step-000030.bak", "step-last"):
+        (tmp_path / name).mkdir()
     assert finished_steps(tmp_path) == [10, 20]
     assert finished_steps(tmp_path / "none") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from grpo_toys import ToyTask
 from safetensors.torch import load_file
 
 from flexeval import load_model
-from flexeval.errors import InputError
+from flexeval.errors import DamageError, InputError
 from flexeval.grpo import training
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.metrics import read_metrics
@@ -158,6 +159,80 @@ def test_a_folder_in_which_nothing_was_trained_is_begun_anew(tmp_path, run):
     run(tmp_path / "run", steps=1, save_every=1)
     assert json.loads((tmp_path / "run/config.json").read_text())["grpo"]["learning_rate"] == CONFIG.learning_rate
     assert [row["step"] for row in read_metrics(tmp_path / "run")] == [0]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, llada_folder):
+    """A training of one step."""
+    from accelerate import Accelerator
+
+    out = tmp_path_factory.mktemp("trained") / "run"
+    config = dataclasses.replace(CONFIG, steps=1)
+    model, source = load_model(llada_folder, device="cpu"), find_checkpoint(str(llada_folder))
+    train(config, out=out, predictor=model, source=source, task=TASK, accelerator=Accelerator(cpu=True))
+    return out
+
+
+def flipped(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def edited(path, old, new):
+    path.write_text(path.read_text().replace(old, new))
+
+
+STATE = "state/step-000001"
+DAMAGES = {
+    "a bit of the optimiser": (lambda out: flipped(out / STATE / "optimizer.bin"), "optimizer.bin is not as it was"),
+    "a bit of the weights": (lambda out: flipped(out / STATE / "model.safetensors"), "model.safetensors is not as it"),
+    "no optimiser": (lambda out: (out / STATE / "optimizer.bin").unlink(), "optimizer.bin is missing"),
+    "no metrics": (lambda out: (out / "metrics.jsonl").unlink(), "line 1 should be of step 0"),
+    "metrics of another step": (lambda out: edited(out / "metrics.jsonl", '"step": 0', '"step": 1'), "be of step 0"),
+    "metrics without samples": (lambda out: edited(out / "metrics.jsonl", '"samples"', '"sample"'), "'samples' is"),
+    "no configuration": (lambda out: (out / "config.json").unlink(), "has lost its config.json"),
+    "a changed configuration": (lambda out: edited(out / "config.json", '"seed": 0', '"seed": 1'), "wrong checksum"),
+    "an empty configuration": (lambda out: (out / "config.json").write_text("{}"), "'grpo' is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES.keys())
+def test_damage_is_refused_and_nothing_is_changed(tmp_path, trained, run, damage, message):
+    shutil.copytree(trained, tmp_path / "run")
+    damage(tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(DamageError, match=message):
+        run(tmp_path / "run", steps=2)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_other_problems_or_wording_are_another_training(tmp_path, trained, run, monkeypatch):
+    shutil.copytree(trained, tmp_path / "run")
+    prompt = ToyTask.prompt
+    monkeypatch.setattr(ToyTask, "prompt", lambda task, problem: dataclasses.replace(prompt(task, problem), system="s"))
+    with pytest.raises(InputError, match="was made from other data"):
+        run(tmp_path / "run", steps=2)
+
+
+def test_what_a_kill_left_is_removed_and_a_copy_is_let_be(tmp_path, trained, run):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    for name in ("checkpoints/step-000007.partial", f"{STATE}.partial", f"{STATE}.bak"):
+        (out / name).mkdir()
+    run(out, steps=1)
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-000001"]
+    assert sorted(path.name for path in (out / "state").iterdir()) == ["step-000001", "step-000001.bak"]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing_half(tmp_path, run, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.save_torch_state_dict", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path / "run", steps=1)
+    assert not list((tmp_path / "run/checkpoints").iterdir())
 
 
 def test_the_record_says_what_a_training_was_begun_and_continued_with(tmp_path, run, monkeypatch):

@@ -112,6 +112,14 @@ def test_half_precision_merges_as_peft_does(base, tmp_path):
     assert all(value.dtype == torch.bfloat16 and torch.equal(value, merged[name]) for name, value in found.items())
 
 
+def test_of_a_training_the_newest_whole_checkpoint_is_taken(tmp_path):
+    for name in ("step-999999", "step-1000000", "step-1000001.partial", "step-999999.bak"):
+        (tmp_path / "checkpoints" / name / "adapter").mkdir(parents=True)
+        (tmp_path / "checkpoints" / name / "adapter/adapter_config.json").write_text("{}")
+    newest = tmp_path / "checkpoints/step-1000000/adapter"
+    assert canonical_adapter("tiny", str(tmp_path)) == ("tiny", str(newest.resolve()))
+
+
 def test_an_adapter_alone_stands_for_its_base_with_it(base, tmp_path):
     train(base, tmp_path / "lora")
     both = load_model(base, adapter=tmp_path / "lora")

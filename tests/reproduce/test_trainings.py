@@ -31,7 +31,8 @@ AR, FAST, RANDOM = TRAININGS = [
 def write(training, folder):
     """What a training leaves, as far as a plan looks at it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"grpo": dataclasses.asdict(training.config)}))
+    record = {"grpo": dataclasses.asdict(training.config), "environment": {"dtype": "float32"}, "processes": 1}
+    (folder / "config.json").write_text(json.dumps(record))
     for steps in training.config.checkpoint_steps:
         checkpoint_folder(folder, steps).mkdir(parents=True, exist_ok=True)
 
