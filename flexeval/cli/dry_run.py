@@ -195,22 +195,29 @@ def dry_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     output.deliver(args, shown if rows else ["all runs have it"], content, pd.DataFrame(rows, columns=_WORK))
 
 
-def dry_training(config: GRPOConfig, task: Task, args: argparse.Namespace) -> None:
+def dry_training(config: GRPOConfig, task: Task, out: Path, args: argparse.Namespace) -> None:
     """Print what a training would take: its rollouts, and its updates, in which every position that is scored is read
-    off a canvas of its own; a gradient counts as two more forwards.
+    off a canvas of its own; a gradient counts as two more forwards. Steps that its folder has made do not count.
     """
+    from flexeval.grpo.problems import problems_to_train
+    from flexeval.grpo.record import steps_made
     from flexeval.records import RunConfig
     from flexeval.reproduce.estimate import count_parameters, operations_of
     from flexeval.runs.timing import evaluations_per_sample
+    from flexeval.tasks.data import is_on_hub
 
     machine = options.estimated_machine(args)
     size = count_parameters(config.model, options.sizes(args, {config.model}))
     drawn = RunConfig(order=config.rollout_order, sampling=config.sampling(task))
     length = drawn.sampling.gen_length
-    samples = config.steps * config.problems_per_step * config.group_size
+    if not is_on_hub(task):
+        problems_to_train(config, task)
+    made = steps_made(out)
+    samples = (config.steps - made) * config.problems_per_step * config.group_size
     scored = samples * math.ceil(length * (config.fast_share if config.fast else 1.0)) * config.updates_per_rollout
     # Weights and AdamW's two moments in float32, of the newest step; and a model folder for each checkpoint.
-    disk = 4 * (size or 0) * ((0 if config.lora_rank else 3) + len(config.checkpoint_steps))
+    left = [steps for steps in config.checkpoint_steps if steps > made]
+    disk = 4 * (size or 0) * ((0 if config.lora_rank or made else 3) + len(left))
     rows = []
     for name, forwards, times, stored in (
         ("rollouts", samples * evaluations_per_sample(drawn), 1, 0),
@@ -219,6 +226,7 @@ def dry_training(config: GRPOConfig, task: Task, args: argparse.Namespace) -> No
         operations = operations_of(times * forwards, size, machine.prompt_tokens + length)
         rows.append(_Work(name, forwards, operations, stored, machine.hours(operations)))
     about = f"{config.steps} steps of {config.problems_per_step} problems x {config.group_size} samples"
+    about += f", {made} of them made" if made else ""
     bound = (
         f"Upper bounds, with {machine.prompt_tokens} prompt tokens, at {100 * machine.utilization:g} % of "
         f"{machine.peak_tflops:g} TFLOP/s: texts that end early, finished prefixes and groups of equal rewards take "

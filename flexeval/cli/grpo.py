@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli import output
     from flexeval.cli.execute import make_training
     from flexeval.grpo.config import GRPOConfig, default_folder_name, read_settings
-    from flexeval.grpo.problems import canonical_training
+    from flexeval.grpo.problems import canonical_training, problems_to_train
+    from flexeval.grpo.record import require_place
     from flexeval.records import RunConfig
 
     # Refuse what can be refused without the model, before the model is loaded.
@@ -75,11 +76,13 @@ def run(args: argparse.Namespace) -> int:
     options.check_estimate(args)
     out = args.out or Path("runs", "grpo", default_folder_name(config))
     output.check_folder(out, what="--out")
+    require_place(out, config)
     if args.dry_run:
         from flexeval.cli.dry_run import dry_training
 
-        dry_training(config, task, args)
+        dry_training(config, task, out, args)
         return 0
+    problems_to_train(config, task)
     device = "cpu" if args.cpu else "auto"
     checkpoint = make_training(config, task=task, out=out, device=device, trackers=_trackers(args.log))
 

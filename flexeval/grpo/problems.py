@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from flexeval.errors import InputError, PluginError
+from flexeval.errors import InputError, PluginError, did_you_mean
 from flexeval.grpo.config import GRPOConfig
 from flexeval.models.places import canonical_adapter
 from flexeval.records import Problem
 from flexeval.registry import parse_spec
 from flexeval.tasks import TASKS, Task, task_spec
+from flexeval.tasks.task import problems_of, verdicts_of
 
 
 def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]:
@@ -25,7 +26,8 @@ def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]
         task: that `config.task` stands for.
 
     Raises:
-        InputError: a task without training problems, an order that cannot be trained, lengths that exclude each other.
+        InputError: a task without training problems or without the verdict that is rewarded, an order that cannot be
+            trained, lengths that exclude each other.
     """
     task = training_task(task, config.task)
     model, adapter = canonical_adapter(config.model, config.adapter)
@@ -33,7 +35,36 @@ def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]
         config, model=model, adapter=adapter, task=task_spec(task), rollout_order=config.order.spec
     )
     config.sampling(task)
+    if config.reward not in (known := verdicts_of(task)):
+        raise did_you_mean(f"verdict of task {task.name!r}", config.reward, known)
     return config, task
+
+
+def problems_to_train(config: GRPOConfig, task: Task) -> list[Problem]:
+    """The problems of a training; `task` in its training split.
+
+    Raises:
+        InputError: data that cannot be read, or fewer problems than a step needs.
+    """
+    problems = list(problems_of(task)[: config.limit])
+    if config.problems_per_step > len(problems):
+        raise InputError(
+            f"a step takes {config.problems_per_step} problems, but there are {len(problems)}; "
+            "use fewer problems_per_step, or more problems"
+        )
+    return problems
+
+
+def problems_seen(problems: Sequence[Problem], config: GRPOConfig) -> list[Problem]:
+    """The problems that a training may come to: all of them where it goes through the list more than once."""
+    steps = range(config.steps)
+    if len(steps) > len(problems) // config.problems_per_step:
+        return list(problems)
+    return [
+        problem
+        for step in steps
+        for problem in step_problems(problems, step=step, count=config.problems_per_step, seed=config.seed)
+    ]
 
 
 def training_task(task: Any, spec: str) -> Task:

@@ -26,15 +26,18 @@ from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.metrics import StepMetrics, Tally
 from flexeval.grpo.objective import clipped_surrogate, group_advantages, is_clipped, kl_estimate
 from flexeval.grpo.policy import Policy, Trainable, checkpoint_activations, shares_prefixes
-from flexeval.grpo.problems import step_problems
+from flexeval.grpo.problems import problems_seen, problems_to_train, step_problems
 from flexeval.grpo.rollout import Rollout, roll_out
 from flexeval.grpo.scoring import Batch, batches, collect, idle_batch
 from flexeval.grpo.sharding import sum_in_float32, whole_weights
-from flexeval.models.predictor import attention_of
+from flexeval.models.predictor import attention_of, encode_prompt
 from flexeval.records import FloatArray, Problem
 from flexeval.sampling import Sampler
+from flexeval.sampling.logits import NoDistributionError
 from flexeval.tasks import Task
-from flexeval.tasks.task import problems_of, verdicts_of
+from flexeval.tasks.task import prompt_of, verdicts_of
+
+_DIVERGED = "train into another folder with a lower learning rate, or without bf16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +75,8 @@ class Trainer:
 
         Raises:
             InputError: an order that cannot be trained, a verdict that the task does not give, settings that exclude
-                each other, fewer problems than a step needs, or a number of them that the processes cannot share
-                evenly.
+                each other, fewer problems than a step needs, a number of them that the processes cannot share
+                evenly, or a prompt that does not fit the model's context.
         """
         self.config = config
         self.task = task
@@ -82,12 +85,7 @@ class Trainer:
         self.sampling = config.sampling(task)
         if config.reward not in (known := verdicts_of(task)):
             raise did_you_mean(f"verdict of task {task.name!r}", config.reward, known)
-        self.problems = list(problems_of(task)[: config.limit])
-        if config.problems_per_step > len(self.problems):
-            raise InputError(
-                f"a step takes {config.problems_per_step} problems, but there are {len(self.problems)}; "
-                "use fewer problems_per_step, or more problems"
-            )
+        self.problems = problems_to_train(config, task)
         if config.problems_per_step % accelerator.num_processes:
             raise InputError(
                 f"problems_per_step {config.problems_per_step} is not a multiple of {accelerator.num_processes} "
@@ -97,6 +95,9 @@ class Trainer:
         workers = 1 if config.bf16 else workers
         self.sampler = Sampler(predictor, self.order, self.sampling, batch_size=config.rollout_batch, workers=workers)
         self.sampling = self.sampler.config
+        # A prompt that does not fit must not end a training halfway.
+        for problem in problems_seen(self.problems, config):
+            encode_prompt(predictor, prompt_of(task, problem), self.sampling.gen_length, of=problem.id)
         self._attention = attention_of(predictor)
         self._shared = shares_prefixes(
             predictor,
@@ -159,20 +160,31 @@ class Trainer:
         return tally.combined(self.accelerator, step=number, with_kl=self.config.kl > 0, seconds=seconds)
 
     def roll_out(self, number: int) -> Rollout:
-        """The groups of this process, drawn with the present weights."""
+        """The groups of this process, drawn with the present weights.
+
+        Raises:
+            InputError: weights that give no distribution any more: the settings drove them out of bounds.
+        """
         problems: Sequence[Problem] = step_problems(
             self.problems, step=number, count=self.config.problems_per_step, seed=self.config.seed
         )
         mine = problems[self.accelerator.process_index :: self.accelerator.num_processes]
         self.policy.eval()
-        with whole_weights(self.policy), self.accelerator.autocast():
-            return roll_out(
-                self.sampler,
-                self.task,
-                mine,
-                group_size=self.config.group_size,
-                first_index=number * self.config.group_size,
-            )
+        try:
+            with whole_weights(self.policy), self.accelerator.autocast():
+                return roll_out(
+                    self.sampler,
+                    self.task,
+                    mine,
+                    group_size=self.config.group_size,
+                    first_index=number * self.config.group_size,
+                )
+        except NoDistributionError as error:
+            if not number:
+                raise
+            raise InputError(
+                f"after {number} steps the model's logits are no distribution any more; {_DIVERGED}"
+            ) from error
 
     def prepare(self, rollout: Rollout, advantage_PG: FloatArray) -> Update | None:
         """What the gradient is computed from; None when no group of any process has advantages."""
@@ -269,10 +281,7 @@ class Trainer:
         """
         norm = float(self.accelerator.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm))
         if not math.isfinite(norm):
-            raise InputError(
-                f"the gradient of step {number} is not finite; train into another folder with a lower learning rate, "
-                "or without bf16"
-            )
+            raise InputError(f"the gradient of step {number} is not finite; {_DIVERGED}")
         self.optimizer.step()
         self.optimizer.zero_grad()
         return norm

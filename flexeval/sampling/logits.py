@@ -154,7 +154,7 @@ class Logits:
                 distribution = Distribution.of(part_NV)
                 # NaN, infinity, or nothing but -inf: each makes the normaliser NaN, which costs little to look at.
                 if not bool(distribution.normaliser_N.isfinite().all()):
-                    raise PluginError(_not_a_distribution(self.predictor, part_NV))
+                    raise NoDistributionError(_not_a_distribution(self.predictor, part_NV))
                 rows = slice(start, start + len(part_NV))
                 if keep:
                     self._kept.append((rows, distribution))
@@ -197,6 +197,10 @@ def _collect(futures: list[Future[Tensor]]) -> Tensor:
         futures.clear()
 
 
+class NoDistributionError(PluginError):
+    """Logits that have no softmax."""
+
+
 def _not_a_distribution(predictor: MaskPredictor, logits_NV: Tensor) -> str:
     """What is wrong with logits of which some rows have no softmax."""
     if bool(logits_NV.isnan().any()):
@@ -206,7 +210,5 @@ def _not_a_distribution(predictor: MaskPredictor, logits_NV: Tensor) -> str:
     else:
         found = "forbid every token (-inf, or removed by the settings) at some position"
     dtype = str(predictor.dtype).removeprefix("torch.")
-    return (
-        f"the logits of model {predictor.name!r} {found}, so there is nothing to draw from; check its weights, and "
-        f"load it in float32 if {dtype} is too narrow"
-    )
+    wider = "" if dtype == "float32" else f", and load it in float32 if {dtype} is too narrow"
+    return f"the logits of model {predictor.name!r} {found}, so there is nothing to draw from; check its weights{wider}"

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from accelerate import Accelerator
 
+from flexeval import get_task
 from flexeval.cli.main import main
 from flexeval.cli.progress import training_report
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.metrics import StepMetrics, read_metrics
+from flexeval.grpo.problems import canonical_training
 
 SMALL = ("--task", "countdown", "--gen-length", "3", "--problems-per-step", "2", "--group-size", "2", "--cpu")
 
@@ -66,11 +68,41 @@ def test_a_first_step_of_empty_texts_is_warned_of(capsys):
         (["--loss-positions", "some"], "unknown value of --loss-positions: 'some'"),
         (["--tokens-per-step", "0"], "tokens_per_step must be at least 1"),
         (["--model", "tinny", "--cpu"], "unknown model: 'tinny'"),
+        (["--reward", "soundd"], "Did you mean 'sound'"),
+        (["--reward", "soundd", "--dry-run"], "Did you mean 'sound'"),
+        (["--limit", "3"], "a step takes 64 problems, but there are 3"),
+        (["--limit", "3", "--dry-run"], "a step takes 64 problems, but there are 3"),
     ],
 )
-def test_bad_input_is_one_line(in_tmp, refused, arguments, message):
+def test_bad_input_is_one_line(in_tmp, refused, monkeypatch, arguments, message):
+    monkeypatch.setattr("flexeval.load_model", None)
     assert message in refused("grpo", *arguments)
     assert not list(in_tmp.iterdir())
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_folder_is_looked_at_before_the_model_is_loaded(in_tmp, refused, monkeypatch, dry):
+    config, _ = canonical_training(GRPOConfig(seed=1), get_task("word-problems"))
+    record = {"grpo": dataclasses.asdict(config), "environment": {"dtype": "float32"}, "processes": 1}
+    (in_tmp / "run/state/step-000007").mkdir(parents=True)
+    (in_tmp / "run/config.json").write_text(json.dumps(record))
+    monkeypatch.setattr("flexeval.load_model", None)
+    grpo = ("grpo", "--task", "word-problems", "--model", "tiny", "--out", "run", *dry)
+    assert "was trained with seed 1, not 0" in refused(*grpo)
+    assert "has made 7 steps already" in refused(*grpo, "--seed", "1", "--steps", "6")
+    (in_tmp / "run/config.json").unlink()
+    assert "has lost its config.json" in refused(*grpo)
+
+
+def test_a_dry_run_leaves_out_the_steps_that_are_made(in_tmp, capsys):
+    config, task = canonical_training(GRPOConfig(), get_task("word-problems"))
+    record = {"grpo": dataclasses.asdict(config), "environment": {"dtype": "float32"}, "processes": 1}
+    (in_tmp / "run/state/step-000100").mkdir(parents=True)
+    (in_tmp / "run/config.json").write_text(json.dumps(record))
+    assert main(["grpo", "--task", "word-problems", "--model", "tiny", "--out", "run", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "125 steps of 64 problems x 16 samples, 100 of them made" in shown
+    assert f"{25 * 64 * 16 * config.sampling(task).gen_length:,}" in shown
 
 
 def test_a_dry_run_counts_rollouts_and_updates(in_tmp, capsys):

@@ -145,8 +145,12 @@ def test_a_folder_of_another_training_is_refused(tmp_path, run):
 
 
 def test_settings_that_are_refused_leave_no_folder(tmp_path, run):
-    with pytest.raises(InputError, match="takes 99 problems"):
-        run(tmp_path / "run", problems_per_step=99)
+    for settings, message in (
+        ({"problems_per_step": 99}, "takes 99 problems"),
+        ({"gen_length": 4000}, "the prompt of"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
 
 
@@ -233,6 +237,12 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing_half(tmp_path, run, 
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path / "run", steps=1)
     assert not list((tmp_path / "run/checkpoints").iterdir())
+
+
+def test_weights_out_of_bounds_end_a_training_with_what_to_do(tmp_path, run):
+    with pytest.raises(InputError, match="lower learning rate") as caught:
+        run(tmp_path / "run", learning_rate=1e30)
+    assert "check its weights" not in str(caught.value)
 
 
 def test_the_record_says_what_a_training_was_begun_and_continued_with(tmp_path, run, monkeypatch):
