@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ def _planned(
     args: argparse.Namespace,
 ) -> Iterator[Planned]:
     """What is known of runs: each as it is called, as its folder is, and the model to go by."""
+    from flexeval.reproduce.ahead import checker
     from flexeval.reproduce.estimate import count_parameters, count_problems, estimate
     from flexeval.runs.extent import stored_extent
     from flexeval.runs.store import default_folder_name
@@ -100,14 +102,20 @@ def _planned(
     from flexeval.tasks import get_task
 
     timed = _Timed(args)
-    for config, placed, base in runs:
-        task = get_task(config.task, data_dir=args.data_dir)
+    load_task = functools.cache(functools.partial(get_task, data_dir=args.data_dir))
+    check = checker(load_task)
+    names = formatting.run_names([config for config, _, _ in runs])
+    for name, (config, placed, base) in zip(names, runs, strict=True):
+        task = load_task(config.task)
         stored = stored_extent(args.runs / default_folder_name(placed), placed, shard=args.shard, dtype=args.dtype)
         undivided = count_problems(config, task) if stored.problems is None else stored.problems
         args.shard.require_problems(undivided)
         problems = len(args.shard.of(range(undivided)))
         samples, size = problems * config.num_samples, count_parameters(base, parameters)
         missing = max(samples - stored.samples, 0)
+        if missing:
+            with formatting.of_run(name, several=len(runs) > 1):
+                check(dataclasses.replace(config, model=base))
         cost, left = (estimate(config, samples=count, parameters=size, machine=machine) for count in (samples, missing))
         per_evaluation = timed.seconds_per_evaluation(config, base, task)
         seconds = None if per_evaluation is None else samples * evaluations_per_sample(config) * per_evaluation
@@ -351,12 +359,12 @@ def _trainings_table(plan: Plan, runs: Path) -> Table:
 
 def _runs_table(runs: Sequence[Planned]) -> Table:
     rows: list[list[str] | None] = []
-    for run in runs:
+    for run, name in zip(runs, formatting.run_names([run.config for run in runs]), strict=True):
         counts = [str(run.problems), str(run.config.num_samples), f"{run.cost.samples:,}", f"{run.cost.evaluations:,}"]
         operations = "-" if run.cost.operations is None else f"{run.cost.operations:.1e}"
         takes = [operations, bytes_text(run.cost.disk_bytes), few(run.cost.gpu_hours), few(run.minutes)]
         some = f"{run.stored_samples:,} of {run.cost.samples:,}" if run.stored_samples else ""
-        rows.append([formatting.run_name(run.config), *counts, *takes, "yes" if run.stored else some])
+        rows.append([name, *counts, *takes, "yes" if run.stored else some])
     missing = [run for run in runs if not run.stored]
     rows += [
         None,

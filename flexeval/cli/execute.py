@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from flexeval.cli import endings, options, output
-from flexeval.cli.formatting import run_name
+from flexeval.cli.formatting import of_run, run_names
 from flexeval.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -160,33 +160,49 @@ def make_runs(
         parameters: model -> size, where it is known; it weighs runs of different models for the time left.
 
     Raises:
-        InputError: before any run: a task, model name, folder, shard or machine option that cannot be used.
+        InputError: before any run: a task, folder or machine option that cannot be used; see also `check_ahead`.
     """
     from flexeval.cli.progress import runs_watch
-    from flexeval.models.places import check_name
     from flexeval.reproduce.sweep import cells, run_cells
     from flexeval.tasks import get_task
-    from flexeval.tasks.task import problems_of
 
     output.check_folder(out, what="the folder of runs")
-    load_task = functools.partial(get_task, data_dir=args.data_dir)
+    load_task = functools.cache(functools.partial(get_task, data_dir=args.data_dir))
     found = cells(configs, out=out, load_task=load_task, dtype=args.dtype, shard=args.shard)
     missing = [cell for cell in found if cell.stored is None]
     if missing and not options.several(args):
         options.check_device(args)
-    for model, adapter in dict.fromkeys((cell.config.model, cell.config.adapter) for cell in missing):
-        check_name(model, adapter)
-    for spec, task in {cell.config.task: cell.task for cell in missing}.items():
-        problems = problems_of(task)  # raises for damaged data
-        for cell in missing:
-            if cell.config.task == spec:
-                args.shard.require_problems(len(problems[: cell.config.limit]))
+    check_ahead([cell.config for cell in missing], load_task, args)
+    for task in {cell.config.task: cell.task for cell in missing}.values():
         if not options.several(args):
             output.announce_isolation(task)
     with RunSampler(args) as sample, runs_watch(found, parameters) as watch:
         if missing and options.several(args):
             sample.crew()  # what is wrong with it is wrong for all runs
         return list(run_cells(found, sample=sample, watch=watch))
+
+
+def check_ahead(configs: Sequence[RunConfig], load_task: Callable[[str], Task], args: argparse.Namespace) -> None:
+    """Check runs before the first sample of any, as far as they can be told without their models.
+
+    Args:
+        configs: canonical, of runs that are not stored.
+        load_task: task spec -> task with its data.
+        args: the machine options.
+
+    Raises:
+        InputError: a model that is not there, damaged data, a shard without problems, settings or prompts that a model
+            cannot have. It names the run where there are several.
+    """
+    from flexeval.reproduce.ahead import checker
+    from flexeval.tasks.task import problems_of
+
+    for config in configs:
+        args.shard.require_problems(len(problems_of(load_task(config.task))[: config.limit]))
+    check = checker(load_task)
+    for config, name in zip(configs, run_names(configs), strict=True):
+        with of_run(name, several=len(configs) > 1):
+            check(config)
 
 
 def report_failures(outcomes: Sequence[Outcome], trainings: Sequence[TrainingOutcome] = ()) -> int:
@@ -196,7 +212,10 @@ def report_failures(outcomes: Sequence[Outcome], trainings: Sequence[TrainingOut
         for one in trainings
         if one.error is not None
     ]
-    runs = [(f"run {run_name(one.cell.config)} failed", one.error) for one in outcomes if one.error is not None]
+    names = run_names([one.cell.config for one in outcomes])
+    runs = [
+        (f"run {name} failed", one.error) for name, one in zip(names, outcomes, strict=True) if one.error is not None
+    ]
     for what, error in (*failed, *runs):
         if not isinstance(error, InputError):
             traceback.print_exception(error)

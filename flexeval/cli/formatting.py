@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import math
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flexeval.errors import InputError
 from flexeval.records import CORRECT
 
 if TYPE_CHECKING:
@@ -66,6 +69,32 @@ def run_name(config: RunConfig) -> str:
     sampling, model = config.sampling, model_name(checkpoint_name(config.model), config.adapter)
     model += sampling.approximate
     return f"{model} {config.task} {config.order} T={sampling.temperature:g} block={sampling.block}"
+
+
+def run_names(configs: Sequence[RunConfig]) -> list[str]:
+    """The same for several runs; those that would be called alike also have the settings in which they differ."""
+    names = [run_name(config) for config in configs]
+    settings = [_settings(config) for config in configs]
+    told = []
+    for name, own in zip(names, settings, strict=True):
+        alike = [other for other_name, other in zip(names, settings, strict=True) if other_name == name]
+        differing = [f"{setting}={value}" for setting, value in own.items() if any(o[setting] != value for o in alike)]
+        told.append(" ".join([name, *differing]))
+    return told
+
+
+@contextlib.contextmanager
+def of_run(name: str, *, several: bool) -> Iterator[None]:
+    """Says of which of several runs something is refused."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"run {name}: {error}" if several else str(error)) from None
+
+
+def _settings(config: RunConfig) -> dict[str, Any]:
+    top = {name: value for name, value in dataclasses.asdict(config).items() if name != "sampling"}
+    return {**top, **dataclasses.asdict(config.sampling)}
 
 
 def counted(runs: Iterable[Run]) -> str:

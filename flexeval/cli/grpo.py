@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.cli import output
     from flexeval.cli.execute import make_training
     from flexeval.grpo.config import GRPOConfig, default_folder_name, read_settings
-    from flexeval.grpo.problems import canonical_training, problems_to_train
+    from flexeval.grpo.problems import canonical_training, check_ahead
     from flexeval.grpo.record import require_place
     from flexeval.records import RunConfig
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
         dry_training(config, task, out, args)
         return 0
-    problems_to_train(config, task)
+    check_ahead(config, task)
     device = "cpu" if args.cpu else "auto"
     checkpoint = make_training(config, task=task, out=out, device=device, trackers=_trackers(args.log))
 

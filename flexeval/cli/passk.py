@@ -153,10 +153,9 @@ def _one_per_order(wanted: RunConfig, orders: list[str]) -> list[RunConfig]:
 def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> list[Run]:
     """The complete run of each configuration. The model is loaded once, and only if something is missing."""
     from flexeval.cli import output
-    from flexeval.cli.execute import RunSampler
+    from flexeval.cli.execute import RunSampler, check_ahead
     from flexeval.cli.progress import sampling_bars
     from flexeval.runs.store import default_folder_name, reusable_run
-    from flexeval.tasks.task import problems_of
 
     folders: list[Path] = [args.out / default_folder_name(config) for config in configs]
     stored = [
@@ -167,7 +166,8 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     if len(finished) == len(stored):
         return finished
 
-    problems_of(task)  # raises for damaged data, before the model is loaded
+    missing = [config for config, run in zip(configs, stored, strict=True) if run is None]
+    check_ahead(missing, lambda _: task, args)
     if not options.several(args):
         output.announce_isolation(task)
     with RunSampler(args) as sample:

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bars
 
 from flexeval.cli import output
 from flexeval.cli.every_minute import Line, Pace, duration, saying
-from flexeval.cli.formatting import run_name
+from flexeval.cli.formatting import run_names
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
@@ -142,8 +142,9 @@ def runs_watch(cells: Sequence[Cell], parameters: Mapping[str, float]) -> Iterat
     console = output.messages()
     missing = [cell for cell in cells if cell.stored is None]
     work = {cell.folder: _work(cell, parameters) for cell in missing}
+    names = dict(zip((cell.folder for cell in cells), run_names([cell.config for cell in cells]), strict=True))
     if not missing or not console.is_terminal:
-        watch = RunsWatch(console, work)
+        watch = RunsWatch(console, work, names)
         with saying(watch.line):
             yield watch
         return
@@ -154,7 +155,7 @@ def runs_watch(cells: Sequence[Cell], parameters: Mapping[str, float]) -> Iterat
         TextColumn("{task.description}", markup=False),
     )
     with Bars(*columns, console=console) as bars, saying(lambda: None):
-        yield _RunsBar(console, work, bars)
+        yield _RunsBar(console, work, names, bars)
 
 
 def _work(cell: Cell, parameters: Mapping[str, float]) -> float:
@@ -176,9 +177,10 @@ class RunsWatch:
     one for every minute.
     """
 
-    def __init__(self, console: Console, work: Mapping[Path, float]) -> None:
+    def __init__(self, console: Console, work: Mapping[Path, float], names: Mapping[Path, str]) -> None:
         self._console = console
         self._work = dict(work)
+        self._names = names
         self._finished = 0.0
         self._total = sum(work.values())
         self._pace = Pace("all runs")
@@ -189,7 +191,7 @@ class RunsWatch:
     def begin(self, cell: Cell) -> Report:
         """A run begins; the result is what the runner is to call."""
         self._number += 1
-        name = f"{self._number} of {len(self._work)}: {run_name(cell.config)}"
+        name = f"{self._number} of {len(self._work)}: {self._names[cell.folder]}"
         all_work, before = self._work[cell.folder], self._finished
         forecast = _Forecast(self._console, name)
         first: Progress | None = None
@@ -214,7 +216,7 @@ class RunsWatch:
     def end(self, outcome: Outcome) -> None:
         """A run ended."""
         if outcome.error is not None:
-            self._console.print(f"{run_name(outcome.cell.config)} failed; the others go on", soft_wrap=True)
+            self._console.print(f"{self._names[outcome.cell.folder]} failed; the others go on", soft_wrap=True)
 
     def left(self) -> str:
         """The time left, at the speed so far."""
@@ -241,8 +243,8 @@ class RunsWatch:
 class _RunsBar(RunsWatch):
     """The same as one bar over all runs."""
 
-    def __init__(self, console: Console, work: Mapping[Path, float], bars: Bars) -> None:
-        super().__init__(console, work)
+    def __init__(self, console: Console, work: Mapping[Path, float], names: Mapping[Path, str], bars: Bars) -> None:
+        super().__init__(console, work, names)
         self._bars = bars
         self._bar = bars.add_task("", total=1.0, left="")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,11 @@ from flexeval.cli import claims, formatting, options, stored_runs
 from flexeval.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from flexeval.reproduce.plan import Plan
+    from flexeval.reproduce.trainings import Training
+    from flexeval.tasks import Task
 
 EPILOG = """\
 examples:
@@ -54,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     """Make trainings and runs, then everything that is made from them."""
     from flexeval.cli import execute, output
     from flexeval.reproduce.plan import PRESETS, read_plan, read_preset
-    from flexeval.reproduce.trainings import with_folders, without_failed
+    from flexeval.reproduce.trainings import lacking, with_folders, without_failed
+    from flexeval.tasks import get_task
 
     if args.plan is not None and args.quick:
         raise InputError("--quick is for presets; leave it out, or write a smaller plan")
@@ -69,6 +76,9 @@ def run(args: argparse.Namespace) -> int:
     output.check_folder(args.runs, what="--runs")
     output.check_folder(out, what="--out")
     output.check_targets({"--json": args.json, "--csv": args.csv})
+    load_task = functools.cache(functools.partial(get_task, data_dir=args.data_dir))
+    to_make = lacking(plan.trainings, args.runs)
+    _check_trainings(to_make, load_task, fetch=not args.dry_run)
     if args.dry_run:
         from flexeval.cli.dry_run import dry_run
 
@@ -78,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     if not options.several(args):
         options.check_device(args)
     _require_trained(plan, args)
+    if to_make:
+        _check_runs(plan, to_make, load_task, args)
     trained = execute.make_trainings(plan.trainings, args, args.runs)
     configs = with_folders(without_failed(plan.configs, trained), plan.trainings, args.runs)
     outcomes = execute.make_runs(configs, args, args.runs, plan.parameters)
@@ -130,3 +142,47 @@ def _require_trained(plan: Plan, args: argparse.Namespace) -> None:
             "the plan's trainings are not made yet, and each shard would make them; make them first, with --shard none "
             "or `flexeval grpo`"
         )
+
+
+def _check_trainings(to_make: Sequence[Training], load_task: Callable[[str], Task], *, fetch: bool) -> None:
+    """Raise InputError for a training that can be told to be impossible before any is begun: they may take hours.
+
+    Args:
+        to_make: those that lack a checkpoint.
+        load_task: task spec -> task with its data.
+        fetch: look also at data that would have to be fetched from the hub.
+    """
+    from flexeval.grpo.problems import check_ahead, training_task
+    from flexeval.models.places import check_name
+    from flexeval.tasks.data import is_on_hub
+
+    for training in to_make:
+        config = training.config
+        try:
+            check_name(config.model, config.adapter)
+            task = training_task(load_task(config.task), config.task)
+            if fetch or not is_on_hub(task):
+                check_ahead(config, task)
+        except InputError as error:
+            raise InputError(f"training {training.name}: {error}") from None
+
+
+def _check_runs(
+    plan: Plan, to_make: Sequence[Training], load_task: Callable[[str], Task], args: argparse.Namespace
+) -> None:
+    """Raise InputError for a run that can be told to be impossible before the trainings are made."""
+    from flexeval.cli.execute import check_ahead
+    from flexeval.reproduce.sweep import cells
+    from flexeval.reproduce.trainings import base_model, find_training
+
+    found = [(config, find_training(config.model, plan.trainings)) for config in plan.configs]
+    apart = [config for config, training in found if training is None]
+    stored = cells(apart, out=args.runs, load_task=load_task, dtype=args.dtype, shard=args.shard)
+    missing = [cell.config for cell in stored if cell.stored is None]
+    # A checkpoint has the context and the vocabulary of the model that it is trained from.
+    trained = [
+        dataclasses.replace(config, model=base_model(config.model, plan.trainings))
+        for config, training in found
+        if training is not None and training[0] in to_make
+    ]
+    check_ahead(missing + trained, load_task, args)

@@ -24,7 +24,8 @@ examples:
 --over NAME=VALUE,VALUE takes any setting of this page by its name, and parameters of orders and tasks (order.gamma,
 task.facts), which go to those that have them. block_length=whole is the whole canvas. Orders vary fastest, the first
 --over slowest. Each run has the folder below --out that `flexeval passk` would use: what is stored is not sampled
-again, and after a stop the same command continues. If a run fails, the others go on, and the exit status is 1.
+again, and after a stop the same command continues. A combination that cannot be drawn is refused before the first
+sample, as far as that can be told without the weights. If a run fails, the others go on, and the exit status is 1.
 """
 
 

@@ -14,7 +14,7 @@ from flexeval.models.places import canonical_adapter
 from flexeval.records import Problem
 from flexeval.registry import parse_spec
 from flexeval.tasks import TASKS, Task, task_spec
-from flexeval.tasks.task import problems_of, verdicts_of
+from flexeval.tasks.task import problems_of, prompt_of, verdicts_of
 
 
 def canonical_training(config: GRPOConfig, task: Any) -> tuple[GRPOConfig, Task]:
@@ -65,6 +65,40 @@ def problems_seen(problems: Sequence[Problem], config: GRPOConfig) -> list[Probl
         for step in steps
         for problem in step_problems(problems, step=step, count=config.problems_per_step, seed=config.seed)
     ]
+
+
+def check_ahead(config: GRPOConfig, task: Task) -> None:
+    """Check a training, as far as it can be told without the weights of its model.
+
+    Args:
+        config: canonical.
+        task: of `config.task`, in its training split.
+
+    Raises:
+        InputError: as `problems_to_train`; settings or prompts that the model cannot have.
+    """
+    # Only now: they import torch.
+    from flexeval.models.outline import outline
+    from flexeval.models.predictor import check_fits
+    from flexeval.sampling.sampler import fitting_settings
+
+    problems = problems_to_train(config, task)
+    model = outline(config.model, adapter=config.adapter)
+    if model is None:
+        return
+    sampling = config.sampling(task)
+    fitting_settings(
+        config.order,
+        sampling,
+        name=model.name,
+        attention=model.attention,
+        takes_twins=model.takes_twins,
+        goes_on=True,
+    )
+    if (codec := model.codec) is None:
+        return
+    for problem in problems_seen(problems, config):
+        check_fits(model, len(codec.encode(prompt_of(task, problem))), sampling.gen_length, of=problem.id)
 
 
 def training_task(task: Any, spec: str) -> Task:

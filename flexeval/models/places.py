@@ -84,6 +84,12 @@ def folder_on_disk(name: str) -> Path | None:
     return Path(path) if os.path.isdir(path) else None
 
 
+def is_here(name: str) -> bool:
+    """Whether a model or an adapter is bundled or a folder on this machine."""
+    name = name.strip()
+    return MODELS.get(name).repo is None if name in MODELS else folder_on_disk(name) is not None
+
+
 def bundled_folder(name: str) -> Path:
     """The folder of a bundled model."""
     return Path(str(resources.files("flexeval.models"))) / MODELS.canonical(name)

@@ -80,7 +80,21 @@ class MaskPredictor(Protocol):
         ...
 
 
-def attention_of(model: MaskPredictor) -> Attention:
+class Bounded(Protocol):
+    """What has a longest canvas: a mask predictor, or what is known of one before it is loaded."""
+
+    @property
+    def name(self) -> str:
+        """How the model was asked for."""
+        ...
+
+    @property
+    def max_length(self) -> int:
+        """Longest canvas."""
+        ...
+
+
+def attention_of(model: Bounded) -> Attention:
     """The attention rule of a model; full where it names none."""
     return getattr(model, "attention", FULL)
 
@@ -143,7 +157,7 @@ def pieces_of(model: MaskPredictor, token_ids: Sequence[int]) -> list[str]:
     return list(pieces)
 
 
-def check_fits(model: MaskPredictor, prompt_length: int, gen_length: int, *, of: str = "") -> None:
+def check_fits(model: Bounded, prompt_length: int, gen_length: int, *, of: str = "") -> None:
     """Refuse a canvas that is longer than the model's context.
 
     Args:

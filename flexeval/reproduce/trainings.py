@@ -102,6 +102,17 @@ def missing_checkpoints(training: Training, runs: Path) -> list[Path]:
     return missing
 
 
+def lacking(trainings: Sequence[Training], runs: Path) -> list[Training]:
+    """The trainings that are to be made or continued; not those whose folder holds another's, which will fail."""
+    found = []
+    for training in trainings:
+        try:
+            found += [training] if missing_checkpoints(training, runs) else []
+        except InputError:
+            continue
+    return found
+
+
 def make_trainings(trainings: Sequence[Training], *, runs: Path, make: MakeTraining) -> Iterator[TrainingOutcome]:
     """Make every training that lacks a checkpoint, in order; each outcome as soon as it is known.
 

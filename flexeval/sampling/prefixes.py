@@ -353,12 +353,16 @@ def shared_prefixes(canvases: Canvases, *, shifted: bool) -> tuple[Part, list[in
     )
 
 
-def check_cache(config: SamplingConfig, predictor: MaskPredictor, *, revises: bool = False) -> None:
+def check_cache(
+    config: SamplingConfig, attention: Attention, *, name: str, goes_on: bool, revises: bool = False
+) -> None:
     """Refuse an approximate cache where it means nothing: it is for full attention on transformers' own layers.
 
     Args:
         config: says which kind of cache.
-        predictor: the model.
+        attention: the model's rule.
+        name: of the model.
+        goes_on: see `can_go_on`.
         revises: whether the order takes tokens back, while what is kept takes those outside of the block for final.
 
     Raises:
@@ -371,15 +375,14 @@ def check_cache(config: SamplingConfig, predictor: MaskPredictor, *, revises: bo
             f"cache {config.cache!r} takes what was committed before the block for final, and the order takes tokens "
             "back; leave the cache at 'exact'"
         )
-    attention = attention_of(predictor)
     if not attention.is_full:
         raise InputError(
-            f"cache {config.cache!r} is approximate, and {predictor.name!r} attends by {attention.spec}, under which "
+            f"cache {config.cache!r} is approximate, and {name!r} attends by {attention.spec}, under which "
             "finished blocks are computed once anyway, exactly; leave the cache at 'exact'"
         )
-    if not can_go_on(predictor):
+    if not goes_on:
         raise InputError(
-            f"cache {config.cache!r} needs a model on transformers' own layers, which {predictor.name!r} is not; "
+            f"cache {config.cache!r} needs a model on transformers' own layers, which {name!r} is not; "
             "leave the cache at 'exact'"
         )
 
@@ -391,7 +394,7 @@ def can_go_on(predictor: MaskPredictor) -> bool:
 
 def prefixes_of(predictor: MaskPredictor, config: SamplingConfig, *, room: int) -> Prefixes | None:
     """The cache that the settings ask for; None where nothing would be kept, or canvases are evaluated whole."""
-    check_cache(config, predictor)
+    check_cache(config, attention_of(predictor), name=predictor.name, goes_on=can_go_on(predictor))
     exact = config.cache == "exact" and not config.batch_invariant and not attention_of(predictor).is_full
     if config.cache in APPROXIMATE or (exact and can_go_on(predictor)):
         return Prefixes(predictor, config, room=room)

@@ -17,6 +17,7 @@ import torch
 
 from flexeval.errors import InputError, InputTypeError
 from flexeval.fields import require_whole
+from flexeval.models.attention import Attention
 from flexeval.models.predictor import MaskPredictor, attention_of, check_fits, check_predictor
 from flexeval.orders.order import Order, ask_most_steps, check_order
 from flexeval.records import LARGEST_BATCH, SamplingConfig, Trajectory
@@ -24,10 +25,47 @@ from flexeval.sampling.canvas import CanvasBatch, SampleRequest
 from flexeval.sampling.drift import Drift
 from flexeval.sampling.engine import running, side_by_side
 from flexeval.sampling.forward import Counters, Forward, limits_of
-from flexeval.sampling.prefixes import check_cache
+from flexeval.sampling.prefixes import can_go_on, check_cache
 from flexeval.sampling.revising import RevisingBatch, RevisingStep
 from flexeval.sampling.schedule import fit_block
 from flexeval.sampling.step import Step
+
+
+def check_pace(order: Order, config: SamplingConfig) -> None:
+    """Raise InputError for a number of steps under an order that decides itself."""
+    paced = (config.steps, config.tokens_per_step, config.steps_per_block)
+    if order.adaptive and any(pace is not None for pace in paced):
+        raise InputError(
+            f"order {order.name!r} decides itself how many tokens a step commits; "
+            "leave out steps, tokens_per_step and steps_per_block"
+        )
+
+
+def fitting_settings(
+    order: Order, config: SamplingConfig, *, name: str, attention: Attention, takes_twins: bool, goes_on: bool
+) -> SamplingConfig:
+    """The settings with the block length that is in force under a model, of which so much is known.
+
+    Args:
+        order: the decoding order.
+        config: the settings.
+        name: of the model.
+        attention: its rule.
+        takes_twins: whether its `hidden` takes twins.
+        goes_on: whether it can go on from keys and values.
+
+    Raises:
+        InputError: settings that exclude each other, or that the model cannot have.
+    """
+    check_pace(order, config)
+    if "unseen" in order.reads and not takes_twins:
+        raise InputError(
+            f"order {order.name!r} looks at tokens through masks that stand beside them, which needs a model on "
+            f"flexeval's own layers with full attention and unshifted predictions, unlike {name!r}; use "
+            "another model, or an order such as t2m"
+        )
+    check_cache(config, attention, name=name, goes_on=goes_on, revises=order.revises)
+    return fit_block(config, attention, name=name)
 
 
 class Sampler:
@@ -68,20 +106,14 @@ class Sampler:
             raise InputTypeError(f"config must be a SamplingConfig, not a {type(config).__name__}")
         if batch_size is not None:
             require_whole(batch_size, what="batch size", least=1, most=LARGEST_BATCH)
-        paced = (config.steps, config.tokens_per_step, config.steps_per_block)
-        if order.adaptive and any(pace is not None for pace in paced):
-            raise InputError(
-                f"order {order.name!r} decides itself how many tokens a step commits; "
-                "leave out steps, tokens_per_step and steps_per_block"
-            )
-        if "unseen" in order.reads and not getattr(predictor, "takes_twins", False):
-            raise InputError(
-                f"order {order.name!r} looks at tokens through masks that stand beside them, which needs a model on "
-                f"flexeval's own layers with full attention and unshifted predictions, unlike {predictor.name!r}; use "
-                "another model, or an order such as t2m"
-            )
-        check_cache(config, predictor, revises=order.revises)
-        config = fit_block(config, attention_of(predictor), name=predictor.name)
+        config = fitting_settings(
+            order,
+            config,
+            name=predictor.name,
+            attention=attention_of(predictor),
+            takes_twins=bool(getattr(predictor, "takes_twins", False)),
+            goes_on=can_go_on(predictor),
+        )
         self.predictor = predictor
         self.order = order
         # Asked once for each size: were the answer another at each step, a block might end with masks.

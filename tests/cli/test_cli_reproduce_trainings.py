@@ -109,3 +109,34 @@ def test_trainings_run_on_the_device_that_is_asked_for_or_not_at_all(
     assert main(["reproduce", "--plan", str(plan), "--device", "nowhere"]) == 2
     assert "unknown device: 'nowhere'" in capsys.readouterr().err
     assert not Path("runs/grpo").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "dry"),
+    [
+        ("order: [ar, random]", "model: ./nowhere", "there is no folder './nowhere'", []),
+        ("order: [ar, random]", "gen_length: 4000", "countdown ar T=0.6 block=32: the prompt of", []),
+        ("[short@1, short@2]", "short@2\n    gen_length: 4000", "run short@2 countdown", ["--dry-run"]),
+        ("problems_per_step: 2", "problems_per_step: 2, limit: 1", "training short: a step takes 2 problems", []),
+        ("short:\n    {", "short:\n    {adapter: ./nowhere, ", "training short: there is no adapter", ["--dry-run"]),
+        ("gen_length: 3, problems", "gen_length: 4000, problems", "training short: the prompt of", []),
+        ("group_size: 2", "group_size: 2, reward: soundd", "unknown verdict of task 'countdown'", []),
+    ],
+)
+def test_what_is_impossible_is_refused_before_anything_is_trained(
+    plan: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    old: str,
+    new: str,
+    message: str,
+    dry: list[str],
+) -> None:
+    monkeypatch.setattr(execute, "make_training", None)
+    monkeypatch.setattr("flexeval.cli.dry_run.MOST_WEIGHTS", 0)
+    assert old in plan.read_text()
+    plan.write_text(plan.read_text().replace(old, new, 1))
+    assert reproduce(plan, *dry) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not Path("runs").exists()

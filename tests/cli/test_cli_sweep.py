@@ -159,3 +159,52 @@ def test_a_damaged_folder_fails_alone(bigram: list[str], capsys: pytest.CaptureF
 def test_refusals(refused: Callable[..., str], argv: list[str], said: str) -> None:
     assert said in refused("sweep", *argv)
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--over", "gen_length=8,4096"], "run tiny word-problems ar T=0.6 block=32: the prompt of"),
+        (["--over", "gen_length=32,4096", "--dry-run"], "ar T=0.6 block=32 gen_length=4096: the prompt of"),
+        (
+            ["--order", "ar", "--order", "eb", "--tokens-per-step", "2"],
+            "run tiny word-problems eb T=0.6 block=32: order",
+        ),
+        (["--model", "tiny-block", "--order", "ar", "--order", "wino"], "run tiny-block word-problems wino"),
+        (["--model", "tiny-block", "--over", "block_length=8,16"], "block=16: block_length 16 is longer than"),
+        (["--model", "tiny-block", "--over", "cache=exact,prefix"], "leave the cache at 'exact'"),
+        (["--over", "model=tiny,./nowhere", "--dry-run"], "there is no folder './nowhere'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_the_first_sample(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, argv: list[str], said: str
+) -> None:
+    monkeypatch.setattr(options, "load_model", None)
+    # A dry run times what can be drawn.
+    monkeypatch.setattr("flexeval.cli.dry_run.MOST_WEIGHTS", 0)
+    assert said in refused("sweep", "--task", "word-problems", "--limit", "2", "--num-samples", "2", *argv)
+    assert not Path("runs").exists()
+
+
+def test_passk_refuses_an_order_before_it_samples_another(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "load_model", None)
+    assert "decides itself" in refused(
+        "passk", "--order", "ar", "--order", "eb", "--tokens-per-step", "2", "--limit", "1"
+    )
+    assert not Path("runs").exists()
+
+
+def test_runs_that_fail_can_be_told_apart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(args: object, spec: str) -> object:
+        raise InputError("weights are missing")
+
+    monkeypatch.setattr(options, "load_model", broken)
+    over = ["--over", "gen_length=8,16", "--over", "seed=0,1", "--block-length", "8"]
+    assert (
+        main(["sweep", "--model", "tiny", "--task", "word-problems", *over, "--limit", "1", "--num-samples", "2"]) == 1
+    )
+    lines = [line for line in capsys.readouterr().err.splitlines() if "weights are missing" in line]
+    assert len(set(lines)) == 4
+    assert "run tiny word-problems ar T=0.6 block=8 gen_length=16 seed=1 failed: weights are missing" in lines[-1]
