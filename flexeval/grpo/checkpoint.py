@@ -7,8 +7,11 @@ run continues. A folder is whole or absent.
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
+import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from flexeval.errors import DamageError, InputError
@@ -32,6 +36,8 @@ from flexeval.runs.files import replace_folder, to_json
 
 _MAX_FILE = "5GB"
 _INDEX = "model.safetensors.index.json"
+_LITTLE = 1 << 26
+"""Bytes; a disk with less is full."""
 _CHECKSUMS = "checksums.json"
 """Of the files of a state, written last."""
 
@@ -122,12 +128,29 @@ def _made_whole(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _gone_if_it_fails(partial: Path) -> Iterator[None]:
-    """Leave nothing half-written behind: on a full disk it would stand in the way of everything else."""
+    """Leave nothing half-written behind: on a full disk it would stand in the way of everything else.
+
+    Raises:
+        OSError: it cannot be written, also where a library calls that something else.
+    """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        code = _code_of(error, partial)
         shutil.rmtree(partial, ignore_errors=True)
-        raise
+        if code is None:
+            raise
+        raise OSError(code, os.strerror(code), str(partial)) from error
+
+
+def _code_of(error: BaseException, folder: Path) -> int | None:
+    """The system's number of an error of safetensors or torch as they write a file; None for any other."""
+    if isinstance(error, SafetensorError) and (said := re.search(r"\(os error (\d+)\)", str(error))):
+        return int(said[1])
+    if isinstance(error, RuntimeError) and re.search("inline_container|PytorchStreamWriter", str(error)):
+        # torch does not say why.
+        return errno.ENOSPC if shutil.disk_usage(folder).free < _LITTLE else errno.EIO
+    return None
 
 
 # ----- training state -----

@@ -85,9 +85,17 @@ def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, refused: Callabl
     assert "same command" in line
 
 
-def test_denied_path_is_one_line(monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]) -> None:
-    fail_with(monkeypatch, PermissionError(errno.EACCES, "Permission denied", "runs"))
-    assert "cannot use 'runs': Permission denied" in refused("ls")
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.EACCES, "change its permissions"), (errno.EFBIG, "ulimit -f"), (errno.EIO, "the device may be failing")],
+)
+def test_a_path_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str], number: int, advice: str
+) -> None:
+    fail_with(monkeypatch, OSError(number, os.strerror(number), "runs"))
+    line = refused("ls")
+    assert f"cannot use 'runs': {os.strerror(number)}" in line
+    assert advice in line
 
 
 def test_interrupt_says_how_to_continue(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

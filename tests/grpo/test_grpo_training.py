@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 from checkpoints import write_llada
 from grpo_toys import ToyTask
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from flexeval import load_model
@@ -229,13 +231,23 @@ def test_what_a_kill_left_is_removed_and_a_copy_is_let_be(tmp_path, trained, run
     assert sorted(path.name for path in (out / "state").iterdir()) == ["step-000001", "step-000001.bak"]
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_nothing_half(tmp_path, run, monkeypatch):
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(28, "No space left on device"), 28),
+        (SafetensorError("Error while serializing: I/O error: File too large (os error 27)"), 27),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), 28),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing_half(tmp_path, run, monkeypatch, error, code):
+    def fail(*args, **kwargs):
+        raise error
 
-    monkeypatch.setattr("huggingface_hub.save_torch_state_dict", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr("huggingface_hub.save_torch_state_dict", fail)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
+    with pytest.raises(OSError) as caught:
         run(tmp_path / "run", steps=1)
+    assert caught.value.errno == code
     assert not list((tmp_path / "run/checkpoints").iterdir())
 
 
