@@ -14,7 +14,8 @@ from pathlib import Path
 from flexeval.errors import InputError, did_you_mean
 from flexeval.grpo.config import GRPOConfig, require_same_training
 from flexeval.grpo.layout import checkpoint_folder
-from flexeval.grpo.record import read_record
+from flexeval.grpo.record import read_record, steps_made
+from flexeval.models.files import local_source
 from flexeval.records import RunConfig
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -46,7 +47,7 @@ class TrainingOutcome:
 
 
 MakeTraining = Callable[[Training, Path], None]
-"""Writes every checkpoint that a folder lacks; trains, or goes on training."""
+"""Writes every checkpoint that a folder lacks; trains, or goes on training. Refuses a folder of another model."""
 
 
 def find_training(model: str, trainings: Sequence[Training]) -> tuple[Training, int] | None:
@@ -129,10 +130,22 @@ def make_trainings(trainings: Sequence[Training], *, runs: Path, make: MakeTrain
 
 
 def _complete(training: Training, runs: Path, make: MakeTraining) -> None:
+    folder = training.folder(runs)
     if missing_checkpoints(training, runs):
-        make(training, training.folder(runs))
+        make(training, folder)
+    elif not _made_from(training, folder):
+        # Nothing is left to train, and only the loaded model tells whether its weights are those of then.
+        steps = max(training.config.steps, steps_made(folder))
+        make(dataclasses.replace(training, config=dataclasses.replace(training.config, steps=steps)), folder)
     if missing := missing_checkpoints(training, runs):
         raise InputError(f"{missing[0]} is gone and the training is past it; to train again, delete its folder")
+
+
+def _made_from(training: Training, folder: Path) -> bool:
+    """Whether the files of the model on this machine are those that the training began with, as far as it is known."""
+    stored = read_record(folder).get("model", {}).get("files")
+    source = None if stored is None else local_source(training.config.model, training.config.adapter)
+    return source is None or source.files == stored
 
 
 def without_failed(configs: Sequence[RunConfig], outcomes: Sequence[TrainingOutcome]) -> list[RunConfig]:

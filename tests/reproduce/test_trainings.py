@@ -10,6 +10,7 @@ import pytest
 from flexeval.errors import InputError
 from flexeval.grpo.config import GRPOConfig
 from flexeval.grpo.layout import checkpoint_folder
+from flexeval.models.files import local_source
 from flexeval.records import RunConfig
 from flexeval.reproduce.trainings import (
     Training,
@@ -28,10 +29,10 @@ AR, FAST, RANDOM = TRAININGS = [
 ]
 
 
-def write(training, folder):
+def write(training, folder, **more):
     """What a training leaves, as far as a plan looks at it."""
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"grpo": dataclasses.asdict(training.config), "environment": {"dtype": "float32"}, "processes": 1}
+    record = {"grpo": dataclasses.asdict(training.config), "environment": {"dtype": "float32"}, "processes": 1, **more}
     (folder / "config.json").write_text(json.dumps(record))
     for steps in training.config.checkpoint_steps:
         checkpoint_folder(folder, steps).mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,25 @@ def test_only_trainings_that_lack_a_checkpoint_are_made(tmp_path):
     assert made == ["ar-fast", "random"]
     assert [(outcome.training, outcome.error) for outcome in outcomes] == [(each, None) for each in TRAININGS]
     assert make(tmp_path)[1] == []
+
+
+def test_a_training_of_a_model_whose_files_changed_is_looked_at_with_the_model(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    training = dataclasses.replace(AR, config=dataclasses.replace(AR.config, model=str(model)))
+    folder = training.folder(tmp_path)
+    fingerprint = {**dict.fromkeys(("weights", "network", "vocabulary"), "a"), "files": local_source(str(model)).files}
+    write(training, folder, model=fingerprint)
+    (folder / "state/step-000030").mkdir(parents=True)
+    (outcome,) = make_trainings([training], runs=tmp_path, make=None)
+    assert outcome.error is None
+
+    asked = []
+    (model / "config.json").write_text('{"other": 1}')
+    (outcome,) = make_trainings([training], runs=tmp_path, make=lambda wanted, _: asked.append(wanted.config.steps))
+    # What it has made already is no reason to refuse it.
+    assert (outcome.error, asked) == (None, [30])
 
 
 def test_a_longer_training_has_the_checkpoints_of_a_shorter_one(tmp_path):
