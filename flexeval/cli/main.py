@@ -80,7 +80,6 @@ _PATH = {
     errno.EINVAL: "no file can have this name; give another",
     errno.ENXIO: "it cannot be read or written as a file; give another",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f), or give a place on another file system",
-    errno.EIO: "the device may be failing; give a place on another",
     errno.ESTALE: "its server has lost it; run the same command again, or give another",
     errno.ETXTBSY: "it is a program that is running; give another",
 }

@@ -87,7 +87,7 @@ def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, refused: Callabl
 
 @pytest.mark.parametrize(
     ("number", "advice"),
-    [(errno.EACCES, "change its permissions"), (errno.EFBIG, "ulimit -f"), (errno.EIO, "the device may be failing")],
+    [(errno.EACCES, "change its permissions"), (errno.EFBIG, "ulimit -f"), (errno.ESTALE, "its server has lost it")],
 )
 def test_a_path_that_cannot_be_used_is_one_line(
     monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str], number: int, advice: str
