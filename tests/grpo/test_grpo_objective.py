@@ -1,11 +1,12 @@
-"""The group advantage: a formula, and what follows from it."""
+"""The group advantage, the clipped ratio and the divergence: formulas, and what follows from them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from flexeval.grpo.objective import EPSILON, group_advantages
+from flexeval.grpo.objective import EPSILON, clipped_surrogate, group_advantages, is_clipped
 
 
 @pytest.mark.parametrize("right", range(1, 8))
@@ -43,3 +44,17 @@ def test_dividing_by_the_samples_deviation_scales_all_advantages(size):
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.1])
 def test_equal_rewards_give_exactly_zero(value):
     assert not group_advantages(np.full((2, 3), value)).any()
+
+
+def test_the_ratio_counts_between_one_minus_and_one_plus_clip():
+    """min(ratio, 1.2) times an advantage above 0, max(ratio, 0.8) times one below; beyond, a token has no gradient."""
+    ratio_M = torch.tensor([0.5, 0.75, 0.79, 0.81, 0.83, 1.0, 1.19, 1.21, 2.0], dtype=torch.float64)
+    old_M = torch.linspace(-3, -1, len(ratio_M), dtype=torch.float64)
+    for advantage, expected_M in ((2.0, 2 * ratio_M.clamp(max=1.2)), (-2.0, -2 * ratio_M.clamp(min=0.8))):
+        log_prob_M = (old_M + ratio_M.log()).requires_grad_()
+        advantage_M = torch.full_like(old_M, advantage)
+        surrogate_M = clipped_surrogate(log_prob_M, old_M, advantage_M, clip=0.2)
+        torch.testing.assert_close(surrogate_M, expected_M)
+        surrogate_M.sum().backward()
+        clipped_M = is_clipped(log_prob_M, old_M, advantage_M, clip=0.2)
+        assert clipped_M.tolist() == (log_prob_M.grad == 0).tolist() and 2 <= int(clipped_M.sum()) <= 3

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats as student
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Bootstrap, bootstrap_means, interval, paired_difference
+from flexeval.stats.bootstrap import Bootstrap, bootstrap_means, interval, paired_difference, resample
 from flexeval.stats.pass_at_k import pass_at_k
 
 
@@ -82,15 +82,49 @@ def test_a_mean_of_symmetric_values_has_about_the_half_width_of_the_t_interval(p
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_interval_of_a_skewed_mean_leans_as_the_edgeworth_expansion_says(sign):
     """BCa is right to second order: mean + se (z + skewness / (6 sqrt(P)) (2 z^2 + 1)), so that its middle lies off the
-    mean (Hall, The Bootstrap and Edgeworth Expansion, 1992, section 3.10). A tail or a sign off moves it by 40 %.
+    mean (Hall, The Bootstrap and Edgeworth Expansion, 1992, section 3.10). A tail or a sign off moves it by 40 %; at a
+    low level, half of it is the correction of the bias.
     """
     problems = 100
     values = sign * student.expon.ppf((np.arange(problems) + 0.5) / problems)
     found = [interval(frame(values), bootstrap=Bootstrap(replicates=100_000, seed=seed))[0] for seed in range(4)]
-    middle = np.mean([(each.low + each.high) / 2 - each.estimate for each in found])
     error = values.std() / np.sqrt(problems)
-    lean = student.skew(values) / (6 * np.sqrt(problems)) * (2 * 1.96**2 + 1)
-    assert middle / error == pytest.approx(lean, rel=0.15)
+    for score in (1.96, 0.67):
+        middle = np.mean([sum(each.at(score)) / 2 - each.estimate for each in found])
+        lean = student.skew(values) / (6 * np.sqrt(problems)) * (2 * score**2 + 1)
+        assert middle / error == pytest.approx(lean, rel=0.15)
+
+
+@pytest.mark.parametrize("solved", range(6))
+def test_the_interval_of_a_share_is_that_of_its_complement(solved):
+    """Right and wrong exchanged, it is the mirror image, though many replicates equal the mean."""
+    values = np.repeat([0.0, 1.0], [5 - solved, solved])
+    right, wrong = (interval(frame(each))[0] for each in (values, 1 - values))
+    assert (right.low, right.high) == pytest.approx((1 - wrong.high, 1 - wrong.low))
+
+
+def test_what_each_problem_adds_is_what_the_replicates_show():
+    """In tasks of unequal sizes: shares add up to the mean, influences to its variance and its third moment."""
+    rng = np.random.default_rng(7)
+    values, tasks = np.concatenate([rng.exponential(1, 40), rng.exponential(2, 8)]), ["large"] * 40 + ["small"] * 8
+    found = resample(frame(values), tasks=tasks, bootstrap=Bootstrap(replicates=100_000))
+    assert found.shares_PK.sum(axis=0) == pytest.approx(found.means_K)
+    # Up to one factor: there, the number of tasks.
+    influence_P = found.influence_PK[:, 0] / 2
+    replicates_R = found.replicates_RK[:, 0]
+    assert (influence_P**2).sum() == pytest.approx(replicates_R.var(), rel=0.02)
+    skewness = (influence_P**3).sum() / (influence_P**2).sum() ** 1.5
+    assert skewness == pytest.approx(student.skew(replicates_R), rel=0.1)
+
+
+def test_a_difference_is_wider_by_the_rule_of_three_where_fewer_than_six_differ():
+    """Five of one sign have p = 2 / 2^5 > 5 %. The problems of which none was met reach 1 - 0.05^(1 / P)."""
+    problems = 40
+    for differing in range(1, 9):
+        values = frame(np.repeat([1.0, 0.0], [differing, problems - differing]))
+        narrow, wide = (paired_difference(values, 0 * values, largest=most)[0] for most in (np.inf, 1))
+        unseen = 1 - 0.05 ** (1 / problems) if differing < 6 else 0
+        assert (wide.high - narrow.high, narrow.low - wide.low) == pytest.approx((unseen, unseen))
 
 
 def test_pairing_narrows_the_interval_of_correlated_orders():

@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, stats
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Bootstrap
+from flexeval.stats.bootstrap import Bootstrap, resample
 from flexeval.stats.extrapolation import BetaBinomial, extrapolate
 from flexeval.stats.pass_at_k import pass_at_k_table
 
@@ -69,6 +69,16 @@ def test_what_lies_past_n_is_marked_and_what_lies_within_agrees_with_the_estimat
     truth = BetaBinomial(alpha=0.6, beta=1.2).pass_at_k([1, 4, 16, 17, 256])
     assert (frame["low"] - 0.005 < truth).all() and (truth < frame["high"] + 0.005).all()
     assert (frame["low"] < frame["estimate"]).all() and (frame["estimate"] < frame["high"]).all()
+
+
+def test_at_one_try_the_interval_is_that_of_the_resampled_accuracy():
+    """With many samples the fitted mean is the accuracy, so bounds are percentiles with Student's tails, too."""
+    observed, bootstrap = drawn(2.0, 5.0, n=64, problems=12, seed=3), Bootstrap(replicates=200)
+    accuracy = resample(pass_at_k_table(observed, [1]), bootstrap=bootstrap)
+    tail = stats.norm.sf(stats.t.isf(0.025, 11) * np.sqrt(12 / 11))
+    bounds = np.quantile(accuracy.replicates_RK[:, 0], [tail, 1 - tail])
+    found = extrapolate(observed, [1], bootstrap=bootstrap)[["low", "high"]].to_numpy()[0]
+    assert found == pytest.approx(bounds, abs=0.004)
 
 
 def test_the_problem_with_fewest_samples_says_what_is_extrapolated():

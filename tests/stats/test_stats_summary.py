@@ -27,11 +27,11 @@ def samples(nfe, length):
 def test_a_row_states_percent_and_totals():
     effort = SamplingEffort(samples=8, seconds=2.0, evaluations=100, distinct=25)
     summary = summarize(
-        "ar", counts([0, 2]), samples([10, 20], [5, 19]), effort, ks=[1, 4], bootstrap=Bootstrap(replicates=100)
+        "ar", counts([0, 4], [4, 8]), samples([10, 20], [5, 19]), effort, ks=[1, 4], bootstrap=Bootstrap(replicates=100)
     )
     rows = summary_frame([summary])
-    assert rows["k"].tolist() == [1, 4]
-    assert rows["pass_percent"].tolist() == pytest.approx([25, 50])
+    assert rows["k"].tolist() == [1, 4] and set(rows["num_samples"]) == {4}, "of the problem that has the fewest"
+    assert rows["pass_percent"].tolist() == pytest.approx([25, 100 * (1 - 1 / 70) / 2])
     assert (rows["low_percent"] <= rows["pass_percent"]).all() and (rows["high_percent"] >= rows["pass_percent"]).all()
     assert rows[["nfe", "saved_percent", "samples_per_second"]].to_numpy().tolist() == [[15, 75, 4]] * 2
     assert rows["tokens_per_forward"].tolist() == pytest.approx([24 / 30] * 2)
