@@ -154,11 +154,11 @@ def test_a_position_without_a_row_is_possible_only_where_the_mask_may_be_drawn(t
         read([path], [("b", 1)])
 
 
-def changed(path, name, value):
-    """The shard with another value in its first row, as a file of before there were checksums."""
+def changed(path, name, value, *, row=0):
+    """The shard with another value in one row, as a file of before there were checksums."""
     table = pq.read_table(path)
     values = table[name].to_pylist()
-    values[0] = value
+    values[row] = value
     column = pa.array(values, SCHEMA.field(name).type)
     old = path.with_name("part-00007.parquet")
     old.write_bytes(table_bytes(table.set_column(table.column_names.index(name), SCHEMA.field(name), column)))
@@ -183,9 +183,14 @@ def test_a_value_that_cannot_be_is_refused_also_without_checksums(shards, name, 
         read([changed(shards[1], name, value)], PAIRS[:2], key="")
 
 
-def test_a_row_on_the_wrong_side_of_the_end_is_refused(shards):
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_row_on_the_wrong_side_of_the_end_is_refused(shards, beyond):
+    """Also the one that is next to the end, where the mask may be drawn, so that rows cannot be counted."""
+    rows = pq.read_table(shards[1])["in_text"].to_pylist()
+    last = next(row for row in range(len(rows)) if rows[row : row + 2] == [True, False])
+    damaged = changed(shards[1], "in_text", bool(beyond), row=last + beyond)
     with pytest.raises(InputError, match="wrong side of the end"):
-        read([changed(shards[1], "in_text", False)], PAIRS[:2], key="")
+        read([damaged], PAIRS[:2], sampling=dataclasses.replace(SAMPLING, logits_mask_inf=False), key="")
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1 nothing PAR1", b"{}"])
