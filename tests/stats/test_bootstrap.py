@@ -117,16 +117,6 @@ def test_what_each_problem_adds_is_what_the_replicates_show():
     assert skewness == pytest.approx(student.skew(replicates_R), rel=0.1)
 
 
-def test_a_difference_is_wider_by_the_rule_of_three_where_fewer_than_six_differ():
-    """Five of one sign have p = 2 / 2^5 > 5 %. The problems of which none was met reach 1 - 0.05^(1 / P)."""
-    problems = 40
-    for differing in range(1, 9):
-        values = frame(np.repeat([1.0, 0.0], [differing, problems - differing]))
-        narrow, wide = (paired_difference(values, 0 * values, largest=most)[0] for most in (np.inf, 1))
-        unseen = 1 - 0.05 ** (1 / problems) if differing < 6 else 0
-        assert (wide.high - narrow.high, narrow.low - wide.low) == pytest.approx((unseen, unseen))
-
-
 def test_pairing_narrows_the_interval_of_correlated_orders():
     rng = np.random.default_rng(2)
     difficulty = rng.random(200)
