@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from itertools import islice
 
 import pytest
-from runs_fakes import CONFIG, FakeSampler, make
+from runs_fakes import CONFIG, FakeSampler, FakeTask, make
 
 from flexeval.runs import runner, storage
+from flexeval.runs.grading import regrade
 from flexeval.runs.store import read_run
 
 CALLS = ("open", "write", "fsync", "replace", "unlink", "truncate", "ftruncate", "mkdir")
@@ -52,8 +55,8 @@ def assert_same(run, undisturbed):
     assert (run.folder / "summary.json").exists()
 
 
-def make_until(out, last_change):
-    """Run until the disk has changed so often; from then on no call changes it. Whether the run came to its end."""
+def done_until(last_change, act):
+    """Act until the disk has changed so often; from then on no call changes it. Whether it came to its end."""
     changes = 0
 
     def dying(call, name):
@@ -73,10 +76,14 @@ def make_until(out, last_change):
         for name in CALLS:
             patch.setattr(os, name, dying(getattr(os, name), name))
         try:
-            make(CONFIG, out)
+            act()
         except Killed:
             return False
     return True
+
+
+def make_until(out, last_change):
+    return done_until(last_change, lambda: make(CONFIG, out))
 
 
 def test_stopped_at_every_change_of_the_disk(tmp_path, undisturbed):
@@ -95,6 +102,31 @@ def test_stopped_again_and_again_while_continuing(tmp_path, undisturbed):
         stops += 1
     assert stops >= 5
     assert_same(read_run(out), undisturbed)
+
+
+class Opposite(FakeTask):
+    """The same task, with what was wrong right."""
+
+    def grade(self, problem, text):
+        grade = super().grade(problem, text)
+        return dataclasses.replace(grade, correct=not grade.correct)
+
+
+def test_stopped_while_it_is_graded_again(tmp_path, undisturbed):
+    """It has the old verdicts or the new ones, and graded once more the new ones."""
+    old_S, changes, seen = undisturbed.samples["correct"].to_numpy(), 0, set()
+    for changes in range(99):
+        out = tmp_path / f"stopped-{changes}"
+        shutil.copytree(undisturbed.folder, out)
+        ended = done_until(changes, lambda out=out: regrade(out, Opposite()))
+        found_S = read_run(out).samples["correct"].to_numpy()
+        assert (found_S == old_S).all() or (found_S == ~old_S).all()
+        seen.add(bool(found_S[0] == old_S[0]))
+        assert (regrade(out, Opposite())[1].samples["correct"].to_numpy() == ~old_S).all()
+        assert (out / "summary.json").exists()
+        if ended:
+            break
+    assert changes > 5 and seen == {True, False}
 
 
 def sample_slowly(out):

@@ -14,8 +14,8 @@ import pytest
 from runs_fakes import CONFIG, MASK, FakePredictor, FakeSampler, FakeTask, extended, make, only, trajectory
 
 from flexeval.errors import InputError
-from flexeval.records import Grade, SamplingConfig, SamplingEffort
-from flexeval.runs.layout import GradedSample
+from flexeval.records import Grade, Problem, SamplingConfig, SamplingEffort
+from flexeval.runs.layout import GradedSample, stored_problem
 from flexeval.runs.store import RunSet, as_runs, read_finished_run, read_run, read_runs, reopen_run
 
 
@@ -166,7 +166,8 @@ def test_a_smaller_request_leaves_the_folder_as_large(run):
 
 
 def test_an_unfinished_folder_has_no_summary(tmp_path):
-    make(CONFIG, tmp_path, make_sampler=only(PAIRS[:-1]))
+    part = make(CONFIG, tmp_path, make_sampler=only(PAIRS[:-1]))
+    assert not part.complete and read_finished_run(tmp_path, CONFIG) is None, "one sample is missing"
     with reopen_run(tmp_path) as writer:
         assert list(writer.missing(num_samples=3, limit=None)) == PAIRS[-1:]
     make(extended(num_samples=1, limit=1), tmp_path)
@@ -278,6 +279,15 @@ def test_another_tokenizer_is_refused(run, monkeypatch):
     monkeypatch.setattr(FakePredictor, "encode", lambda self, prompt: [1, 2, 3])
     with pytest.raises(InputError, match="problem 'p0' has another prompt length now"):
         make(CONFIG, run.folder)
+
+
+def test_a_problem_is_known_by_its_prompts_tokens_and_all_that_its_grader_reads():
+    problem = Problem(id="p", question="?", target="1", metadata={"tests": ["a"]})
+    stored = stored_problem(problem, [1, 23])
+    for other in ([12, 3], [23, 1]):
+        assert stored_problem(problem, other).prompt_hash != stored.prompt_hash
+    for changes in ({"question": "!"}, {"target": "2"}, {"metadata": {"tests": ["b"]}}):
+        assert stored_problem(dataclasses.replace(problem, **changes), [1, 23]).data_hash != stored.data_hash
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -72,21 +72,22 @@ def test_grading_again_adds_them_removes_them_and_leaves_what_sampling_would_hav
     assert [{**row, "checksum": ""} for row in lines(plain.folder)] == expected["plain"]
 
 
-def test_the_verdict_that_counts_is_chosen_once_and_holds_for_every_view(short):
-    sound = short.counting("sound")
-    assert (short.counted, sound.counted) == ("correct", "sound")
+@pytest.mark.parametrize("verdict", ["sound", "short"])
+def test_the_verdict_that_counts_is_chosen_once_and_holds_for_every_view(short, verdict):
+    view = short.counting(verdict)
+    assert (short.counted, view.counted) == ("correct", verdict)
     expected = [
-        sum(row["verdicts"]["sound"] for row in lines(short.folder) if row["problem_id"] == problem)
+        sum(row["verdicts"][verdict] for row in lines(short.folder) if row["problem_id"] == problem)
         for problem in short.problems["problem_id"]
     ]
-    assert sound.counts()["c"].tolist() == expected != short.counts()["c"].tolist()
-    assert sound.outcomes()["correct"].sum() == sum(expected)
-    assert sound.part(num_samples=2, limit=2).counted == "sound"
+    assert view.counts()["c"].tolist() == expected != short.counts()["c"].tolist()
+    assert view.outcomes()["correct"].sum() == sum(expected)
+    assert view.part(num_samples=2, limit=2).counted == verdict
     # What was graded stays as it is.
-    assert sound.samples is short.samples
-    both = RunSet((short, sound))
+    assert view.samples is short.samples
+    both = RunSet((short, view))
     assert both.varying() == ["counted"]
-    assert both.labels() == ["ar counted=correct", "ar counted=sound"]
+    assert both.labels() == ["ar counted=correct", f"ar counted={verdict}"]
     assert len(pooled(both)) == 2, "views by different verdicts are not more samples of one setting"
 
 
