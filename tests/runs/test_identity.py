@@ -23,6 +23,7 @@ from flexeval.runs.identity import (
     default_folder_name,
     larger_extent,
     require_same_run,
+    run_key,
 )
 from flexeval.runs.reader import read_header
 from flexeval.runs.store import read_run, read_runs, reusable_run
@@ -97,6 +98,38 @@ def test_extents_do_not_make_another_run(tmp_path):
     assert larger_extent(CONFIG, more) == larger_extent(more, CONFIG) == more
     assert larger_extent(extended(limit=2), extended(limit=7)).limit == 7
     assert default_folder_name(CONFIG) == default_folder_name(more)
+
+
+OTHER = {
+    "model": "other", "task": "runs-fake:size=3", "order": "random", "attention": "block-causal:4", "adapter": "lora",
+    "prompt_date": "2025-01-01", "gen_length": 16, "block_length": 4, "steps": 4, "tokens_per_step": 2,
+    "steps_per_block": 2, "schedule": "dream", "temperature": 1.0, "top_p": 0.9, "top_k": 3, "scored": "sampled",
+    "cfg_scale": 1.0, "logits_mask_inf": False, "logits_eos_inf": True, "confidence_eos_eot_inf": True, "seed": 1,
+    "stop_at_eos": False, "batch_invariant": True, "cache": "dual",
+}  # fmt: skip
+"""Another value of every setting that makes another run."""
+RECORD = {"model": {"weights": "w", "network": "n", "vocabulary": "v"}, "environment": {"dtype": "float32"}}
+
+
+def test_every_setting_but_the_extent_makes_another_run(tmp_path):
+    top, below = ({field.name for field in dataclasses.fields(kind)} for kind in (RunConfig, SamplingConfig))
+    assert set(OTHER) == (top | below) - {"sampling", "num_samples", "limit"}
+    # Where one goes with the next.
+    plain = extended(sampling=SamplingConfig(gen_length=8, block_length=8))
+    keys = {run_key(plain, RECORD)}
+    for name, value in OTHER.items():
+        changed = {name: value}
+        other = dataclasses.replace(
+            plain, **changed if name in top else {"sampling": dataclasses.replace(plain.sampling, **changed)}
+        )
+        with pytest.raises(InputError, match=f"made with {name} "):
+            require_same_run(plain, other, folder=tmp_path)
+        keys.add(run_key(other, RECORD))
+    for part in RECORD["model"]:
+        keys.add(run_key(plain, {**RECORD, "model": {**RECORD["model"], part: "other"}}))
+    keys.add(run_key(plain, {**RECORD, "environment": {"dtype": "bfloat16"}}))
+    assert len(keys) == 1 + len(OTHER) + 4
+    assert run_key(dataclasses.replace(plain, num_samples=9, limit=None), RECORD) in keys
 
 
 def test_a_folder_name_reads_and_is_unique():

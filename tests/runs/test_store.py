@@ -351,3 +351,31 @@ def test_a_full_disk_is_an_error_and_the_run_can_be_continued(tmp_path, monkeypa
         assert len(partial.tokens(["rank"])) == partial.samples["nfe"].sum()
     again = make(CONFIG, out)
     assert again.samples.equals(undisturbed.samples) and again.tokens().equals(undisturbed.tokens())
+
+
+def test_what_a_full_disk_stops_is_undone(tmp_path, monkeypatch):
+    """Token rows, lines of samples, line of the journal: whichever does not fit, nothing of them is left."""
+    make(CONFIG, tmp_path, make_sampler=only(PAIRS[:9]))
+    sample = GradedSample(trajectory=trajectory("p3", 0), text="", pieces=[""] * 8, grade=Grade(correct=False))
+    write, left = os.write, 0
+
+    def filling(descriptor, data):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    def held():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    with reopen_run(tmp_path) as writer:
+        before = held()
+        for fits in range(3):
+            left = fits
+            with monkeypatch.context() as patch, pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+                patch.setattr(os, "write", filling)
+                writer.append([sample], SamplingEffort(samples=1))
+            assert held() == before
+        writer.append([sample], SamplingEffort(samples=1))
+    assert len(read_run(tmp_path).samples) == 10
