@@ -48,6 +48,9 @@ def test_dream_s_schedule_at_one_token_a_step():
         ({"gen_length": 32, "block_length": 8, "steps": 12}, 8, (3, 3, 2)),
         ({"gen_length": 10, "block_length": 4, "tokens_per_step": 3}, 4, (3, 1)),
         ({"gen_length": 10, "block_length": 4, "tokens_per_step": 3}, 2, (2,)),
+        ({"gen_length": 7, "block_length": 4, "steps_per_block": 2}, 4, (2, 2)),
+        ({"gen_length": 7, "block_length": 4, "steps_per_block": 2}, 3, (2, 1)),
+        ({"gen_length": 16, "block_length": 8, "steps": 5, "schedule": "dllm"}, 8, (3, 2, 3)),
     ],
 )
 def test_budgets_of_a_block(settings, block, expected):

@@ -85,6 +85,11 @@ def test_half_widths_at_k_1_are_those_of_the_normal_and_shrink_with_the_problems
     error = expected[0] / 1.96
     chance = 0.5 * math.erfc((1.96 - runs.differences([1])[0] / error) / math.sqrt(2))
     assert found["power"][0] == pytest.approx(chance, abs=0.15)
+    # The same where the first run is the worse one.
+    mirrored = TwoRuns(a=B, b=A, correlation=0.6)
+    back = power_table(mirrored, problems=[100], samples=[n], ks=[1], simulations=100, bootstrap=FEW)
+    assert back["difference"][0] == pytest.approx(-runs.differences([1])[0])
+    assert back["power"][0] == pytest.approx(chance, abs=0.15)
 
 
 def drawn(rng, problems, n):
