@@ -67,6 +67,9 @@ def test_the_same_seed_again_is_no_more_samples(tmp_path):
     found = pooled(RunSet(tuple(runs)))
     assert [run.config.num_samples for run in found] == [4]
     assert found.left_out == ("a run of ar at T = 0.6, block 8, length 8, seed 0 (the same seed again)",)
+    # Nor do they outweigh more samples of other prompts.
+    more = written(tmp_path / "more", seed=1, samples=5, prompt_hash="1")
+    assert list(pooled(RunSet((*runs, more)))) == [more]
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,15 @@ def test_a_lost_or_repeated_shard_is_noticed(shards):
         read([*shards, shards[0]])
 
 
+def test_a_row_twice_is_noticed_also_after_the_end_of_its_text(shards):
+    table = pq.read_table(shards[0])
+    assert not table["in_text"][-1].as_py()
+    old = shards[0].with_name("part-00007.parquet")
+    old.write_bytes(table_bytes(pa.concat_tables([table, table.slice(len(table) - 1)])))
+    with pytest.raises(InputError, match="holds rows of a sample twice"):
+        read([old], PAIRS[2:], key="")
+
+
 def test_a_position_without_a_row_is_possible_only_where_the_mask_may_be_drawn(tmp_path):
     sample = trajectory("b", 1)
     step_G = sample.commit_step_G.copy()

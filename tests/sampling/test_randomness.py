@@ -20,8 +20,8 @@ def mix(x: int) -> int:
 
 
 def test_the_array_form_equals_the_definition_in_whole_numbers():
-    keys = [sample_key(7, "gsm8k/test/1", i) for i in range(3)]
-    positions, draws = np.array([0, 5, 2**24 - 1]), np.array([0, 1, 2**32 - 1])
+    keys = [sample_key(7, "gsm8k/test/1", i) for i in range(30)]
+    positions, draws = np.array([0, 5, 2**24 - 1] * 10), np.array([0, 1, 2**32 - 1] * 10)
     got = uniforms(np.array(keys, dtype=np.uint64), Purpose.TOKEN, positions, draws)
     for value, key, position, draw in zip(got, keys, positions.tolist(), draws.tolist(), strict=True):
         word = (1 << 56) | (position << 32) | draw

@@ -90,7 +90,8 @@ def test_most_bypassed_ranks_by_rate_among_frequent_words():
     pieces = ["a "] * 6 + ["b "] * 6 + ["c "]
     passes = [1, 1, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 9]
     found = find_words(text_rows([("p", 0, pieces)], passes=passes))
-    assert list(most_bypassed(found, min_count=2)["word"]) == ["a", "b"]
+    assert list(most_bypassed(found, min_count=6)["word"]) == ["a", "b"]
+    assert most_bypassed(found, min_count=7).empty
     assert list(most_bypassed(found, min_count=1, top=2)["word"]) == ["c", "a"]
 
 

@@ -72,6 +72,14 @@ def test_the_p_value_of_a_symmetric_interval_is_students():
     assert found == pytest.approx(expected, rel=0.05)
 
 
+@pytest.mark.parametrize("differ", [1, 4, 9])
+def test_the_p_value_of_an_unbounded_difference_is_at_least_that_of_the_problems_that_differ(differ):
+    """However far the bound: 76 of 80 problems that agree do not say what another one would do."""
+    values = np.repeat([1.0, 0.0], [differ, 80 - differ])
+    found = paired_difference(frame(values), frame(np.zeros(80)))["value"]
+    assert found.p_value(-10) == pytest.approx(max(2 * 0.5**differ, 2 * scipy_stats.norm.sf(4)))
+
+
 def test_the_p_value_of_a_share_is_the_score_test():
     found = coverage(counts([1] * 70 + [0] * 6, 1), counts([1] * 76, 1)).share_of_b
     z = (70 / 76 - 0.8) / math.sqrt(0.8 * 0.2 / 76)

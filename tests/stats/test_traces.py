@@ -78,6 +78,9 @@ def test_the_gap_is_the_difference_of_the_two_means():
     gaps = found[found["verdict"] == "correct − incorrect"].set_index("quantity")
     for quantity, most in (("entropy_descends", 1), ("entropy_correlation", 2)):
         assert -most <= gaps.loc[quantity, "low"] <= gaps.loc[quantity, "high"] <= most
+    opposite = trace_table(decoded({"p": [3, 3, 1, 1], "q": [1, 1, 3, 3]}), samples(p=1, q=0))
+    found = traces_by_verdict(opposite, bootstrap=FEW).set_index(["quantity", "verdict"])
+    assert found.loc[("entropy_correlation", "correct − incorrect"), ["estimate", "low"]].tolist() == [-2, -2]
 
 
 def test_without_incorrect_samples_their_side_is_unknown():
