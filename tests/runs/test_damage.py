@@ -226,6 +226,23 @@ def test_types_ranges_and_counts_are_checked_without_checksums(pair, name):
         frames(folder), tokens(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("samples.jsonl: sample_index = 77", "does not belong to a run of 4 samples"),
+        ("samples.jsonl: length = 9", "does not belong to a run of"),
+        ("samples.jsonl: problem_id = 'q'", "problem 'q' is not in problems.jsonl"),
+        ("problems.jsonl has a line twice", "holds a problem twice"),
+    ],
+)
+def test_an_unfinished_run_is_checked_against_its_configuration_also_without_checksums(pair, name, says):
+    folder, other = map(unchecked, pair)
+    (folder / "summary.json").unlink()
+    DAMAGES[name](folder, other)
+    with pytest.raises(InputError, match=says):
+        frames(folder)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_bit_without_checksums_ends_in_no_traceback(pair, name):
     folder = unchecked(pair[0])

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from runs_fakes import CONFIG, FakeTask, make, only
@@ -138,6 +138,19 @@ def test_the_same_grader_gives_the_same_verdicts(run):
     before = (run.folder / "samples.jsonl").read_bytes()
     regrade(run.folder, FakeTask())
     assert (run.folder / "samples.jsonl").read_bytes() == before
+
+
+def test_verdicts_of_another_moment_are_refused_though_each_line_is_whole_and_as_many_are_correct(run):
+    @dataclass(frozen=True)
+    class Renamed(FakeTask):
+        def grade(self, problem, text):
+            return replace(super().grade(problem, text), rule="first letter")
+
+    old = (run.folder / "samples.jsonl").read_bytes()
+    regrade(run.folder, Renamed())
+    (run.folder / "samples.jsonl").write_bytes(old)
+    with pytest.raises(InputError, match="says checksums"):
+        read_run(run.folder)
 
 
 def test_an_unfinished_run_stays_unfinished(run):

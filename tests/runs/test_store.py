@@ -176,6 +176,15 @@ def test_an_unfinished_folder_has_no_summary(tmp_path):
     assert json.loads((tmp_path / "summary.json").read_text())["samples"] == 12
 
 
+def test_samples_end_in_order_however_they_came(run, tmp_path):
+    class Backwards(FakeSampler):
+        def run(self, requests):
+            return reversed(list(super().run(requests)))
+
+    other = make(CONFIG, tmp_path / "other", make_sampler=Backwards)
+    assert (other.folder / "samples.jsonl").read_bytes() == (run.folder / "samples.jsonl").read_bytes()
+
+
 # Repair
 
 
