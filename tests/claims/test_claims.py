@@ -101,6 +101,14 @@ def test_loss_by_block_length(chances, falls, early):
     assert examined("loss-between-block-1-and-8", *runs).verdict == early
 
 
+def test_equal_runs_at_all_block_lengths_allow_for_problems_that_were_not_met():
+    """The rule of three, of the largest slope that a problem can have: all of what longer blocks add."""
+    weights_B = slope_weights([1, 8, 32])
+    unseen = (1 - 0.05 ** (1 / 100)) * weights_B[weights_B > 0].sum()
+    finding = examined("falls-with-block-length", *blocks({1: 0.1, 8: 0.1, 32: 0.1}))
+    assert (finding.low, finding.estimate, finding.high) == pytest.approx((-unseen, 0, unseen))
+
+
 def test_ar_order_stands_for_block_one():
     runs = blocks({8: 0.05, 32: 0.05})
     assert examined("falls-with-block-length", *runs).verdict == "not measured"

@@ -187,6 +187,7 @@ DIFFERENT = [
     ("[0,1)", "[0,1]", "half-open is not closed"),
     ("(1,2)", "(2,1)", "a tuple has an order"),
     ("(1,2)", r"\{1,2\}", "a tuple is not a set"),
+    (r"\{1,2,3\}", r"\{1,2\}", "a set is more than its part"),
     ("(1,2)", "1,2", "a point is not two solutions"),
     ("1,2", "1,2,3", "a solution too many"),
     ("1,2", "1,1", "a solution twice is not two solutions"),

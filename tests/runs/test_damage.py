@@ -233,11 +233,13 @@ def test_types_ranges_and_counts_are_checked_without_checksums(pair, name):
         ("samples.jsonl: length = 9", "does not belong to a run of"),
         ("samples.jsonl: problem_id = 'q'", "problem 'q' is not in problems.jsonl"),
         ("problems.jsonl has a line twice", "holds a problem twice"),
+        ("config.json: config.num_samples = 1000000000", "calls the run complete, but config.json asks for more"),
     ],
 )
-def test_an_unfinished_run_is_checked_against_its_configuration_also_without_checksums(pair, name, says):
+def test_a_run_is_checked_against_its_configuration_also_without_checksums(pair, name, says):
     folder, other = map(unchecked, pair)
-    (folder / "summary.json").unlink()
+    if "complete" not in says:
+        (folder / "summary.json").unlink()
     DAMAGES[name](folder, other)
     with pytest.raises(InputError, match=says):
         frames(folder)

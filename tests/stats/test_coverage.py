@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Bootstrap
+from flexeval.stats.bootstrap import Bootstrap, bootstrap_means
 from flexeval.stats.coverage import (
     _influence,
     accuracy_correlation,
@@ -122,6 +123,27 @@ def test_the_influence_of_a_problem_is_the_derivative_of_the_correlation():
     even, r = np.full(20, 1 / 20), weighted(np.full(20, 1 / 20))
     numeric = [(weighted((1 - 1e-6) * even + 1e-6 * np.eye(20)[i]) - r) / 1e-6 / 20 for i in range(20)]
     assert _influence(a - a.mean(), b - b.mean(), r) == pytest.approx(np.array(numeric), abs=1e-6)
+
+
+def test_the_interval_is_bca_of_the_resampled_correlations():
+    a, b = np.random.default_rng(4).random((2, 15))
+    b += a
+    bootstrap = Bootstrap(replicates=400)
+
+    def weighted(weight):
+        (var_a, both), (_, var_b) = np.cov(a, b, aweights=weight, ddof=0)
+        return both / np.sqrt(var_a * var_b)
+
+    # The same seed draws the same problems, whatever is measured on them.
+    replicates_R = np.array([weighted(weight) for weight in bootstrap_means(np.eye(15), bootstrap=bootstrap)])
+    r = weighted(np.ones(15))
+    bias = stats.norm.ppf((replicates_R < r).mean())
+    influence_P = _influence(a - a.mean(), b - b.mean(), r)
+    acceleration = (influence_P**3).sum() / (influence_P**2).sum() ** 1.5 / 6
+    score = bias + np.array([-1, 1]) * stats.t.isf(0.025, 14) * np.sqrt(15 / 14)
+    share = stats.norm.cdf(bias + score / (1 - acceleration * score))
+    found = accuracy_correlation(pd.DataFrame({"a": a, "b": b}), bootstrap=bootstrap)
+    assert (found.estimate, found.low, found.high) == pytest.approx((r, *np.quantile(replicates_R, share)))
 
 
 def test_equal_accuracies_have_no_correlation():

@@ -135,6 +135,10 @@ def test_the_same_seed_gives_the_same_table():
     runs = TwoRuns(a=A, b=B, correlation=0.5)
     both = [power_table(runs, problems=[20], samples=[2, 3], simulations=10, bootstrap=FEW) for _ in range(2)]
     pd.testing.assert_frame_equal(*both)
+    other = power_table(
+        runs, problems=[20], samples=[2, 3], simulations=10, bootstrap=Bootstrap(replicates=400, seed=1)
+    )
+    assert (other["half_width"] != both[0]["half_width"]).all()
 
 
 @pytest.mark.parametrize(

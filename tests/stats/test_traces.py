@@ -66,6 +66,12 @@ def test_the_correlation_is_spearmans():
             assert found == pytest.approx(spearmanr(range(len(own)), own).statistic)
 
 
+def test_blocks_of_the_same_entropies_are_equal_in_whatever_order_they_are_added():
+    """0.3 + 0.2 + 0.1 and 0.1 + 0.2 + 0.3 differ by rounding, which is no rise."""
+    (row,) = trace_table(decoded({"p": [0.3, 0.2, 0.1, 0.1, 0.2, 0.3]}, block=3), samples(p=1)).to_dict("records")
+    assert row["entropy_descends"] == 1 and np.isnan(row["entropy_correlation"])
+
+
 def test_the_gap_is_the_difference_of_the_two_means():
     frame = decoded({"p": [3, 3, 1, 1], "q": [1, 1, 3, 3], "r": [2, 2, 1, 1], "s": []})
     table = trace_table(frame, samples(p=1, q=0, r=0, s=1))
