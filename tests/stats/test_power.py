@@ -118,6 +118,7 @@ def test_few_problems_do_not_resolve_five_points():
     a = BetaBinomial.through({1: 0.785, 128: 0.977})
     runs = TwoRuns.shifted(a, difference=0.05, correlation=0.8)
     assert runs.differences([1]) == pytest.approx([0.05])
+    assert runs.b.alpha + runs.b.beta == pytest.approx(a.alpha + a.beta), "problems differ as much"
     found = power_table(runs, problems=[32, 500], samples=[8], simulations=60, bootstrap=FEW)
     at_1 = found[found["k"] == 1].set_index("problems")
     assert at_1["half_width"][32] > 0.05 > at_1["half_width"][500]
@@ -135,10 +136,6 @@ def test_the_same_seed_gives_the_same_table():
     runs = TwoRuns(a=A, b=B, correlation=0.5)
     both = [power_table(runs, problems=[20], samples=[2, 3], simulations=10, bootstrap=FEW) for _ in range(2)]
     pd.testing.assert_frame_equal(*both)
-    other = power_table(
-        runs, problems=[20], samples=[2, 3], simulations=10, bootstrap=Bootstrap(replicates=400, seed=1)
-    )
-    assert (other["half_width"] != both[0]["half_width"]).all()
 
 
 @pytest.mark.parametrize(
