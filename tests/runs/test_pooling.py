@@ -117,6 +117,16 @@ def test_a_run_that_is_not_finished_is_left_out(tmp_path):
     assert list(pooled(RunSet((part,)))) == [part]
 
 
+def test_checkpoints_of_one_label_and_two_trainings_stay_apart(tmp_path):
+    lineage = {
+        "base": "tiny", "training": "ar", "rollout_order": "ar", "fast": False, "step": 3, "samples": 12,
+        "seconds": 1.0,
+    }  # fmt: skip
+    runs = [written(tmp_path / f"{i}", seed=i, record={"lineage": {**lineage, "seed": i}}) for i in range(2)]
+    found = pooled(RunSet(tuple(runs)))
+    assert list(found) == runs and found.left_out == ()
+
+
 def test_other_settings_stay_apart(tmp_path):
     runs = [
         written(tmp_path / f"{i}", **settings)

@@ -54,10 +54,17 @@ CASES = {
 }
 
 
+def two_ends():
+    """An oracle of which two tokens end a text, as LLaDA's models have."""
+    oracle = RandomOracle(words=7, eos_bonus=0.5)
+    oracle.stop_ids = frozenset({oracle.eos_id, 3})
+    return oracle
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_record_is_that_of_the_plain_loop(case):
     spec, settings = CASES[case]
-    oracle, order = RandomOracle(words=7, eos_bonus=0.5), get_order(spec)
+    oracle, order = two_ends(), get_order(spec)
     config = SamplingConfig(**{"gen_length": 12, "temperature": 0.8, "seed": 5, **settings})
     requests = [SampleRequest(problem_id=name, sample_index=i, prompt_ids=prompt)
                 for name, prompt in PROMPTS.items() for i in range(3)]  # fmt: skip
@@ -79,7 +86,7 @@ def test_the_cases_reach_what_they_are_named_after():
     """At least one sample ends early, one never does, one draws the mask: else the law above is hollow."""
     seen = set()
     for spec, settings in CASES.values():
-        oracle = RandomOracle(words=7, eos_bonus=0.5)
+        oracle = two_ends()
         config = SamplingConfig(**{"gen_length": 12, "temperature": 0.8, "seed": 5, **settings})
         requests = [SampleRequest(problem_id="a", sample_index=i, prompt_ids=[1, 2, 3]) for i in range(3)]
         for trajectory in Sampler(oracle, get_order(spec), config).run(requests):

@@ -45,12 +45,14 @@ def test_p_value_is_twice_the_binomial_tail(a_only, b_only):
     assert found.p_value == pytest.approx(min(1, 2 * tail))
 
 
-def test_the_interval_is_wilsons():
-    found = coverage(counts([1] * 9 + [0]), counts([1] * 10))
-    z, share, of = 1.959964, 0.9, 10
+@pytest.mark.parametrize(("level", "z"), [(0.95, 1.959964), (0.8, 1.281552)])
+def test_the_interval_is_wilsons(level, z):
+    found = coverage(counts([1] * 9 + [0]), counts([1] * 10), level=level)
+    share, of = 0.9, 10
     centre = (share + z**2 / (2 * of)) / (1 + z**2 / of)
     half = z / (1 + z**2 / of) * math.sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
     assert (found.share_of_b.low, found.share_of_b.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
+    assert found.share_of_b.level == level
 
 
 def test_a_share_of_nothing_is_no_number():
