@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -157,6 +158,21 @@ def test_growing_samples_only_what_is_missing(run):
     grown, smaller = (sampler.requested for sampler in samplers)
     assert [(r.problem_id, r.sample_index) for r in grown] == [(f"p{i}", 3) for i in range(4)]
     assert smaller == []
+
+
+def test_problems_that_a_kill_left_beyond_the_configuration_do_not_count(run, tmp_path):
+    """A run that grows writes its problems before its configuration."""
+    larger = make(extended(limit=6), tmp_path / "larger")
+    shutil.copyfile(larger.folder / "problems.jsonl", run.folder / "problems.jsonl")
+    again = read_run(run.folder)
+    assert again.complete and again.samples.equals(run.samples) and again.problems.equals(run.problems)
+
+
+def test_a_run_with_a_damaged_shard_does_not_grow(run):
+    (shard, *_) = (run.folder / "tokens").iterdir()
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(InputError, match="not as it was written"):
+        make(extended(num_samples=4), run.folder)
 
 
 def test_a_smaller_request_leaves_the_folder_as_large(run):

@@ -41,6 +41,7 @@ CASES = {
     "random": ("random", {"block_length": 6}),
     "permutation": ("permutation:seed=2", {}),
     "egi": ("egi", {}),
+    "egi, the mask may be drawn": ("egi", {"logits_mask_inf": False}),
     "egi, guided": ("egi", {"cfg_scale": 0.7}),
     "parallel": ("parallel-3", {"block_length": 5}),
     "threshold": ("threshold:tau=0.5", {"block_length": 6}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Bootstrap, interval, paired_difference
+from flexeval.stats.bootstrap import Bootstrap, interval, paired_difference, resample
 from flexeval.stats.curves import (
     OutOfReach,
     band,
@@ -20,6 +21,7 @@ from flexeval.stats.curves import (
     comparison,
     crossing_point,
     difference_band,
+    joint_percentile,
     match_entropy,
     matched_pass_at_k,
     pass_at_k_band,
@@ -66,6 +68,16 @@ def test_columns_that_move_together_cost_nothing():
     single = interval(table)[0]
     assert joint["low"].to_numpy() == pytest.approx(single.low, abs=1e-3)
     assert joint["high"].to_numpy() == pytest.approx(single.high, abs=1e-3)
+
+
+def test_of_equal_replicates_each_has_its_rank():
+    """As if they differed by less than anything, in the order of their numbers."""
+    table = pd.DataFrame(np.random.default_rng(2).integers(0, 2, (8, 5)), columns=pd.Index(range(5), name="k"))
+    tied = resample(table, bootstrap=FEW)
+    apart_R1 = 1e-9 * np.arange(FEW.replicates)[:, None]
+    apart = dataclasses.replace(tied, replicates_RK=tied.replicates_RK + apart_R1)
+    assert joint_percentile(tied, FEW) == pytest.approx(joint_percentile(apart, FEW))
+    assert joint_percentile(tied, FEW) > FEW.score + 0.1, "else nothing is shown"
 
 
 def fractions_of(drawn):

@@ -72,7 +72,7 @@ def test_the_p_value_of_a_symmetric_interval_is_students():
     assert found == pytest.approx(expected, rel=0.05)
 
 
-@pytest.mark.parametrize("differ", [1, 4, 9])
+@pytest.mark.parametrize("differ", [1, 4, 9, 40])
 def test_the_p_value_of_an_unbounded_difference_is_at_least_that_of_the_problems_that_differ(differ):
     """However far the bound: 76 of 80 problems that agree do not say what another one would do."""
     values = np.repeat([1.0, 0.0], [differ, 80 - differ])
