@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,25 @@ def test_any_flipped_bit_is_noticed(shards, seed):
         for use in (lambda: read(shards), lambda: require_shards(shards, key=KEY)):
             with pytest.raises(InputError, match=r"part-00001-.*: not as it was written"):
                 use()
+
+
+@pytest.mark.parametrize("aged", [True, False])
+def test_a_shard_that_was_read_before_is_checked_again_where_it_may_have_changed(shards, aged):
+    """It may have if its time of change is another one, or so new that another change could have the same."""
+    path = shards[1]
+    if aged:
+        os.utime(path, ns=(1, 1))
+    before = path.stat()
+    read(shards)
+    with path.open("r+b") as file:
+        file.seek(before.st_size // 2)
+        byte = file.read(1)[0]
+        file.seek(before.st_size // 2)
+        file.write(bytes([byte ^ 1]))
+    changed_ns = 2 if aged else before.st_mtime_ns
+    os.utime(path, ns=(changed_ns, changed_ns))
+    with pytest.raises(InputError, match="not as it was written"):
+        read(shards)
 
 
 def test_a_shard_of_another_run_or_another_name_is_refused(shards):
