@@ -212,6 +212,13 @@ def test_a_stored_run_is_used_without_the_model_only_while_its_files_are_the_sam
     config = canonical_config(extended(model=str(ckpt)))
     make(config, tmp_path / "run", predictor=predictor(source=read_source(ckpt)))
     assert reusable_run(tmp_path / "run", config, FakeTask()) is not None
+    assert reusable_run(tmp_path / "run", config, FakeTask(), dtype="bfloat16") is None
+
+    class LastChanged(FakeTask):
+        def problems(self):
+            return [dataclasses.replace(one, target="?") if one.id == "p3" else one for one in super().problems()]
+
+    assert reusable_run(tmp_path / "run", config, LastChanged()) is None
     (ckpt / "model.safetensors").write_bytes(b"Weights")
     assert reusable_run(tmp_path / "run", config, FakeTask()) is None
     (ckpt / "model.safetensors").write_bytes(b"weights")

@@ -186,6 +186,12 @@ def test_an_unfinished_folder_has_no_summary(tmp_path):
     assert not part.complete and read_finished_run(tmp_path, CONFIG) is None, "one sample is missing"
     with reopen_run(tmp_path) as writer:
         assert list(writer.missing(num_samples=3, limit=None)) == PAIRS[-1:]
+    # It has no seal: that a line is lost is known from the journal alone.
+    path, lines = tmp_path / "samples.jsonl", (tmp_path / "samples.jsonl").read_bytes()
+    path.write_bytes(lines[: lines[:-1].rfind(b"\n") + 1])
+    with pytest.raises(InputError, match="10 lines are left of 11"):
+        read_run(tmp_path)
+    path.write_bytes(lines)
     make(extended(num_samples=1, limit=1), tmp_path)
     assert not (tmp_path / "summary.json").exists()
     make(CONFIG, tmp_path)

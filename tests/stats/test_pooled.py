@@ -18,6 +18,13 @@ def pooled(counts, seed=0):
     return Pooled(sums_PK=np.array(sums)[:, None], counts_PK=np.array(counts, dtype=float)[:, None])
 
 
+def test_groups_come_with_their_own_counts():
+    three = Pooled.side_by_side([pooled([n] * 3, seed=n) for n in (1, 2, 5)])
+    found = three.groups([2, 0])
+    assert found.estimates_K.tolist() == three.estimates_K[[2, 0]].tolist()
+    assert found.counts_PK.tolist() == [[5, 1]] * 3
+
+
 def test_only_problems_with_an_occurrence_on_both_sides_count():
     """Of 40 problems, 12 have the word in one run and 8 of these in the other: Student's tails are of 8."""
     first, second = pooled([3] * 12 + [0] * 28), pooled([2] * 8 + [0] * 32, seed=1)

@@ -146,7 +146,7 @@ def test_a_side_needs_the_whole_interval_and_the_p_value():
     assert side(0.1, 0.2, 0.06, level=0.95) == "unresolved"
     assert side(0.1, 0.2, 0.5, level=0.5) == "above", "a p-value that equals the level is enough"
     assert side(-0.1, 0.2, 0.01, level=0.95) == "unresolved"
-    assert side(0.0, 0.2, 0.01, level=0.95) == "unresolved"
+    assert side(0.0, 0.2, 0.01, level=0.95) == side(-0.2, 0.0, 0.01, level=0.95) == "unresolved"
     assert side(0.1, 0.2, 0.01, level=0.95, bound=0.15) == "unresolved"
     assert side(0.1, 0.2, math.nan, level=0.95) == "unresolved"
 
