@@ -221,6 +221,9 @@ def test_a_nucleus_that_is_filled_exactly_takes_no_more():
     ]:
         kept = temper(distribution, torch.ones(1), top_p, 0)[0] > 0
         assert kept.nonzero()[:, 0].tolist() == expected, top_p
+    # The nucleus is of the whole distribution, not of what top-k leaves: 4 of 8 is less than 0.6, 4 of 6 is more.
+    kept = temper(distribution, torch.ones(1), 0.6, 2)[0] > 0
+    assert kept.nonzero()[:, 0].tolist() == [0, 2]
 
 
 def test_a_nucleus_of_a_large_vocabulary_is_summed_in_float64():

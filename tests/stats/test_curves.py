@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import Bootstrap, interval, paired_difference, resample
+from flexeval.stats.bootstrap import Bootstrap, bootstrap_means, interval, paired_difference
 from flexeval.stats.curves import (
     OutOfReach,
     band,
@@ -21,7 +20,6 @@ from flexeval.stats.curves import (
     comparison,
     crossing_point,
     difference_band,
-    joint_percentile,
     match_entropy,
     matched_pass_at_k,
     pass_at_k_band,
@@ -68,18 +66,6 @@ def test_columns_that_move_together_cost_nothing():
     single = interval(table)[0]
     assert joint["low"].to_numpy() == pytest.approx(single.low, abs=1e-3)
     assert joint["high"].to_numpy() == pytest.approx(single.high, abs=1e-3)
-
-
-def test_of_equal_replicates_each_has_its_rank():
-    """As if they differed by less than anything, in the order of their numbers."""
-    rare = np.random.default_rng(2).random((12, 5)) < 0.1
-    rare[0] = True
-    table = pd.DataFrame(1.0 * rare, columns=pd.Index(range(5), name="k"))
-    tied = resample(table, bootstrap=FEW)
-    apart_R1 = 1e-9 * np.arange(FEW.replicates)[:, None]
-    apart = dataclasses.replace(tied, replicates_RK=tied.replicates_RK + apart_R1)
-    assert joint_percentile(tied, FEW) == pytest.approx(joint_percentile(apart, FEW))
-    assert joint_percentile(tied, FEW) > FEW.score + 0.1, "else nothing is shown"
 
 
 def fractions_of(drawn):
@@ -206,6 +192,23 @@ def test_agrees_with_a_plain_search(pairs):
     found, expected = crossing_point(a, b, range(1, 7), bootstrap=Bootstrap(replicates=20)), searched(a, b, range(1, 7))
     assert found.k_star == (expected if expected is None else pytest.approx(expected))
     assert (found.low is None) == (found.high is None) == (expected is None)
+
+
+def test_the_interval_and_the_share_are_those_of_resampled_problems():
+    """Between two values of k in closed form; bounds are replicates, as far out as Student's tails."""
+    a, b, ks = counts([4, 4, 0, 0, 0, 0, 1, 0], 4), counts([1, 1, 1, 1, 1, 0, 2, 1], 4), [1, 4]
+    bootstrap = Bootstrap(replicates=500)
+    found = crossing_point(a, b, ks, bootstrap=bootstrap)
+    gaps_PK = (pass_at_k_table(a, ks) - pass_at_k_table(b, ks)).to_numpy()
+    first_R, last_R = bootstrap_means(gaps_PK, bootstrap=bootstrap).T.round(12)
+    leads_R, overtaken_R = first_R > 0, last_R < 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        k_R = np.where(leads_R, 4.0 ** (first_R / (first_R - last_R)), 0.0)
+    k_R = np.sort(np.where(overtaken_R, k_R, np.inf))
+    tail = stats.norm.sf(stats.t.isf(0.025, 7) * math.sqrt(8 / 7))
+    ends = np.round(np.array([tail, 1 - tail]) * 499).astype(int)
+    assert (found.low, found.high) == pytest.approx(tuple(k_R[ends]))
+    assert found.share == pytest.approx(np.mean((k_R > 0) & (k_R < np.inf))) and 0 < np.mean(k_R == 0) < 1
 
 
 def test_only_the_last_crossing_counts():
