@@ -10,10 +10,12 @@ from planted import run_of, solved, write_run
 from published_runs import paper_run
 
 from flexeval.claims import CLAIMS, examine, findings_footer, findings_frame, findings_markdown
+from flexeval.claims import tokens as token_claims
 from flexeval.claims.blocks import slope_weights
 from flexeval.claims.selection import groups
 from flexeval.errors import DamageError
 from flexeval.runs.store import RunSet
+from flexeval.stats.bypass import enrichment
 
 
 def examined(name, *runs):
@@ -184,7 +186,13 @@ def measured_with(*, connector, other, name="entropy_G"):
 
 @pytest.mark.parametrize(
     ("connector", "other", "expected"),
-    [(0.6, 0.9, "holds"), (1.5, 0.5, "does not hold"), (0.6, 0.3, "does not hold"), (1.2, 0.55, "unresolved")],
+    [
+        (0.6, 0.9, "holds"),
+        (1.5, 0.5, "does not hold"),
+        (0.6, 0.3, "does not hold"),
+        (0.6, 0.567, "does not hold"),  # over all lower by 0.08 nats, which is more than a tenth of 0.66
+        (1.2, 0.55, "unresolved"),
+    ],
 )
 def test_connector_entropy(tmp_path, connector, other, expected):
     """Under AR order 1.2 at connectors, 0.5 elsewhere: lower there and not lower over all must both hold."""
@@ -197,8 +205,11 @@ def test_connector_entropy(tmp_path, connector, other, expected):
     assert finding.estimate == pytest.approx(connector - 1.2, abs=0.05)
 
 
-@pytest.mark.parametrize(("connector", "expected"), [(0.9, "holds"), (0.1, "does not hold"), (0.5, "unresolved")])
-def test_connectors_bypassed(tmp_path, connector, expected):
+@pytest.mark.parametrize(
+    ("connector", "permuted", "expected"),
+    [(0.9, None, "holds"), (0.9, 0.5, "unresolved"), (0.1, None, "does not hold"), (0.5, None, "unresolved")],
+)
+def test_connectors_bypassed(tmp_path, monkeypatch, connector, permuted, expected):
     """Every other sample begins with a connector where the rest have another word, bypassed half of the time."""
 
     def measured(rng, pieces):
@@ -207,6 +218,11 @@ def test_connectors_bypassed(tmp_path, connector, expected):
 
     texts = [["So", " he", " has", "."], ["he", " has", " it", "."]]
     run = write_run(tmp_path / "c", "confidence", texts, samples=12, problems=40, measured=measured)
+    if permuted is not None:
+        # Interval and test nearly always agree; both have to.
+        monkeypatch.setattr(
+            token_claims, "enrichment", lambda words: dataclasses.replace(enrichment(words), p_value=permuted)
+        )
     finding = examined("connectors-bypassed", run)
     assert finding.verdict == expected
     assert finding.estimate == pytest.approx(connector - 0.5, abs=0.12)
