@@ -109,3 +109,12 @@ def test_equal_cost_counts_evaluations(nfe, expected):
     finding = examined("position-temperature-at-equal-cost", ar, confidence, tct)
     assert finding.verdict == expected
     assert f"within {min(32, nfe) * 16} evaluations" in finding.measured
+
+
+def test_at_equal_cost_both_orders_are_to_be_exceeded():
+    ar, confidence, tct = (
+        costing(run_of(drawn(chance, seed=seed), order), 32)
+        for seed, (order, chance) in enumerate({"ar": 0.02, "confidence": 0.1, "tct": 0.1}.items())
+    )
+    finding = examined("position-temperature-at-equal-cost", ar, confidence, tct)
+    assert finding.low > 0 and finding.verdict == "unresolved"

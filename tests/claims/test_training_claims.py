@@ -42,9 +42,10 @@ def test_accuracy_before_and_after(count, expected):
 
 
 def test_the_last_checkpoint_of_exact_training_in_ar_order_counts():
+    """By rollouts, not by name: step 9 comes before step 30."""
     runs = [
         run_of(solved(range(50))),
-        after(solved(range(60)), step=10, samples=640),
+        after(solved(range(60)), step=9, samples=576),
         after(solved(range(80))),
         after(solved(range(0)), training="fast", fast=True, samples=4480),
         after(solved(range(0)), training="random", rollout_order="random", samples=2560),
