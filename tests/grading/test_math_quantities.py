@@ -14,7 +14,8 @@ from flexeval.grading.quantities import MULTIPLIERS, number_in
 STATED = [
     (r"\$18", 18), ("$1,200.50 dollars", Fraction(2401, 2)), ("-$5", -5), ("18€", 18), (r"\pounds 18", 18),
     (r"18\%", 18), ("50 percent", 50), ("x = 5", 5), ("18 = x", 18), ("16 - 3 - 4 = 9", 9), (r"\text{Total} = 18", 18),
-    ("3 days = 72 hours", 72), ("5 changes/day", 5), ("$18/hour", 18), ("2:00 pm", 2), ("3rd", 3), ("Day 5", 5), ("5 a day", 5),
+    ("3 days = 72 hours", 72),
+    ("5 changes/day", 5), ("$18/hour", 18), ("2:00 pm", 2), ("3rd", 3), ("Day 5", 5), ("5 a day", 5),
     (r"\frac{2}{3} \text{ dollars}", Fraction(2, 3)), ("1 1/2 cups", Fraction(3, 2)),
     (r"-\frac{2}{3} cups", Fraction(-2, 3)),
     (r"2\frac{1}{2} \text{ hours}", Fraction(5, 2)), ("2 and a half hours", Fraction(5, 2)),
