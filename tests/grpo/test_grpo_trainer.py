@@ -52,6 +52,26 @@ def test_a_constant_reward_changes_nothing():
     assert all(torch.equal(weight, moved[name]) for name, weight in weights_of(trainer).items())
 
 
+def test_weights_decay_by_themselves():
+    """AdamW: beside the step, by the learning rate times the decay."""
+    plain, decaying = (make_trainer(ToyPredictor(), ToyTask(), weight_decay=decay) for decay in (0.0, 0.3))
+    before = weights_of(plain)
+    for trainer in (plain, decaying):
+        trainer.step(0)
+    for name, weight in weights_of(decaying).items():
+        torch.testing.assert_close(weight, weights_of(plain)[name] - 1e-2 * 0.3 * before[name])
+
+
+@pytest.mark.parametrize("most", [1e-3, 1e3])
+def test_the_optimiser_sees_gradients_of_the_largest_norm_at_most(most):
+    """Its first moment is a tenth of the first gradient; what is logged is the norm before."""
+    trainer = make_trainer(ToyPredictor(), ToyTask(), max_grad_norm=most)
+    norm = trainer.step(0).grad_norm
+    moments = [state["exp_avg"] for state in trainer.optimizer.state.values()]
+    seen = 10 * torch.sqrt(sum((moment**2).sum() for moment in moments)).item()
+    assert 1e-3 < norm < 1e3 and seen == pytest.approx(min(norm, most), rel=1e-3)
+
+
 def test_in_a_first_update_the_ratio_is_one():
     """The log-probability that the update computes is the one that the sampler recorded, and nothing is clipped."""
     trainer = make_trainer(ToyPredictor(), ToyTask())
