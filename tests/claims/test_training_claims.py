@@ -115,6 +115,7 @@ def test_rollout_orders_are_compared_at_equal_rollouts(random, expected):
         run_of(solved(range(50))),
         after(solved(range(100)), step=40, samples=2560),  # random training did not go so far
         after(solved(range(70))),
+        after(solved(range(65)), step=10, samples=640),
         after(solved(range(random)), training="random", rollout_order="random"),
         after(solved(range(99)), training="random", rollout_order="random", step=10, samples=640),
         after(solved(range(60)), training="top_prob", rollout_order="top_prob"),

@@ -108,3 +108,8 @@ def test_a_root_undoes_a_power(base: Fraction, power: int, index: int) -> None:
 def test_the_larger_grammar_agrees_with_the_smaller(text: str) -> None:
     read = read_expression(text)
     assert exact_value(text) == (read.value if read else None)
+
+
+def test_differences_and_quotients_go_from_left_to_right():
+    for text, value in (("10 - 2 - 3", 5), ("10 - 2 + 3", 11), ("24 / 4 / 2", 3), ("24 / 4 * 2", 12)):
+        assert exact_value(text) == read_expression(text).value == value
