@@ -236,6 +236,7 @@ def test_connectors_bypassed(tmp_path, monkeypatch, connector, permuted, expecte
         ({0.6: 0.0, 1.0: 0.3}, "does not hold"),
         ({0.6: 0.0, 1.0: 0.05}, "unresolved"),
         ({0.6: 0.0}, "not measured"),
+        ({0.0: 0.3, 0.6: 0.005, 1.0: 0.01}, "holds"),  # a greedy run says nothing
     ],
 )
 def test_commits_top_tokens(tmp_path, by_temperature, expected):
@@ -253,7 +254,7 @@ def test_commits_top_tokens(tmp_path, by_temperature, expected):
     finding = examined("confidence-commits-top-tokens", *runs)
     assert finding.verdict == expected
     if expected != "not measured":
-        assert finding.estimate == pytest.approx(max(by_temperature.values()), abs=0.03)
+        assert finding.estimate == pytest.approx(by_temperature[max(by_temperature)], abs=0.03)
 
 
 def test_damage_is_refused_and_not_left_out(tmp_path):

@@ -214,6 +214,16 @@ def test_words_are_ranked_by_rate_and_by_frequency(made):
     assert (data["per_sample"] * 48).tolist() == pytest.approx(data["bypassed"].tolist())
 
 
+def test_a_word_that_occurs_just_often_enough_is_shown(made_up, monkeypatch):
+    def shown():
+        data = FIGURES.get("bypassed-words")().data(RunSet((made_up("confidence"),)))
+        return data[data["kind"] == "word"]
+
+    before = shown()
+    monkeypatch.setattr("flexeval.figures.words.MIN_COUNT", int(before["occurrences"].min()))
+    assert set(shown()["word"]) == set(before["word"])
+
+
 def test_a_task_whose_words_are_all_rare_stands_beside_another(made_up):
     runs = RunSet((made_up("confidence"), made_up("confidence", task="sudoku4").part(num_samples=1, limit=2)))
     figure = FIGURES.get("bypassed-words")()

@@ -91,14 +91,15 @@ def test_the_gap_between_two_orders_is_the_sum_over_adjacent_swaps():
     assert abs(gap) > 0.1
 
 
-def test_three_forwards_a_pair_and_equal_canvases_once():
+@pytest.mark.parametrize(("scale", "passes"), [(0.0, 1), (0.5, 2)])
+def test_three_forwards_a_pair_and_equal_canvases_once(scale, passes):
     oracle = RandomOracle(words=4)
     base = canvas(oracle, 4, {})
     pairs = [Pair(canvas_L=base, positions=(0, j), tokens=(1, 2)) for j in (1, 2, 3)]
-    forward = Forward(oracle, SamplingConfig(gen_length=4), batch_size=8)
+    forward = Forward(oracle, SamplingConfig(gen_length=4, cfg_scale=scale), batch_size=8)
     pair_scores(forward, pairs, gen_length=4, batch_size=3)
-    # The canvas and that with position 0 filled are shared.
-    assert (forward.counters.evaluations, forward.counters.distinct) == (9, 5)
+    # The canvas and that with position 0 filled are shared. Guidance takes each twice.
+    assert (forward.counters.evaluations, forward.counters.distinct) == (9 * passes, 5 * passes)
 
 
 def test_no_pair_has_no_score():
