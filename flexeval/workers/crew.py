@@ -134,8 +134,9 @@ class Crew:
 
         Raises:
             InputError: as there; more workers than groups of samples; workers with other versions, models or data;
-                samples that were given up, after all others are stored.
+                samples that were given up, after all others are stored; a crew that is closed.
         """
+        self._require_open()
         config = canonical_config(config)
         source = _Source(self, config)
         shard.require_problems(len(source.problems))
@@ -166,9 +167,10 @@ class Crew:
             progress: called with the texts done and the texts in all.
 
         Raises:
-            InputError: what a worker refuses, texts with which one worker after another died, or workers that die one
-                after another as they start.
+            InputError: what a worker refuses, texts with which one worker after another died, workers that die one
+                after another as they start, or a crew that is closed.
         """
+        self._require_open()
         starts = deque(range(0, len(texts), GRADED_TOGETHER))
         deaths = dict.fromkeys(starts, 0)
         self._died_starting = 0
@@ -213,6 +215,11 @@ class Crew:
         return [grade for start in sorted(grades) for grade in grades[start]], list(isolations)
 
     # ----- workers -----
+
+    def _require_open(self) -> None:
+        # Nothing would ever be ready, and to wait for it would take for ever.
+        if not self.members:
+            raise InputError("this crew is closed and has no workers any more; make another Crew")
 
     def _hired(self) -> _Member:
         settings = {

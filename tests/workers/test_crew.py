@@ -300,6 +300,14 @@ def test_more_workers_than_groups_are_refused(tmp_path, hire):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_crew_that_is_closed_says_so(tmp_path, hire):
+    crew = hire(2)
+    crew.close()
+    for use in (lambda: crew.run(CONFIG, out=tmp_path / "run"), lambda: crew.grade("fake", [])):
+        with pytest.raises(InputError, match="is closed"):
+            use()
+
+
 def test_a_worker_cannot_choose_its_gpu(hire):
     with pytest.raises(InputError, match="--device is auto, cpu or cuda, not cuda:1"):
         hire(2, machine=worker.Machine(device="cuda:1"))

@@ -1,6 +1,7 @@
 """Workers of a real Ray cluster of two nodes: the run of one process, to the byte, whoever is killed.
 
-One cluster and one pair of workers serve all tests, since each process takes seconds to import torch.
+One cluster serves all tests, in any order: each needs one processor of it. The first has a pair of workers for all that
+it looks at, since each takes seconds to import torch.
 """
 
 from __future__ import annotations
@@ -52,12 +53,6 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def crew(cluster):
-    with Crew(2, machine=Machine(device="cpu")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     predictor = flexeval.load_model("forks", device="cpu")
     out = tmp_path_factory.mktemp("alone")
@@ -89,30 +84,31 @@ def killing(strike):
     return report
 
 
-def test_two_nodes_make_the_run_of_one_process(tmp_path, cluster, crew, alone):
+@pytest.mark.timeout(600)
+def test_a_crew_makes_the_run_of_one_process_whoever_is_killed(tmp_path, cluster, alone):
     import ray
 
-    made = crew.run(CONFIG, out=tmp_path)
-    same(made, alone)
-    assert len(ray.nodes()) == 2 and ray.available_resources().get("CPU", 0) == 0
-    (environment,) = made.environments
-    assert environment["processes"] == 2
-    texts = [(problem, problem.target) for problem in get_task("forks").problems()[:5]]
-    grades, isolations = crew.grade("forks", texts)
-    assert grades == [get_task("forks").grade(*text) for text in texts] and not isolations
+    with Crew(2, machine=Machine(device="cpu")) as crew:
+        # Two nodes.
+        made = crew.run(CONFIG, out=tmp_path / "two nodes")
+        same(made, alone)
+        assert len(ray.nodes()) == 2 and ray.available_resources().get("CPU", 0) == 0
+        (environment,) = made.environments
+        assert environment["processes"] == 2
+        texts = [(problem, problem.target) for problem in get_task("forks").problems()[:5]]
+        grades, isolations = crew.grade("forks", texts)
+        assert grades == [get_task("forks").grade(*text) for text in texts] and not isolations
 
+        # A worker is killed, and replaced.
+        victim = crew.members[0].pid
+        made = crew.run(CONFIG, out=tmp_path / "worker", progress=killing(lambda: os.kill(victim, signal.SIGKILL)))
+        same(made, alone)
+        assert victim not in [member.pid for member in crew.members]
 
-def test_a_worker_that_is_killed_is_replaced(tmp_path, crew, alone):
-    victims = [member.pid for member in crew.members]
-    made = crew.run(CONFIG, out=tmp_path, progress=killing(lambda: os.kill(victims[0], signal.SIGKILL)))
-    same(made, alone)
-    assert victims[0] not in [member.pid for member in crew.members]
-
-
-def test_a_run_outlives_a_node(tmp_path, cluster, crew, alone):
-    (node,) = cluster.worker_nodes
-    made = crew.run(CONFIG, out=tmp_path, progress=killing(lambda: node.kill_raylet(check_alive=False)))
-    same(made, alone)
+        # A node is killed.
+        (node,) = cluster.worker_nodes
+        made = crew.run(CONFIG, out=tmp_path / "node", progress=killing(lambda: node.kill_raylet(check_alive=False)))
+        same(made, alone)
 
 
 DRIVER = """
@@ -128,8 +124,7 @@ with Crew(1, address={address!r}, machine=Machine(device="cpu")) as crew:
 """
 
 
-def test_a_driver_that_is_killed_leaves_a_run_that_one_process_continues(tmp_path, cluster, crew, alone):
-    crew.close()  # the last test: its place is needed
+def test_a_driver_that_is_killed_leaves_a_run_that_one_process_continues(tmp_path, cluster, alone):
     code = DRIVER.format(tests=os.path.dirname(__file__), address=cluster.address, out=str(tmp_path))
     driver = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 300
