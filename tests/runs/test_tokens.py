@@ -25,6 +25,7 @@ from flexeval.runs.tokens import (
     Listed,
     TokenShard,
     require_shards,
+    sample_numbers,
     table_bytes,
     write_shard,
 )
@@ -62,6 +63,17 @@ def read(paths, pairs=PAIRS, columns=None, *, sampling=SAMPLING, key=KEY):
     empty = pa.schema([SCHEMA.field(name) for name in stored])
     (rows,) = in_parts(shards, listed, wanted, empty=empty, where=where)
     return rows
+
+
+@pytest.mark.parametrize(("first", "count"), [(0, 6), (0, 2), (2, 2), (3, 1), (4, 9)])
+def test_samples_are_listed_by_number_each_with_its_length(first, count):
+    rows = [(problem, index, 100 * place + index) for place, problem in enumerate(IDS) for index in range(6)]
+    shuffled = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
+    listed = Listed.of(pd.DataFrame(shuffled, columns=["problem_id", "sample_index", "length"]), IDS)
+    part = listed.numbered_from(first, count)
+    wanted = [(place, i) for place in range(len(IDS)) for i in range(first, min(first + count, 6))]
+    assert part.number_S.tolist() == [sample_numbers(place, i - first) for place, i in wanted]
+    assert part.length_S.tolist() == [100 * place + i for place, i in wanted]
 
 
 def test_one_row_per_committed_position_in_order(shards):
