@@ -282,6 +282,49 @@ class Idle(Restless):
 
 
 @dataclass(frozen=True)
+class Doubtful(Restless):
+    """Takes nothing back, and always wants another look."""
+
+    name = "doubtful"
+
+    def __call__(self, state):
+        commit_BG = super().__call__(state).commit_BG
+        return Revision(commit_BG=commit_BG, again_B=np.ones(len(commit_BG), dtype=bool))
+
+
+@dataclass(frozen=True)
+class Bookkeeper(Restless):
+    """In its first steps it rewrites what stands at odd positions, and masks the rest again at every third step."""
+
+    name = "bookkeeper"
+    reads: ClassVar[frozenset[str]] = frozenset({"past", "redraw"})
+
+    def __call__(self, state):
+        BOOKS.append(state.remasks_BG[0].copy())
+        odd_BG = state.revisable_BG & (np.arange(state.revisable_BG.shape[1]) % 2 == 1)
+        early, third = state.step_B[0] < 9, state.step_B[0] % 3 == 2
+        return Revision(
+            commit_BG=super().__call__(state).commit_BG,
+            remask_BG=state.revisable_BG & ~odd_BG & (early and third),
+            rewrite_BG=odd_BG & early,
+        )
+
+
+BOOKS: list[np.ndarray] = []
+"""How often each position was masked again, as the bookkeeper was told at each step."""
+
+
+def test_a_rewritten_token_was_not_masked_again():
+    BOOKS.clear()
+    config = SamplingConfig(gen_length=6, temperature=1.0, stop_at_eos=False)
+    [trajectory] = draw(RandomOracle(words=4), Bookkeeper(), config, wanted=requests(1, 1)).values()
+    made = trajectory.revisions
+    masked = Counter(made.position_N[made.new_token_N < 0].tolist())
+    assert BOOKS[-1].tolist() == [masked[position] for position in range(6)]
+    assert masked and (made.new_token_N >= 0).any()
+
+
+@dataclass(frozen=True)
 class Watcher(Restless):
     """Commits two positions a step, masks the oldest tokens again at every third; compares what it sees of a token."""
 
@@ -327,7 +370,7 @@ def test_what_is_compared_is_on_one_scale(settings, probabilities):
     assert [SEEN[token].pop() for token in range(len(probabilities))] == pytest.approx(probabilities, abs=1e-4)
 
 
-@pytest.mark.parametrize("order", [Restless(), Idle()])
+@pytest.mark.parametrize("order", [Restless(), Idle(), Doubtful()])
 def test_a_rule_without_end_is_ended_and_says_so(order):
     config = SamplingConfig(gen_length=6, block_length=3, temperature=1.0, stop_at_eos=False)
     for trajectory in draw(RandomOracle(words=4), order, config).values():
