@@ -310,6 +310,36 @@ class Bookkeeper(Restless):
         )
 
 
+@dataclass(frozen=True)
+class Looker(Order):
+    """From left to right; it looks at how far distributions moved in the last three steps."""
+
+    name = "looker"
+    reads: ClassVar[frozenset[str]] = frozenset({"drift"})
+    history = 3
+
+    def __call__(self, state):
+        before = state.step_B[:, None, None] <= np.arange(self.history)[::-1]
+        watched_BG1 = state.eligible_BG[:, :, None]
+        assert np.isinf(state.drift_BGH[np.broadcast_to(before & watched_BG1, state.drift_BGH.shape)]).all()
+        assert np.isfinite(state.drift_BGH[np.broadcast_to(~before & watched_BG1, state.drift_BGH.shape)]).all()
+        return take_leftmost(state.eligible_BG, state.budget_B)
+
+
+def test_no_distribution_moved_before_the_first_step():
+    """Also where a sample takes the place of one that is finished."""
+    config = SamplingConfig(gen_length=6, temperature=1.0, stop_at_eos=False)
+    draw(RandomOracle(words=4), Looker(), config, batch_size=2)
+
+
+def test_guidance_takes_two_evaluations_a_step():
+    config = SamplingConfig(gen_length=6, block_length=3, temperature=1.0, stop_at_eos=False)
+    plain, guided = (
+        draw(RandomOracle(words=4), Doubtful(), dataclasses.replace(config, cfg_scale=s)) for s in (0.0, 0.5)
+    )
+    assert all(guided[key].nfe == 2 * plain[key].nfe for key in plain)
+
+
 BOOKS: list[np.ndarray] = []
 """How often each position was masked again, as the bookkeeper was told at each step."""
 
