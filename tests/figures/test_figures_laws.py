@@ -20,6 +20,7 @@ from flexeval.figures.settings import SETTINGS
 from flexeval.plots.style import COLUMN_WIDTH, PAGE_WIDTH
 from flexeval.runs.store import Run, RunSet
 from flexeval.stats.curves import difference_band, pass_at_k_band, pass_at_k_differences
+from flexeval.stats.intervals import wilson
 from flexeval.stats.nfe import accuracy_under_parallelism, pass_at_nfe_table
 from flexeval.stats.onset import adjacent_losses
 
@@ -295,6 +296,8 @@ def test_coverage_counts_the_problems(made, enough):
     ar, other = (one(enough, order=order).counts()["c"] > 0 for order in ("ar", "confidence"))
     expected = {"ar_only": ar & ~other, "confidence_only": other & ~ar, "both": ar & other, "neither": ~ar & ~other}
     assert dict(zip(data["part"], data["solved"], strict=True)) == {part: who.sum() for part, who in expected.items()}
+    low, high = wilson(data["solved"], len(ar))
+    assert data["low"].to_numpy() == pytest.approx(low) and data["high"].to_numpy() == pytest.approx(high)
 
 
 def test_block_lengths_come_from_their_runs(made, enough):
@@ -511,6 +514,22 @@ def test_matched_entropy_lies_between_sampled_temperatures(made, enough):
     arbitrary = data[data["order"] == "confidence"].iloc[0]
     assert (arbitrary["lower"], arbitrary["upper"]) == (0.6, 1.5)
     assert 0.6 < arbitrary["temperature"] < 1.5
+
+
+def test_matched_entropy_is_that_of_the_usual_temperature(made_up):
+    runs = [made_up(order, temperature=at) for order in ("ar", "confidence") for at in (0.4, 0.6, 1.0, 2.4)]
+    data = FIGURES.get("matched-entropy")().data(RunSet(tuple(runs)))
+    assert data["entropy"].to_numpy() == pytest.approx(runs[1].tokens()["entropy"].mean())
+
+
+def test_collapse_takes_as_many_samples_of_every_run(made_up):
+    """With more samples, fewer canvases differ."""
+    few, many = made_up("ar", samples=3), made_up("confidence")
+    figure = FIGURES.get("collapse")()
+    beside, alone = (figure.data(RunSet(runs)) for runs in ((few, many), (few, many.part(num_samples=3, limit=None))))
+    assert beside["estimate"].tolist() == alone["estimate"].tolist()
+    whole = figure.data(RunSet((many,)))["estimate"]
+    assert beside.loc[beside["order"] == "confidence", "estimate"].tolist() != whole.tolist()
 
 
 def test_closure_is_the_difference_of_the_two_entropies(made):

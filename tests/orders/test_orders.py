@@ -13,8 +13,8 @@ from flexeval.records import DecodingState
 
 SPECS = [
     "ar", "confidence", "top_prob", "margin", "entropy", "random", "permutation:seed=3", "egi", "parallel-3",
-    "threshold:tau=0.6", "factor:factor=0.8", "eb:gamma=0.7", "eb:gamma=0.7,proxy=confidence",
-    "eb:gamma=0.7,proxy=margin", "fork:tau=0.6", "low_confidence_dynamic:tau=0.5",
+    "threshold:tau=0.6", "threshold:tau=0.5", "factor:factor=0.8", "eb:gamma=0.7", "eb:gamma=0.7,proxy=confidence",
+    "eb:gamma=0.7,proxy=margin", "fork:tau=0.6", "fork:tau=0.5", "low_confidence_dynamic:tau=0.5",
     "low_confidence_dynamic:tau=0.5,strict=false", "tlc:t_pos=0.4", "tct:tau=0.6,t_pos=0.2", "tct:tau=0.6,t_pos=0",
     "klass:tau=0.4,tau_kl=0.3",
 ]  # fmt: skip
@@ -77,10 +77,12 @@ def expected(spec, state, row):
         # Half of the scores' steps of a sixth: equal to tau, which counts unless the order is strict.
         clear = {g for g in eligible if confidence[g] > 0.5 or (confidence[g] == 0.5 and "strict=false" in spec)}
         return clear if len(clear) >= budget else best(confidence, eligible, budget)
+    # A half, unlike 0.6, is among the scores: what equals tau clears it.
+    tau = np.float32(0.5 if "tau=0.5" in spec else 0.6)
     if name == "threshold":
-        return best(confidence, eligible, 1) | {g for g in eligible if confidence[g] >= np.float32(0.6)}
+        return best(confidence, eligible, 1) | {g for g in eligible if confidence[g] >= tau}
     if name == "fork":
-        return {g for g in eligible if top[g] >= np.float32(0.6)} or {eligible[0]}
+        return {g for g in eligible if top[g] >= tau} or {eligible[0]}
     if name == "tlc":
         return best(confidence - 0.4 * np.log(-np.log(state.noise_BG[row])), eligible, budget)
     if name == "tct":
@@ -143,6 +145,13 @@ def flat_state(rows, length, **changes):
     flat |= {"eligible_BG": np.ones((rows, length), dtype=bool), "proposal_BG": np.zeros((rows, length), dtype=int)}
     flat |= {name: np.zeros(rows, dtype=int) for name in ("frontier_B", "step_B", "committed_B")}
     return DecodingState(**{**flat, "budget_B": np.ones(rows, dtype=int), **changes})
+
+
+@pytest.mark.parametrize(("masks", "commits"), [(3, 3), (6, 5), (10, 7), (28, 19), (40, 20)])
+def test_wino_commits_at_most_seven_tenths_of_the_masks_and_5_to_20(masks, commits):
+    nothing = {"revisable_BG": np.zeros((1, masks), dtype=bool), "unseen_prob_BG": np.full((1, masks), np.nan)}
+    state = flat_state(1, masks, confidence_BG=np.ones((1, masks)), commit_step_BG=np.full((1, masks), -1), **nothing)
+    assert get_order("wino")(state).commit_BG.sum() == commits
 
 
 def test_eb_at_gamma_zero_commits_one_position_at_a_time():
