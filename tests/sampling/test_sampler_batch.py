@@ -127,7 +127,7 @@ def test_samples_of_a_problem_go_together_however_many():
     assert len(trajectories) == len(wanted)
     assert sampler.counters.distinct == sum(t.nfe for t in trajectories if t.sample_index == 0)
     # Unless the user says how many.
-    bounded = Sampler(oracle, get_order("confidence"), config, batch_size=50)
+    bounded = Sampler(oracle, get_order("confidence"), config, batch_size=50, workers=1)
     nfe = [t.nfe for t in bounded.run(requests(1, 150))]
     assert bounded.counters.distinct == 3 * nfe[0]
 
@@ -148,7 +148,7 @@ def test_rows_are_refilled_while_others_are_still_decoding():
     oracle = RandomOracle(words=6, eos_bonus=1.0)
     config = SamplingConfig(gen_length=16, temperature=1.0, seed=4)
     wanted = [SampleRequest(problem_id=f"p{i}", sample_index=0, prompt_ids=[1, 2, i % 6]) for i in range(24)]
-    sampler = Sampler(oracle, get_order("ar"), config, batch_size=4)
+    sampler = Sampler(oracle, get_order("ar"), config, batch_size=4, workers=1)
     needed = sum(t.nfe for t in sampler.run(wanted))
     steps = len(oracle.evaluated)
     # Four rows kept full: hardly more steps than a quarter of the evaluations, plus the tail of the last ones.
