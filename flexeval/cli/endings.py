@@ -54,6 +54,19 @@ def status_of(stop: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGINT if behind is None else behind.number)
 
 
+def leave_together() -> None:
+    """Wait for the processes that were launched together with this one, and close what joins them.
+
+    Torch may abort a process that ends while it is joined, and the launcher then ends the others, which may not have
+    written their results yet.
+    """
+    # Whoever did not import it was not launched with others.
+    distributed: Any = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
 def leave_at_once() -> None:
     """From now on signals end the process silently, since there is nothing to store yet."""
     _answer(lambda number, _: os._exit(128 + number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flexeval.cli import options
+from flexeval.cli import endings, options
 
 EPILOG = """\
 examples:
@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if PartialState().is_main_process:
         evaluate = f"flexeval passk --model {checkpoint} --task {task.name} --order ar"
         output.show([f"checkpoint: {checkpoint}", f"evaluate it: {evaluate}"])
+    endings.leave_together()
     return 0
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flexeval.cli import endings
 from flexeval.errors import InputError
 
 EPILOG = """\
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
                 setattr(asked, option, "auto")
     with _one_line():
         harness.execute(asked)
+    endings.leave_together()
     return 0
 
 
