@@ -74,13 +74,14 @@ def run_name(config: RunConfig) -> str:
 def run_names(configs: Sequence[RunConfig]) -> list[str]:
     """The same for several runs; those that would be called alike also have the settings in which they differ."""
     names = [run_name(config) for config in configs]
-    settings = [_settings(config) for config in configs]
-    told = []
-    for name, own in zip(names, settings, strict=True):
-        alike = [other for other_name, other in zip(names, settings, strict=True) if other_name == name]
-        differing = [f"{setting}={value}" for setting, value in own.items() if any(o[setting] != value for o in alike)]
-        told.append(" ".join([name, *differing]))
-    return told
+    values: dict[tuple[str, str], set[str]] = {}
+    for name, config in zip(names, configs, strict=True):
+        for setting, value in _settings(config).items():
+            values.setdefault((name, setting), set()).add(repr(value))
+    return [
+        " ".join([name, *(f"{of}={value}" for of, value in _settings(config).items() if len(values[name, of]) > 1)])
+        for name, config in zip(names, configs, strict=True)
+    ]
 
 
 @contextlib.contextmanager

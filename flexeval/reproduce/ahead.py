@@ -26,20 +26,19 @@ def checker(load_task: Callable[[str], Task]) -> Callable[[RunConfig], None]:
     model exclude each other.
 
     Args:
-        load_task: task spec -> task with its data. What would have to be fetched from the hub is not looked at.
+        load_task: task spec -> task with its data, each time the same. What would have to be fetched from the hub is
+            not looked at.
     """
 
     @cache
     def known(model: str, attention: str | None, adapter: str | None) -> Outline | None:
         return outline(model, attention=attention, adapter=adapter)
 
-    tasks = cache(load_task)
-
     @cache
     def longest_prompt(codec: TextCodec, task: str, date: str, limit: int | None) -> tuple[int, str]:
         """Its tokens, and whose it is."""
-        config, problems = RunConfig(task=task, prompt_date=date), problems_of(tasks(task))[:limit]
-        return max((len(codec.encode(run_prompt(config, tasks(task), one))), one.id) for one in problems)
+        config, problems = RunConfig(task=task, prompt_date=date), problems_of(load_task(task))[:limit]
+        return max((len(codec.encode(run_prompt(config, load_task(task), one))), one.id) for one in problems)
 
     def check(config: RunConfig) -> None:
         check_name(config.model, config.adapter)
@@ -56,7 +55,7 @@ def checker(load_task: Callable[[str], Task]) -> Callable[[RunConfig], None]:
             takes_twins=model.takes_twins,
             goes_on=True,
         )
-        if model.codec is not None and not is_on_hub(tasks(config.task)):
+        if model.codec is not None and not is_on_hub(load_task(config.task)):
             tokens, problem = longest_prompt(model.codec, config.task, config.prompt_date, config.limit)
             check_fits(model, tokens, sampling.gen_length, of=problem)
 
