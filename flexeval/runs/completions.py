@@ -10,9 +10,7 @@ models.
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +18,11 @@ from typing import Any
 
 import pandas as pd
 
-from flexeval.errors import InputError, Note, did_you_mean, encodable, shortened
+from flexeval.errors import InputError, Note, encodable, shortened
 from flexeval.grading.answers import before_end_token
 from flexeval.reading import Row, read_rows
 from flexeval.records import Grade, Problem
+from flexeval.runs.answered import QUESTIONS, Answer, ProblemFinder, first_text, stated_target
 from flexeval.runs.files import to_json
 from flexeval.runs.grading import Verdicts, here
 from flexeval.runs.target import write_target
@@ -36,10 +35,7 @@ TEXTS = (
     "prediction", "predictions", "generated_text", "model_output",
 )  # fmt: skip
 """Fields that hold what a model wrote; the first that a row has."""
-QUESTIONS = ("question", "problem", "prompt", "text", "instruction", "query")
-"""Fields that may hold what was asked."""
-IDS = ("problem_id", "task_id", "unique_id", "question_id", "id", "idx", "index")
-"""Fields that may name the problem."""
+
 TARGETS = ("target", "ground_truth", "gold", "reference")
 """Fields that may hold the right answer."""
 NUMBER = "sample_index"
@@ -80,20 +76,6 @@ class GradedCompletion:
     grade: Grade
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """One row, whatever the form of its file."""
-
-    place: str
-    texts: tuple[str, ...]
-    asked: Mapping[str, Any]
-    """Fields that say what was asked."""
-    target: Any
-    """The row's own right answer; None where it has none."""
-    number: Any
-    """Its `sample_index`; None where it has none."""
-
-
 def read_completions(path: str | Path, task: Task) -> Completions:
     """The completions of a file.
 
@@ -111,7 +93,7 @@ def read_completions(path: str | Path, task: Task) -> Completions:
     form = _form(rows[0].values)
     answers = [_answer(row, form) for row in _of_one_filter(rows)]
     known = () if _needs_no_data(task, answers) else problems_of(task)
-    find = _ProblemFinder(task, known)
+    find = ProblemFinder(task, known)
     problems = [find(answer) for answer in answers]
     _require_numbers(answers, problems)
     _note_other_targets(task, answers, problems)
@@ -151,12 +133,12 @@ def _of_one_filter(rows: Sequence[Row]) -> Iterator[Row]:
             yield row
 
 
-def _answer(row: Row, form: str) -> _Answer:
+def _answer(row: Row, form: str) -> Answer:
     if form == "lm-eval samples":
         texts, doc = row.values.get("resps"), row.values.get("doc")
         if texts is None or not isinstance(doc, dict):
             raise InputError(f"{row.place} has no fields 'doc' and 'resps', as the lines of lm-eval before it have")
-        return _Answer(
+        return Answer(
             place=row.place,
             texts=tuple(_texts(row, "resps", texts)),
             asked=doc,
@@ -168,7 +150,7 @@ def _answer(row: Row, form: str) -> _Answer:
     if field is None:
         raise InputError(f"{row.place} has no field {fields[0]!r} with what the model wrote{_or_others(fields)}")
     target = next((row.values[name] for name in TARGETS if row.values.get(name) is not None), None)
-    return _Answer(
+    return Answer(
         place=row.place,
         texts=tuple(_texts(row, field, row.values[field])),
         asked={name: value for name, value in row.values.items() if name != field},
@@ -177,7 +159,7 @@ def _answer(row: Row, form: str) -> _Answer:
     )
 
 
-def _require_numbers(answers: Sequence[_Answer], problems: Sequence[Problem]) -> None:
+def _require_numbers(answers: Sequence[Answer], problems: Sequence[Problem]) -> None:
     """Raise InputError unless no row, or each, says which sample of its problem it is, and no two of them the same."""
     places: dict[tuple[str, int], str] = {}
     bare = next((answer for answer in answers if answer.number is None), None)
@@ -199,15 +181,15 @@ def _require_numbers(answers: Sequence[_Answer], problems: Sequence[Problem]) ->
             )
 
 
-def _note_other_targets(task: Task, answers: Sequence[_Answer], problems: Sequence[Problem]) -> None:
+def _note_other_targets(task: Task, answers: Sequence[Answer], problems: Sequence[Problem]) -> None:
     """Warn where a row states another right answer than the task: as in a corrected edition of a benchmark."""
     if not (isinstance(task, GradesAnyTarget) and task.target_suffices):
         return
     # Completions of one problem come with one target, mostly.
     stated: dict[tuple[str, str], tuple[str, Problem]] = {}
     for answer, problem in zip(answers, problems, strict=True):
-        if isinstance(answer.target, str | int | float) and _stated(answer.target) != problem.target:
-            stated.setdefault((problem.id, _stated(answer.target)), (answer.place, problem))
+        if isinstance(answer.target, str | int | float) and stated_target(answer.target) != problem.target:
+            stated.setdefault((problem.id, stated_target(answer.target)), (answer.place, problem))
     # Written as an answer, or a whole solution with the answer in it.
     other = {
         problem.id: place
@@ -222,11 +204,6 @@ def _note_other_targets(task: Task, answers: Sequence[_Answer], problems: Sequen
             Note,
             stacklevel=3,
         )
-
-
-def _stated(target: object) -> str:
-    """A target as text; the solutions of GSM8K end in its mark and the number."""
-    return str(target).rpartition("####")[2].strip()
 
 
 def _or_others(fields: Sequence[str]) -> str:
@@ -246,25 +223,14 @@ def _texts(row: Row, field: str, value: Any) -> Iterator[str]:
         raise InputError(f"{row.place}: field {field!r} should be a text or a list of texts, not {found}")
 
 
-def _needs_no_data(task: Task, answers: Sequence[_Answer]) -> bool:
+def _needs_no_data(task: Task, answers: Sequence[Answer]) -> bool:
     """Whether the task's data would come from the hub, and every row says by itself what is right."""
     return (
         is_on_hub(task)
         and isinstance(task, GradesAnyTarget)
         and task.target_suffices
-        and all(answer.target is not None and _first_text(answer, QUESTIONS) is not None for answer in answers)
+        and all(answer.target is not None and first_text(answer, QUESTIONS) is not None for answer in answers)
     )
-
-
-def _first_text(answer: _Answer, names: Sequence[str]) -> str | None:
-    """The first of some fields that holds something. Raises InputError where that is no text."""
-    for name in names:
-        value = answer.asked.get(name)
-        if isinstance(value, str):
-            return encodable(value)
-        if value is not None and name == "question":
-            raise InputError(f"{answer.place}: field {name!r} should be a text, not a {type(value).__name__}")
-    return None
 
 
 # ----- verdicts -----
@@ -339,101 +305,3 @@ def write_graded(
         for graded, paper in zip(completions, papers, strict=True)
     ]
     write_target(path, "".join(f"{line}\n" for line in lines).encode())
-
-
-class _ProblemFinder:
-    """Answer -> problem."""
-
-    def __init__(self, task: Task, problems: Sequence[Problem]) -> None:
-        self._task = task
-        self._by_id: dict[str, Problem] = {}
-        self._by_question: dict[str, list[Problem]] = defaultdict(list)
-        for problem in problems:
-            # Ids are compared as upstream files write them, too ("HumanEval/0").
-            self._by_id[problem.id.lower()] = problem
-            self._by_question[_spaced(problem.question)].append(problem)
-        # A number names a problem where all ids are one prefix and a number.
-        prefixes = {name.rpartition("/")[0] for name in self._by_id}
-        self._prefix = prefixes.pop() if len(prefixes) == 1 else None
-        self._foreign: dict[str, Problem] = {}
-
-    def __call__(self, answer: _Answer) -> Problem:
-        question, same = self._asked(answer)
-        if len(same) == 1:
-            return same[0]
-        problem_id, named = self._named(answer, question)
-        if named is not None:
-            return named
-        if same:
-            raise InputError(
-                f"{answer.place}: problems {same[0].id!r} and {same[1].id!r} ask this question; say which in "
-                "'problem_id'"
-            )
-        if question is not None and (answer.target is not None or problem_id is None or problem_id.isdecimal()):
-            return self._own_problem(answer, question)
-        if problem_id is not None:
-            listed = f"{len(self._by_id)} ids such as {next(iter(self._by_id.values())).id!r}"
-            raise did_you_mean(f"problem_id in {answer.place}", problem_id, self._by_id, listed=listed)
-        raise InputError(f"{answer.place} has no field 'question' (or 'problem_id'), which says what was answered")
-
-    def _asked(self, answer: _Answer) -> tuple[str | None, list[Problem]]:
-        """(the question, the task's problems that ask it); the first field that holds one of the task's, else any."""
-        for name in QUESTIONS:
-            question = _first_text(answer, (name,))
-            if question is not None and (same := self._by_question.get(_spaced(question))):
-                return question, same
-        return _first_text(answer, QUESTIONS), []
-
-    def _named(self, answer: _Answer, question: str | None) -> tuple[str | None, Problem | None]:
-        """(the first id that the row states, the problem that one of its ids names).
-
-        A number alone may count the rows of any file, so it names no problem in a row whose question is another.
-        """
-        stated = None
-        for name in IDS:
-            value = answer.asked.get(name)
-            if value is None or isinstance(value, bool) or not isinstance(value, str | int):
-                continue
-            wanted = str(value).lower().removesuffix(".json")
-            stated = stated if stated is not None else str(value)
-            task_name = self._task.name.lower()
-            forms = [wanted, f"{task_name}/{wanted}"]
-            if wanted.isdecimal() and self._prefix is not None:
-                forms.append(f"{self._prefix}/{int(wanted)}")
-            named = next((self._by_id[form] for form in forms if form in self._by_id), None)
-            if named is None or (wanted.isdecimal() and question is not None and not _asks(question, named)):
-                continue
-            return stated, named
-        return stated, None
-
-    def _own_problem(self, answer: _Answer, question: str) -> Problem:
-        """A question that is not in the task, with the row's target."""
-        not_ours = f"{answer.place}: the question is none of task {self._task.name!r}"
-        if not (isinstance(self._task, GradesAnyTarget) and self._task.target_suffices):
-            raise InputError(f"{not_ours}, which grades by more than a target; give a question or 'problem_id' of it")
-        target = answer.target
-        if isinstance(target, list) and len(target) == 1:
-            [target] = target
-        if isinstance(target, bool) or not isinstance(target, str | int | float):
-            raise InputError(f"{not_ours}, and the line has no field 'target' with a text or number; add one")
-        key = _spaced(question)
-        stated = _stated(target)
-        if not stated or (isinstance(target, float) and not math.isfinite(target)):
-            raise InputError(f"{answer.place}: the target {target!r} is no answer; give one, or leave the line out")
-        problem = self._foreign.setdefault(key, Problem(id=key, question=question, target=stated))
-        if problem.target != stated:
-            raise InputError(
-                f"{answer.place}: the target is {stated!r}, but {problem.target!r} on an earlier line with the same "
-                f"question; keep one of them"
-            )
-        return problem
-
-
-def _asks(prompt: str, problem: Problem) -> bool:
-    """Whether a prompt, which may have examples or a template around it, asks a problem's question."""
-    return _spaced(problem.question) in _spaced(prompt)
-
-
-def _spaced(question: str) -> str:
-    """The question with every run of blanks as one space: programs differ in how they keep blanks."""
-    return " ".join(question.split())

@@ -24,7 +24,7 @@ from flexeval.hashing import json_hash
 from flexeval.models.predictor import MaskPredictor, encode_prompt, fingerprint_of, text_of
 from flexeval.reading import COMPRESSED, read_rows, require_text
 from flexeval.records import Prompt, Trajectory
-from flexeval.runs.completions import IDS, QUESTIONS
+from flexeval.runs.answered import IDS, QUESTIONS
 from flexeval.runs.files import append_bytes, cut_lines, parse_object, to_json
 from flexeval.runs.storage import Progress
 from flexeval.runs.target import is_regular, write_target
