@@ -67,7 +67,7 @@ class Chunk:
 
 def versions() -> dict[str, str]:
     """What must be the same in all processes of a run. Checkouts of one version may hold different source files."""
-    found = {"flexeval": f"{flexeval.__version__} (source files {source_checksum()})"}
+    found = {"flexeval": f"{flexeval.__version__} (source files {source_checksum(Path(flexeval.__file__).parent)})"}
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -77,9 +77,9 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def source_checksum() -> str:
-    """Of the Python files of this flexeval, by their places in it."""
-    package, digest = Path(flexeval.__file__).parent, hashlib.sha256()
+def source_checksum(package: Path) -> str:
+    """Of the Python files of a package's folder, by their places in it."""
+    digest = hashlib.sha256()
     for path in sorted(path for path in package.rglob("*.py") if path.is_file()):
         digest.update(f"{path.relative_to(package).as_posix()} {path.stat().st_size}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:12]

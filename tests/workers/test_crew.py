@@ -261,17 +261,18 @@ def test_workers_of_other_versions_are_refused_with_both(tmp_path, hire, monkeyp
 
 
 def test_workers_of_another_checkout_of_the_version_are_refused(tmp_path, hire, monkeypatch):
-    package, found = tmp_path / "flexeval", []
-    for name, text in (("a.py", "x = 1"), ("a.py", "x = 2"), ("b/c.py", "x = 2"), ("b/notes.txt", "x = 3")):
-        (package / name).parent.mkdir(parents=True, exist_ok=True)
-        (package / name).write_text(text)
-        monkeypatch.setattr(worker.flexeval, "__file__", str(package / "__init__.py"))
-        found.append(worker.source_checksum.__wrapped__())
-    assert len(set(found)) == 3 and found[-1] == found[-2]
+    found = []
+    for i, files in enumerate(({"a.py": "x = 1"}, {"a.py": "x = 2"}, {"b/a.py": "x = 2"}, {"a.py": "x = 2", "b": "x"})):
+        for name, text in files.items():
+            path = tmp_path / str(i) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        found.append(worker.source_checksum(tmp_path / str(i)))
+    assert len(set(found)) == 3 and found[-1] == found[1]
 
     ours = worker.versions()
     monkeypatch.setattr(crew_module, "versions", lambda: ours)
-    monkeypatch.setattr(worker, "source_checksum", lambda: "another")
+    monkeypatch.setattr(worker, "source_checksum", lambda package: "another")
     with (
         hire(2) as crew,
         pytest.raises(InputError, match=r"has flexeval .* \(source files another\), and this process"),
