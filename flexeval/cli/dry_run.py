@@ -96,8 +96,7 @@ def _planned(
     """What is known of runs: each as it is called, as its folder is, and the model to go by."""
     from flexeval.reproduce.ahead import checker
     from flexeval.reproduce.estimate import count_parameters, count_problems, estimate
-    from flexeval.runs.extent import stored_extent
-    from flexeval.runs.store import default_folder_name
+    from flexeval.runs.extent import run_folder, stored_extent
     from flexeval.runs.timing import evaluations_per_sample
     from flexeval.tasks import get_task
 
@@ -107,7 +106,7 @@ def _planned(
     names = formatting.run_names([config for config, _, _ in runs])
     for name, (config, placed, base) in zip(names, runs, strict=True):
         task = load_task(config.task)
-        stored = stored_extent(args.runs / default_folder_name(placed), placed, shard=args.shard, dtype=args.dtype)
+        stored = stored_extent(run_folder(args.runs, placed), placed, shard=args.shard, dtype=args.dtype)
         undivided = count_problems(config, task) if stored.problems is None else stored.problems
         args.shard.require_problems(undivided)
         problems = len(args.shard.of(range(undivided)))

@@ -155,9 +155,10 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     from flexeval.cli import output
     from flexeval.cli.execute import RunSampler, check_ahead
     from flexeval.cli.progress import sampling_bars
-    from flexeval.runs.store import default_folder_name, reusable_run
+    from flexeval.runs.extent import run_folder
+    from flexeval.runs.store import reusable_run
 
-    folders: list[Path] = [args.out / default_folder_name(config) for config in configs]
+    folders: list[Path] = [run_folder(args.out, config) for config in configs]
     stored = [
         reusable_run(folder, config, task, dtype=args.dtype, shard=args.shard)
         for folder, config in zip(folders, configs, strict=True)

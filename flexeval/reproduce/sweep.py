@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flexeval.errors import InputError
 from flexeval.records import RunConfig
+from flexeval.runs.extent import run_folder
 from flexeval.runs.shards import WHOLE, Shard
-from flexeval.runs.store import Run, default_folder_name, reusable_run
+from flexeval.runs.store import Run, reusable_run
 from flexeval.tasks import Task
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def cells(
     tasks = {spec: load_task(spec) for spec in dict.fromkeys(config.task for config in configs)}
     found = []
     for config in configs:
-        folder, task = out / default_folder_name(config), tasks[config.task]
+        folder, task = run_folder(out, config), tasks[config.task]
         try:
             stored = reusable_run(folder, config, task, dtype=dtype, shard=shard)
         except InputError:

@@ -1,5 +1,5 @@
-"""How much of a run is stored, and what forbids the rest, by config.json and the journal; samples.jsonl is read only
-where they do not tell. Imports no torch.
+"""Where a run is stored, how much of it, and what forbids the rest, by config.json and the journal; samples.jsonl is
+read only where they do not tell. Imports no torch.
 """
 
 from __future__ import annotations
@@ -9,8 +9,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from flexeval.errors import InputError
 from flexeval.records import RunConfig
-from flexeval.runs.identity import canonical_config, require_continuable, require_same_run
+from flexeval.runs.identity import (
+    canonical_config,
+    default_folder_name,
+    made_by,
+    require_continuable,
+    require_same_run,
+)
 from flexeval.runs.joining import begun_shards
 from flexeval.runs.layout import CONFIG, Header
 from flexeval.runs.reader import read_contents, read_header, read_journal
@@ -28,6 +35,34 @@ class Stored:
     """That the limit admits of all problems, where it has been reached before; None where that is not known."""
     divided: bool = False
     """Whether the whole run is asked for and lies there in shards, which continue it."""
+
+
+def run_folder(out: Path, config: RunConfig) -> Path:
+    """Where a run is to go below a folder, or where it is: under the name of today, or the one that it got when the
+    folder of its model lay elsewhere.
+
+    Raises:
+        InputError: as `canonical_config`.
+    """
+    config = canonical_config(config)
+    folder = out / default_folder_name(config)
+    if not folder.exists():
+        settings = folder.name.rpartition("-")[0]
+        for other in sorted(folder.parent.glob(f"{settings}-*")):
+            if _was_elsewhere(other, config):
+                return other
+    return folder
+
+
+def _was_elsewhere(folder: Path, config: RunConfig) -> bool:
+    """Whether a folder holds the run, made when its model lay elsewhere."""
+    try:
+        header = read_header(next(iter(begun_shards(folder)), folder))
+        require_same_run(header.config, config, folder=folder)
+    except InputError:
+        # Whoever reads that folder says why it cannot be read.
+        return False
+    return made_by(header.record, config)
 
 
 def stored_extent(run: Path, config: RunConfig, *, shard: Shard = WHOLE, dtype: str = "auto") -> Stored:

@@ -14,7 +14,7 @@ from typing import Any
 from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.hashing import json_hash
 from flexeval.models.attention import parse_attention
-from flexeval.models.files import stated_attention
+from flexeval.models.files import local_source, stated_attention
 from flexeval.models.names import model_name
 from flexeval.models.places import canonical_adapter
 from flexeval.orders import get_order
@@ -26,6 +26,8 @@ from flexeval.tasks.task import prompt_of
 
 EXTENT = ("num_samples", "limit")
 """The settings that may differ between a folder and a request."""
+FOLDERS = ("model", "adapter")
+"""The settings that may name a folder."""
 
 
 def canonical_config(config: RunConfig) -> RunConfig:
@@ -103,14 +105,24 @@ def config_from_dict(data: Mapping[str, Any], *, where: str, remedy: str = RESTO
 def require_same_run(stored: RunConfig, wanted: RunConfig, *, folder: Path) -> None:
     """Check that a folder's run is the run that is asked for, whatever their extents; both canonical.
 
+    A model folder that is no longer where it was may be the one that is given now: `require_same_model` tells.
+
     Raises:
         InputError: names the first setting that differs, with both values.
     """
     for setting, theirs, ours in differing_settings(stored, wanted):
+        if setting in FOLDERS and _may_have_moved(theirs, ours):
+            continue
         raise InputError(
             f"run folder {folder} was made with {setting} {theirs!r}, not {ours!r}; use another --out, or the folder's "
             "setting"
         )
+
+
+def _may_have_moved(before: str | None, now: str | None) -> bool:
+    """Whether nothing is left where a folder was, and another one is given."""
+    gone = before is not None and Path(before).is_absolute() and not Path(before).exists()
+    return gone and now is not None and Path(now).is_absolute()
 
 
 def differing_settings(first: RunConfig, second: RunConfig) -> list[tuple[str, Any, Any]]:
@@ -140,6 +152,18 @@ def require_same_model(stored: Mapping[str, Any], model: Mapping[str, Any], *, d
                 f"{folder} was made by another model: the {part} had the checksum {theirs[part][:12]} then, "
                 f"and {model[part][:12]} now; use another --out, or the model that made it"
             )
+
+
+def made_by(stored: Mapping[str, Any], config: RunConfig) -> bool:
+    """Whether the files of a model and its adapter are on this machine, and are those that a run was made with.
+
+    Args:
+        stored: what the run records beside its configuration.
+        config: names the model.
+    """
+    files = (stored.get("model") or {}).get("files")
+    source = local_source(config.model, config.adapter) if files else None
+    return source is not None and source.files == files
 
 
 def require_continuable(stored: Mapping[str, Any], *, dtype: str, folder: str) -> None:

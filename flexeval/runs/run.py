@@ -17,14 +17,13 @@ from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.fields import require_path, require_whole
 from flexeval.grading.answers import answer_started
 from flexeval.models.attention import Attention
-from flexeval.models.files import local_source
 from flexeval.models.lineage import Lineage
 from flexeval.models.names import model_name
 from flexeval.records import CORRECT, RunConfig, Sample, SamplingEffort
 from flexeval.runs import frames
 from flexeval.runs.blocks import BLOCK_COLUMNS, attention_of_record, with_blocks
 from flexeval.runs.environment import distinct
-from flexeval.runs.identity import canonical_config, require_same_run, run_prompt
+from flexeval.runs.identity import canonical_config, made_by, require_same_run, run_prompt
 from flexeval.runs.joining import begun_shards, joined, lacking
 from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, SampleKey, StoredProblem, data_hash, total_effort
 from flexeval.runs.parts import Parts, in_parts
@@ -451,20 +450,13 @@ def reusable_run(
         InputError: the folder holds a run of another configuration, or cannot be read.
     """
     run = read_finished_run(shard.folder(Path(folder)), config)
-    if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not _of_model(run, config):
+    if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not made_by(run.record, config):
         return None
     problems = problems_of(task)[: config.limit]
     now = [(problem.id, data_hash(problem)) for problem in shard.of(problems)]
     stored = run.problems[["problem_id", "data_hash"]].itertuples(index=False, name=None)
     same_prompt = dataclasses.asdict(run_prompt(config, task, problems[0])) == run.record.get("first_prompt")
     return run if same_prompt and list(stored) == now else None
-
-
-def _of_model(run: Run, config: RunConfig) -> bool:
-    """Whether the files of the model and its adapter are still those that the run was made with."""
-    made_with = run.record.get("model", {}).get("files")
-    source = local_source(config.model, config.adapter) if made_with else None
-    return source is not None and source.files == made_with
 
 
 def _problem_frame(problems: Sequence[StoredProblem]) -> pd.DataFrame:

@@ -51,6 +51,24 @@ def test_swapped_weights_are_refused_and_moved_ones_are_known(
     assert sampled("--model", "./ckpt", "--num-samples", "4") == (folder, 4)
 
 
+def test_a_run_goes_on_when_its_model_has_moved(in_tmp: Path) -> None:
+    write_llada(in_tmp / "ckpt", seed=0)
+    folder, _ = sampled("--model", "ckpt", "--num-samples", "2")
+    place = in_tmp / "new"
+    place.mkdir()
+    shutil.move(in_tmp / "ckpt", place)
+    for num_samples in (2, 4):
+        assert sampled("--model", "new/ckpt", "--num-samples", str(num_samples)) == (folder, num_samples)
+
+    # Another model of the name, or a copy beside the first one, is another run.
+    write_llada(in_tmp / "other/ckpt", seed=1)
+    assert sampled("--model", "other/ckpt", "--num-samples", "2")[0] != folder
+    shutil.copytree(place / "ckpt", in_tmp / "ckpt")
+    shutil.copytree(place / "ckpt", in_tmp / "copy/ckpt")
+    assert sampled("--model", "copy/ckpt", "--num-samples", "2")[0] != folder
+    assert sampled("--model", "ckpt", "--num-samples", "4") == (folder, 4)
+
+
 @pytest.mark.parametrize("tomorrow", [1, 400])
 def test_a_template_with_todays_date_gives_a_run_that_continues(
     in_tmp: Path, monkeypatch: pytest.MonkeyPatch, tomorrow: int

@@ -66,12 +66,15 @@ def test_checkpoints_are_made_once_and_sampled(
     assert after.config.model == str(Path("runs/grpo/short/checkpoints/step-000002").resolve())
     assert after.lineage is not None and after.lineage.samples == 8
 
-    # Again: nothing is trained or sampled.
+    # Again, also where the runs lie elsewhere: nothing is trained or sampled.
     monkeypatch.setattr(execute, "make_training", None)
-    assert reproduce(plan) == 0
-    assert "samples to draw" not in capsys.readouterr().err
-    assert reproduce(plan, "--dry-run") == 0
-    assert sum("yes" in line for line in capsys.readouterr().out.splitlines()) == 5
+    for folder in ("runs", "moved"):
+        if folder == "moved":
+            Path("runs").rename(folder)
+        assert reproduce(plan, "--runs", folder) == 0
+        assert "samples to draw" not in capsys.readouterr().err
+        assert reproduce(plan, "--runs", folder, "--dry-run") == 0
+        assert sum("yes" in line for line in capsys.readouterr().out.splitlines()) == 5
 
 
 def test_a_stopped_training_is_continued(plan: Path) -> None:
