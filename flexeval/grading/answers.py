@@ -8,7 +8,7 @@ The rules, in the order in which they are tried:
 - `answer-tag`: the last `<answer>` that holds something, up to `</answer>` or the end of the text;
 - `open-boxed`: a `\boxed{` that was never closed, up to the end of its line or the next tag;
 - `mark`: the number after the first `####`, GSM8K's own mark (only where the task asks for numbers);
-- `last-number`: the last number of the text (likewise).
+- `last-number`: the last number of the text, with its power or fraction (likewise).
 
 If a model continues with a question of its own (`Question: ...`), its answer stands before that; the rest is not read.
 
@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass
 
 from flexeval.grading.latex import PLAIN
-from flexeval.grading.numerals import NUMERAL
+from flexeval.grading.numerals import STATED
 from flexeval.grading.quantities import number_in
 
 MAX_BOXES = 100
@@ -121,7 +121,7 @@ def _extract(text: str, *, numeric: bool) -> Extraction | None:
     if numeric:
         if (mark := MARK.search(text)) is not None:
             return Extraction(text=_marked_number(mark["answer"]), rule="mark")
-        numerals = [match[0] for match in NUMERAL.finditer(text.translate(PLAIN))]
+        numerals = [match[0] for match in STATED.finditer(text.translate(PLAIN))]
         if numerals:
             return Extraction(text=numerals[-1], rule="last-number")
     return None
@@ -130,7 +130,7 @@ def _extract(text: str, *, numeric: bool) -> Extraction | None:
 def _marked_number(line: str) -> str:
     """The answer after GSM8K's mark: its line if that states one number, else the number it begins with."""
     answer = NEXT_QUESTION.split(line, maxsplit=1)[0].strip()
-    numeral = NUMERAL.search(answer) if number_in(answer) is None else None
+    numeral = STATED.search(answer) if number_in(answer) is None else None
     return answer if numeral is None else numeral[0]
 
 

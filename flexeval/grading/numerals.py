@@ -45,6 +45,28 @@ NUMERAL = re.compile(
 )
 """A number inside running text; a minus sign belongs to it unless it subtracts."""
 
+_VULGAR = "[¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]"
+_WITH_DIGIT = r"\{[^{}]{0,40}\d[^{}]{0,40}\}"
+_OVER = rf"(?:{_VULGAR}|\\[dtc]?frac\s?(?:{_WITH_DIGIT}\s?{_WITH_DIGIT}|\d\s?(?:\d|{_WITH_DIGIT})))"
+_POWER = r"(?:\s?\^\s?(?:[-+]?\d+|\{\s?[-+]?\d+\s?\}|\(\s?[-+]?\d+\s?\))|[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
+_GROUPED = r"(?:\d{1,3}(?:(?:,(?:\\!)?|\{,\}|\\,| )\d{3})+(?!\d)|\d+)"
+_WITH_IT = (
+    r"/\d+(?![\d.])| / \d+(?![\d.])",
+    rf"\s?{_OVER}",
+    r"[eE][-+]?\d+(?!\w)",
+    rf"\s?(?:\\times|\\cdot|[×·⋅*x])\s?10{_POWER}",
+    _POWER,
+    r" and (?:a|one) half\b",
+)
+STATED = re.compile(
+    r"(?<![\^_])(?<![\^_][-{(])(?<![\^_][{(]-)(?:(?<![\w)}\].])[-−]\\?\$?|(?<![\w.]))"
+    rf"(?:\d+ \d+/\d+|\d{{1,2}}:\d\d(?![\d:])|{_GROUPED}(?:\.\d+)?(?:{'|'.join(_WITH_IT)})?|\.\d+|{_OVER})",
+    re.ASCII,
+)
+"""The same with the signs that make its value: `5e3`, `12{,}000`, `\\frac{1}{2}`, `2^{10}`, `7:00`. What stands in an
+exponent or index is no number: `5 cm^2`. A word such as million stays outside: of the answers in GSM8K whose solutions
+end in one, all count in millions. Not all of these are numbers to `read_number`."""
+
 
 def read_number(text: str) -> Fraction | None:
     """The value of a text that is one number and nothing else, or None.
