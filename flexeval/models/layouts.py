@@ -58,12 +58,13 @@ def llada(config: Config) -> Blueprint:
         value = config.get(name, default)
         if value != needed:
             raise InputError(f"cannot run this LLaDA variant: {name} is {value!r}, and only {needed!r} is supported")
-    if config.get("bias_for_layer_norm"):
+    if switch(config, "bias_for_layer_norm", default=False):
         raise InputError("cannot run this LLaDA variant: bias_for_layer_norm is True, and only False is supported")
 
     width = field(config, "d_model")
     heads = field(config, "n_heads")
-    key_heads = field(config, "n_kv_heads", default=1 if config.get("multi_query_attention") else heads)
+    one_for_all = switch(config, "multi_query_attention", default=False)
+    key_heads = field(config, "n_kv_heads", default=1 if one_for_all else heads)
     _check_heads(width, heads, key_heads)
     options = {
         # The embedding is as wide as `embedding_size`, and so are LLaDA's logits.
@@ -84,7 +85,7 @@ def llada(config: Config) -> Blueprint:
         layers="Llama",
         options=options,
         max_length=options["max_position_embeddings"],
-        logit_scale=width**-0.5 if config.get("scale_logits") else 1.0,
+        logit_scale=width**-0.5 if switch(config, "scale_logits", default=False) else 1.0,
     )
 
 

@@ -144,7 +144,8 @@ def find_special_ids(
     sources = [*configs, _tokenizer_ids(tokenizer)]
     vocabulary = tokenizer.get_vocab() if tokenizer is not None else {}
 
-    masks = _ids(sources, "mask_token_id") or [vocabulary[token] for token in mask_tokens if token in vocabulary]
+    usual = [vocabulary[token] for token in mask_tokens if token in vocabulary][:1]
+    masks = list(dict.fromkeys([*_ids(sources, "mask_token_id"), *usual]))
     if not masks and mask_id is not None:
         masks = [mask_id]
     if not masks:
@@ -171,6 +172,14 @@ def find_special_ids(
         raise InputError(
             f"{name!r} names token {masks[0]} both as its mask and as what ends its texts, so none would end; correct "
             "mask_token_id, eos_token_id or pad_token_id in its config.json or generation_config.json"
+        )
+    if others := masks[1:]:
+        warnings.warn(
+            f"{name!r} has several mask tokens: token {masks[0]} is used, and its other files or the vocabulary of its "
+            f"family say {', '.join(map(str, others))}; if its texts make no sense, correct mask_token_id in its "
+            "config.json",
+            Note,
+            stacklevel=2,
         )
     # Of a tokenizer that belongs to another model; the first prompt with such a token would stop the run.
     if (largest := max(vocabulary.values(), default=0)) >= vocab_size:

@@ -75,6 +75,14 @@ def test_a_field_that_is_no_positive_number_is_named(value):
         FAMILIES.get("Dream").translate(QWEN_CONFIG | {"num_hidden_layers": value})
 
 
+@pytest.mark.parametrize("name", ["scale_logits", "weight_tying", "multi_query_attention", "bias_for_layer_norm"])
+def test_a_switch_that_is_neither_on_nor_off_is_named(name):
+    """Python takes any text for true, "false" too."""
+    without = {k: v for k, v in LLADA_CONFIG.items() if k != "n_kv_heads"}
+    with pytest.raises(InputError, match=f"config.json's {name} is 'false', but must be true or false"):
+        FAMILIES.get("llada").translate(without | {name: "false"})
+
+
 def test_a_missing_field_is_called_missing():
     with pytest.raises(InputError, match="hidden_size is missing"):
         FAMILIES.get("Dream").translate({k: v for k, v in QWEN_CONFIG.items() if k != "hidden_size"})

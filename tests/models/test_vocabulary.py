@@ -241,6 +241,21 @@ def test_the_family_knows_the_names_of_its_tokens():
     assert (found.mask, found.eos, found.stop) == (7, 6, {5, 6})
 
 
+@pytest.mark.parametrize(
+    ("mask", "tokenizers", "names", "noted"),
+    [(1, 1, ("<|mask|>",), "7"), (1, 3, ("<|mask|>",), "3, 7"), (7, 7, ("<|mask|>",), None), (1, 1, (), None)],
+)
+def test_files_that_do_not_agree_on_the_mask_are_noted(recwarn, mask, tokenizers, names, noted):
+    """With another token for a mask the texts are nonsense, and so are all numbers."""
+    tokenizer = FakeTokenizer()
+    tokenizer.mask_token_id = tokenizers
+    config = {"mask_token_id": mask}
+    found = find_special_ids("m", [config], tokenizer, vocab_size=9, mask_tokens=names)
+    assert found.mask == mask
+    notes = [str(warning.message) for warning in recwarn if warning.category is Note]
+    assert [f"token {mask} is used" in note and f"say {noted};" in note for note in notes] == [True] * bool(noted)
+
+
 def test_a_mask_token_that_only_the_vocabulary_names_is_found(tmp_path):
     folder = write_llada(tmp_path, mask_token_id=None)
     assert load_model(str(folder)).mask_id == SPECIAL[MASK]
