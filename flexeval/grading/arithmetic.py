@@ -26,11 +26,12 @@ MAX_ROOT = 64
 MAX_DEPTH = 30
 """Brackets within brackets."""
 
-_BASIC = re.compile(r"\s*(\d+|[-+*/()])", re.ASCII)
+_BASIC = re.compile(r"\s*(\d+|[-+*/(){}\[\]])", re.ASCII)
 _EXACT = re.compile(
     r"\s*(\d+\.?\d*|\.\d+|\\(?:frac|sqrt|binom|times|cdot|div)(?![A-Za-z])|[-+*/^!(){}\[\]|])", re.ASCII
 )
 _OPERATORS = {r"\times": "*", r"\cdot": "*", r"\div": "/"}
+_LETTER_FOR_TIMES = re.compile(r"(?<=[\d)}\]])(?<!\b0) ?[xX] ?(?=[\d({\[])")
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])", re.ASCII)
 _CLOSING = {"(": ")", "{": "}", "[": "]", "|": "|"}
@@ -48,8 +49,8 @@ class Expression:
 def read_expression(text: str) -> Expression | None:
     r"""The expression that a text is, or None when it is not one, or divides by zero.
 
-    Whole numbers, `+ - * /`, parentheses, and LaTeX's `\times`, `\cdot`, `\div` and `\frac`; nothing else, and no
-    product without its sign.
+    Whole numbers, `+ - * /`, brackets of every kind, an `x` between numbers, and LaTeX's `\times`, `\cdot`, `\div` and
+    `\frac`; nothing else, and no product without its sign.
     """
     if len(text) > MAX_LENGTH:
         return None
@@ -58,8 +59,9 @@ def read_expression(text: str) -> Expression | None:
         text = text.replace(command, sign)
     while _FRACTION.search(text):
         text = _FRACTION.sub(r"((\1)/(\2))", text)
+    text = _LETTER_FOR_TIMES.sub("*", text)
     tokens = _tokens(text, _BASIC)
-    value = _value(tokens)
+    value = _value(tokens, brackets="({[")
     if value is None:
         return None
     return Expression(value=value, numbers=tuple(int(token) for token in tokens if token.isdigit()))
@@ -103,9 +105,10 @@ def _with_products(tokens: list[str]) -> list[str]:
     return written
 
 
-def _value(tokens: list[str]) -> Fraction | None:
+def _value(tokens: list[str], brackets: str = "({") -> Fraction | None:
+    """The value of some tokens, of which these open a bracket around a part."""
     try:
-        return _Parser(tokens).parse()
+        return _Parser(tokens, brackets).parse()
     except (_NotAnExpression, ZeroDivisionError):
         return None
 
@@ -117,8 +120,9 @@ class _NotAnExpression(Exception):
 class _Parser:
     """Recursive descent; each method reads one level of the grammar from the front of the tokens."""
 
-    def __init__(self, tokens: list[str]) -> None:
+    def __init__(self, tokens: list[str], brackets: str) -> None:
         self._tokens = tokens
+        self._brackets = brackets
         self._position = 0
         self._depth = 0
 
@@ -182,7 +186,7 @@ class _Parser:
         token = self._take()
         if token[-1:].isdigit() or token.endswith("."):
             return Fraction(token.removesuffix("."))
-        if token in ("(", "{"):
+        if token in self._brackets:
             return self._rest_of_group(token)
         if token == "|":
             return abs(self._rest_of_group(token))

@@ -24,7 +24,8 @@ PLAIN = str.maketrans(
 """Characters that only look different from another one; the length of a text stays the same."""
 
 UNICODE = {
-    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "⁄": "/", "∞": r"\infty ", "√": r"\sqrt ",
+    "×": r"\times ", "✕": r"\times ", "✖": r"\times ", "∗": "*", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
+    "÷": "/", "⁄": "/", "∕": "/", "∞": r"\infty ", "√": r"\sqrt ",
     "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≡": r"\equiv ", "∪": r"\cup ",
     "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "∓": r"\mp ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}",
     "∠": r"\angle ", "△": r"\triangle ", "〈": r"\langle ", "〉": r"\rangle ",

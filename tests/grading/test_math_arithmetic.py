@@ -56,18 +56,20 @@ def test_values_and_numbers_are_python_s(text: str) -> None:
 
 
 def test_latex_spellings() -> None:
-    for text in (r"(7 - 2) \times 3", r"\left(7-2\right)\cdot 3", "(7 − 2) × 3", r"\frac{7-2}{1} * 3", r"$(7-2)*3$."):
+    for text in (r"(7 - 2) \times 3", r"\left(7-2\right)\cdot 3", "(7 − 2) × 3", r"\frac{7-2}{1} * 3", r"$(7-2)*3$.",
+                 "(7 - 2)∗3", "(7-2) x 3", "[7-2]*3", r"{7-2} \cdot {3}", "3X[7 - (2)]"):  # fmt: skip
         read = read_expression(text)
         assert read is not None
         assert read.value == 15
-    assert read_expression(r"6 \div 4") == read_expression("6/4") == read_expression("6 ÷ 4")
+    assert read_expression(r"6 \div 4") == read_expression("6/4") == read_expression("6 ÷ 4") == read_expression("6∕4")
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "x", "7 2", "(7 - 2", "7 - 2)", "7 +", "* 7", "2 ** 3", "2^3", "7 // 2", "7(2)", "1/0", "1/(2-2)",
      "1_0", "٣ + 4",
-     "abs(3)", "3.5", "(" * 149, "-" * 149, "9" * 151, "__import__('os')", "7; 2", "7 = 7"],
+     "abs(3)", "3.5", "[7 - 2)", "7 x", "7 xx 2", "0x10", "7 - 2] x [3",
+     "(" * 149, "-" * 149, "9" * 151, "__import__('os')", "7; 2", "7 = 7"],
 )  # fmt: skip
 def test_what_is_not_an_expression(text: str) -> None:
     assert read_expression(text) is None
