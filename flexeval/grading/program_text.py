@@ -53,7 +53,7 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
        text, or with the last line up to which everything is valid Python, if that still defines the entry point; if
        the number of fences is odd and the first names no language, the text before it counts as a block that the
        prompt opened.
-    2. *A definition of the entry point*, in prose or alone: from the first line that looks like code to the last
+    2. *A definition of the entry point* (`def` or `=`), in prose or alone: from the first line that looks like code to the last
        line up to which everything is valid Python.
     3. *The body alone*, when there is a prompt to continue: as it is, or with its first line or all lines indented;
        to the last line up to which everything is valid Python.
@@ -112,7 +112,8 @@ def _before_done(text: str, entry_point: str) -> str:
 
 
 def _definition_of(entry_point: str) -> re.Pattern[str]:
-    return re.compile(rf"^[ \t]*(?:async\s+)?def\s+{re.escape(entry_point)}\b", re.MULTILINE)
+    name = re.escape(entry_point)
+    return re.compile(rf"^(?:[ \t]*(?:async\s+)?def\s+{name}\b|{name}[ \t]*=[^=])", re.MULTILINE)
 
 
 def _blocks(text: str, entry_point: str, prompt: str) -> list[_Block]:

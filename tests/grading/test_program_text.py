@@ -60,6 +60,7 @@ COMPLETIONS = {
     "definition in prose": (f"Here it is:\n\n{DEFINITION}\nIt doubles each number, as asked.\n", "definition"),
     "definition with an import and a constant": (f"Sure!\nimport math\nTWO = 2\n{DEFINITION}Done.", "definition"),
     "definition with the prompt repeated": (PROMPT + BODY, "definition"),
+    "definition by assignment": ("Sure!\n\ntwice = lambda numbers: [2 * n for n in numbers]\n\nDone.", "definition"),
     "definition, indented": (indented(DEFINITION, "    "), "definition"),
     "fenced": (BLOCK, "fenced block"),
     "fenced in prose": (f"The idea is simple.\n{BLOCK}\nIt runs in linear time.", "fenced block"),
