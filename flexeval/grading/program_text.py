@@ -53,8 +53,8 @@ def extract_program(completion: str, *, entry_point: str, prompt: str = "") -> E
        text, or with the last line up to which everything is valid Python, if that still defines the entry point; if
        the number of fences is odd and the first names no language, the text before it counts as a block that the
        prompt opened.
-    2. *A definition of the entry point* (`def` or `=`), in prose or alone: from the first line that looks like code to the last
-       line up to which everything is valid Python.
+    2. *A definition of the entry point* (`def` or `=`), in prose or alone: from the first line that looks like code to
+       the last line up to which everything is valid Python.
     3. *The body alone*, when there is a prompt to continue: as it is, or with its first line or all lines indented;
        to the last line up to which everything is valid Python.
 
