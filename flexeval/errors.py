@@ -84,5 +84,10 @@ def printable(text: str, *, keep: str = "\n") -> str:
     )
 
 
+def is_printable(text: str) -> bool:
+    """Whether a text can be printed as it is: nothing in it moves a cursor or ends a line."""
+    return all(char.isprintable() or unicodedata.category(char) == "Zs" for char in text)
+
+
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")

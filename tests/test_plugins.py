@@ -313,6 +313,7 @@ def test_what_is_no_task_is_refused() -> None:
         ([{"id": "a"}], "it holds a dict"),
         ([], "has no problems"),
         ([Problem(id="a", question="?", target="1")] * 2, "two problems with the id 'a'"),
+        ([Problem(id="a\x1b[31m", question="?", target="1")], "printable characters only"),
     ],
 )
 def test_problems_that_are_none_are_refused(listed: Any, says: str) -> None:
@@ -328,6 +329,8 @@ def test_a_prompt_or_grade_of_another_type_is_refused() -> None:
     for wrong in (True, 1, None, "right"):
         with pytest.raises(PluginError, match=r"grade\(\) of task 'mine' must return a flexeval.Grade"):
             grade_of(Mine(verdict=wrong), problem, "1")
+    with pytest.raises(InputError, match="Grade.error must be None when correct, not 'late'"):
+        Grade(correct=True, error="late")
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,4 @@ class Grade:
             if isinstance(text := getattr(self, name), str) and text:
                 object.__setattr__(self, name, safe(text))
         require_types(self, owner="Grade.")
+        require(not (self.correct and self.error), f"Grade.error must be None when correct, not {self.error!r:.60}")

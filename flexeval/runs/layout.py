@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +18,7 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, is_printable
 from flexeval.models.attention import Kind
 from flexeval.records import Grade, Problem, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.files import RESTORE
@@ -48,8 +47,8 @@ SampleKey = tuple[str, int]
 
 
 def _printable(text: str) -> str:
-    """Names are printed as they are, so none may move a cursor or end a line."""
-    if not all(character.isprintable() or unicodedata.category(character) == "Zs" for character in text):
+    """Names are printed as they are."""
+    if not is_printable(text):
         raise ValueError("should hold printable characters only")
     return text
 

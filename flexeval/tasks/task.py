@@ -7,7 +7,7 @@ import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from flexeval.errors import InputError, InputTypeError, PluginError, shortened
+from flexeval.errors import InputError, InputTypeError, PluginError, is_printable, shortened
 from flexeval.records import CORRECT, MOST_POSITIONS, Grade, Problem, Prompt
 from flexeval.registry import NAME
 
@@ -141,7 +141,7 @@ def problems_of(task: Task) -> Sequence[Problem]:
     """All problems of a task, each with an id of its own.
 
     Raises:
-        InputError: the data cannot be read, there are no problems, or two problems have one id.
+        InputError: the data cannot be read, there are no problems, two problems have one id, or one cannot be printed.
         PluginError: `problems()` returns something other than a list of problems.
     """
     problems: object = task.problems()
@@ -160,6 +160,11 @@ def problems_of(task: Task) -> Sequence[Problem]:
             )
         if problem.id in seen:
             raise InputError(f"task {task.name!r} has two problems with the id {problem.id!r}; make ids unique")
+        if not is_printable(problem.id):
+            raise InputError(
+                f"task {task.name!r} has a problem with the id {shortened(repr(problem.id), 60)}; ids are printed and "
+                "should hold printable characters only"
+            )
         seen.add(problem.id)
     return problems
 
