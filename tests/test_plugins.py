@@ -329,7 +329,7 @@ def test_a_prompt_or_grade_of_another_type_is_refused() -> None:
     for wrong in (True, 1, None, "right"):
         with pytest.raises(PluginError, match=r"grade\(\) of task 'mine' must return a flexeval.Grade"):
             grade_of(Mine(verdict=wrong), problem, "1")
-    with pytest.raises(InputError, match="Grade.error must be None when correct, not 'late'"):
+    with pytest.raises(InputError, match=r"Grade.error must be None when correct, not 'late'"):
         Grade(correct=True, error="late")
 
 
