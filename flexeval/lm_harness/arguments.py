@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flexeval.errors import InputError, did_you_mean
+from flexeval.errors import InputError, Note, did_you_mean
 from flexeval.models.recommended import recommended_sampling
 from flexeval.orders import get_order
 from flexeval.records import SamplingConfig
@@ -53,6 +54,8 @@ def read_generation(
         gen_length: the task's; None where it says none.
         model: whose recommended canvas is taken where the task says no length.
 
+    Warns where a request that asks for greedy texts overrules a temperature.
+
     Raises:
         InputError: an unknown argument, a value of the wrong type, or two lengths.
     """
@@ -75,10 +78,18 @@ def read_generation(
     fields = read_fields({name: given[name] for name in FIELDS if name in given}, what="generation argument")
     if lengths:
         fields["gen_length"] = next(iter(lengths.values()))
+    hoped = fields.get("temperature") or sampling.get("temperature")
     if "do_sample" in given and not read_value(given["do_sample"], bool, what="generation argument 'do_sample'"):
         fields["temperature"] = 0.0
 
     given_sampling = {**sampling, **fields}
+    if hoped and given_sampling["temperature"] == 0:
+        warnings.warn(
+            f"a task asks for greedy texts (do_sample false, or temperature 0), which overrules temperature {hoped}; "
+            f"to draw at it: --gen_kwargs do_sample=true temperature={hoped}",
+            Note,
+            stacklevel=2,
+        )
     return Generation(
         order=order,
         sampling=recommended_sampling(model, **given_sampling)

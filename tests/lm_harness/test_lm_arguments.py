@@ -6,7 +6,7 @@ import pytest
 from lm_eval._cli.utils import key_val_to_dict
 from lm_eval.utils import simple_parse_args_string
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, Note
 from flexeval.lm_harness.arguments import LENGTH_NAMES, read_fields, read_generation, read_order
 from flexeval.records import SamplingConfig
 
@@ -77,8 +77,10 @@ def test_who_decides_the_length():
         ({"temperature": 0}, 0.0),
     ],
 )
-def test_temperature_and_do_sample(asked, temperature):
+def test_temperature_and_do_sample(recwarn, asked, temperature):
     assert generation(asked, temperature=0.8).sampling.temperature == temperature
+    overruled = [str(warning.message) for warning in recwarn if warning.category is Note]
+    assert ["overrules temperature 0." in note for note in overruled] == [True] * (temperature == 0)
 
 
 def test_a_request_may_say_everything_a_model_may():
