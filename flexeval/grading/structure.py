@@ -63,6 +63,8 @@ _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])", re.ASCII
 _PERCENT = re.compile(r"\s*(?:%|\bpercent\b|\\text\s*\{\s*(?:%|percent)\s*\})\s*$")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _PLAIN_WORDS = re.compile(r"[A-Za-z][A-Za-z'’\- ]*")
+_SHORT_WORDS = frozenset(["yes", "no", "odd"])
+"""Answers that could be products of variables, and are not."""
 _VOWEL = re.compile(r"[aeiouyAEIOUY]")
 
 
@@ -134,7 +136,7 @@ def _words(text: str) -> Words | None:
     if not _PLAIN_WORDS.fullmatch(plain):
         return None
     words = _WORD.findall(plain)
-    spelled = any(len(word) >= 4 and _VOWEL.search(word) for word in words) or len(words) >= 2
+    spelled = plain.lower() in _SHORT_WORDS or any(len(word) >= 4 and _VOWEL.search(word) for word in words) or len(words) >= 2
     return Words(text=" ".join(plain.split())) if spelled or (inside and words) else None
 
 

@@ -46,6 +46,7 @@ SAME = [
     (r"5.4 \text{ cents}", "5.4 cents", "the unit inside or outside TeX's text"),
     ("12 students", "12", "words that only say what was counted"),
     ("x=5", "5", "the value of the unknown"),
+    ("yes", "Yes", "a short word is no product of variables"),
     (r"y = 2x + 3", "2x+3", "the value of the unknown, an expression"),
     (r"f(x) = x^2 - 1", "(x-1)(x+1)", "a function is given by its rule"),
     (r"2 + 3 = 5", "5", "a calculation ends in its result"),
