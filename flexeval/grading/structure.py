@@ -136,7 +136,11 @@ def _words(text: str) -> Words | None:
     if not _PLAIN_WORDS.fullmatch(plain):
         return None
     words = _WORD.findall(plain)
-    spelled = plain.lower() in _SHORT_WORDS or any(len(word) >= 4 and _VOWEL.search(word) for word in words) or len(words) >= 2
+    spelled = (
+        plain.lower() in _SHORT_WORDS
+        or any(len(word) >= 4 and _VOWEL.search(word) for word in words)
+        or len(words) >= 2
+    )
     return Words(text=" ".join(plain.split())) if spelled or (inside and words) else None
 
 
