@@ -53,7 +53,7 @@ class FakePredictor:
     """Token t stands for the character of code 47 + t; 1 is the end of the sequence."""
 
     name = "fake"
-    vocab_size, max_length = 2**20, 2**20
+    vocab_size, max_length, mask_id = 2**20, 2**20, 2**20 - 1
     device = "cpu"
 
     def __init__(self, dtype="torch.float32", weights="one", vocabulary="digits", attention=FULL):

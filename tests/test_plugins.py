@@ -374,9 +374,9 @@ def test_a_verdict_of_numpy_is_a_verdict() -> None:
         ({"vocab_size": 0}, "vocab_size"),
         ({"vocab_size": 8.0}, "vocab_size"),
         ({"max_length": None}, "max_length"),
-        ({"device": "cpu"}, "device must be a device"),
-        ({"dtype": "float32"}, "dtype must be a dtype"),
-        ({"name": None}, "name must be a str"),
+        ({"device": "cpu"}, r"device must be a torch\.device"),
+        ({"dtype": "float32"}, r"dtype must be a torch\.dtype"),
+        ({"name": None}, "name must be a text"),
         ({"hidden": None}, r"no method hidden\(\)"),
         ({"logits": 3}, r"no method logits\(\)"),
         ({"encode": None}, r"no method encode\(\)"),
@@ -417,9 +417,10 @@ def test_logits_that_are_none_are_refused(order: str, logits: Callable[[Any], An
 
 def test_hidden_states_of_another_shape_are_refused() -> None:
     model = RandomOracle(words=6)
-    model.hidden = lambda *arguments: torch.zeros(3)  # type: ignore[method-assign, assignment]
-    with pytest.raises(PluginError, match=r"hidden\(\) must return a tensor of shape"):
-        draw(get_order("ar"), model)
+    for answer, found in ((torch.zeros(3), r"\[3\]"), (np.zeros((1, 2, 3)), "a ndarray")):
+        model.hidden = lambda *arguments, answer=answer: answer  # type: ignore[method-assign]
+        with pytest.raises(PluginError, match=rf"hidden\(\) must return a tensor of shape .*, not {found}"):
+            draw(get_order("ar"), model)
 
 
 @pytest.mark.parametrize(
@@ -429,6 +430,7 @@ def test_hidden_states_of_another_shape_are_refused() -> None:
         ("abc", "list of token ids"),
         (None, "token ids"),
         ([], "empty: .* no token for 'a'"),
+        ([1, 7], "the prompt of 'a' holds the mask token"),
     ],
 )
 def test_a_prompt_of_other_tokens_is_refused(ids: Any, says: str) -> None:

@@ -109,7 +109,7 @@ def encode_prompt(model: MaskPredictor, prompt: Prompt, gen_length: int, *, of: 
         of: the problem, for messages; a part of it where it is long.
 
     Raises:
-        InputError: an empty prompt, or one that leaves no room for the answer.
+        InputError: an empty prompt, one that holds the mask token, or one that leaves no room for the answer.
         PluginError: the model's answer is not a list of token ids in its vocabulary.
     """
     answer: object = model.encode(prompt)
@@ -128,6 +128,11 @@ def encode_prompt(model: MaskPredictor, prompt: Prompt, gen_length: int, *, of: 
         raise PluginError(
             f"model {model.name!r}: encode() gave token {wrong}, but the vocabulary has {model.vocab_size} tokens; "
             "the tokenizer is another model's, or vocab_size is too small"
+        )
+    if model.mask_id in ids:
+        raise InputError(
+            f"{_the_prompt(of)} holds the mask token of model {model.name!r}, which stands for what is "
+            "to be filled in; write the text otherwise"
         )
     warn_beyond_training(model, gen_length)
     check_fits(model, len(ids), gen_length, of=of)
@@ -175,13 +180,16 @@ def check_fits(model: Bounded, prompt_length: int, gen_length: int, *, of: str =
         room = model.max_length - prompt_length
         if attention.block is not None:
             room -= (model.max_length if attention.from_prompt else room) % attention.block
-        prompt = f"the prompt of {shortened(of, 60)!r}" if of else "the prompt"
         advice = f"use a gen_length of at most {room}" if room > 0 else "use a shorter prompt"
         blocks = f" in whole blocks of {attention.block}" if total > prompt_length + gen_length else ""
         raise InputError(
-            f"{prompt} has {prompt_length} tokens; with {gen_length} generated positions that is {total}{blocks}, more "
-            f"than the {model.max_length} of model {model.name!r}; {advice}"
+            f"{_the_prompt(of)} has {prompt_length} tokens; with {gen_length} generated positions that is {total}"
+            f"{blocks}, more than the {model.max_length} of model {model.name!r}; {advice}"
         )
+
+
+def _the_prompt(of: str) -> str:
+    return f"the prompt of {shortened(of, 60)!r}" if of else "the prompt"
 
 
 def check_predictor(model: object) -> None:
@@ -199,8 +207,9 @@ def check_predictor(model: object) -> None:
         if not callable(getattr(model, name, None)):
             raise PluginError(f"{title} has no method {name}(); see flexeval.models.MaskPredictor")
     for name, kind in (("name", str), ("device", torch.device), ("dtype", torch.dtype)):
+        noun = "text" if kind is str else f"torch.{kind.__name__}"
         if not isinstance(value := getattr(model, name, None), kind):
-            raise PluginError(f"{title}: its {name} must be a {kind.__name__}, not {_shown(value)}")
+            raise PluginError(f"{title}: its {name} must be a {noun}, not {_shown(value)}")
     for name, least, most in (("vocab_size", 2, LARGEST_WHOLE), ("max_length", 1, LARGEST_WHOLE)):
         _require_id(getattr(model, name, None), f"{title}: its {name}", least, most)
     if not isinstance(attention := getattr(model, "attention", FULL), Attention):

@@ -279,9 +279,10 @@ class Forward:
             # Only models that have a rule take levels.
             hidden_ULD = self.predictor.hidden(canvases, attended, asked, self._on_device(level_UL))  # type: ignore[call-arg]
         if not isinstance(hidden_ULD, Tensor) or hidden_ULD.ndim != 3 or hidden_ULD.shape[:2] != tokens_UL.shape:
+            found = list(hidden_ULD.shape) if isinstance(hidden_ULD, Tensor) else f"a {type(hidden_ULD).__name__}"
             raise PluginError(
                 f"model {self.predictor.name!r}: hidden() must return a tensor of shape [B, L, D] with B, L = "
-                f"{list(tokens_UL.shape)}, not {list(getattr(hidden_ULD, 'shape', [])) or type(hidden_ULD).__name__}"
+                f"{list(tokens_UL.shape)}, not {found}"
             )
         return self._read(hidden_ULD, asked_UL)
 
