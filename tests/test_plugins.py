@@ -172,6 +172,7 @@ def test_a_temperature_that_is_none_is_named(answer: Callable[[DecodingState], A
         ({"reads": "entropy"}, "`reads` must be a set"),
         ({"reads": ["entropy"]}, "`reads` must be a set"),
         ({"reads": None}, "`reads` must be a set"),
+        ({"reads": {"proposal"}, "temperature": lambda _, state, default: 0.6}, "`temperature` would change nothing"),
         ({"reads": frozenset({"entropi"})}, "Did you mean 'entropy'"),
         ({"reads": frozenset({1})}, "unknown name in `reads`"),
         ({"name": None}, "no name"),

@@ -148,7 +148,7 @@ def check_order(order: object) -> Order:
     """Return the order. Raises PluginError, which says what to write, unless it can be used.
 
     Checks its class by `check_order_class`, that `reads` is a set of known reads, that methods and properties are what
-    `Order` says, and `history` where it reads drift.
+    `Order` says, that a `temperature` of its own has an effect, and `history` where it reads drift.
     """
     if isinstance(order, type):
         raise PluginError(f"{order.__qualname__} is a class; give an instance of it, such as {order.__qualname__}()")
@@ -181,6 +181,11 @@ def check_order(order: object) -> Order:
                 f"order {order.name!r}: `{name}` must be a property that gives {noun}, not {_described(value)}; "
                 f"write @property and `def {name}(self)`, or give what is none another name"
             )
+    if order.draw == "propose" and type(order).temperature is not Order.temperature:
+        raise PluginError(
+            f"order {order.name!r} reads 'proposal', which is drawn at the run's temperature before it is asked, so "
+            "its `temperature` would change nothing; leave out one of the two"
+        )
     if "drift" in order.reads:
         history: object = order.history
         if not _is_whole(history) or not 1 <= history <= MOST_HISTORY:
