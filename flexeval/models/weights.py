@@ -184,9 +184,10 @@ def _require_finite(value: torch.Tensor, tensor: StoredTensor) -> None:
     # One pass without a mask as large as the weight; both bounds are NaN where a number is.
     if value.numel() and not all(bool(bound.isfinite()) for bound in value.aminmax()):
         dtype = str(value.dtype).removeprefix("torch.")
+        wider = "" if value.dtype in (torch.float32, torch.float64) else ", or load it in float32 if that is too narrow"
         raise InputError(
             f"weight {tensor.key!r} in {str(tensor.file)!r} holds NaN or infinite numbers as {dtype}; restore the "
-            "file, or load it in float32 if that type is too narrow"
+            f"file{wider}"
         )
 
 

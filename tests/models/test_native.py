@@ -229,6 +229,19 @@ def test_a_tied_head_may_be_stored_but_not_differ(tmp_path):
         load_model(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "says"),
+    [("float32", "as float32; restore the file$"), ("float16", "as float16; .*, or load it in float32")],
+)
+def test_weights_that_are_no_numbers_are_named_and_float32_is_no_advice_for_itself(tmp_path, dtype, says):
+    folder = write_llada(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.transformer.ln_f.weight"][3] = torch.nan
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(InputError, match=rf"weight 'model.transformer.ln_f.weight' .* holds NaN .* {says}"):
+        load_model(str(folder), dtype=dtype)
+
+
 def test_half_precision_weights_load_as_float32_on_the_cpu(tmp_path):
     folder = write_llada(tmp_path)
     weights = {name: value.half() for name, value in load_file(folder / "model.safetensors").items()}
