@@ -165,6 +165,7 @@ def _differences(runs: RunSet) -> pd.DataFrame:
     import pandas as pd
 
     from flexeval.runs.one_pass import in_one_pass
+    from flexeval.runs.store import changed_problem
     from flexeval.stats.entropy import ALL_CONNECTORS, ALL_TOKENS, pooled_entropy
     from flexeval.stats.pooled import pooled_difference
     from flexeval.stats.verdict import holm, side
@@ -172,7 +173,8 @@ def _differences(runs: RunSet) -> pd.DataFrame:
 
     columns = ["first", "second", "group", "difference", "low", "high", "p_value", "verdict"]
     problems, labels = pd.Index(runs[0].problems["problem_id"]), runs.labels()
-    if len(runs) < 2 or any(len(problems.symmetric_difference(run.problems["problem_id"])) for run in runs):
+    others = any(len(problems.symmetric_difference(run.problems["problem_id"])) for run in runs)
+    if len(runs) < 2 or others or changed_problem(runs) is not None:
         return pd.DataFrame(columns=columns)
     tokens, words = zip(*map(_at_commit, runs), strict=True)
     pooled = in_one_pass(

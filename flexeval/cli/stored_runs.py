@@ -135,19 +135,18 @@ def require_samples(run: Run) -> None:
 
 
 def _require_same_problems(a: Run, b: Run, *, cut: bool) -> None:
-    ours, theirs = (run.problems.set_index("problem_id")[["question", "target"]] for run in (a, b))
-    unpaired = ours.index.symmetric_difference(theirs.index)
-    if len(unpaired):
+    from flexeval.runs.store import changed_problem, changed_text
+
+    ours, theirs = (set(run.problems["problem_id"]) for run in (a, b))
+    unpaired = sorted(ours ^ theirs)
+    if unpaired:
         first = "compare the first problems of both with --limit, or " if cut else ""
         raise InputError(
             f"the runs are not on the same problems: one has {len(ours)}, the other {len(theirs)}, and only one has "
             f"{unpaired[0]!r}; {first}sample both with the same --limit"
         )
-    changed = ours.index[(ours != theirs.loc[ours.index]).any(axis=1)]
-    if len(changed):
-        raise InputError(
-            f"{changed[0]!r} is not the same problem in both runs: the data changed between them; sample one run again"
-        )
+    if (changed := changed_problem((a, b))) is not None:
+        raise InputError(changed_text(changed))
 
 
 # ----- what a run is -----

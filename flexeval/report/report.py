@@ -23,7 +23,7 @@ from flexeval.report.settings import settings_section
 from flexeval.report.task_runs import TaskRuns, by_task, drawn_here
 from flexeval.report.tokens import bypass_section, entropy_section, measure_words, order_section
 from flexeval.runs.one_pass import in_one_pass
-from flexeval.runs.store import RunSet, as_runs, pooled
+from flexeval.runs.store import RunSet, as_runs, changed_problem, changed_text, pooled
 from flexeval.runs.target import write_target
 
 LARGEST_PAGE = 5_000_000
@@ -58,7 +58,7 @@ def render(runs: RunSet, *, say: Callable[[str], None] | None = None) -> bytes:
         say: told what is being made, in a few words.
 
     Raises:
-        InputError: no runs, or so many that their tables alone are too large.
+        InputError: no runs, so many that their tables alone are too large, or runs of one task whose data differ.
     """
     runs = as_runs(runs)
     if not len(runs):
@@ -66,6 +66,9 @@ def render(runs: RunSet, *, say: Callable[[str], None] | None = None) -> bytes:
     say = say or (lambda _: None)
     given, runs = runs, pooled(runs)
     groups = by_task(runs)
+    for group in groups:
+        if (changed := changed_problem(group.runs)) is not None:
+            raise InputError(f"a page shows each problem once, but {changed_text(changed)}, or make a page of each")
     title, sentences, lead = _title(runs), headline(groups), _lead(runs, groups)
     links = Links(by_task(drawn_here(runs)))
     say("reading what was measured")

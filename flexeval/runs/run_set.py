@@ -301,13 +301,38 @@ def on_same_problems(runs: Sequence[Run]) -> RunSet:
     """The same runs, cut to the first problems, as many as all of them have.
 
     Raises:
-        InputError: runs on different problems.
+        InputError: runs on different problems, or on problems of one name that ask different things.
     """
     fewest = min((len(run.problems) for run in runs), default=0)
     cut = [run.first(fewest) if fewest else run for run in runs]
     if len({tuple(run.problems["problem_id"]) for run in cut}) > 1:
         raise InputError("needs runs on the same problems")
+    if (changed := changed_problem(cut)) is not None:
+        raise InputError(f"needs runs on the same problems; {changed_text(changed)}")
     return RunSet(tuple(cut), runs.left_out if isinstance(runs, RunSet) else ())
+
+
+def changed_problem(runs: Iterable[Run]) -> str | None:
+    """The id of a problem of which two runs have another question or target; None where there is none.
+
+    As when a file of data changed between the runs: equal ids are then no reason to pair them.
+    """
+    asked: dict[str, tuple[object, ...]] = {}
+    for run in runs:
+        content = (run.problems[name] for name in _CONTENT if name in run.problems)
+        for problem_id, *own in zip(run.problems["problem_id"], *content, strict=True):
+            if asked.setdefault(problem_id, tuple(own)) != tuple(own):
+                return str(problem_id)
+    return None
+
+
+def changed_text(problem_id: str) -> str:
+    """What to say of a `changed_problem`."""
+    return f"{problem_id!r} is not the same problem in all runs: the data changed between them; sample one run again"
+
+
+_CONTENT = ("question", "target")
+"""What makes a problem of a name this problem."""
 
 
 def fewest_samples(*runs: Run) -> int:

@@ -235,7 +235,7 @@ def test_refuses_runs_that_cannot_be_compared(
     Path(ar, "problems.jsonl").write_bytes(problems)
     Path(ar, "summary.json").unlink()
     whole = str(sampled("random", "--limit", "8").folder)
-    assert "is not the same problem in both runs" in refused(verb, ar, whole)
+    assert "is not the same problem in all runs" in refused(verb, ar, whole)
 
     # As a run is that was stopped before its first sample.
     begun = sampled("random", "--limit", "8", "--num-samples", "2", "--seed", "1").folder

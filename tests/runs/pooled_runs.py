@@ -18,6 +18,7 @@ def written(
     problems=3,
     samples=2,
     prompt_hash="0",
+    target="1",
     record=None,
     dtype="float32",
     device="cpu",
@@ -29,7 +30,7 @@ def written(
         RunConfig(model="tiny", task="word-problems", order=order, num_samples=samples, sampling=settings)
     )
     stored = [
-        StoredProblem(id=f"p{i}", question="?", target="1", prompt_length=3, prompt_hash=prompt_hash)
+        StoredProblem(id=f"p{i}", question="?", target=target, prompt_length=3, prompt_hash=prompt_hash)
         for i in range(problems)
     ]
     made = {"environment": {"dtype": dtype, "device": device}, **(record or {})}
