@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--diversity",
         action="store_true",
         help="Also compare how different the samples of a problem are: distinct answers and texts, self-BLEU, and the "
-        "entropy of the answers.",
+        "entropy of the answers. Takes equally many samples of both.",
     )
     parser.add_argument(
         "--flips",
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from flexeval.runs.store import fewest_samples
     from flexeval.stats.coverage import flips
     from flexeval.stats.curves import comparison, crossing_point
-    from flexeval.stats.diversity import diversity_table
+    from flexeval.stats.diversity import diversity_table, require_one_n
     from flexeval.stats.extrapolation import extrapolate
     from flexeval.stats.nfe import default_budgets, pass_at_nfe_table
     from flexeval.stats.pass_at_k import all_at_k_table, coverage_auc, pass_at_k_table, potential_at_k
@@ -91,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     n = fewest_samples(*runs)
     ks = options.ks(args.k, n, limit=f"a problem has {n}")
     far = _beyond(args.extrapolate, n)
+    if args.diversity:
+        require_one_n(*(run.samples for run in runs))
     costs_known = not any(run.imported for run in runs)
     if args.nfe is None:
         budgets = default_budgets(*(run.samples for run in runs)) if costs_known else []

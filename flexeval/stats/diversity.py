@@ -167,6 +167,20 @@ def collapse_band(tokens: Rows, samples: pd.DataFrame, *, bootstrap: Bootstrap =
     return band(collapse_table(tokens, samples), bootstrap=bootstrap)
 
 
+def require_one_n(*samples: pd.DataFrame) -> None:
+    """Raise InputError unless every problem has as many samples as any other, in all of several runs.
+
+    Args:
+        samples: column problem_id; of each run that is to be compared.
+    """
+    sizes = pd.concat([of_run.groupby("problem_id", observed=True).size() for of_run in samples])
+    if len(sizes) and sizes.min() != sizes.max():
+        raise InputError(
+            f"diversity is compared at one n, but problems have {sizes.min()} to {sizes.max()} samples; compare the "
+            f"first {sizes.min()} samples of each, or sample more"
+        )
+
+
 def _equal_n(sizes: pd.Series[int]) -> int:
     if sizes.empty:
         raise InputError("there is no sample to compare with others; sample at least one")

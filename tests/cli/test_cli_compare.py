@@ -189,6 +189,8 @@ def test_coverage_at_fewer_samples(
     assert "problems have 4 to 6 samples" in refused("coverage", *folders)
     assert printed("coverage", *folders, "--num-samples", "3")["n"] == 3
     assert "a problem has 4 samples; use at most 4" in refused("coverage", *folders, "--num-samples", "5")
+    # The more samples, the fewer of them are distinct, whatever the order.
+    assert "problems have 4 to 6 samples; compare the first 4" in refused("compare", *folders, "--diversity")
 
 
 @pytest.mark.parametrize("verb", ["compare", "coverage"])

@@ -9,7 +9,7 @@ from sacrebleu.metrics import BLEU
 
 from flexeval.errors import InputError
 from flexeval.stats.bootstrap import interval
-from flexeval.stats.diversity import collapse_band, collapse_table, diversity_table, self_bleu
+from flexeval.stats.diversity import collapse_band, collapse_table, diversity_table, require_one_n, self_bleu
 
 WORDS = ["so", "then", "the", "sum", "of", "two", "and", "three", "is", "five", ".", "thus", ",", "we", "add", "four"]
 
@@ -58,6 +58,10 @@ def test_means_come_with_intervals():
 def test_compares_at_one_n_only():
     with pytest.raises(InputError, match="'p' has 2 samples and 'q' has 3; take the first 2 of each"):
         diversity_table(samples([("p", "1", "a")] * 2 + [("q", "1", "a")] * 3))
+    two, three = (samples([("p", "1", "a")] * n) for n in (2, 3))
+    require_one_n(two, two)
+    with pytest.raises(InputError, match="problems have 2 to 3 samples; compare the first 2 samples of each"):
+        require_one_n(two, three)
     with pytest.raises(InputError, match="at least 2 samples"):
         diversity_table(samples([("p", "1", "a")]))
     with pytest.raises(InputError, match="no sample"):
