@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flexeval.report.task_runs import TaskRuns
-from flexeval.runs.store import TEMPERATURE, Run, paper_block
+from flexeval.runs.run_set import setting_values
+from flexeval.runs.store import EXTENT, TEMPERATURE, Run, paper_block
 
 START = "#decode?"
 _SETTINGS = ("order", "temperature", "gen_length", "block_length")
@@ -61,12 +62,15 @@ class Links:
         self._groups = {group.task: group for group in groups}
 
     def of(self, row: Mapping[str, Any]) -> str | None:
-        """None where the row is of no run of the page."""
+        """None where the row is of no run of the page, or may be of several, which differ in what rows do not say."""
         group = self._groups.get(str(row.get("task")))
         if group is None:
             return None
         orders = str(row.get("order")).split(", ")
-        places = [place for order in orders for place in self._matching(group, {**row, "order": order})[:1]]
+        found = [self._matching(group, {**row, "order": order}) for order in orders]
+        if any(len(own) > 1 for own in found):
+            return None
+        places = [place for own in found for place in own]
         if len(places) == 1:
             places = _with_partner(group, places[0])
         if not places:
@@ -106,20 +110,15 @@ def _with_partner(group: TaskRuns, place: int) -> list[int]:
 
 
 def _alike(one: Run, other: Run) -> bool:
-    """Whether two runs agree in model, temperature and canvas, and the block length, which is nothing to AR order."""
-    names = ["model", "temperature", "gen_length"]
-    if "ar" not in (one.config.order, other.config.order):
-        names.append("block_length")
-    return all(_setting(one, name) == _setting(other, name) for name in names)
+    """Whether two runs agree in every setting but the order and what is sampled how often, and the block length, which
+    is nothing to AR order.
+    """
+    free = {"order", *EXTENT}
+    if "ar" in (one.config.order, other.config.order):
+        free.add("block_length")
+    ours, theirs = setting_values(one), setting_values(other)
+    return all(ours[name] == theirs[name] for name in ours if name not in free)
 
 
 def _setting(run: Run, name: str) -> object:
-    sampling = run.config.sampling
-    known = {
-        "model": run.model,
-        "order": run.config.order,
-        "temperature": sampling.temperature,
-        "gen_length": sampling.gen_length,
-        "block_length": sampling.block,
-    }
-    return known[name]
+    return setting_values(run)[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from urllib.parse import parse_qsl
 
 import pandas as pd
@@ -12,6 +13,7 @@ from flexeval.figures.settings import with_settings
 from flexeval.report.headline import headline
 from flexeval.report.links import START, Links, main_pair
 from flexeval.report.task_runs import by_task
+from flexeval.runs.store import RunSet
 from flexeval.stats.pass_at_k import pass_at_k_table
 
 
@@ -45,6 +47,17 @@ def test_of_several_block_lengths_it_is_the_papers(tmp_path):
 
 def test_one_order_alone_is_no_pair(tmp_path):
     assert main_pair(by_task(run_set(write_run(tmp_path / "ar")))[0]) is None
+
+
+def test_runs_that_differ_in_more_than_their_order_are_no_pair_and_rows_do_not_tell_them_apart(groups):
+    ar, confidence = (groups[0].runs[place] for place in (1, 2))
+    cut = dataclasses.replace(confidence.config.sampling, top_p=0.5)
+    other = dataclasses.replace(confidence, config=dataclasses.replace(confidence.config, sampling=cut))
+    assert main_pair(by_task(RunSet((ar, other)))[0]) is None
+    (three,) = by_task(RunSet((other, ar, confidence)))
+    assert main_pair(three) == (1, 2)
+    assert Links([three]).of({**settings_of(confidence), "k": 2}) is None
+    assert said(Links([three]).of({**settings_of(ar), "k": 2}))["b"] == three.labels[2]
 
 
 @pytest.mark.parametrize(
