@@ -17,10 +17,11 @@ from flexeval.claims.wording import (
     published_pass_at_k_gap,
     setting,
 )
+from flexeval.errors import InputError
 from flexeval.runs.store import Run, alike
 from flexeval.stats.coverage import coverage
 from flexeval.stats.curves import pass_at_k_differences
-from flexeval.stats.intervals import Difference, Interval
+from flexeval.stats.intervals import Difference
 
 NOT_WORSE = 0.03
 """The margin of "not worse", a fraction of Pass@k: a loss of three points counts as a loss."""
@@ -143,7 +144,7 @@ class NearlySubset(Claim):
         found = coverage(ar.counts(), confidence.counts())
         share = found.share_of_b
         if share is None:
-            share = Interval.unknown()
+            raise InputError(f"needs a problem that confidence solves with {k} samples, and it solves none")
         return Measured(
             interval=share,
             judgement=judge(share, above=NEARLY_ALL),

@@ -4,6 +4,8 @@ choice is already made, and commits the likeliest token.
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from flexeval.claims.claim import Claim, Measured
@@ -111,6 +113,8 @@ class CommitsTopTokens(Claim):
             raise InputError(f"needs a run of confidence at T = {HOT:g} or more, block {group.block}")
         columns = ["problem_id", "in_text", "rank"]
         rates = {temperature: non_top_rate(run.token_parts(columns)) for temperature, run in runs.items()}
+        if any(math.isnan(rate.estimate) for rate in rates.values()):
+            raise InputError("needs texts with tokens, and those of a temperature have none")
         highest = max(rates, key=lambda temperature: rates[temperature].estimate)
         others = {
             temperature: non_top_rate(run.token_parts(columns))

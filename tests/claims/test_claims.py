@@ -69,9 +69,11 @@ def test_nearly_a_subset(ar, confidence, expected):
     assert finding.estimate == pytest.approx(len(set(ar) & set(confidence)) / len(confidence))
 
 
-def test_nothing_solved_is_unresolved():
+def test_of_nothing_solved_there_is_no_share_to_measure_or_to_correct_others_for():
     none = run_of(solved([]), "confidence")
-    assert examined("nearly-a-subset", run_of(solved(range(50)), "ar"), none).verdict == "unresolved"
+    finding = examined("nearly-a-subset", run_of(solved(range(50)), "ar"), none)
+    assert finding.verdict == "not measured" and finding.estimate is finding.p_holm is None
+    assert finding.measured == "needs a problem that confidence solves with 16 samples, and it solves none"
 
 
 # ----- blocks -----
