@@ -258,13 +258,18 @@ def resample(
         raise InputError(f"problem {table.index[np.isnan(values_PK).any(axis=1)][0]!r} has no value (NaN)")
     strata = _split(values_PK, tasks)
     return Resampled(
-        means_K=_mean_over_tasks([stratum.mean(axis=0) for stratum in strata]),
+        means_K=means(values_PK, tasks=tasks),
         replicates_RK=bootstrap_means(values_PK, tasks=tasks, bootstrap=bootstrap),
         influence_PK=np.concatenate([(stratum - stratum.mean(axis=0)) / len(stratum) for stratum in strata]),
         shares_PK=np.concatenate([stratum / (len(stratum) * len(strata)) for stratum in strata]),
         problems=len(values_PK),
         tasks=len(strata),
     )
+
+
+def means(values_PK: Floats, *, tasks: Sequence[Hashable] | None = None) -> Floats:
+    """The column means [K], over rows within a task, then over tasks."""
+    return _mean_over_tasks([stratum.mean(axis=0) for stratum in _split(values_PK, tasks)])
 
 
 def bootstrap_means(

@@ -24,7 +24,7 @@ import pandas as pd
 from scipy import stats
 
 from flexeval.errors import InputError
-from flexeval.stats.bootstrap import DEFAULT, Bootstrap, Resampled, differences, paired_difference, resample
+from flexeval.stats.bootstrap import DEFAULT, Bootstrap, Resampled, differences, means, paired_difference, resample
 from flexeval.stats.intervals import Difference
 from flexeval.stats.pass_at_k import pass_at_k_table
 from flexeval.stats.verdict import Floats, side
@@ -185,8 +185,9 @@ def comparison(
 
     Returns:
         One row a column, in the unit of the tables: the column's label (under the name of the column index, else
-        `measure`), a, b, difference (a minus b), low, high (its interval), verdict (of the band), band_low, band_high
-        (simultaneous over all rows), p_value (sign-flip test of this row alone; the exact McNemar test at k = n).
+        `measure`), a, b (means over problems, then over tasks), difference (a minus b), low, high (its interval),
+        verdict (of the band), band_low, band_high (simultaneous over all rows), p_value (sign-flip test of this row
+        alone; the exact McNemar test at k = n).
 
     Raises:
         InputError: what `paired_difference` refuses.
@@ -199,8 +200,8 @@ def comparison(
     return pd.DataFrame(
         {
             table_a.columns.name or "measure": list(table_a.columns),
-            "a": table_a.mean().to_numpy(),
-            "b": table_b.mean().to_numpy(),
+            "a": means(table_a.to_numpy(), tasks=tasks),
+            "b": means(table_b.loc[table_a.index].to_numpy(), tasks=tasks),
             "difference": [at.estimate for at in paired.values()],
             "low": [at.low for at in paired.values()],
             "high": [at.high for at in paired.values()],

@@ -140,6 +140,10 @@ def test_tasks_count_equally():
     drawn["problem_id"] = drawn.index
     joint = pass_at_k_band(drawn, KS, tasks=["easy"] * 10 + ["hard"] * 30)
     assert (joint[["estimate", "low", "high"]] == 0.5).all(axis=None)
+    # What is compared is what differs, also where the second table has its rows in another order.
+    tables = (pass_at_k_table(drawn, [1]), 1 - pass_at_k_table(drawn[::-1], [1]) / 2)
+    (row,) = comparison(*tables, tasks=["easy"] * 10 + ["hard"] * 30, bootstrap=FEW).to_dict("records")
+    assert (row["a"], row["b"], row["difference"]) == pytest.approx((0.5, 0.75, -0.25))
 
 
 def test_refuses_other_problems_and_too_few_samples():
