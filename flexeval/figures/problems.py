@@ -66,7 +66,7 @@ class Coverage(Figure):
         if len(known):
             of_paper = known.melt(id_vars=["source", "k"], var_name="part", value_name="share")
             rows = pd.concat([rows, of_paper.rename(columns={"k": "n"})], ignore_index=True)
-        yield with_settings(rows, group[1]).assign(**{self.compare: ", ".join(names)})
+        yield with_settings(rows, second).assign(**{self.compare: ", ".join(names)})
 
     def drawing(self, data: pd.DataFrame) -> Drawing:
         """See `Figure.drawing`."""

@@ -300,6 +300,11 @@ def test_coverage_counts_the_problems(made, enough):
     assert data["low"].to_numpy() == pytest.approx(low) and data["high"].to_numpy() == pytest.approx(high)
 
 
+def test_coverage_says_of_how_many_samples_it_is(made_up):
+    data = FIGURES.get("coverage")().data(RunSet((made_up("ar", samples=2), made_up("confidence", samples=5))))
+    assert set(data["num_samples"]) == set(data["n"]) == {2}
+
+
 def test_block_lengths_come_from_their_runs(made, enough):
     data, _ = made("block-length")
     assert set(data["block"]) == {1, 4, 12}
