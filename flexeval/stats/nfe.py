@@ -59,25 +59,23 @@ def pass_at_nfe_table(samples: pd.DataFrame, budgets: Sequence[int]) -> pd.DataF
 
     The samples of a problem are tried in random order without replacement; the value is the exact chance that a
     correct one is reached before the costs of all that were tried, its own included, exceed the budget. It is the
-    unbiased estimate of that chance for fresh samples. With one cost v for all it is Pass@k at k = budget // v.
+    unbiased estimate of that chance for fresh samples. With one cost v for all it is Pass@k at k = budget // v. A
+    sample may cost nothing, as an empty text does whose end the prompt's last block decides.
 
     Args:
         samples: columns problem_id, correct, nfe; one row a sample.
         budgets: total evaluations that may be spent on a problem.
 
     Raises:
-        InputError: no sample, no budget, a budget below 1, a sample that cost nothing, or a budget that outlasts all
-            samples of a problem, which is named.
+        InputError: no sample, no budget, a budget below 1, samples that all cost nothing, or a budget that outlasts
+            all samples of a problem, which is named.
     """
     if samples.empty:
         raise InputError("there is no sample to compute Pass@NFE of; sample at least one")
     if not len(budgets) or min(budgets) < 1:
         raise InputError(f"Pass@NFE needs budgets of at least 1 evaluation, not {list(budgets)}")
-    if samples["nfe"].min() < 1:
-        raise InputError(
-            f"every sample costs at least 1 evaluation, but one has {samples['nfe'].min()}: the cost "
-            "of imported samples is not known"
-        )
+    if not samples["nfe"].any():
+        raise InputError("no sample has a cost, as those that another program drew; leave Pass@NFE out")
     by_problem = samples.groupby("problem_id", sort=False, observed=True)
     spent = by_problem["nfe"].sum()
     if spent.min() < max(budgets):
@@ -198,7 +196,7 @@ def accuracy_under_parallelism(tpf: Sequence[float], accuracy: Sequence[float], 
 
 def _solved_within(nfe: Costs, correct: NDArray[np.bool_], budgets: Sequence[int]) -> Floats:
     """The chance of a problem at each budget."""
-    unit = int(np.gcd.reduce(nfe))
+    unit = int(np.gcd.reduce(nfe)) or 1
     costs, limits = nfe // unit, np.asarray(budgets, dtype=np.int64) // unit
     right, wrong = costs[correct], costs[~correct]
     if not len(right):
@@ -215,7 +213,7 @@ def _cost_of_failures(wrong: Costs, right: int, limit: int) -> Floats:
     random m-subset of the wrong samples. Its cost is built up one wrong sample at a time: the i-th is in a random
     m-subset of the first i with chance m / i.
     """
-    most = min(len(wrong), limit // int(wrong.min())) if len(wrong) else 0
+    most = int(np.searchsorted(np.cumsum(np.sort(wrong)), limit, side="right"))
     cost_MX = np.zeros((most + 1, limit + 1))
     cost_MX[0, 0] = 1.0
     size_M = np.arange(most + 1)
