@@ -17,6 +17,7 @@ import pandas as pd
 from flexeval.errors import InputError, InputTypeError, did_you_mean
 from flexeval.fields import require_path
 from flexeval.models.names import model_name
+from flexeval.orders import get_order
 from flexeval.records import PACE
 from flexeval.runs.frames import labelled, run_set_html, settings_of
 from flexeval.runs.joining import begun_shards
@@ -51,10 +52,15 @@ class RunSet(Sequence[Run]):
     def where(self, **wanted: Any) -> RunSet:
         """The runs whose settings have these values, as in `where(order="ar", temperature=0.6)`.
 
+        An order goes by any of its names, and its parameters are written in any way.
+
         Raises:
-            InputError: not the name of a setting.
+            InputError: not the name of a setting, or an unknown order.
         """
         self._require_settings(wanted)
+        order = wanted.get("order")
+        if isinstance(order, str) and all(run.config.order != order for run in self):
+            wanted["order"] = get_order(order).spec
         kept = [run for run in self.runs if all(setting_values(run)[name] == value for name, value in wanted.items())]
         return RunSet(tuple(kept), self.left_out)
 

@@ -29,3 +29,14 @@ def test_entropies_of_other_data_have_no_difference(tmp_path, capsys):
         written(tmp_path / order, order, target=target)
     assert main(["entropy", str(tmp_path), "--min-count", "1"]) == 0
     assert "The runs are not on the same problems, so differences are left out" in capsys.readouterr().out
+
+
+def test_orders_are_found_by_any_of_their_names(tmp_path):
+    runs = RunSet(tuple(written(tmp_path / order, order) for order in ("confidence", "wino:tau_back=0")))
+    for name in ("confidence", "low_confidence", "arbitrary"):
+        assert list(runs.where(order=name)) == [runs[0]]
+    for spec in ("wino:tau_back=0", "wino:tau_back=0.0"):
+        assert list(runs.where(order=spec)) == [runs[1]]
+    assert not len(runs.where(order="ar"))
+    with pytest.raises(InputError, match="Did you mean 'confidence'"):
+        runs.where(order="confidnce")
