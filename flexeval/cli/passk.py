@@ -288,15 +288,7 @@ def _or_dash(value: float | None, scale: float = 1, form: str = ".1f") -> str:
 
 
 def _setting_line(run: Run, summary: RunSummary) -> str:
-    from flexeval.records import PACE
-
     sampling = run.config.sampling
-    named = ("temperature", "gen_length", "block_length", *PACE, "seed")
-    changed = [
-        f"{field.name} {getattr(sampling, field.name)}"
-        for field in dataclasses.fields(sampling)
-        if field.name not in named and getattr(sampling, field.name) != field.default
-    ]
     return ", ".join(
         [
             f"model {run.model}",
@@ -308,6 +300,6 @@ def _setting_line(run: Run, summary: RunSummary) -> str:
             f"block_length {sampling.block}",
             sampling.pace,
             f"seed {sampling.seed}",
-            *changed,
+            *sampling.unusual,
         ]
     )

@@ -165,6 +165,7 @@ def about(runs: RunSet) -> list[dict[str, Any]]:
             "block_length": run.config.sampling.block,
             "gen_length": run.config.sampling.gen_length,
             "pace": run.config.sampling.pace,
+            "other_settings": run.config.sampling.unusual,
             "seed": run.config.sampling.seed,
             "problems": len(run.problems),
             "samples": len(run.samples),
@@ -180,7 +181,7 @@ def introduction(runs: RunSet) -> Sequence[str]:
         f"{row['run']}: model {row['model']}, task {row['task']}, {row['problems']} problems, "
         f"{row['samples']} samples ({_tally(row['verdicts'])}), T = {row['temperature']:g}, "
         f"gen_length {row['gen_length']}, block_length {row['block_length']}, {row['pace']}, seed {row['seed']}, "
-        f"{row['folder']}"
+        f"{''.join(f'{setting}, ' for setting in row['other_settings'])}{row['folder']}"
         for row in about(runs)
     ]
 

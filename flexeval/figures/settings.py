@@ -11,7 +11,8 @@ import pandas as pd
 
 from flexeval import published
 from flexeval.records import CORRECT
-from flexeval.runs.store import SETTINGS, Run, with_settings
+from flexeval.runs import store
+from flexeval.runs.store import SETTINGS, Run
 
 __all__ = [
     "MEASURED",
@@ -32,7 +33,21 @@ published numbers are shown, and where the model has none."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
+OTHER_SETTINGS = "other_settings"
+"""The column that says which other settings of sampling are not at their defaults; only where some are not."""
+
 # ----- beside the numbers -----
+
+
+def with_settings(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """The rows with the settings of their run before them: `SETTINGS`, and `OTHER_SETTINGS` where there are any."""
+    found = store.with_settings(rows, run)
+    sampling = run.config.sampling
+    plain = sampling.schedule == "even" and sampling.per_step == 1
+    others = [*sampling.unusual, *([] if plain else [sampling.pace])]
+    if others:
+        found.insert(len(SETTINGS), OTHER_SETTINGS, ", ".join(others))
+    return found
 
 
 def published_pass_at_k(run: Run) -> pd.DataFrame:
@@ -97,6 +112,9 @@ def _numbers(rows: pd.DataFrame) -> list[str]:
         f"length {_values(rows['gen_length'])}",
         f"seed {_values(rows['seed'].astype(str), str)}",
     ]
+    if OTHER_SETTINGS in rows and (told := rows[OTHER_SETTINGS].dropna().unique().tolist()):
+        alike = len(told) == 1 and rows[OTHER_SETTINGS].notna().all()
+        numbers.append(told[0] if alike else f"some with {' or '.join(told)}")
     if CORRECT not in set(rows["counted"]):
         numbers.append(f"counted: {_values(rows['counted'], str)}")
     return [part if " for " in part else part.replace(" ", NO_BREAK) for part in numbers]

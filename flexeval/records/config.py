@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from flexeval.fields import require, require_float32, require_types
@@ -151,6 +151,16 @@ class SamplingConfig:
         if self.steps_per_block is not None:
             return self.block / self.steps_per_block
         return self.gen_length / (self.steps or self.gen_length)
+
+    @property
+    def unusual(self) -> list[str]:
+        """The settings that are not at their defaults, in words; without canvas, temperature, pace and seed."""
+        named = ("gen_length", "block_length", "temperature", "seed", *PACE)
+        return [
+            f"{each.name} {value}"
+            for each in fields(self)
+            if each.name not in named and (value := getattr(self, each.name)) != each.default
+        ]
 
     @property
     def pace(self) -> str:

@@ -65,6 +65,7 @@ def test_compare_shows_what_the_runs_hold(sampled: Callable[..., Run], printed: 
     a, b = sampled("ar"), sampled("random")
     result = printed("compare", str(a.folder), str(b.folder), "--csv", "rows.csv")
     assert [run["order"] for run in result["runs"]] == ["ar", "random"]
+    assert [run["other_settings"] for run in result["runs"]] == [[], []]
     assert [row["k"] for row in result["pass_at_k"]] == [1, 2, 4]
     accuracy = [100 * run.samples["correct"].mean() for run in (a, b)]
     assert accuracy[0] != accuracy[1], "a comparison of equal runs would show nothing"
@@ -185,9 +186,13 @@ def test_coverage_counts_the_problems_of_the_runs(sampled: Callable[..., Run], p
 def test_coverage_at_fewer_samples(
     sampled: Callable[..., Run], printed: Callable[..., Any], refused: Callable[..., str]
 ) -> None:
-    folders = [str(sampled("ar").folder), str(sampled("random", "--num-samples", "6").folder)]
+    folders = [str(sampled("ar").folder), str(sampled("random", "--num-samples", "6", "--top-p", "0.9").folder)]
     assert "problems have 4 to 6 samples" in refused("coverage", *folders)
-    assert printed("coverage", *folders, "--num-samples", "3")["n"] == 3
+    found = printed("coverage", *folders, "--num-samples", "3")
+    assert found["n"] == 3
+    # What is not at its default is said of each run.
+    assert [run["other_settings"] for run in found["runs"]] == [[], ["top_p 0.9"]]
+    assert "seed 0, top_p 0.9, " in found["tables"]
     assert "a problem has 4 samples; use at most 4" in refused("coverage", *folders, "--num-samples", "5")
     # The more samples, the fewer of them are distinct, whatever the order.
     assert "problems have 4 to 6 samples; compare the first 4" in refused("compare", *folders, "--diversity")

@@ -270,6 +270,18 @@ def test_the_foot_says_which_task_and_order_has_which_extent(made_up):
     assert "not corrected for the number of curves" in " ".join(foot.split())
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [({}, ""), ({"top_p": 0.5}, "top_p 0.5"), ({"cfg_scale": 2.0, "tokens_per_step": 4}, "cfg_scale 2.0, 4 tokens")],
+)
+def test_the_foot_says_which_settings_are_not_the_usual_ones(made_up, settings, told):
+    figure = FIGURES.get("difference")()
+    data = figure.data(RunSet(tuple(made_up(order, **settings) for order in ("ar", "confidence"))))
+    assert ("other_settings" in data) == bool(told)
+    foot = figure.foot(data).replace("\N{NO-BREAK SPACE}", " ").partition(".\n")[0]
+    assert foot.endswith("seed 0") if not told else f"seed 0, {told}" in foot
+
+
 def columns(data: pd.DataFrame, *names: str, **rows: Any) -> pd.DataFrame:
     for column, value in rows.items():
         data = data[data[column] == value]
