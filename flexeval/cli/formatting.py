@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # ----- the terminal -----
 
 VERDICTS = (
-    "The band covers all differences of its table at once with 95 % confidence (of a single row it is the interval), "
+    "The band covers all differences of its table at once with 95 % confidence (of a single one it is the interval), "
     "and verdicts follow the band. p is from the exact test of the problems that differ, for each row by itself; at "
     "k = n that is McNemar's test. Where p is above 0.05, the row is unresolved."
 )

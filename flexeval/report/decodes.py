@@ -64,6 +64,8 @@ class Decodes:
     """For each task, a sentence that says what is carried and what was left out."""
     opens: tuple[str, str] | None
     """The address of the decodes that the page begins with, and what they show; None where no two runs differ."""
+    one_seed: bool
+    """Whether the runs of each task have one seed, so that equal sample numbers drew from equal random numbers."""
 
 
 def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
@@ -94,15 +96,17 @@ def decodes(runs: RunSet, *, budget: int) -> Decodes | None:
         element = island("decode-data", value)
         if len(element) <= budget:
             scope = tuple(task.scope(problems, samples) for task in wanted)
-            return Decodes(island=element, scope=scope, opens=opens)
+            one_seed = all(len({run.seed for run in task.group.runs}) == 1 for task in wanted)
+            return Decodes(island=element, scope=scope, opens=opens, one_seed=one_seed)
     return None
 
 
 _ABOUT = (
-    "Each token where it was committed, step by step. Equal sample numbers drew from the same random numbers under "
-    "every order. Under an order that revises, a token that was taken back shows as long as it stood, and its place is "
-    "outlined at the step that took it back."
+    "Each token where it was committed, step by step. {numbers} Under an order that revises, a token that was taken "
+    "back shows as long as it stood, and its place is outlined at the step that took it back."
 )
+_ONE_SEED = "Equal sample numbers drew from the same random numbers under every order."
+_SEEDS = "Runs of another seed drew from other random numbers: which of their samples stands beside which is arbitrary."
 
 
 def decodes_section(played: Decodes | None, *, imported: bool = False) -> Section:
@@ -115,7 +119,8 @@ def decodes_section(played: Decodes | None, *, imported: bool = False) -> Sectio
         )
         nothing = f"There is no decode to show: {why}."
         return Section(name="decodes", title="Decode viewer", parts=[nothing])
-    return Section(name="decodes", title="Decode viewer", about=_ABOUT, parts=[asset("viewer.html"), *played.scope])
+    about = _ABOUT.format(numbers=_ONE_SEED if played.one_seed else _SEEDS)
+    return Section(name="decodes", title="Decode viewer", about=about, parts=[asset("viewer.html"), *played.scope])
 
 
 _Key = tuple[str, int]

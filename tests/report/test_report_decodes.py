@@ -12,7 +12,7 @@ import pytest
 from report_runs import HOSTILE, run_set, with_verdicts, write_run
 
 from flexeval.report import decodes as decodes_module
-from flexeval.report.decodes import CERTAIN, NAT, decodes
+from flexeval.report.decodes import CERTAIN, NAT, decodes, decodes_section
 from flexeval.report.links import START
 from flexeval.runs.store import Run, RunSet
 
@@ -219,3 +219,12 @@ def test_the_viewer_is_given_what_was_taken_back(tmp_path):
         assert {(entropy, prob) for *_, entropy, prob in rows} == {(1.5 * NAT, 0.25 * CERTAIN)}
     assert len(set(runs["t2m"]["pieces"])) == len(runs["t2m"]["pieces"])
     assert all("lives" not in sample for sample in runs["ar"]["samples"])
+
+
+def test_that_samples_share_random_numbers_is_said_of_runs_of_one_seed_only(tmp_path):
+    ar, confidence = run_set(*(write_run(tmp_path / order, order=order) for order in ("ar", "confidence")))
+    sampling = dataclasses.replace(confidence.config.sampling, seed=1)
+    other = dataclasses.replace(confidence, config=dataclasses.replace(confidence.config, sampling=sampling))
+    one_seed, seeds = (decodes_section(decodes(RunSet((ar, run)), budget=PLENTY)).about for run in (confidence, other))
+    assert "Equal sample numbers drew from the same random numbers" in one_seed
+    assert "Equal sample numbers" not in seeds and "stands beside which is arbitrary" in seeds
