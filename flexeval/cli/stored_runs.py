@@ -95,9 +95,11 @@ def read_pair(args: argparse.Namespace, *, cut: bool = True) -> RunSet:
     from flexeval.runs.store import fewest_samples
 
     folders: list[Path] = args.runs
-    resolved = [folder.resolve() for folder in folders]
-    if len(set(resolved)) < len(resolved):
-        raise InputError(f"{str(folders[-1])!r} is given twice; give two runs")
+    met: set[Path] = set()
+    for folder in folders:
+        if folder.resolve() in met:
+            raise InputError(f"{str(folder)!r} is given twice; give two runs")
+        met.add(folder.resolve())
     pair = read(folders)
     if len(pair) != 2:
         held = ", ".join(str(run.folder) for run in pair[:_LISTED]) + (", ..." if len(pair) > _LISTED else "")

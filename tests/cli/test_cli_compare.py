@@ -231,6 +231,7 @@ def test_refuses_runs_that_cannot_be_compared(
     assert "one has 8, the other 5" in refused(verb, ar, fewer)
     assert "different tasks, 'word-problems' and 'word-problems:size=9'" in refused(verb, ar, other)
     assert "is given twice" in refused(verb, ar, f"{ar}/../{Path(ar).name}")
+    assert f"{ar!r} is given twice" in refused(verb, ar, ar, fewer)
     assert "two runs are compared, not 3" in refused(verb, ar, "runs")
     assert "no run in 'nowhere'" in refused(verb, ar, "nowhere")
     assert f"two runs are compared, not 1; name two folders ({ar})" in refused(verb, ar)
