@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -52,15 +53,16 @@ class RunSet(Sequence[Run]):
     def where(self, **wanted: Any) -> RunSet:
         """The runs whose settings have these values, as in `where(order="ar", temperature=0.6)`.
 
-        An order goes by any of its names, and its parameters are written in any way.
+        An order goes by any of its names, and its parameters are written in any way. No run is of an unknown one.
 
         Raises:
-            InputError: not the name of a setting, or an unknown order.
+            InputError: not the name of a setting.
         """
         self._require_settings(wanted)
         order = wanted.get("order")
         if isinstance(order, str) and all(run.config.order != order for run in self):
-            wanted["order"] = get_order(order).spec
+            with contextlib.suppress(InputError):
+                wanted["order"] = get_order(order).spec
         kept = [run for run in self.runs if all(setting_values(run)[name] == value for name, value in wanted.items())]
         return RunSet(tuple(kept), self.left_out)
 

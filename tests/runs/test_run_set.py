@@ -37,6 +37,5 @@ def test_orders_are_found_by_any_of_their_names(tmp_path):
         assert list(runs.where(order=name)) == [runs[0]]
     for spec in ("wino:tau_back=0", "wino:tau_back=0.0"):
         assert list(runs.where(order=spec)) == [runs[1]]
-    assert not len(runs.where(order="ar"))
-    with pytest.raises(InputError, match="Did you mean 'confidence'"):
-        runs.where(order="confidnce")
+    # Runs may be of an order whose package is not here.
+    assert not len(runs.where(order="ar")) and not len(runs.where(order="elsewhere"))
