@@ -206,19 +206,15 @@ def dry_training(config: GRPOConfig, task: Task, out: Path, args: argparse.Names
     """Print what a training would take: its rollouts, and its updates, in which every position that is scored is read
     off a canvas of its own; a gradient counts as two more forwards. Steps that its folder has made do not count.
     """
-    from flexeval.grpo.problems import problems_to_train
     from flexeval.grpo.record import steps_made
     from flexeval.records import RunConfig
     from flexeval.reproduce.estimate import count_parameters, operations_of
     from flexeval.runs.timing import evaluations_per_sample
-    from flexeval.tasks.data import is_on_hub
 
     machine = options.estimated_machine(args)
     size = count_parameters(config.model, options.sizes(args, {config.model}))
     drawn = RunConfig(order=config.rollout_order, sampling=config.sampling(task))
     length = drawn.sampling.gen_length
-    if not is_on_hub(task):
-        problems_to_train(config, task)
     made = steps_made(out)
     samples = (config.steps - made) * config.problems_per_step * config.group_size
     scored = samples * math.ceil(length * (config.fast_share if config.fast else 1.0)) * config.updates_per_rollout

@@ -34,7 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="A YAML file of settings, which the options below override, or the name of one that comes with flexeval: "
         f"{', '.join(shipped_configs())}.",
     )
-    options.add_fields(training, GRPOConfig)
+    together = {
+        "model": "`forks` for the task `forks`, else `tiny`",
+        "task": "`forks` for the models `forks` and `tiny-block`, else `word-problems`",
+    }
+    options.add_fields(training, GRPOConfig, defaults=together)
     options.add_prompt(training)
     machine = parser.add_argument_group("machine")
     machine.add_argument("--cpu", action="store_true", help="Train on the CPU, also where there is an accelerator.")
@@ -77,14 +81,15 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path("runs", "grpo", default_folder_name(config))
     output.check_folder(out, what="--out")
     require_place(out, config)
+    trackers = _trackers(args.log)
+    check_ahead(config, task, fetch=not args.dry_run)
     if args.dry_run:
         from flexeval.cli.dry_run import dry_training
 
         dry_training(config, task, out, args)
         return 0
-    check_ahead(config, task)
     device = "cpu" if args.cpu else "auto"
-    checkpoint = make_training(config, task=task, out=out, device=device, trackers=_trackers(args.log))
+    checkpoint = make_training(config, task=task, out=out, device=device, trackers=trackers)
 
     from accelerate import PartialState
 

@@ -153,16 +153,11 @@ def _check_trainings(to_make: Sequence[Training], load_task: Callable[[str], Tas
         fetch: look also at data that would have to be fetched from the hub.
     """
     from flexeval.grpo.problems import check_ahead, training_task
-    from flexeval.models.places import check_name
-    from flexeval.tasks.data import is_on_hub
 
     for training in to_make:
         config = training.config
         try:
-            check_name(config.model, config.adapter)
-            task = training_task(load_task(config.task), config.task)
-            if fetch or not is_on_hub(task):
-                check_ahead(config, task)
+            check_ahead(config, training_task(load_task(config.task), config.task), fetch=fetch)
         except InputError as error:
             raise InputError(f"training {training.name}: {error}") from None
 

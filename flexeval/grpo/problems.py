@@ -10,10 +10,11 @@ import numpy as np
 
 from flexeval.errors import InputError, PluginError, did_you_mean
 from flexeval.grpo.config import GRPOConfig
-from flexeval.models.places import canonical_adapter
+from flexeval.models.places import canonical_adapter, check_name
 from flexeval.records import Problem
 from flexeval.registry import parse_spec
 from flexeval.tasks import TASKS, Task, task_spec
+from flexeval.tasks.data import is_on_hub
 from flexeval.tasks.task import problems_of, prompt_of, verdicts_of
 
 
@@ -67,21 +68,25 @@ def problems_seen(problems: Sequence[Problem], config: GRPOConfig) -> list[Probl
     ]
 
 
-def check_ahead(config: GRPOConfig, task: Task) -> None:
+def check_ahead(config: GRPOConfig, task: Task, *, fetch: bool = True) -> None:
     """Check a training, as far as it can be told without the weights of its model.
 
     Args:
         config: canonical.
         task: of `config.task`, in its training split.
+        fetch: look also at data that would have to be fetched from the hub.
 
     Raises:
-        InputError: as `problems_to_train`; settings or prompts that the model cannot have.
+        InputError: a model that is not there; as `problems_to_train`; settings or prompts that the model cannot have.
     """
     # Only now: they import torch.
     from flexeval.models.outline import outline
     from flexeval.models.predictor import check_fits
     from flexeval.sampling.sampler import fitting_settings
 
+    check_name(config.model, config.adapter)
+    if not fetch and is_on_hub(task):
+        return
     problems = problems_to_train(config, task)
     model = outline(config.model, adapter=config.adapter)
     if model is None:

@@ -72,6 +72,10 @@ def test_a_first_step_of_empty_texts_is_warned_of(capsys):
         (["--reward", "soundd", "--dry-run"], "Did you mean 'sound'"),
         (["--limit", "3"], "a step takes 64 problems, but there are 3"),
         (["--limit", "3", "--dry-run"], "a step takes 64 problems, but there are 3"),
+        (["--log", "tensorbord", "--dry-run"], "Did you mean 'tensorboard'"),
+        (["--model", "./nowhere", "--dry-run"], "there is no folder './nowhere'"),
+        (["--adapter", "./nowhere", "--dry-run"], "there is no adapter"),
+        (["--config", "tiny", "--gen-length", "4000", "--dry-run"], "use a gen_length of at most 2017"),
     ],
 )
 def test_bad_input_is_one_line(in_tmp, refused, monkeypatch, arguments, message):
