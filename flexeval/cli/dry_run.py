@@ -106,13 +106,15 @@ def _planned(
     names = formatting.run_names([config for config, _, _ in runs])
     for name, (config, placed, base) in zip(names, runs, strict=True):
         task = load_task(config.task)
-        stored = stored_extent(run_folder(args.runs, placed), placed, shard=args.shard, dtype=args.dtype)
+        folder = run_folder(args.runs, placed)
+        stored = stored_extent(folder, placed, shard=args.shard, dtype=args.dtype)
         undivided = count_problems(config, task) if stored.problems is None else stored.problems
         args.shard.require_problems(undivided)
         problems = len(args.shard.of(range(undivided)))
         samples, size = problems * config.num_samples, count_parameters(base, parameters)
         missing = max(samples - stored.samples, 0)
         if missing:
+            output.check_run_folders([folder])
             with formatting.of_run(name, several=len(runs) > 1):
                 check(dataclasses.replace(config, model=base))
         cost, left = (estimate(config, samples=count, parameters=size, machine=machine) for count in (samples, missing))
@@ -191,6 +193,7 @@ def dry_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     for label, run in zip(runs.labels(), runs, strict=True):
         if run.imported or has_counterfactual(run):
             continue
+        output.check_run_folders([run.folder])
         require_counterfactual(run)
         require_continuable(run.record, dtype=args.dtype, folder=f"run folder {run.folder}")
         forwards = int(run.samples["length"].sum())

@@ -138,6 +138,7 @@ def _rows(run: Run) -> tuple[Rows, Rows]:
 
 def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     """Compute what is missing. Each model is loaded once if its runs are next to each other."""
+    from flexeval.cli import output
     from flexeval.cli.execute import RunSampler
     from flexeval.cli.progress import counted
     from flexeval.runs.counterfactual import require_counterfactual
@@ -148,6 +149,7 @@ def _add_counterfactuals(runs: RunSet, args: argparse.Namespace) -> None:
     labelled = zip(runs.labels(), runs, strict=True)
     missing = [(label, run) for label, run in labelled if not run.imported and not has_counterfactual(run)]
     for _, run in missing:
+        output.check_run_folders([run.folder])
         require_counterfactual(run)
         require_continuable(run.record, dtype=args.dtype, folder=f"run folder {run.folder}")
     for label, run in missing:

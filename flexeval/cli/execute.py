@@ -172,6 +172,7 @@ def make_runs(
     missing = [cell for cell in found if cell.stored is None]
     if missing and not options.several(args):
         options.check_device(args)
+    output.check_run_folders(cell.folder for cell in missing)
     check_ahead([cell.config for cell in missing], load_task, args)
     for task in {cell.config.task: cell.task for cell in missing}.values():
         if not options.several(args):

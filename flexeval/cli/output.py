@@ -134,6 +134,12 @@ def check_folder(folder: Path, *, what: str, is_run: bool = False) -> None:
     check_outside_runs(folder, what=what, is_run=is_run)
 
 
+def check_run_folders(folders: Iterable[Path]) -> None:
+    """Raise InputError where a run folder cannot be made or written to: before the first sample, not at its own."""
+    for folder in folders:
+        check_folder(folder, what="a run folder", is_run=True)
+
+
 def deliver(
     args: argparse.Namespace, shown: Iterable[str | Table], content: Mapping[str, Any], rows: pd.DataFrame
 ) -> None:

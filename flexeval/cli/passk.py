@@ -168,6 +168,7 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
         return finished
 
     missing = [config for config, run in zip(configs, stored, strict=True) if run is None]
+    output.check_run_folders(folder for folder, run in zip(folders, stored, strict=True) if run is None)
     check_ahead(missing, lambda _: task, args)
     if not options.several(args):
         output.announce_isolation(task)

@@ -166,6 +166,7 @@ def _check_runs(
     plan: Plan, to_make: Sequence[Training], load_task: Callable[[str], Task], args: argparse.Namespace
 ) -> None:
     """Raise InputError for a run that can be told to be impossible before the trainings are made."""
+    from flexeval.cli import output
     from flexeval.cli.execute import check_ahead
     from flexeval.reproduce.sweep import cells
     from flexeval.reproduce.trainings import base_model, find_training
@@ -173,11 +174,12 @@ def _check_runs(
     found = [(config, find_training(config.model, plan.trainings)) for config in plan.configs]
     apart = [config for config, training in found if training is None]
     stored = cells(apart, out=args.runs, load_task=load_task, dtype=args.dtype, shard=args.shard)
-    missing = [cell.config for cell in stored if cell.stored is None]
+    missing = [cell for cell in stored if cell.stored is None]
+    output.check_run_folders(cell.folder for cell in missing)
     # A checkpoint has the context and the vocabulary of the model that it is trained from.
     trained = [
         dataclasses.replace(config, model=base_model(config.model, plan.trainings))
         for config, training in found
         if training is not None and training[0] in to_make
     ]
-    check_ahead(missing + trained, load_task, args)
+    check_ahead([*(cell.config for cell in missing), *trained], load_task, args)

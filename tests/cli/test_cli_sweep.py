@@ -186,6 +186,22 @@ def test_what_cannot_be_drawn_is_refused_before_the_first_sample(
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [["passk"], ["passk", "--dry-run"], ["sweep", "--over", "model=forks,tiny"], ["sweep", "--dry-run"]],
+    ids=" ".join,
+)
+def test_a_run_folder_that_cannot_be_made_is_refused_before_the_first_sample(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, argv: list[str]
+) -> None:
+    monkeypatch.setattr(options, "load_model", None)
+    monkeypatch.setattr("flexeval.cli.dry_run.MOST_WEIGHTS", 0)
+    Path("runs").mkdir()
+    Path("runs/tiny").touch()
+    line = refused(*argv, "--task", "word-problems", "--limit", "1", "--num-samples", "1")
+    assert "as a run folder: 'runs/tiny' is a file" in line
+
+
 def test_passk_refuses_an_order_before_it_samples_another(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
