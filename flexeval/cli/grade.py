@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,14 +81,15 @@ def run(args: argparse.Namespace) -> int:
     output.check_targets({"--out": args.out, "--json": args.json, "--csv": args.csv}, reads=args.paths)
     options.workers(args)
     found = []
+    tasks = _tasks(_with_shards(args.paths), args)
     with _Graders(args) as graders:
-        for path in _with_shards(args.paths):
+        for path, task in tasks:
             if _is_file(path):
-                outcome, lines = _grade_file(path, args, graders)
+                outcome, lines = _grade_file(path, task, args, graders)
             elif args.grader == "paper":
-                outcome, lines = _compare_with_paper(path, args, graders)
+                outcome, lines = _compare_with_paper(path, task, graders)
             else:
-                outcome, lines = _regrade(path, args, graders)
+                outcome, lines = _regrade(path, task, graders)
             # Each as soon as it is known: programs take their time.
             output.show((printable(line, keep="") for line in lines), stdout_taken=args.json == "-")
             found.append(outcome)
@@ -97,7 +99,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_file(path: Path) -> bool:
-    return path.is_file() or (not path.exists() and bool({".jsonl", ".json", ".parquet"} & set(path.suffixes)))
+    """Whether a path is of completions, also through a pipe, and not of a run."""
+    if path.exists():
+        return not path.is_dir()
+    return bool({".jsonl", ".json", ".parquet"} & set(path.suffixes))
 
 
 def _with_shards(paths: Sequence[Path]) -> list[Path]:
@@ -105,6 +110,34 @@ def _with_shards(paths: Sequence[Path]) -> list[Path]:
     from flexeval.runs.joining import begun_shards
 
     return [each for path in paths for each in (begun_shards(path) if path.is_dir() else []) or [path]]
+
+
+def _tasks(paths: Sequence[Path], args: argparse.Namespace) -> list[tuple[Path, Task]]:
+    """Each path with its task. Raises InputError for one that cannot be graded, before programs of others take hours."""
+    from flexeval.runs.completions import require_published_grader
+    from flexeval.runs.identity import require_same_task
+    from flexeval.runs.store import read_config
+    from flexeval.tasks import get_task
+    from flexeval.tasks.task import problems_of
+
+    load_task = functools.cache(functools.partial(get_task, data_dir=args.data_dir))
+    found = []
+    for path in paths:
+        if _is_file(path):
+            if args.task is None:
+                raise InputError(f"{path} is a file of completions; say which task it answers, as in --task gsm8k")
+            if not path.exists():
+                raise InputError(f"cannot read {str(path)!r}: there is no such file; give completions")
+            task = load_task(args.task)
+        else:
+            config = read_config(path)
+            task = load_task(args.task or config.task)
+            require_same_task(config, task, folder=path)
+            problems_of(task)
+        if args.grader == "paper":
+            require_published_grader(task)
+        found.append((path, task))
+    return found
 
 
 class _Graders:
@@ -167,12 +200,9 @@ _PLACE = ("path", "run", "order", "model", "task", "temperature")
 """What a row of the CSV file says of its run; of a file of completions nothing is known but the task."""
 
 
-def _regrade(folder: Path, args: argparse.Namespace, graders: _Graders) -> Graded:
+def _regrade(folder: Path, task: Task, graders: _Graders) -> Graded:
     from flexeval.runs.grading import regrade
-    from flexeval.runs.store import read_config
-    from flexeval.tasks import get_task
 
-    task = get_task(args.task or read_config(folder).task, data_dir=args.data_dir)
     before, after = regrade(folder, task, graders.of(task))
     changed = int((before.samples["correct"] != after.samples["correct"]).sum())
     errors = after.samples["error"].dropna().tolist()
@@ -201,14 +231,12 @@ def _setting(run: Run) -> dict[str, Any]:
     return {"run": order, "order": order, "model": run.model, "temperature": run.config.sampling.temperature}
 
 
-def _compare_with_paper(folder: Path, args: argparse.Namespace, graders: _Graders) -> Graded:
+def _compare_with_paper(folder: Path, task: Task, graders: _Graders) -> Graded:
     from flexeval.runs.completions import Completion, grade_as_published
     from flexeval.runs.store import read_run
-    from flexeval.tasks import get_task
     from flexeval.tasks.task import problems_of
 
     run = read_run(folder)
-    task = get_task(args.task or run.config.task, data_dir=args.data_dir)
     problems = {problem.id: problem for problem in problems_of(task)}
     unknown = set(run.samples["problem_id"]) - set(problems)
     if unknown:
@@ -246,7 +274,7 @@ def _correct(run: Run) -> str:
 # ----- files of completions -----
 
 
-def _grade_file(path: Path, args: argparse.Namespace, graders: _Graders) -> Graded:
+def _grade_file(path: Path, task: Task, args: argparse.Namespace, graders: _Graders) -> Graded:
     from flexeval.runs.completions import (
         completion_counts,
         grade_as_published,
@@ -254,11 +282,7 @@ def _grade_file(path: Path, args: argparse.Namespace, graders: _Graders) -> Grad
         read_completions,
         write_graded,
     )
-    from flexeval.tasks import get_task
 
-    if args.task is None:
-        raise InputError(f"{path} is a file of completions; say which task it answers, as in --task gsm8k")
-    task = get_task(args.task, data_dir=args.data_dir)
     found = read_completions(path, task)
     completions = found.completions
     by_paper = args.grader == "paper"

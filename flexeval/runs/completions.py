@@ -261,10 +261,15 @@ def grade_as_published(completions: Sequence[Completion], task: Task, verdicts: 
     Raises:
         InputError: a task without such rules.
     """
-    if not isinstance(task, HasPublishedGrader):
-        raise InputError(f"no published numbers of task {task.name!r} are known; leave out --grader paper")
+    require_published_grader(task)
     texts = [(completion.problem, completion.text) for completion in completions]
     return list((verdicts or here(task, published=True))(texts))
+
+
+def require_published_grader(task: Task) -> None:
+    """Raise InputError for a task without rules behind published numbers."""
+    if not isinstance(task, HasPublishedGrader):
+        raise InputError(f"no published numbers of task {task.name!r} are known; leave out --grader paper")
 
 
 def completion_counts(completions: Sequence[GradedCompletion]) -> pd.DataFrame:

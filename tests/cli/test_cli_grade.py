@@ -74,3 +74,31 @@ def test_a_task_without_published_numbers_has_no_such_rules(
     capsys.readouterr()
     line = refused("grade", str(config.parent), "--grader", "paper")
     assert "no published numbers of task 'word-problems' are known; leave out --grader paper" in line
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["missing"], "no run in missing"),
+        (["missing.jsonl", "--task", "word-problems"], "cannot read 'missing.jsonl'"),
+        (["answers.jsonl"], "say which task"),
+        (["--task", "countdown"], "is of task 'word-problems', not 'countdown'"),
+        (["--grader", "paper"], "no published numbers of task 'word-problems'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_graded_is_refused_before_the_first_verdict(
+    bigram: list[str],
+    refused: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    argv: list[str],
+    said: str,
+) -> None:
+    assert main(["passk", "--task", "word-problems", "--limit", "1", "--num-samples", "1", "--gen-length", "8"]) == 0
+    (config,) = Path("runs").rglob("config.json")
+    Path("answers.jsonl").write_text("{}")
+    capsys.readouterr()
+    monkeypatch.setattr("flexeval.cli.grade._regrade", None)
+    monkeypatch.setattr("flexeval.cli.grade._compare_with_paper", None)
+    assert said in refused("grade", str(config.parent), *argv)

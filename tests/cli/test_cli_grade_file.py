@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,17 @@ def test_verdicts_of_a_file(grade: Grade, name: str) -> None:
     assert [line["correct"] for line in lines] == [True, False, False, False, True]
     assert [line["target"] for line in lines] == ["7", "14", "14", "42", "42"]
     assert [line["question"] for line in lines] == [PENS, EGGS, EGGS, "And 6 times 7?", "And 6 times 7?"]
+
+
+def test_completions_come_through_a_pipe(grade: Grade) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps({"question": PENS, "completion": "\\boxed{7}"}).encode())
+    os.close(writing)
+    try:
+        assert "1 of 1 completions" in grade(f"/dev/fd/{reading}", "--out", "graded.jsonl")
+    finally:
+        os.close(reading)
+    assert graded_lines("graded.jsonl")[0]["correct"]
 
 
 def test_several_completions_a_question_give_pass_at_k(grade: Grade) -> None:
