@@ -113,7 +113,7 @@ def _with_shards(paths: Sequence[Path]) -> list[Path]:
 
 
 def _tasks(paths: Sequence[Path], args: argparse.Namespace) -> list[tuple[Path, Task]]:
-    """Each path with its task. Raises InputError for one that cannot be graded, before programs of others take hours."""
+    """Each path with its task. Raises InputError for one that cannot be graded, before others take hours."""
     from flexeval.runs.completions import require_published_grader
     from flexeval.runs.identity import require_same_task
     from flexeval.runs.store import read_config

@@ -159,6 +159,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
             raise did_you_mean("command", arguments[0], VERBS)
         args = make_parser().parse_args(arguments)
+        _require_folder()
         with warnings.catch_warnings():
             warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
             warnings.filterwarnings("default", category=Note)
@@ -216,6 +217,14 @@ def _require_text(arguments: list[str]) -> None:
             raise InputError(f"the argument {argument!r} is not UTF-8; write it in UTF-8, or rename the file") from None
         if "\0" in argument:
             raise InputError(f"the argument {argument!r} contains a zero byte; leave it out")
+
+
+def _require_folder() -> None:
+    """Refuse a current folder that somebody removed: no relative path means anything, and torch does not load."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the current folder does not exist any more; change to another (cd)") from None
 
 
 def _show_warning(others: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,13 @@ def test_option_without_value(refused: Callable[..., str]) -> None:
 
 def test_unexpected_argument(refused: Callable[..., str]) -> None:
     assert "unexpected argument 'ar'" in refused("passk", "ar")
+
+
+def test_a_current_folder_that_was_removed(in_tmp: Path, refused: Callable[..., str]) -> None:
+    Path("gone").mkdir()
+    os.chdir("gone")
+    Path("../gone").rmdir()
+    assert "the current folder does not exist any more" in refused("passk", "--limit", "1")
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
