@@ -171,7 +171,7 @@ def _float(value: Any, *, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InputTypeError(f"{what} must be a number, not {_shown(value)}")
     try:
-        return float(value)
+        return float(value) + 0.0  # -0.0 is 0.0, also in names and hashes
     except OverflowError:
         raise InputTypeError(f"{what} must be a number that a float can hold, not {_shown(value)}") from None
 

@@ -16,7 +16,7 @@ from flexeval.errors import InputError, did_you_mean
 from flexeval.orders import ORDERS, get_order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.registry import Registry, convert, parse_spec
-from flexeval.runs.identity import canonical_config, larger_extent
+from flexeval.runs.identity import canonical_config, default_folder_name, larger_extent
 from flexeval.tasks import TASKS, get_task
 from flexeval.tasks.task import HasTemplate
 
@@ -52,10 +52,13 @@ def expand(settings: Mapping[str, Sequence[str]]) -> list[RunConfig]:
 
 
 def without_duplicates(configs: Sequence[RunConfig]) -> list[RunConfig]:
-    """The same runs, each once, with the larger `num_samples` and `limit` of those that were asked for."""
-    merged: dict[RunConfig, RunConfig] = {}
+    """The same runs, each once, with the larger `num_samples` and `limit` of those that were asked for.
+
+    What one folder holds is one run: `cache` "exact" and "none" give the same samples.
+    """
+    merged: dict[str, RunConfig] = {}
     for config in configs:
-        run = dataclasses.replace(config, num_samples=1, limit=None)
+        run = default_folder_name(config)
         merged[run] = larger_extent(merged[run], config) if run in merged else config
     return list(merged.values())
 

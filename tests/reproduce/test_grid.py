@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flexeval.errors import InputError
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.reproduce.grid import expand, without_duplicates
-from flexeval.runs.identity import canonical_config
+from flexeval.runs.identity import canonical_config, default_folder_name
 
 
 def test_nothing_given_is_the_default_run_on_the_tasks_canvas():
@@ -39,6 +39,16 @@ def test_model_and_task_name_each_other(given, expected):
         return
     (config,) = expand(settings)
     assert (config.model, config.task, config.sampling.gen_length) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("cache", ["exact", "none"]), ("temperature", ["0", "-0.0"]), ("order", ["ar", "left_to_right"])],
+)
+def test_what_one_folder_holds_is_one_run(name, values):
+    both = [expand({name: [value]})[0] for value in values]
+    assert default_folder_name(both[0]) == default_folder_name(both[1])
+    assert expand({name: values}) == both[:1]
 
 
 @settings(max_examples=25)
