@@ -202,14 +202,27 @@ def parse_object(text: str | bytes, *, where: str) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, *, where: str) -> Any:
-    """The value of a YAML text. Raises InputError, which says `where` it stands, unless it is YAML.
+    """The value of a YAML text. Raises InputError, which says `where` it stands, unless it is YAML, each key once.
 
     Aliases are not resolved into copies, but what is made of the value may be: take apart only what should be there.
     """
     import yaml
 
+    class OnceLoader(yaml.SafeLoader):
+        """Refuses a key that is there twice, of which PyYAML takes the last."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            found = set()
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                if (key.tag, key.value) in found:
+                    raise InputError(f"{where}, line {key.start_mark.line + 1}: {key.value!r} is given twice; keep one")
+                found.add((key.tag, key.value))
+            return super().construct_mapping(node, deep=deep)
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=OnceLoader)
+    except InputError:
+        raise
     except Exception as error:  # tags of the wrong kind raise whatever their constructors stumble over
         raise InputError(f"cannot read {where} as YAML ({_reason(error)})") from None
 

@@ -259,6 +259,10 @@ ROWS = [
     row([*PASSK.split(), "--task", ""], "--task is empty"),
     row(PASSK + "--task word-problems --prompt bare", "one prompt only"),
     row(GSM + "--prompt missing.yaml", "missing.yaml", setup=data(json.dumps(GOOD))),
+    row(
+        GSM + "--prompt p.yaml", "line 2: 'user' is given twice",
+        setup=(data(json.dumps(GOOD)), file("p.yaml", 'user: "{question}"\nuser: "Q: {question}"')),
+    ),
     row(GSM + f"--prompt {LONG}.yaml", "too long", setup=data(json.dumps(GOOD))),
     row(GSM + "--prompt p.yaml", "p.yaml", "folder", setup=(data(json.dumps(GOOD)), folder("p.yaml"))),
     *(
@@ -352,7 +356,7 @@ ROWS = [
         for content in (
             b"\xff\xfe", "", "5", "[a]", "nope: 1", "steps: x", "steps: [1]", "steps: {a: b}", "? [a]\n: b", "1: 2",
             f"steps: {DIGITS}", BRACKETS, BOMB, "steps: !!int x", "steps: !!timestamp x", "steps: &a [*a]",
-            "fast: maybe",
+            "fast: maybe", "steps: 1\nseed: 2\nsteps: 3", "{'steps': 1, \"steps\": 1}",
         )
     ),
     row("grpo --config d", "folder", setup=folder("d")),
