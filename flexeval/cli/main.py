@@ -121,10 +121,15 @@ class Parser(argparse.ArgumentParser):
         (sys.stdout if file is None else file).write(self.format_help())
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        """As `argparse.ArgumentParser`, but what is empty is refused: as a path it would be the current folder."""
+        """As `argparse.ArgumentParser`, but what is empty is refused: as a path it would be the current folder.
+
+        The home folder is put in for `~`, which shells leave alone in `--out=~/runs`.
+        """
         if not arg_string.strip() and (action.option_strings or action.type is Path):
             name = action.option_strings[-1] if action.option_strings else action.metavar
             raise InputError(f"{name} is empty; give a value, or leave it out")
+        if action.type is Path or action.metavar in ("FILE", "DIR", "NAME|FILE"):
+            arg_string = os.path.expanduser(arg_string)
         return super()._get_value(action, arg_string)
 
     def error(self, message: str) -> NoReturn:

@@ -71,6 +71,25 @@ def test_unexpected_argument(refused: Callable[..., str]) -> None:
     assert "unexpected argument 'ar'" in refused("passk", "ar")
 
 
+def test_the_home_folder_is_put_in(
+    in_tmp: Path,
+    refused: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HOME", str(in_tmp))
+    assert main(["ls", "orders", "--json=~/orders.json"]) == 0
+    assert Path("orders.json").exists()
+    capsys.readouterr()
+    for argv in (
+        ["passk", "--data-dir=~/nope"],
+        ["coverage", "~/nope", "~/b"],
+        ["grade", "--task=gsm8k", "~/nope.jsonl"],
+    ):
+        assert f"'{in_tmp}/nope" in refused(*argv)
+    assert not Path("~").exists()
+
+
 def test_a_current_folder_that_was_removed(in_tmp: Path, refused: Callable[..., str]) -> None:
     Path("gone").mkdir()
     os.chdir("gone")
