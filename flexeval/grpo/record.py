@@ -44,6 +44,8 @@ class TrainingFile(TypedDict):
     """Before training."""
     problems: NotRequired[Name]
     """`problems_hash`; earlier versions did not record it."""
+    code: NotRequired[dict[Name, Name]]
+    """`flexeval.runs.identity.codes`; nor this."""
     continued: NotRequired[list[dict[str, Any]]]
 
 

@@ -35,7 +35,7 @@ from flexeval.models.lineage import Lineage
 from flexeval.models.names import model_name
 from flexeval.runs.environment import environment
 from flexeval.runs.files import locked
-from flexeval.runs.identity import require_same_model
+from flexeval.runs.identity import codes, require_same_model
 from flexeval.tasks import Task
 
 
@@ -121,7 +121,11 @@ def _open(out: Path, trainer: Trainer, predictor: Trainable, fingerprint: dict[s
         "environment": environment(device=str(accelerator.device), dtype=str(predictor.dtype).removeprefix("torch.")),
         "processes": accelerator.num_processes,
     }
-    identity = {"model": fingerprint, "problems": problems_hash(trainer.task, trainer.problems)}
+    identity = {
+        "model": fingerprint,
+        "problems": problems_hash(trainer.task, trainer.problems),
+        "code": codes(config.rollout_order, trainer.task),
+    }
     record: dict[str, Any] = {"grpo": dataclasses.asdict(config), **identity, **made_with}
     if is_begun(out):
         record = _continued(out, config, identity, made_with)
@@ -140,13 +144,18 @@ def _continued(out: Path, config: GRPOConfig, identity: dict[str, Any], made_wit
     stored, done = read_record(out), steps_made(out)
     dtype = made_with["environment"]["dtype"]
     require_same_model(stored, identity["model"], dtype=dtype, folder=f"training folder {out}")
-    # Earlier versions did not record the problems.
+    # Earlier versions recorded neither problems nor code.
     if stored.get("problems", identity["problems"]) != identity["problems"]:
         raise InputError(
             f"training folder {out} was made from other data: the problems of task {config.task!r} or their wording "
             "were others then; use another --out, or the data that it was made from"
         )
-    record = {**stored, "grpo": dataclasses.asdict(config), "problems": identity["problems"]}
+    if stored.get("code", identity["code"]) != identity["code"]:
+        raise InputError(
+            f"training folder {out} was made with other code of its order or task than there is now; use another "
+            "--out, or the code that made it"
+        )
+    record = {**stored, **identity, "model": stored["model"], "grpo": dataclasses.asdict(config)}
     continued = stored.get("continued", [])
     last = (continued or [stored])[-1]
     if any(last.get(name) != value for name, value in made_with.items()):

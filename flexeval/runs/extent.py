@@ -13,9 +13,11 @@ from flexeval.errors import InputError
 from flexeval.records import RunConfig
 from flexeval.runs.identity import (
     canonical_config,
+    codes,
     default_folder_name,
     made_by,
     require_continuable,
+    require_same_code,
     require_same_run,
 )
 from flexeval.runs.joining import begun_shards
@@ -87,6 +89,7 @@ def stored_extent(run: Path, config: RunConfig, *, shard: Shard = WHOLE, dtype: 
         header = read_header(folder)
         require_same_run(header.config, config, folder=folder)
         require_checksums(header.key, folder=folder)
+        require_same_code(header.record, codes(config.order, None), folder=f"run folder {folder}")
         require_continuable(header.record, dtype=dtype, folder=f"run folder {folder}")
         assert header.problems is not None  # as in every folder with checksums
         if (header.config.limit or math.inf) >= (config.limit or math.inf):

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from flexeval.errors import InputError
 from flexeval.grading.processors import processors
+from flexeval.hashing import code_hash
 from flexeval.records import Grade, Problem
 from flexeval.runs.identity import require_same_task
 from flexeval.runs.layout import data_hash
@@ -121,6 +122,6 @@ def regrade(folder: str | Path, task: Task, verdicts: Verdicts | None = None) ->
 
         before = run_of(folder, contents)
         texts = [(problems[row["problem_id"]], row["text"]) for row in contents.samples.values()]
-        writer.replace_grades((verdicts or here(task))(texts))
+        writer.replace_grades((verdicts or here(task))(texts), task_code=code_hash(type(task)))
         writer.finish()
-        return before, run_of(folder, contents)
+        return before, run_of(folder, writer.contents)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, InputTypeError, did_you_mean
-from flexeval.hashing import json_hash
+from flexeval.hashing import code_hash, json_hash
 from flexeval.models.attention import parse_attention
 from flexeval.models.files import local_source, stated_attention
 from flexeval.models.names import model_name
@@ -184,6 +184,37 @@ def require_continuable(stored: Mapping[str, Any], *, dtype: str, folder: str) -
         raise InputError(
             f"{folder} was made with dtype {made_with}, not {dtype}; use another --out, or dtype {made_with}"
         )
+
+
+CODES = {
+    "order_code": ("order", "use another --out, or the code that made it"),
+    "task_code": ("task", "use another --out, or first have `flexeval grade` give it verdicts by the code of now"),
+}
+"""What a record says of code that is not flexeval's -> the setting that names it, and what to do about other code."""
+
+
+def codes(order: str, task: Task | None) -> dict[str, str]:
+    """Of a run's order and task, the hashes of the code that is not flexeval's: of what draws, and of what grades."""
+    found = {"order_code": code_hash(type(get_order(order)))}
+    if task is not None:
+        found["task_code"] = code_hash(type(task))
+    return {name: code for name, code in found.items() if code is not None}
+
+
+def require_same_code(stored: Mapping[str, Any], now: Mapping[str, Any], *, folder: str) -> None:
+    """Check that what was made with the code of others goes on with that code.
+
+    Args:
+        stored: what a folder records.
+        now: `codes`, or a record that has them.
+        folder: what messages call it.
+
+    Raises:
+        InputError: other code. Folders of earlier versions do not say.
+    """
+    for name, (setting, remedy) in CODES.items():
+        if name in stored and name in now and stored[name] != now[name]:
+            raise InputError(f"{folder} was made with other code of its {setting} than there is now; {remedy}")
 
 
 def require_same_task(config: RunConfig, task: Task, *, folder: Path) -> None:

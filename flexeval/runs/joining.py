@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flexeval.errors import InputError
-from flexeval.runs.identity import differing_settings, larger_extent, require_same_problems
+from flexeval.runs.identity import CODES, differing_settings, larger_extent, require_same_problems
 from flexeval.runs.layout import CONFIG, SAMPLES, SampleKey
 from flexeval.runs.reader import Contents
 from flexeval.runs.shards import WHOLE, Shard, shards_below
@@ -50,6 +50,11 @@ def joined(parts: Mapping[Path, Contents], *, folder: Path) -> Contents:
             raise InputError(
                 f"{first} and {path} are shards of runs with other weights or dtypes; join those of one run"
             )
+        for name, (setting, _) in CODES.items():
+            if begun.header.record.get(name) != part.header.record.get(name):
+                raise InputError(
+                    f"{first} and {path} were made with other code of their {setting}; join shards of one run"
+                )
         require_same_problems(begun.problems, part.problems, part.header.config.limit, folder=first)
     config = functools.reduce(larger_extent, (part.header.config for part in parts.values()))
     problems = max((part.problems for part in parts.values()), key=len)

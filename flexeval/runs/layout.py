@@ -287,6 +287,8 @@ class ConfigFile(TypedDict):
     environment: Annotated[Environment, AfterValidator(_has_device_and_dtype)]
     model: NotRequired[FingerprintFields]
     attention_rule: NotRequired[_AttentionRule]
+    order_code: NotRequired[Name]
+    task_code: NotRequired[Name]
     first_prompt: NotRequired[dict[str, str]]
     task_source: NotRequired[dict[str, Any] | None]
     isolation: NotRequired[_Isolation | None]

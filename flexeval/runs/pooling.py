@@ -176,7 +176,7 @@ def _difference(run: Run, other: Run) -> str:
     columns = [name for name in _PROBLEM if name in run.problems]
     if run.problems[columns].to_numpy().tolist() != other.problems[columns].to_numpy().tolist():
         return "other problems or prompts"
-    return "another model, data or dtype"
+    return "another model, data, code or dtype"
 
 
 def _distinct_samples(runs: Sequence[Run]) -> int:

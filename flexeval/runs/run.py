@@ -23,7 +23,7 @@ from flexeval.records import CORRECT, RunConfig, Sample, SamplingEffort
 from flexeval.runs import frames
 from flexeval.runs.blocks import BLOCK_COLUMNS, attention_of_record, with_blocks
 from flexeval.runs.environment import distinct
-from flexeval.runs.identity import canonical_config, made_by, require_same_run, run_prompt
+from flexeval.runs.identity import canonical_config, codes, made_by, require_same_code, require_same_run, run_prompt
 from flexeval.runs.joining import begun_shards, joined, lacking
 from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, SampleKey, StoredProblem, data_hash, total_effort
 from flexeval.runs.parts import Parts, in_parts
@@ -447,16 +447,21 @@ def reusable_run(
         shard: which part of the run, in its folder below.
 
     Raises:
-        InputError: the folder holds a run of another configuration, or cannot be read.
+        InputError: the folder holds a run of another configuration or of other code, or cannot be read.
     """
-    run = read_finished_run(shard.folder(Path(folder)), config)
+    own = shard.folder(Path(folder))
+    now = codes(config.order, task)
+    places = begun_shards(own) or [own] * os.path.lexists(own / CONFIG)
+    for place in places if now else ():
+        require_same_code(read_header(place).record, now, folder=f"run folder {place}")
+    run = read_finished_run(own, config)
     if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not made_by(run.record, config):
         return None
     problems = problems_of(task)[: config.limit]
-    now = [(problem.id, data_hash(problem)) for problem in shard.of(problems)]
+    data = [(problem.id, data_hash(problem)) for problem in shard.of(problems)]
     stored = run.problems[["problem_id", "data_hash"]].itertuples(index=False, name=None)
     same_prompt = dataclasses.asdict(run_prompt(config, task, problems[0])) == run.record.get("first_prompt")
-    return run if same_prompt and list(stored) == now else None
+    return run if same_prompt and list(stored) == data else None
 
 
 def _problem_frame(problems: Sequence[StoredProblem]) -> pd.DataFrame:

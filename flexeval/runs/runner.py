@@ -26,7 +26,7 @@ from flexeval.records import Grade, Prompt, RunConfig, SamplingEffort, Trajector
 from flexeval.runs.environment import environment
 from flexeval.runs.files import to_json
 from flexeval.runs.filling import fill
-from flexeval.runs.identity import canonical_config, run_prompt
+from flexeval.runs.identity import canonical_config, codes, run_prompt
 from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem, stored_problem
 from flexeval.runs.run import Run
 from flexeval.runs.shards import WHOLE, Shard
@@ -161,7 +161,11 @@ class Here:
         self._config = config
         self._by_id = {problem.id: problem for problem in problems}
         self.problems: Sequence[StoredProblem] = [stored_problem(one, self._prompts[one.id]) for one in problems]
-        self.record: Mapping[str, Any] = _record(predictor, self._sampler, task, run_prompt(config, task, problems[0]))
+        first_prompt = run_prompt(config, task, problems[0])
+        self.record: Mapping[str, Any] = {
+            **_record(predictor, self._sampler, task, first_prompt),
+            **codes(config.order, task),
+        }
 
     def forecast(self, missing: int) -> float | None:
         """As `flexeval.runs.filling.Source`."""

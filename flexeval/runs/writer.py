@@ -22,8 +22,10 @@ from flexeval.records import Grade, RunConfig, SamplingEffort
 from flexeval.runs.checksums import End, first_checksum, line_bytes, object_bytes
 from flexeval.runs.files import RESTORE, append_bytes, cut_lines, drop_temporaries, locked, replace_file
 from flexeval.runs.identity import (
+    CODES,
     config_to_dict,
     larger_extent,
+    require_same_code,
     require_same_model,
     require_same_problems,
     require_same_run,
@@ -159,11 +161,12 @@ class RunWriter:
         for name, (data, checksum) in new_lines.items():
             ends[name] = End(checksum=checksum, size=ends[name].size + len(data))
 
-    def replace_grades(self, grades: Sequence[Grade]) -> None:
+    def replace_grades(self, grades: Sequence[Grade], *, task_code: str | None = None) -> None:
         """Put new verdicts on all samples, in one step.
 
         Args:
             grades: in the order of `contents.samples`.
+            task_code: of the code that gave them, where it is not flexeval's.
 
         Raises:
             InputError: as `append`.
@@ -176,6 +179,11 @@ class RunWriter:
         ]
         check_samples(rows, where="verdicts that are to be stored", remedy="correct the grader of the task")
         self._replace_samples(dict(zip(samples, rows, strict=True)))
+        header = self.contents.header
+        if task_code not in (None, header.record.get("task_code")):
+            header = dataclasses.replace(header, record={**header.record, "task_code": task_code})
+            replace_file(self.folder / CONFIG, header_bytes(header))
+            self.contents = dataclasses.replace(self.contents, header=header)
 
     def finish(self) -> None:
         """If nothing is missing, put the samples in the order of the problems and write summary.json.
@@ -224,8 +232,9 @@ def open_run(
         shard: which of the problems the folder is for; one of `Shard.folder`.
 
     Raises:
-        InputError: another configuration, another model under the same name, other problems, another dtype, a folder of
-            something else, a folder in use, or damage that no kill of ours leaves behind.
+        InputError: another configuration, another model under the same name, other problems, other code of order or
+            task, another dtype, a folder of something else, a folder in use, or damage that no kill of ours leaves
+            behind.
         OSError: the folder cannot be written.
     """
     require_place(folder, shard)
@@ -239,8 +248,12 @@ def open_run(
             dtype = record["environment"]["dtype"]
             require_same_model(header.record, record["model"], dtype=dtype, folder=f"run folder {folder}")
             require_same_problems(stored.problems, problems, config.limit, folder=folder)
+            require_same_code(header.record, record, folder=f"run folder {folder}")
             problems = max(stored.problems, problems, key=len)
-            header = dataclasses.replace(header, config=larger_extent(header.config, config), problems=len(problems))
+            about = {**header.record, **{name: record[name] for name in CODES if name in record}}
+            header = dataclasses.replace(
+                header, config=larger_extent(header.config, config), record=about, problems=len(problems)
+            )
         else:
             key = run_key(config, record)
             header = Header(format=FORMAT, config=config, record=record, key=key, problems=len(problems), shard=shard)

@@ -20,7 +20,7 @@ from typing import Any, Self
 from flexeval.errors import InputError, one_line
 from flexeval.records import Grade, Problem, RunConfig
 from flexeval.runs.filling import fill
-from flexeval.runs.identity import canonical_config
+from flexeval.runs.identity import CODES, canonical_config
 from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem
 from flexeval.runs.run import Run
 from flexeval.runs.shards import WHOLE, Shard
@@ -381,6 +381,10 @@ class _Source:
         first = self._first = self._first or opened
         for what, ours, theirs in (
             ("data or prompts", first.problems, opened.problems),
+            *(
+                (f"code of its {what}", *(one.record.get(name) for one in (first, opened)))
+                for name, (what, _) in CODES.items()
+            ),
             # Before the weights, whose checksum it changes.
             ("dtype", *(one.record["environment"]["dtype"] for one in (first, opened))),
             *(

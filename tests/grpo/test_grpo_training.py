@@ -22,6 +22,7 @@ from flexeval.grpo.metrics import read_metrics
 from flexeval.grpo.training import train
 from flexeval.models.files import find_checkpoint
 from flexeval.models.lineage import read_lineage
+from flexeval.runs import identity
 
 TASK = ToyTask(right=lambda problem, text: sum(text.encode()) % 2 == 1)
 CONFIG = GRPOConfig(model="llada", task="toy", group_size=4, problems_per_step=2, gen_length=3, learning_rate=1e-3,
@@ -218,6 +219,13 @@ def test_other_problems_or_wording_are_another_training(tmp_path, trained, run, 
     prompt = ToyTask.prompt
     monkeypatch.setattr(ToyTask, "prompt", lambda task, problem: dataclasses.replace(prompt(task, problem), system="s"))
     with pytest.raises(InputError, match="was made from other data"):
+        run(tmp_path / "run", steps=2)
+
+
+def test_a_task_of_other_code_is_another_training(tmp_path, trained, run, monkeypatch):
+    shutil.copytree(trained, tmp_path / "run")
+    monkeypatch.setattr(identity, "code_hash", lambda kind: "edited" if kind is ToyTask else None)
+    with pytest.raises(InputError, match="was made with other code of its order or task"):
         run(tmp_path / "run", steps=2)
 
 

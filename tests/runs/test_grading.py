@@ -158,7 +158,7 @@ def test_an_unfinished_run_stays_unfinished(run):
     part = make(CONFIG, run.folder.with_name("part"), make_sampler=only(pairs[:5]))
     assert len(regrade(part.folder, Strict())[1].samples) == 5
     assert not (part.folder / "summary.json").exists()
-    assert make(CONFIG, part.folder).complete
+    assert make(CONFIG, part.folder, task=Strict()).complete
 
 
 def test_a_full_disk_leaves_the_old_verdicts(run, monkeypatch):

@@ -14,7 +14,10 @@ from runs_fakes import CONFIG, FakePredictor, FakeTask, extended, make
 
 from flexeval.errors import InputError
 from flexeval.models.files import Source, read_source
+from flexeval.orders import Order
 from flexeval.records import RunConfig, SamplingConfig
+from flexeval.runs import grading, identity
+from flexeval.runs.extent import stored_extent
 from flexeval.runs.grading import regrade
 from flexeval.runs.identity import (
     canonical_config,
@@ -26,6 +29,7 @@ from flexeval.runs.identity import (
     run_key,
 )
 from flexeval.runs.reader import read_header
+from flexeval.runs.shards import Shard
 from flexeval.runs.store import read_run, read_runs, reusable_run
 from flexeval.runs.writer import header_bytes
 
@@ -204,7 +208,7 @@ def test_a_folder_that_does_not_say_which_model_can_be_read_but_not_grown(tmp_pa
         make(extended(num_samples=4), tmp_path)
 
 
-def test_a_stored_run_is_used_without_the_model_only_while_its_files_are_the_same(tmp_path):
+def test_a_stored_run_is_used_without_the_model_only_while_its_files_are_the_same(tmp_path, monkeypatch):
     ckpt, other = tmp_path / "ckpt", tmp_path / "elsewhere"
     ckpt.mkdir()
     (ckpt / "config.json").write_text("{}")
@@ -214,17 +218,58 @@ def test_a_stored_run_is_used_without_the_model_only_while_its_files_are_the_sam
     assert reusable_run(tmp_path / "run", config, FakeTask()) is not None
     assert reusable_run(tmp_path / "run", config, FakeTask(), dtype="bfloat16") is None
 
-    class LastChanged(FakeTask):
-        def problems(self):
-            return [dataclasses.replace(one, target="?") if one.id == "p3" else one for one in super().problems()]
-
-    assert reusable_run(tmp_path / "run", config, LastChanged()) is None
+    others = [dataclasses.replace(one, target="?") if one.id == "p3" else one for one in FakeTask().problems()]
+    with monkeypatch.context() as changed:
+        changed.setattr(FakeTask, "problems", lambda _: others)
+        assert reusable_run(tmp_path / "run", config, FakeTask()) is None
     (ckpt / "model.safetensors").write_bytes(b"Weights")
     assert reusable_run(tmp_path / "run", config, FakeTask()) is None
     (ckpt / "model.safetensors").write_bytes(b"weights")
     assert reusable_run(tmp_path / "run", config, FakeTask()) is not None
     ckpt.rename(other)
     assert reusable_run(tmp_path / "run", config, FakeTask()) is None
+
+
+@pytest.mark.parametrize("name", ["order_code", "task_code"])
+@pytest.mark.parametrize("num_samples", [3, 4])
+def test_a_run_whose_order_or_task_has_other_code_by_now_is_neither_taken_nor_grown(
+    tmp_path, monkeypatch, name, num_samples
+):
+    kind, config = {"order_code": Order, "task_code": FakeTask}[name], extended(num_samples=num_samples)
+
+    def edit(code):
+        hashed = lambda of: code if issubclass(of, kind) else None  # noqa: E731
+        for module in (identity, grading):
+            monkeypatch.setattr(module, "code_hash", hashed)
+
+    edit("now")
+    make(CONFIG, tmp_path)
+    for refused in (
+        lambda: make(config, tmp_path),
+        lambda: reusable_run(tmp_path, canonical_config(config), FakeTask()),
+        *([lambda: stored_extent(tmp_path, config)] if name == "order_code" else []),
+    ):
+        edit("then")
+        with pytest.raises(InputError, match=rf"other code of its {name.split('_')[0]} than there is now; use another"):
+            refused()
+        edit("now")
+        assert make(CONFIG, tmp_path).complete
+
+    edit("then")
+    regrade(tmp_path, FakeTask())
+    if name == "task_code":
+        assert make(config, tmp_path).complete
+    else:
+        with pytest.raises(InputError, match="other code of its order"):
+            make(config, tmp_path)
+
+
+def test_shards_that_were_made_with_other_code_are_no_run(tmp_path, monkeypatch):
+    for index in range(2):
+        monkeypatch.setattr(identity, "code_hash", lambda kind, index=index: f"{index}" * issubclass(kind, Order))
+        make(CONFIG, tmp_path, shard=Shard(index=index, count=2))
+    with pytest.raises(InputError, match="other code of their order"):
+        read_run(tmp_path)
 
 
 def test_one_model_has_one_name(tmp_path, monkeypatch):

@@ -77,9 +77,10 @@ def test_the_same_seed_again_is_no_more_samples(tmp_path):
     [
         ({"prompt_hash": "1"}, "other problems or prompts"),
         ({"problems": 2}, "2 problems, not 3"),
-        ({"record": {"model": {**MODEL, "weights": "other"}}}, "another model, data or dtype"),
-        ({"record": {"prompt_template": {"user": "{question}!"}}}, "another model, data or dtype"),
-        ({"dtype": "bfloat16"}, "another model, data or dtype"),
+        ({"record": {"model": {**MODEL, "weights": "other"}}}, "another model, data, code or dtype"),
+        ({"record": {"prompt_template": {"user": "{question}!"}}}, "another model, data, code or dtype"),
+        ({"record": {"order_code": "other"}}, "another model, data, code or dtype"),
+        ({"dtype": "bfloat16"}, "another model, data, code or dtype"),
     ],
 )
 def test_only_what_agrees_is_pooled_and_the_rest_is_told(tmp_path, change, why):
