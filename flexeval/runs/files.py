@@ -24,12 +24,20 @@ RESTORE = "restore the file, or use another folder"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, then put it in place. Raises OSError, the old file untouched."""
+def replace_file(path: Path, data: bytes, *, outdated: Path | None = None) -> None:
+    """Write a file under a temporary name, then put it in place. Raises OSError, the old file untouched.
+
+    Args:
+        path: of the file.
+        data: what it is to hold.
+        outdated: a file that says what the old one held; removed once nothing but putting in place is left to do.
+    """
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     try:
         with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
             _write(descriptor, data)
+        if outdated is not None:
+            outdated.unlink(missing_ok=True)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -142,6 +150,8 @@ def locked(path: Path, *, busy: str) -> Iterator[None]:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, where a lock file should be; remove it") from None
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InputError(f"{path} is no regular file, as a lock file should be; remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -25,7 +25,16 @@ from flexeval.runs.blocks import BLOCK_COLUMNS, attention_of_record, with_blocks
 from flexeval.runs.environment import distinct
 from flexeval.runs.identity import canonical_config, codes, made_by, require_same_code, require_same_run, run_prompt
 from flexeval.runs.joining import begun_shards, joined, lacking
-from flexeval.runs.layout import CONFIG, SAMPLE_FIELDS, TOKENS, SampleKey, StoredProblem, data_hash, total_effort
+from flexeval.runs.layout import (
+    CONFIG,
+    SAMPLE_FIELDS,
+    SUMMARY,
+    TOKENS,
+    SampleKey,
+    StoredProblem,
+    data_hash,
+    total_effort,
+)
 from flexeval.runs.parts import Parts, in_parts
 from flexeval.runs.reader import Contents, read_contents, read_header, read_journal
 from flexeval.runs.revisions import read_revisions
@@ -437,7 +446,8 @@ def read_finished_run(folder: str | Path, config: RunConfig) -> Run | None:
 def reusable_run(
     folder: str | Path, config: RunConfig, task: Task, *, dtype: str = "auto", shard: Shard = WHOLE
 ) -> Run | None:
-    """The stored run, if sampling again would give the same: all that is wanted, the same model, type and data.
+    """The stored run, if going on with it would change nothing: all that is wanted, sealed where it is complete, the same
+    model, type and data.
 
     Args:
         folder: where the run would be; it need not exist.
@@ -457,6 +467,8 @@ def reusable_run(
     run = read_finished_run(own, config)
     if run is None or dtype not in ("auto", run.record["environment"]["dtype"]) or not made_by(run.record, config):
         return None
+    if places == [own] and not os.path.lexists(own / SUMMARY) and read_run(own).complete:
+        return None  # all is there but the end of its last write: it has no seal and may be out of order
     problems = problems_of(task)[: config.limit]
     data = [(problem.id, data_hash(problem)) for problem in shard.of(problems)]
     stored = run.problems[["problem_id", "data_hash"]].itertuples(index=False, name=None)

@@ -199,8 +199,7 @@ class RunWriter:
     def _replace_samples(self, rows: dict[SampleKey, dict[str, Any]]) -> None:
         """Put other lines of the same samples in their place, in one step. Raises OSError, the old ones untouched."""
         data, checksum = line_bytes(rows.values(), first_checksum(self.contents.header.key, SAMPLES))
-        (self.folder / SUMMARY).unlink(missing_ok=True)
-        replace_file(self.folder / SAMPLES, data)
+        replace_file(self.folder / SAMPLES, data, outdated=self.folder / SUMMARY)
         self.contents.samples.clear()
         self.contents.samples.update(rows)
         self.contents.ends[SAMPLES] = End(checksum=checksum, size=len(data))

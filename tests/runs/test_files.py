@@ -101,6 +101,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         read_object(tmp_path / "none.json")
     with pytest.raises(InputError, match=r"folder\.json is a folder, where a lock"):
         locked(tmp_path / "folder.json", busy="x").__enter__()
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match=r"fifo is no regular file, as a lock"):
+        locked(tmp_path / "fifo", busy="x").__enter__()
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -170,6 +170,7 @@ def test_a_full_disk_leaves_the_old_verdicts(run, monkeypatch):
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             regrade(run.folder, Strict())
     assert read_run(run.folder).samples.equals(run.samples)
+    assert (run.folder / "summary.json").exists()
 
 
 def test_another_task_or_data_is_refused(run, tmp_path):

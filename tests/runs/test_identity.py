@@ -218,6 +218,17 @@ def test_a_stored_run_is_used_without_the_model_only_while_its_files_are_the_sam
     assert reusable_run(tmp_path / "run", config, FakeTask()) is not None
     assert reusable_run(tmp_path / "run", config, FakeTask(), dtype="bfloat16") is None
 
+    # A kill may have come before the seal; then the run is continued, which seals it.
+    seal = tmp_path / "run" / "summary.json"
+    sealed = seal.read_bytes()
+    seal.unlink()
+    assert reusable_run(tmp_path / "run", config, FakeTask()) is None
+    make(config, tmp_path / "run", predictor=predictor(source=read_source(ckpt)))
+    assert seal.read_bytes() == sealed
+    unfinished, first = tmp_path / "unfinished", runs_fakes.only([("p0", 0)])
+    make(config, unfinished, predictor=predictor(source=read_source(ckpt)), make_sampler=first)
+    assert reusable_run(unfinished, dataclasses.replace(config, limit=1, num_samples=1), FakeTask()) is not None
+
     others = [dataclasses.replace(one, target="?") if one.id == "p3" else one for one in FakeTask().problems()]
     with monkeypatch.context() as changed:
         changed.setattr(FakeTask, "problems", lambda _: others)
