@@ -446,8 +446,8 @@ def read_finished_run(folder: str | Path, config: RunConfig) -> Run | None:
 def reusable_run(
     folder: str | Path, config: RunConfig, task: Task, *, dtype: str = "auto", shard: Shard = WHOLE
 ) -> Run | None:
-    """The stored run, if going on with it would change nothing: all that is wanted, the same model, type and data; if it
-    is complete, its seal, too.
+    """The stored run, if going on with it would change nothing: all that is wanted, and the same model, type and data;
+    where it is complete, its seal as well.
 
     Args:
         folder: where the run would be; it need not exist.
