@@ -50,12 +50,8 @@ def joined(parts: Mapping[Path, Contents], *, folder: Path) -> Contents:
             raise InputError(
                 f"{first} and {path} are shards of runs with other weights or dtypes; join those of one run"
             )
-        for name, (setting, _) in CODES.items():
-            if begun.header.record.get(name) != part.header.record.get(name):
-                raise InputError(
-                    f"{first} and {path} were made with other code of their {setting}; join shards of one run"
-                )
         require_same_problems(begun.problems, part.problems, part.header.config.limit, folder=first)
+    codes = _codes(parts)
     config = functools.reduce(larger_extent, (part.header.config for part in parts.values()))
     problems = max((part.problems for part in parts.values()), key=len)
 
@@ -69,12 +65,34 @@ def joined(parts: Mapping[Path, Contents], *, folder: Path) -> Contents:
                 )
             owner[key], samples[key] = path, row
     return Contents(
-        header=dataclasses.replace(begun.header, config=config, problems=len(problems), shard=WHOLE),
+        header=dataclasses.replace(
+            begun.header,
+            config=config,
+            problems=len(problems),
+            shard=WHOLE,
+            record={**begun.header.record, **codes},
+        ),
         problems=problems,
         samples=samples,
         journal=[flush for part in parts.values() for flush in part.journal],
         ends={},
     )
+
+
+def _codes(parts: Mapping[Path, Contents]) -> dict[str, str]:
+    """What shards say of the code of others, as those of earlier versions do not. Raises InputError where it differs."""
+    found: dict[str, str] = {}
+    told: dict[str, Path] = {}
+    for path, part in parts.items():
+        for name in CODES.keys() & part.header.record.keys():
+            code = part.header.record[name]
+            if found.setdefault(name, code) != code:
+                setting, instead = CODES[name][0], "join those of one run"
+                if name == "task_code":
+                    instead = "have `flexeval grade` give all of them verdicts by the code of now"
+                raise InputError(f"{told[name]} and {path} were made with other code of their {setting}; {instead}")
+            told.setdefault(name, path)
+    return found
 
 
 def lacking(parts: Mapping[Path, Contents], whole: Contents) -> str:

@@ -275,12 +275,20 @@ def test_a_run_whose_order_or_task_has_other_code_by_now_is_neither_taken_nor_gr
             make(config, tmp_path)
 
 
-def test_shards_that_were_made_with_other_code_are_no_run(tmp_path, monkeypatch):
-    for index in range(2):
-        monkeypatch.setattr(identity, "code_hash", lambda kind, index=index: f"{index}" * issubclass(kind, Order))
-        make(CONFIG, tmp_path, shard=Shard(index=index, count=2))
-    with pytest.raises(InputError, match="other code of their order"):
+@pytest.mark.parametrize(("kind", "instead"), [(Order, "join those of one run"), (FakeTask, "have `flexeval grade`")])
+def test_shards_that_were_made_with_other_code_are_no_run(tmp_path, monkeypatch, kind, instead):
+    for index, code in enumerate([None, "now", "then"]):
+        for module in (identity, grading):
+            monkeypatch.setattr(module, "code_hash", lambda of, code=code: code if issubclass(of, kind) else None)
+        make(CONFIG, tmp_path, shard=Shard(index=index, count=3))
+        if code == "now":  # the first one, as of an earlier version, does not say
+            assert code in read_run(tmp_path).record.values()
+    with pytest.raises(InputError, match=f"1-of-3 and .*2-of-3 were made with other code of their .*; {instead}"):
         read_run(tmp_path)
+    if kind is FakeTask:
+        for shard in sorted(tmp_path.glob("shard-*")):
+            regrade(shard, FakeTask())
+        assert read_run(tmp_path).complete
 
 
 def test_one_model_has_one_name(tmp_path, monkeypatch):
