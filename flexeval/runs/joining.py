@@ -80,7 +80,7 @@ def joined(parts: Mapping[Path, Contents], *, folder: Path) -> Contents:
 
 
 def _codes(parts: Mapping[Path, Contents]) -> dict[str, str]:
-    """What shards say of the code of others, as those of earlier versions do not. Raises InputError where it differs."""
+    """What shards say of others' code; those of earlier versions do not. Raises InputError where it differs."""
     found: dict[str, str] = {}
     told: dict[str, Path] = {}
     for path, part in parts.items():
