@@ -221,6 +221,5 @@ def _link(path: Path, to: Path) -> None:
     try:
         os.link(path, to)
     except OSError:
-        shutil.copyfile(path, to)
-        with to.open("rb") as copied:
-            os.fsync(copied.fileno())
+        # So that an error names the disk that is full, and not the one that is read.
+        replace_file(to, path.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import json
 import os
@@ -201,6 +202,22 @@ def test_shards_from_elsewhere_are_merged_and_stay(tmp_path, undivided):
     shards = [*find_shards(tmp_path / "b"), *find_shards(tmp_path / "a" / "shard-0-of-2")]
     same_files(merge(shards, out=tmp_path / "c").folder, undivided.folder)
     assert all((shard / "config.json").exists() for shard in shards)
+
+
+def test_a_merge_to_another_disk_copies_and_names_that_disk_where_it_is_full(tmp_path, monkeypatch, undivided):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    divided(tmp_path / "run")
+    monkeypatch.setattr(os, "link", refuse)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as refused:
+        patch.setattr(os, "write", full)
+        merge(find_shards(tmp_path / "run"), out=tmp_path / "out")
+    assert str(refused.value.filename).startswith(str(tmp_path / "out"))
+    same_files(merge(find_shards(tmp_path / "run"), out=tmp_path / "out").folder, undivided.folder)
 
 
 def counterfactual(run, entropy):
