@@ -96,7 +96,7 @@ def _planned(
     """What is known of runs: each as it is called, as its folder is, and the model to go by."""
     from flexeval.reproduce.ahead import checker
     from flexeval.reproduce.estimate import count_parameters, count_problems, estimate
-    from flexeval.runs.extent import run_folder, stored_extent
+    from flexeval.runs.reuse import run_folder, stored_extent
     from flexeval.runs.timing import evaluations_per_sample
     from flexeval.tasks import get_task
 

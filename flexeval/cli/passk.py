@@ -155,7 +155,7 @@ def _sampled(configs: list[RunConfig], task: Task, args: argparse.Namespace) -> 
     from flexeval.cli import output
     from flexeval.cli.execute import RunSampler, check_ahead
     from flexeval.cli.progress import sampling_bars
-    from flexeval.runs.extent import run_folder
+    from flexeval.runs.reuse import run_folder
     from flexeval.runs.store import reusable_run
 
     folders: list[Path] = [run_folder(args.out, config) for config in configs]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flexeval.errors import InputError
 from flexeval.records import RunConfig
-from flexeval.runs.extent import run_folder
+from flexeval.runs.reuse import run_folder
 from flexeval.runs.shards import WHOLE, Shard
 from flexeval.runs.store import Run, reusable_run
 from flexeval.tasks import Task

@@ -23,7 +23,8 @@ from flexeval.runs.frames import SETTINGS, settings_of, with_settings
 from flexeval.runs.identity import canonical_config, default_folder_name
 from flexeval.runs.layout import GradedSample, StoredProblem, stored_problem
 from flexeval.runs.pooling import PooledRun, pooled
-from flexeval.runs.run import Run, read_config, read_finished_run, read_run, reusable_run
+from flexeval.runs.reuse import read_finished_run, reusable_run
+from flexeval.runs.run import Run, read_config, read_run
 from flexeval.runs.run_set import (
     BLOCK,
     EXTENT,

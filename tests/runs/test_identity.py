@@ -17,7 +17,6 @@ from flexeval.models.files import Source, read_source
 from flexeval.orders import Order
 from flexeval.records import RunConfig, SamplingConfig
 from flexeval.runs import grading, identity
-from flexeval.runs.extent import stored_extent
 from flexeval.runs.grading import regrade
 from flexeval.runs.identity import (
     canonical_config,
@@ -29,6 +28,7 @@ from flexeval.runs.identity import (
     run_key,
 )
 from flexeval.runs.reader import read_header
+from flexeval.runs.reuse import stored_extent
 from flexeval.runs.shards import Shard
 from flexeval.runs.store import read_run, read_runs, reusable_run
 from flexeval.runs.writer import header_bytes

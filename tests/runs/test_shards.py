@@ -18,7 +18,7 @@ from flexeval.runs import runner, storage
 from flexeval.runs.counterfactual_table import KEYS, has_counterfactual, read_rows, samples_with_text, write_rows
 from flexeval.runs.grading import regrade
 from flexeval.runs.merge import find_shards, merge, require_apart
-from flexeval.runs.run import read_finished_run, reusable_run
+from flexeval.runs.reuse import read_finished_run, reusable_run
 from flexeval.runs.shards import Shard, parse_shard, shard_of_array
 from flexeval.runs.store import alike, on_same_problems, read_run, read_runs
 from flexeval.stats.bypass import bypass_table
