@@ -138,6 +138,9 @@ def test_compare_votes_and_flips_are_those_of_the_samples(
     assert len(result["flips"]) == 8
     for words in ("maj@4", "all@2", "answer entropy", "Flips:", "solved by"):
         assert words in result["tables"]
+    assert "do not share random numbers" not in result["tables"]
+    other = sampled("random", "--seed", "1")
+    assert "do not share random numbers" in printed("compare", str(a.folder), str(other.folder), "--flips")["tables"]
     rows = list(csv.DictReader(Path("rows.csv").read_text().splitlines()))
     assert {row["measure"] for row in rows} >= {"maj_at_k", "all_at_k", "answer_entropy"}
     assert float(rows[-1]["a_nats"]) == pytest.approx(values[0])

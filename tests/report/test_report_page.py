@@ -170,6 +170,7 @@ def test_a_page_of_several_tasks_errors_and_an_unfinished_run(tmp_path):
     text = render(runs).decode()
     page = assert_self_contained(text)
     assert "Not finished: " in page.said and "3 of 6" in page.said and "0 of 6" in page.said
+    assert "nan" not in page.said
     assert HOSTILE[0] in page.said and HOSTILE[1] in page.said
     assert "Landlock 4, seccomp, limits; without namespaces (not permitted)" in page.said
     assert "tokens a text" in page.said and ENVIRONMENT["python"] in page.said

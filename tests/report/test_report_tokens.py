@@ -1,4 +1,4 @@
-"""The section on the order: what it says of an order whose numbers are known."""
+"""The sections on tokens: what they say of orders and words whose numbers are known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from report_runs import PIECES, run_set, write_run
 
 from flexeval.report.task_runs import by_task
-from flexeval.report.tokens import order_section
+from flexeval.report.tokens import bypass_section, entropy_section, measure_words, order_section
 from flexeval.stats.ranks import non_top_rate, proposal_against_commit
 
 
@@ -45,3 +45,29 @@ def test_a_run_without_text_is_named(tmp_path):
     empty = run_set(write_run(tmp_path / "run", finished=0))
     ((_, (note,)),) = order_section(by_task(empty)).tasks
     assert "no text to measure yet" in note
+
+
+def test_words_have_the_entropies_and_bypass_rates_of_their_first_tokens(runs):
+    quantities = ("entropy", "eligible_entropy", "frontier_entropy")
+    (measured,) = map(measure_words, by_task(runs))
+    ((_, (entropies, *_)),) = entropy_section([measured], ()).tasks
+    ((_, (rates, *_)),) = bypass_section([measured], ()).tasks
+    said = {(label, of): cells for label, of, *cells in entropies.rows}
+    bypassed = {label: cells for label, *cells in rates.rows}
+    for run in runs:
+        order, tokens = run.config.order, run.tokens()
+        (words,) = run.word_parts([*quantities, "passes"])
+        for of, rows in (
+            ("all tokens", tokens[tokens["in_text"]]),
+            ("connectors", words[words["connector"]]),
+            ("other words", words[~words["connector"]]),
+        ):
+            cells = said.pop((order, of))
+            assert int(cells[-1]) == len(rows) > 0
+            for cell, quantity in zip(cells, quantities, strict=False):
+                known = rows[quantity].dropna()
+                assert cell.split(" ")[0] == (f"{known.mean():.2f}" if len(known) else "–")
+        for cell, connector in zip(bypassed.pop(order), (True, False), strict=False):
+            share = (words.loc[words["connector"] == connector, "passes"] > 0).mean()
+            assert cell.split(" ")[0] == f"{100 * share:.1f}"
+    assert not said and not bypassed

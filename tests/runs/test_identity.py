@@ -88,6 +88,22 @@ def test_aliases_and_default_blocks_name_the_same_run():
     assert canonical_config(by_name) == by_name
 
 
+@pytest.mark.parametrize(
+    ("model", "attention", "asked", "block"),
+    [
+        ("tiny-block", None, None, 8),
+        ("tiny-block", None, 32, 32),
+        ("tiny", "block-causal:4", None, 4),
+        ("tiny", "block-causal:64", None, 32),
+        ("tiny", None, None, 32),
+    ],
+)
+def test_the_default_block_is_no_longer_than_the_models_own(model, attention, asked, block):
+    sampling = SamplingConfig(gen_length=64, block_length=asked)
+    config = canonical_config(extended(model=model, attention=attention, sampling=sampling))
+    assert config.sampling.block_length == block and canonical_config(config) == config
+
+
 def test_the_first_setting_that_differs_is_named(tmp_path):
     warmer = extended(sampling=SamplingConfig(gen_length=8, block_length=4, temperature=1.0, seed=5))
     with pytest.raises(InputError, match=r"made with temperature 0\.6, not 1\.0; use another --out"):
