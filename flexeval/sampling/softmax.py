@@ -56,9 +56,9 @@ class Distribution:
         gaps_NV, weights_NV, normaliser_N = self.gaps_NV, self.weights_NV, self.normaliser_N
         if rows is not None:
             gaps_NV, weights_NV, normaliser_N = gaps_NV[rows], weights_NV[rows], normaliser_N[rows]
-        # Where the gap is infinite the weight is zero; the clamp keeps 0 * -inf out.
-        finite_NV = gaps_NV.clamp(min=_SMALLEST_GAP)
-        mean_gap_N: Tensor = torch.linalg.vecdot(weights_NV, finite_NV) / normaliser_N
+        # Where the gap is infinite the weight is zero; the clamp keeps 0 * -inf out. Autocast, in which rollouts are
+        # drawn, would round what a dot product is made of to half precision.
+        mean_gap_N: Tensor = gaps_NV.clamp(min=_SMALLEST_GAP).mul_(weights_NV).sum(dim=-1) / normaliser_N
         return (normaliser_N.log() - mean_gap_N).clamp_(min=0)
 
     def prob(self, tokens_M: Tensor, rows_M: Tensor) -> Tensor:

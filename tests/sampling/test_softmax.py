@@ -40,6 +40,22 @@ def test_scores_are_those_of_the_softmax():
     assert distribution.top_token().tolist() == probs.argmax(axis=1).tolist()
 
 
+def test_autocast_rounds_no_measurement():
+    """Rollouts of a training with bf16 are drawn in it."""
+    logits, rows, tokens = some_logits(), torch.arange(6), torch.tensor([9, 7, 8, 300, 3, 41])
+
+    def measured() -> list[torch.Tensor]:
+        distribution = Distribution.of(logits)
+        scores = [getattr(distribution, name)() for name in ("top_prob", "margin", "entropy", "top_token")]
+        weights = temper(distribution, torch.full((6,), 0.6), 0.9, 100)
+        drawn = draw(weights, rows, torch.full((6,), 0.7, dtype=torch.float64))
+        return [*scores, distribution.prob(tokens, rows), distribution.rank(tokens, rows), weights, drawn]
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = measured()
+    assert all(torch.equal(here, there) for here, there in zip(found, measured(), strict=True))
+
+
 def test_measurements_of_some_rows_are_those_rows_measurements():
     logits = some_logits()
     distribution, rows = Distribution.of(logits), torch.tensor([4, 2, 2, 0, 5])
