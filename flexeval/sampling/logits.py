@@ -175,7 +175,9 @@ class Logits:
             if unconditional_ND is not None:
                 plain_NV = self.predictor.logits(unconditional_ND[rows])
                 logits_NV = plain_NV + (self.config.cfg_scale + 1) * (logits_NV - plain_NV)
-            logits_NV[:, suppressed] = -torch.inf
+            # One by one: a list would be copied to the device, and waited for.
+            for token in suppressed:
+                logits_NV[:, token] = -torch.inf
             yield logits_NV
 
     @cached_property

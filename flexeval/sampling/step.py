@@ -163,10 +163,12 @@ class Step:
         if config.confidence_eos_eot_inf:
             ends = sorted({self._predictor.eos_id, *self._predictor.stop_ids})
             gaps_NV = distribution.gaps_NV.clone()
-            gaps_NV[:, ends] = -torch.inf
+            for end in ends:
+                gaps_NV[:, end] = -torch.inf
             # Where nothing else is left, the others are equally likely, so that no position is less sure.
             gaps_NV[gaps_NV.isneginf().all(dim=-1)] = 0.0
-            gaps_NV[:, ends] = -torch.inf
+            for end in ends:
+                gaps_NV[:, end] = -torch.inf
             distribution = Distribution.of(gaps_NV)
         return distribution
 
