@@ -30,8 +30,9 @@ def add_adapters(module: nn.Module, rank: int, *, seed: int) -> None:
     import peft  # which takes seconds, and most runs train every weight
 
     settings: dict[str, Any] = {"r": rank, "lora_alpha": SCALE * rank, "lora_dropout": 0.0, "target_modules": _MATRICES}
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    # They are drawn on the CPU. To keep the state of GPUs as well would take one of each, with a warning.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         peft.inject_adapter_in_model(peft.LoraConfig(**settings), module, adapter_name=_NAME)
     for weight in module.parameters():
         if weight.requires_grad:

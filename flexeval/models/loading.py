@@ -32,8 +32,9 @@ def load_model(
 
     Args:
         spec: the bundled model ("tiny"), a short name (`flexeval ls models`), a folder, or a hub id "org/name".
-        device: "auto" takes CUDA where there is a GPU, else the CPU; or "cpu", "cuda", "cuda:1", ... Not MPS: it has no
-            float64, in which tokens are drawn. One device holds the whole model; there is no device_map.
+        device: "auto" takes CUDA where there is a GPU, else the CPU; or "cpu", "cuda", "cuda:1", ..., of which
+            "cuda" is the present GPU of the process. Not MPS: it has no float64, in which tokens are drawn. One device
+            holds the whole model; there is no device_map.
         dtype: "auto" keeps the checkpoint's type on a GPU and takes float32 on the CPU; or "float32",
             "bfloat16", "float16".
         trust_remote_code: run the checkpoint's own code, if it belongs to none of these families.
@@ -98,10 +99,11 @@ def _device(name: str) -> torch.device:
     if torch.cuda.is_available():
         available[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if name == "auto":
-        return torch.device(available[0])
-    if name not in available:
+        name = available[0]
+    elif name not in available:
         raise did_you_mean("or unavailable device", name, ["auto", *available], listed=", ".join(["auto", *available]))
-    return torch.device(name)
+    # Without a number, safetensors takes the first GPU, and torch the current one, of which each process has its own.
+    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype | None:

@@ -78,6 +78,14 @@ def test_a_base_model_keeps_being_asked_without_a_chat_template(tmp_path):
     assert len(ids) == 2  # the token that begins a text, and one byte
 
 
+def test_adapters_leave_random_states_alone(llada_folder, monkeypatch):
+    """Also those of several GPUs, which torch would warn of."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    before = torch.get_rng_state()
+    add_adapters(load_model(llada_folder, device="cpu").module, 2, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_adapters_are_folded_into_the_weights(tmp_path, llada_folder):
     model = load_model(llada_folder, device="cpu")
     plain = model.module.state_dict()

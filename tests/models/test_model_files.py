@@ -154,10 +154,12 @@ def test_a_device_that_is_not_there(llada_folder, monkeypatch):
     assert "unavailable device: 'cuda'" in refusal(llada_folder, device="cuda")
 
 
-def test_weights_that_are_larger_than_the_gpu_are_refused(llada_folder, monkeypatch):
-    """One device holds the whole model."""
+@pytest.mark.parametrize(("device", "meant"), [("cuda:0", "cuda:0"), ("cuda", "cuda:1"), ("auto", "cuda:1")])
+def test_weights_that_are_larger_than_the_gpu_are_refused(llada_folder, monkeypatch, device, meant):
+    """One device holds the whole model: the present one of the process, unless it is named."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 1)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10, 1000))
-    said = refusal(llada_folder, device="cuda:0")
-    assert "cuda:0 has 0 GB" in said and "keeps a model on one device" in said
+    said = refusal(llada_folder, device=device)
+    assert f"{meant} has 0 GB" in said and "keeps a model on one device" in said
