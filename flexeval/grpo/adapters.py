@@ -99,12 +99,13 @@ def save_adapters(folder: Path, weights: Mapping[str, Tensor], names: Mapping[st
 def fold_adapters(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the network without adapters that computes the same.
 
-    Matrices that had adapters are at least float32: half precision would round most of the training away.
+    Matrices that had adapters are at least float32: half precision would round most of the training away. With adapters
+    all weights are on the CPU: beside those of half precision, a GPU may have no room for the same in float32.
 
     Args:
         weights: a state dict with or without adapters.
     """
-    folded = {}
+    folded, adapted = {}, has_adapters(weights)
     for name, weight in weights.items():
         if name.endswith((_DOWN, _UP)):
             continue
@@ -114,7 +115,7 @@ def fold_adapters(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             weight = weight.to(_at_least_float32(weight.dtype))
             product = weights[f"{stem}{_UP}"].to(weight.dtype) @ weights[f"{stem}{_DOWN}"].to(weight.dtype)
             weight = weight + SCALE * product
-        folded[plain] = weight
+        folded[plain] = weight.cpu() if adapted else weight
     return folded
 
 

@@ -86,6 +86,17 @@ def test_adapters_leave_random_states_alone(llada_folder, monkeypatch):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_folded_weights_leave_the_gpu_one_by_one(llada_folder, monkeypatch):
+    """Twice as wide as those of half precision, all of them may not fit there."""
+    moved: list[torch.Tensor] = []
+    monkeypatch.setattr("torch.Tensor.cpu", lambda weight: moved.append(weight) or weight)
+    model = load_model(llada_folder, device="cpu", dtype="bfloat16")
+    moved.clear()
+    add_adapters(model.module, 2, seed=0)
+    folded = fold_adapters(model.module.state_dict())
+    assert [id(weight) for weight in moved] == [id(weight) for weight in folded.values()]
+
+
 def test_adapters_are_folded_into_the_weights(tmp_path, llada_folder):
     model = load_model(llada_folder, device="cpu")
     plain = model.module.state_dict()
