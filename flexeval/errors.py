@@ -1,14 +1,17 @@
 """The error that means: the input was wrong, and here is what to write instead; and how foreign text is shown.
 
-The command line prints an `InputError` as one line and exits with status 2. Every other exception is
-a bug of ours and keeps its traceback.
+The command line prints an `InputError` as one line and exits with status 2, and so it does where the memory of a GPU does
+not suffice. Every other exception is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import difflib
+import sys
+import traceback
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 LONGEST_LINE = 1200
 LONGEST_WORD = 200
@@ -54,6 +57,27 @@ def did_you_mean(kind: str, name: str, known: Iterable[str], *, listed: str | No
     hint = f"Did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
     valid = listed if listed is not None else ", ".join(names)
     return InputError(f"unknown {kind}: {shortened(name, LONGEST_WORD)!r}. {hint}Known: {valid or '(none)'}.")
+
+
+def out_of_memory(error: BaseException) -> InputError | None:
+    """The error in its place where the memory of a GPU did not suffice, else None. Does not load torch."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not isinstance(error, torch.OutOfMemoryError):
+        return None
+    told = ". ".join(one_line(error).split(". ")[:3])
+    return InputError(
+        f"the memory of the GPU does not suffice ({told}); use smaller batches (--batch-size, and for trainings "
+        "--rollout-batch and --tokens-per-forward), weights in half precision (--dtype bfloat16), or a GPU with more"
+    )
+
+
+def let_go(error: BaseException | None) -> None:
+    """Empty the frames of an error that is kept: what they hold, such as the memory of a GPU, would be kept with it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def one_line(message: object) -> str:

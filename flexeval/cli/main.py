@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import flexeval
 from flexeval.cli import endings, every_minute
-from flexeval.errors import InputError, Note, did_you_mean, one_line
+from flexeval.errors import InputError, Note, did_you_mean, one_line, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,6 +186,11 @@ def main(argv: list[str] | None = None) -> int:
         if error.errno in _PATH and error.filename is not None:
             return _fail(f"cannot use {os.fsdecode(error.filename)!r}: {error.strerror}; {_PATH[error.errno]}")
         raise
+    except RuntimeError as error:
+        if (memory := out_of_memory(error)) is None:
+            raise
+        stored = _stored(arguments)
+        return _fail(f"{memory}" + (f"; the command then continues {stored}" if stored else ""))
     except KeyboardInterrupt as stop:
         by = f" by {behind}" if (behind := endings.signal_of(stop)) else ""
         stored = _stored(arguments)

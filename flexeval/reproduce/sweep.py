@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, let_go, out_of_memory
 from flexeval.records import RunConfig
 from flexeval.runs.reuse import run_folder
 from flexeval.runs.shards import WHOLE, Shard
@@ -119,7 +119,8 @@ def attempt(make: Callable[..., T], *args: Any) -> tuple[T | None, Exception | N
     except OSError:
         raise
     except Exception as error:
-        return None, error
+        let_go(error)
+        return None, out_of_memory(error) or error
 
 
 def _sampled(cell: Cell, sample: SampleRun, watch: Watch) -> Run:

@@ -9,12 +9,11 @@ import re
 import signal
 import socket
 import threading
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flexeval.errors import InputError, one_line
+from flexeval.errors import InputError, let_go, one_line
 from flexeval.grading.processors import processors
 
 _QUIET = {
@@ -169,11 +168,7 @@ def disconnect(ray: Any, error: BaseException | None = None) -> None:
         error: that is on its way out of the code that used Ray. Its frames are emptied first: an answer of Ray's that
             outlives Ray ends the process, with status 1.
     """
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
+    let_go(error)
     gc.collect()
     with _signals_kept(ray):
         ray.shutdown()

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import torch
 
 from flexeval.cli import grpo, ls
 from flexeval.cli.main import VERBS, main
@@ -102,6 +103,11 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr(ls, "run", run)
+
+
+def test_a_full_gpu_is_one_line(monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]) -> None:
+    fail_with(monkeypatch, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has no more."))
+    assert "(CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has no more.); use smaller batches" in refused("ls")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

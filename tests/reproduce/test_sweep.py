@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
+import torch
 
 from flexeval.errors import InputError
 from flexeval.reproduce.grid import expand
@@ -58,6 +61,22 @@ def test_a_failure_is_kept_and_the_rest_goes_on(error):
     assert [outcome.run for outcome in outcomes] == ["made ar", None, "made egi", "made margin"]
     assert [outcome.error for outcome in outcomes] == [None, error, None, None]
     assert watch.ended == ["ar", "random", "egi", "margin"]
+
+
+def test_what_failed_keeps_no_memory():
+    """The next run needs that of the GPU; and for want of it is no bug, whose traceback would be shown."""
+    held = []
+
+    def sample(config, folder, task, progress):
+        large = torch.empty(2)
+        held.append(weakref.ref(large))
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 1 GiB free. Of the rest")
+
+    outcomes, _ = sweep(sample)
+    assert [tensor() for tensor in held] == [None] * 4
+    for outcome in outcomes:
+        assert isinstance(outcome.error, InputError)
+        assert "(CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has 1 GiB free)" in str(outcome.error)
 
 
 @pytest.mark.parametrize("end", [OSError(28, "no space left"), KeyboardInterrupt()])
