@@ -1,7 +1,7 @@
 """The error that means: the input was wrong, and here is what to write instead; and how foreign text is shown.
 
-The command line prints an `InputError` as one line and exits with status 2, and so it does where the memory of a GPU does
-not suffice. Every other exception is a bug of ours and keeps its traceback.
+The command line prints an `InputError` as one line and exits with status 2, and so it does where the memory of a GPU
+does not suffice. Every other exception is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from flexeval.models.files import Checkpoint, find_checkpoint, weight_files
 from flexeval.models.names import DTYPES
 from flexeval.models.native import load_native
 from flexeval.models.predictor import MaskPredictor
+from flexeval.models.weights import loaded_bytes
 
 
 def load_model(
@@ -60,7 +61,7 @@ def load_model(
     checkpoint = find_checkpoint(
         str(spec), adapter=None if adapter is None else str(adapter), with_code=trust_remote_code
     )
-    _require_room(checkpoint, chosen_device)
+    _require_room(checkpoint, chosen_device, chosen_dtype)
     asked = parse_attention(attention) if attention is not None else None
     if checkpoint.family is not None:
         rule = checkpoint.attention(asked)
@@ -79,16 +80,19 @@ def check_device(name: str) -> None:
     _device(name)
 
 
-def _require_room(checkpoint: Checkpoint, device: torch.device) -> None:
-    """Raise InputError where a GPU has less memory than the weights take, as they are stored."""
+def _require_room(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype | None) -> None:
+    """Raise InputError where a GPU has less memory than the weights take in their type."""
     if device.type != "cuda":
         return
-    needed = sum(file.stat().st_size for file in weight_files(checkpoint.folder))
+    needed = loaded_bytes(weight_files(checkpoint.folder), dtype)
     _, total = torch.cuda.mem_get_info(device)
     if needed > total:
+        wide = "" if dtype is None else f" as {str(dtype).removeprefix('torch.')}"
+        narrower = "a narrower type, " if dtype == torch.float32 else ""
         raise InputError(
-            f"the weights of {checkpoint.name!r} take {needed / 1e9:.0f} GB, and {device} has {total / 1e9:.0f} GB; "
-            "flexeval keeps a model on one device, so use a GPU with more memory, or device 'cpu'"
+            f"the weights of {checkpoint.name!r} take {needed / 1e9:.0f} GB{wide}, and {device} has "
+            f"{total / 1e9:.0f} GB; flexeval keeps a model on one device, so use {narrower}a GPU with more memory, or "
+            "device 'cpu'"
         )
 
 

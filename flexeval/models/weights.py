@@ -6,6 +6,7 @@ Knows nothing of configurations and tokenizers.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -195,3 +196,21 @@ def stored_dtype(tensor: StoredTensor) -> torch.dtype:
     """The type in which a weight is stored."""
     with safe_open(tensor.file, framework="pt") as handle:
         return handle.get_slice(tensor.key)[:1].dtype  # type: ignore[no-any-return]
+
+
+def loaded_bytes(files: Sequence[Path], dtype: torch.dtype | None) -> int:
+    """What the weights of a checkpoint take in a type; None for that of the files.
+
+    Raises:
+        InputError: a file that is truncated or no safetensors file.
+    """
+    if dtype is None:
+        return sum(file.stat().st_size for file in files)
+    numbers = 0
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as handle:
+                numbers += sum(math.prod(handle.get_slice(key).get_shape()) for key in handle.keys())  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"cannot read {str(file)!r}: {one_line(error)}") from error
+    return numbers * dtype.itemsize

@@ -163,3 +163,10 @@ def test_weights_that_are_larger_than_the_gpu_are_refused(llada_folder, monkeypa
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10, 1000))
     said = refusal(llada_folder, device=device)
     assert f"{meant} has 0 GB" in said and "keeps a model on one device" in said
+
+    # In the type in which they would lie there: only the one that is half as wide fits.
+    (file,) = llada_folder.glob("*.safetensors")
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10, file.stat().st_size * 3 // 4))
+    assert "0 GB as float32" in refusal(llada_folder, device=device, dtype="float32")
+    monkeypatch.setattr("flexeval.models.loading.load_native", lambda *_, **told: told["device"])
+    assert str(load_model(llada_folder, device=device, dtype="bfloat16")) == meant
