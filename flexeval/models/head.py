@@ -9,6 +9,8 @@ Axis suffixes: `N` gathered rows, `D` hidden size, `V` vocabulary.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -33,6 +35,17 @@ def float32_logits(head: nn.Module, hidden_ND: Tensor) -> Tensor:
         copies = {name: weight.float() for name, weight in head.named_parameters() if _is_half(weight)}
         logits_NV: Tensor = functional_call(head, copies, (hidden_ND,))
         return logits_NV.float()
+
+
+def products_on_gpu() -> str:
+    """What products of float32 matrices are computed in on a GPU: "float32", or "tf32" with 10 of its 23 bits.
+
+    The latter is what torch.set_float32_matmul_precision("high") asks for, and what some containers set.
+    """
+    settings: Any = torch.backends.cuda.matmul
+    # One has replaced the other, which fails where the new one was used.
+    tf32 = settings.fp32_precision == "tf32" if hasattr(settings, "fp32_precision") else settings.allow_tf32
+    return "tf32" if tf32 else "float32"
 
 
 def _is_half(weight: Tensor) -> bool:

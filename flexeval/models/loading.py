@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
 
-from flexeval.errors import InputError, InputTypeError, did_you_mean
+from flexeval.errors import InputError, InputTypeError, Note, did_you_mean
 from flexeval.models.adapter import load_adapter
 from flexeval.models.attention import parse_attention
 from flexeval.models.families import why_unknown
 from flexeval.models.files import Checkpoint, find_checkpoint, weight_files
+from flexeval.models.head import products_on_gpu
 from flexeval.models.names import DTYPES
 from flexeval.models.native import load_native
 from flexeval.models.predictor import MaskPredictor
@@ -65,14 +67,27 @@ def load_model(
     asked = parse_attention(attention) if attention is not None else None
     if checkpoint.family is not None:
         rule = checkpoint.attention(asked)
-        return load_native(checkpoint, checkpoint.family, attention=rule, device=chosen_device, dtype=chosen_dtype)
-    if trust_remote_code:
+        model: MaskPredictor = load_native(
+            checkpoint, checkpoint.family, attention=rule, device=chosen_device, dtype=chosen_dtype
+        )
+    elif trust_remote_code:
         if asked is not None and not asked.is_full:
             raise InputError(
                 f"the code of {checkpoint.name!r} runs with full attention only; leave out attention {asked.spec!r}"
             )
-        return load_adapter(checkpoint, device=chosen_device, dtype=chosen_dtype)
-    raise InputError(f"{checkpoint.name!r} {why_unknown(checkpoint.config)}")
+        model = load_adapter(checkpoint, device=chosen_device, dtype=chosen_dtype)
+    else:
+        raise InputError(f"{checkpoint.name!r} {why_unknown(checkpoint.config)}")
+    if chosen_device.type == "cuda" and model.dtype == torch.float32 and products_on_gpu() == "tf32":
+        warnings.warn(
+            Note(
+                f"products of the float32 weights of {model.name!r} are computed in TF32, so that samples depend on "
+                "the batch as in half precision; unset TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, or in Python write "
+                "torch.set_float32_matmul_precision('highest')"
+            ),
+            stacklevel=2,
+        )
+    return model
 
 
 def check_device(name: str) -> None:

@@ -20,7 +20,8 @@ import flexeval
 
 PACKAGES = ("torch", "transformers", "numpy")
 MOVES_NUMBERS = ("gpu", "cuda", "driver", "attention", "torch", "transformers", "dtype")
-"""What results depend on everywhere; on a CPU also on "cpu", in half precision also on "batch_size"."""
+"""What results depend on everywhere; on a CPU also on "cpu", in half precision also on "batch_size", in float32 also on
+"products"."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 Environment = dict[str, str | int | None]
@@ -91,7 +92,7 @@ def distinct(environments: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any
 def machine_differences(environments: Sequence[Mapping[str, Any]]) -> str | None:
     """One line on the differences that can change numbers; None where there are none, as far as is known."""
     differing = []
-    for name in (*MOVES_NUMBERS, "cpu", "batch_size"):
+    for name in (*MOVES_NUMBERS, "products", "cpu", "batch_size"):
         values = [one[name] for one in environments if one.get(name) is not None and _matters(name, one)]
         if len(set(values)) > 1:
             differing.append(f"{name.replace('_', ' ')} {' | '.join(map(str, dict.fromkeys(values)))}")
@@ -103,7 +104,8 @@ def machine_differences(environments: Sequence[Mapping[str, Any]]) -> str | None
 def _matters(name: str, environment: Mapping[str, Any]) -> bool:
     if name == "cpu":
         return bool(environment.get("device") == "cpu")
-    return name != "batch_size" or environment.get("dtype") not in ("float32", "float64")
+    wide = environment.get("dtype") in ("float32", "float64")
+    return {"batch_size": not wide, "products": wide}.get(name, True)
 
 
 def _machine(device: str) -> Environment:
@@ -117,7 +119,14 @@ def _machine(device: str) -> Environment:
         "gpu": torch.cuda.get_device_name(device) if on_gpu else None,
         "cuda": torch.version.cuda if on_gpu else None,
         "driver": _driver() if on_gpu else None,
+        "products": _products() if on_gpu else None,
     }
+
+
+def _products() -> str:
+    from flexeval.models.head import products_on_gpu  # only now: it imports torch
+
+    return products_on_gpu()
 
 
 def _driver() -> str | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from flexeval.models import head as head_module
 from flexeval.models import load_model
-from flexeval.models.head import float32_logits
+from flexeval.models.head import float32_logits, products_on_gpu
 
 HALVES = [torch.bfloat16, torch.float16]
 WIDTH, VOCAB, RANK = 96, 301, 4
@@ -108,3 +108,13 @@ def test_a_loaded_model_keeps_its_logits_from_rounding(tmp_path, write, scale):
         hidden = model.hidden(torch.arange(12)[None])[0]
         exact = scale * (hidden.double() @ model.module.lm_head.weight.double().T)
         assert (model.logits(hidden) - exact).abs().max() < 1e-5 * exact.abs().max()
+
+
+@pytest.mark.parametrize(("precision", "products"), [("high", "tf32"), ("medium", "tf32"), ("highest", "float32")])
+def test_products_on_a_gpu_are_as_torch_was_told(precision, products):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        assert products_on_gpu() == products
+    finally:
+        torch.set_float32_matmul_precision(before)

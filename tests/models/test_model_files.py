@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
 from checkpoints import write_llada
 
-from flexeval.errors import InputError
+from flexeval.errors import InputError, Note
 from flexeval.models import MODELS, load_model
 from flexeval.models.files import find_checkpoint
 
@@ -168,5 +169,13 @@ def test_weights_that_are_larger_than_the_gpu_are_refused(llada_folder, monkeypa
     (file,) = llada_folder.glob("*.safetensors")
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10, file.stat().st_size * 3 // 4))
     assert "0 GB as float32" in refusal(llada_folder, device=device, dtype="float32")
-    monkeypatch.setattr("flexeval.models.loading.load_native", lambda *_, **told: told["device"])
-    assert str(load_model(llada_folder, device=device, dtype="bfloat16")) == meant
+    monkeypatch.setattr("flexeval.models.loading.load_native", lambda *_, **told: SimpleNamespace(name="m", **told))
+    assert str(load_model(llada_folder, device=device, dtype="bfloat16").device) == meant
+
+    # In float32 it is told where a GPU does not compute in it.
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10, 1 << 40))
+    load_model(llada_folder, device=device, dtype="float32")
+    monkeypatch.setattr("flexeval.models.loading.products_on_gpu", lambda: "tf32")
+    load_model(llada_folder, device=device, dtype="bfloat16")
+    with pytest.warns(Note, match="'m' are computed in TF32"):
+        load_model(llada_folder, device=device, dtype="float32")

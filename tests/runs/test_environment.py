@@ -79,6 +79,7 @@ def test_the_record_names_the_gpu(monkeypatch, tmp_path):
     )
     record = environment(device="cuda:1", dtype="bfloat16")
     assert (record["gpu"], record["cuda"], record["driver"]) == ("name of cuda:1", "12.8", "550.54.15")
+    assert record["products"] == "float32"
     (tmp_path / "version").unlink()
     assert environment(device="cuda:1", dtype="bfloat16")["driver"] is None
 
@@ -95,6 +96,7 @@ A, H = (
     }
     for gpu, cpu, size in (("A100", "x86_64 AVX2", 128), ("H200", "x86_64 AVX512", 64))
 )
+GPU = {**A, "dtype": "float32"}
 CPU = {"device": "cpu", "dtype": "float32", "torch": "2.9", "cpu": "x86_64 AVX2", "batch_size": 64, "threads": 2}
 
 
@@ -107,6 +109,8 @@ CPU = {"device": "cpu", "dtype": "float32", "torch": "2.9", "cpu": "x86_64 AVX2"
         ([CPU, {**CPU, "cpu": "arm64 DEFAULT"}], "cpu x86_64 AVX2 | arm64 DEFAULT"),
         ([CPU, {**CPU, "batch_size": 1, "threads": 1, "python": "3.12"}], None),
         ([CPU, {"device": "cpu", "dtype": "float32"}], None),
+        ([{**GPU, "products": "tf32"}, {**GPU, "products": "float32"}, GPU], "products tf32 | float32"),
+        ([{**A, "products": "tf32"}, {**A, "products": "float32"}], None),
         ([CPU], None),
         ([], None),
     ],
