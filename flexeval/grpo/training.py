@@ -53,8 +53,8 @@ def train(
 ) -> Path:
     """Train, or go on training.
 
-    On one machine, a run that was stopped and continued ends with exactly the weights of one that was not. Every
-    process calls this; the first one writes.
+    On one machine, a run that was stopped and continued ends with exactly the weights of one that was not; on a GPU up
+    to the order in which its kernels add up gradients. Every process calls this; the first one writes.
 
     Args:
         config: the settings. `steps` may be larger than when the folder was made.
