@@ -231,6 +231,15 @@ def report_failures(outcomes: Sequence[Outcome], trainings: Sequence[TrainingOut
 # ----- trainings -----
 
 
+def check_training_device(device: str) -> None:
+    """Raise InputError for a GPU by its number: accelerate gives each process of a training its own."""
+    if ":" in device:
+        raise InputError(
+            f"trainings choose no GPU by its number, so --device is auto, cpu or cuda, not {device}; choose one with "
+            f"CUDA_VISIBLE_DEVICES={device.partition(':')[2]}"
+        )
+
+
 def make_training(
     config: GRPOConfig, *, task: Task, out: Path, device: str, trackers: Sequence[str] | None = None
 ) -> Path:

@@ -78,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
     output.check_targets({"--json": args.json, "--csv": args.csv})
     load_task = functools.cache(functools.partial(get_task, data_dir=args.data_dir))
     to_make = lacking(plan.trainings, args.runs)
+    if to_make:
+        execute.check_training_device(args.device)
     _check_trainings(to_make, load_task, fetch=not args.dry_run)
     if args.dry_run:
         from flexeval.cli.dry_run import dry_run

@@ -213,6 +213,7 @@ ROWS = [
     row(SAMPLE + "--dtype x", "dtype: 'x'"),
     row("reproduce --quick --dtype x", "dtype: 'x'"),
     row("reproduce --quick --device nope", "device"),
+    row("reproduce --preset forks-grpo --quick --device cuda:1", "trainings", "CUDA_VISIBLE_DEVICES=1"),
     row("reproduce --quick --batch-size 0", "--batch-size must be at least 1"),
     row("reproduce --dry-run --dtype x", "dtype: 'x'"),
     row(PASSK + "--data-dir missing", "no data folder 'missing'"),
