@@ -78,11 +78,12 @@ def load_model(
         model = load_adapter(checkpoint, device=chosen_device, dtype=chosen_dtype)
     else:
         raise InputError(f"{checkpoint.name!r} {why_unknown(checkpoint.config)}")
-    if chosen_device.type == "cuda" and model.dtype == torch.float32 and products_on_gpu() == "tf32":
+    if chosen_device.type == "cuda" and products_on_gpu() == "tf32":
+        # Also in half precision: transformers makes the angles of positions by such a product.
         warnings.warn(
             Note(
-                f"products of the float32 weights of {model.name!r} are computed in TF32, so that samples depend on "
-                "the batch as in half precision; unset TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, or in Python write "
+                "torch is set to compute products of float32 in TF32, which rounds float32 weights, and positions of any "
+                "model, to 10 bits; unset TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, or in Python write "
                 "torch.set_float32_matmul_precision('highest')"
             ),
             stacklevel=2,

@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 import flexeval
 
 PACKAGES = ("torch", "transformers", "numpy")
-MOVES_NUMBERS = ("gpu", "cuda", "driver", "attention", "torch", "transformers", "dtype")
-"""What results depend on everywhere; on a CPU also on "cpu", in half precision also on "batch_size", in float32 also on
-"products"."""
+MOVES_NUMBERS = ("gpu", "cuda", "driver", "products", "attention", "torch", "transformers", "dtype")
+"""What results depend on everywhere; on a CPU also on "cpu", in half precision also on "batch_size"."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 Environment = dict[str, str | int | None]
@@ -92,7 +91,7 @@ def distinct(environments: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any
 def machine_differences(environments: Sequence[Mapping[str, Any]]) -> str | None:
     """One line on the differences that can change numbers; None where there are none, as far as is known."""
     differing = []
-    for name in (*MOVES_NUMBERS, "products", "cpu", "batch_size"):
+    for name in (*MOVES_NUMBERS, "cpu", "batch_size"):
         values = [one[name] for one in environments if one.get(name) is not None and _matters(name, one)]
         if len(set(values)) > 1:
             differing.append(f"{name.replace('_', ' ')} {' | '.join(map(str, dict.fromkeys(values)))}")
@@ -104,8 +103,7 @@ def machine_differences(environments: Sequence[Mapping[str, Any]]) -> str | None
 def _matters(name: str, environment: Mapping[str, Any]) -> bool:
     if name == "cpu":
         return bool(environment.get("device") == "cpu")
-    wide = environment.get("dtype") in ("float32", "float64")
-    return {"batch_size": not wide, "products": wide}.get(name, True)
+    return name != "batch_size" or environment.get("dtype") not in ("float32", "float64")
 
 
 def _machine(device: str) -> Environment:
