@@ -82,8 +82,8 @@ def load_model(
         # Also in half precision: transformers makes the angles of positions by such a product.
         warnings.warn(
             Note(
-                "torch is set to compute products of float32 in TF32, which rounds float32 weights, and positions of any "
-                "model, to 10 bits; unset TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, or in Python write "
+                "torch is set to compute products of float32 in TF32, which rounds float32 weights, and positions of "
+                "any model, to 10 bits; unset TORCH_ALLOW_TF32_CUBLAS_OVERRIDE, or in Python write "
                 "torch.set_float32_matmul_precision('highest')"
             ),
             stacklevel=2,
