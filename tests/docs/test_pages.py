@@ -12,6 +12,7 @@ import pytest
 
 from flexeval.cli.main import VERBS, main
 from flexeval.models.families import FAMILIES
+from flexeval.tasks import TASKS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *(DOCS / "howto").glob("*.md")])
@@ -35,8 +36,9 @@ def commands(page):
 def test_its_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # What an example registers, other tests must not find.
-    for part in ("_targets", "_summaries"):
-        monkeypatch.setattr(FAMILIES, part, {**getattr(FAMILIES, part)})
+    for registry in (FAMILIES, TASKS):
+        for part in ("_targets", "_summaries"):
+            monkeypatch.setattr(registry, part, {**getattr(registry, part)})
     names = {"__name__": "example"}
     for text in blocks(page, "python"):
         exec(compile(text, str(page), "exec", dont_inherit=True), names)

@@ -16,7 +16,7 @@ from flexeval.errors import InputError
 from flexeval.models.files import Source, read_source
 from flexeval.orders import Order
 from flexeval.records import RunConfig, SamplingConfig
-from flexeval.runs import grading, identity
+from flexeval.runs import grading, identity, reuse
 from flexeval.runs.grading import regrade
 from flexeval.runs.identity import (
     canonical_config,
@@ -247,7 +247,7 @@ def test_a_stored_run_is_used_without_the_model_only_while_its_files_are_the_sam
 
     others = [dataclasses.replace(one, target="?") if one.id == "p3" else one for one in FakeTask().problems()]
     with monkeypatch.context() as changed:
-        changed.setattr(FakeTask, "problems", lambda _: others)
+        changed.setattr(reuse, "problems_of", lambda _: others)
         assert reusable_run(tmp_path / "run", config, FakeTask()) is None
     (ckpt / "model.safetensors").write_bytes(b"Weights")
     assert reusable_run(tmp_path / "run", config, FakeTask()) is None
