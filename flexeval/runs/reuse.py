@@ -55,8 +55,8 @@ def run_folder(out: Path, config: RunConfig) -> Path:
     config = canonical_config(config)
     folder = out / default_folder_name(config)
     if not folder.exists():
-        settings = folder.name.rpartition("-")[0]
-        for other in sorted(folder.parent.glob(f"{settings}-*")):
+        task, settings = folder.parent.name, folder.name.rpartition("-")[0]
+        for other in sorted(out.glob(f"*/{task}/{settings}-*")):
             if _was_elsewhere(other, config):
                 return other
     return folder

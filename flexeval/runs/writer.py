@@ -31,7 +31,7 @@ from flexeval.runs.identity import (
     require_same_run,
     run_key,
 )
-from flexeval.runs.joining import is_begun
+from flexeval.runs.joining import begun_shards, is_begun
 from flexeval.runs.layout import (
     CONFIG,
     DERIVED,
@@ -237,6 +237,8 @@ def open_run(
         OSError: the folder cannot be written.
     """
     require_place(folder, shard)
+    if not (folder / CONFIG).exists():
+        config = _as_beside(folder, config, record, shard)
     folder.mkdir(parents=True, exist_ok=True)
     with lock_run(folder):
         stored = _repaired(folder, config) if (folder / CONFIG).exists() else None
@@ -282,6 +284,23 @@ def open_run(
         replace_file(folder / PROBLEMS, problem_lines)
         replace_file(folder / CONFIG, config_json)
         yield writer
+
+
+def _as_beside(folder: Path, config: RunConfig, record: Mapping[str, Any], shard: Shard) -> RunConfig:
+    """The configuration of a new shard, which names the model's folder as the run's other shards do, though it may have
+    been moved since. Raises InputError where it would be no shard of their run.
+    """
+    for other in [] if shard == WHOLE else begun_shards(folder.parent):
+        try:
+            header = read_header(other)
+        except InputError:
+            continue  # whoever reads that shard says why it cannot be read
+        named, dtype = f"run folder {other}", record["environment"]["dtype"]
+        require_same_run(header.config, config, folder=other)
+        require_same_model(header.record, record["model"], dtype=dtype, folder=named)
+        require_same_code(header.record, record, folder=named)
+        config = dataclasses.replace(config, model=header.config.model, adapter=header.config.adapter)
+    return config
 
 
 @contextlib.contextmanager

@@ -59,6 +59,9 @@ def test_a_run_goes_on_when_its_model_has_moved(in_tmp: Path) -> None:
     shutil.move(in_tmp / "ckpt", place)
     for num_samples in (2, 4):
         assert sampled("--model", "new/ckpt", "--num-samples", str(num_samples)) == (folder, num_samples)
+    shutil.move(place / "ckpt", place / "renamed")
+    assert sampled("--model", "new/renamed", "--num-samples", "4") == (folder, 4)
+    shutil.move(place / "renamed", place / "ckpt")
 
     # Another model of the name, or a copy beside the first one, is another run.
     write_llada(in_tmp / "other/ckpt", seed=1)

@@ -347,6 +347,27 @@ def test_shards_that_do_not_belong_together_are_refused(tmp_path):
         merge([one], out=tmp_path / "run")
 
 
+@pytest.mark.parametrize("other", [{"weights": "two"}, {"dtype": "torch.bfloat16"}])
+def test_a_shard_of_another_model_than_the_others_is_refused_before_it_is_there(tmp_path, other):
+    divided(tmp_path / "run", HALVES[:1])
+    with pytest.raises(InputError, match=r"shard-0-of-2 was made (by another model|with dtype)"):
+        make(CONFIG, tmp_path / "run", shard=HALVES[1], predictor=FakePredictor(**other))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["shard-0-of-2"]
+
+
+def test_shards_made_before_and_after_a_models_folder_was_moved_are_one_run(tmp_path):
+    places = [tmp_path / "before", tmp_path / "after"]
+    for place, shard in zip(places, HALVES, strict=True):
+        place.mkdir()
+        config = extended(model=str(place))
+        make(config, tmp_path / "run", shard=shard)
+        place.rmdir()
+    places[1].mkdir()
+    assert read_run(tmp_path / "run").complete
+    assert merge(find_shards(tmp_path / "run"), out=tmp_path / "run").complete
+    assert read_finished_run(tmp_path / "run", config) is not None
+
+
 def test_a_folder_has_the_whole_run_or_its_shards(tmp_path):
     make(CONFIG, tmp_path / "whole")
     with pytest.raises(InputError, match="without --shard"):
