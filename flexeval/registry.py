@@ -53,10 +53,13 @@ class Registry(Generic[T]):
         self._plugins_read = entry_point_group is None
 
     def register(self, name: str, target: T | str, *, aliases: tuple[str, ...] = (), summary: str = "") -> None:
-        """Add one object. A name or alias that is taken is an error that names both objects."""
+        """Add one object. A name or alias that is taken is an error that names both objects; a class that is defined
+        again, as when a cell of a notebook is run twice, takes the place of the one before.
+        """
         for label in (name, *aliases):
-            if label in self._targets or label in self._aliases:
-                taken = self._targets[self._aliases.get(label, label)]
+            owner = self._aliases.get(label, label)
+            taken = self._targets.get(owner)
+            if taken is not None and not (owner == name and _is_again(taken, target)):
                 raise ValueError(f"{self.kind} name {label!r} is already taken by {taken!r}; {target!r} needs another")
         self._targets[name] = target
         self._summaries[name] = summary
@@ -156,6 +159,13 @@ class Registry(Generic[T]):
             self._targets[entry.name] = entry
             self._plugins.add(entry.name)
             self._summaries[entry.name] = f"from {_distribution(entry)}"
+
+
+def _is_again(before: object, now: object) -> bool:
+    """Whether two classes are one that was defined twice."""
+    if not isinstance(before, type) or not isinstance(now, type):
+        return False
+    return (before.__module__, before.__qualname__) == (now.__module__, now.__qualname__)
 
 
 def _imported(path: str) -> Any:

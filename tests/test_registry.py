@@ -33,6 +33,18 @@ def test_a_target_named_by_text_is_imported_on_first_use(tmp_path, monkeypatch):
     assert registry.get("lazy") is registry.get("lazy")
 
 
+def test_a_class_that_is_defined_again_takes_the_place_of_the_one_before():
+    registry: Registry[type] = Registry("thing")
+    one, again, other = (type(name, (), {"__module__": "__main__"}) for name in ("Mine", "Mine", "Other"))
+    for kind in (one, again):
+        registry.register("mine", kind, aliases=("my",))
+        assert registry.get("mine") is registry.get("my") is kind
+    for taken, kind in (("mine", other), ("yours", again)):
+        with pytest.raises(ValueError, match="already taken"):
+            registry.register(taken, kind, aliases=("my",))
+    assert registry.get("my") is again
+
+
 def test_a_taken_name_is_an_error_that_names_both():
     registry: Registry[str] = Registry("thing")
     registry.register("one", "a:b", aliases=("uno",))
