@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import textwrap
+import tokenize
 from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, resolve_name
@@ -237,7 +238,7 @@ def _written(function: FunctionType) -> Any:
     """What a function consists of: its source, or what was made of it where it was typed at a prompt."""
     try:
         return _parsed(textwrap.dedent(inspect.getsource(function.__code__)))
-    except OSError:
+    except (OSError, SyntaxError, tokenize.TokenError):
         return [[repr(code.co_code), repr(code.co_names), _constants(code)] for code in _codes(function.__code__)]
 
 
