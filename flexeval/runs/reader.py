@@ -206,7 +206,7 @@ def _read(folder: Path) -> Contents:
     journal, journal_end = read_journal(folder, header)
     count = sum(flush.samples for flush in journal) if header.format == FORMAT else None
     samples, samples_end = _read_samples(folder, header, count=count)
-    problems, problems_end = _read_problems(folder, header)
+    problems, problems_end = read_problems(folder, header)
     contents = Contents(
         header=header,
         problems=problems,
@@ -221,7 +221,7 @@ def _read(folder: Path) -> Contents:
     return contents
 
 
-def _read_problems(folder: Path, header: Header) -> tuple[list[StoredProblem], End]:
+def read_problems(folder: Path, header: Header) -> tuple[list[StoredProblem], End]:
     """The problems of the run, in the task's order."""
     path = folder / PROBLEMS
     rows, end = _lines(path, header, count=header.problems)

@@ -52,7 +52,7 @@ from flexeval.runs.layout import (
     check_samples,
     checked_rows,
 )
-from flexeval.runs.reader import Contents, header_of, read_contents, read_header, summary_of
+from flexeval.runs.reader import Contents, header_of, read_contents, read_header, read_problems, summary_of
 from flexeval.runs.revisions import write_revisions
 from flexeval.runs.shards import WHOLE, Shard, shard_named, shards_below
 from flexeval.runs.tokens import require_shards, write_shard
@@ -238,7 +238,7 @@ def open_run(
     """
     require_place(folder, shard)
     if not (folder / CONFIG).exists():
-        config = _as_beside(folder, config, record, shard)
+        config = _as_beside(folder, config, problems, record, shard)
     folder.mkdir(parents=True, exist_ok=True)
     with lock_run(folder):
         stored = _repaired(folder, config) if (folder / CONFIG).exists() else None
@@ -286,18 +286,22 @@ def open_run(
         yield writer
 
 
-def _as_beside(folder: Path, config: RunConfig, record: Mapping[str, Any], shard: Shard) -> RunConfig:
+def _as_beside(
+    folder: Path, config: RunConfig, problems: Sequence[StoredProblem], record: Mapping[str, Any], shard: Shard
+) -> RunConfig:
     """The configuration of a new shard, which names the model's folder as the run's other shards do, though it may have
     been moved since. Raises InputError where it would be no shard of their run.
     """
     for other in [] if shard == WHOLE else begun_shards(folder.parent):
         try:
             header = read_header(other)
+            listed, _ = read_problems(other, header)
         except InputError:
             continue  # whoever reads that shard says why it cannot be read
         named, dtype = f"run folder {other}", record["environment"]["dtype"]
         require_same_run(header.config, config, folder=other)
         require_same_model(header.record, record["model"], dtype=dtype, folder=named)
+        require_same_problems(listed, problems, config.limit, folder=other)
         require_same_code(header.record, record, folder=named)
         config = dataclasses.replace(config, model=header.config.model, adapter=header.config.adapter)
     return config

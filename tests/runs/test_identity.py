@@ -296,7 +296,12 @@ def test_shards_that_were_made_with_other_code_are_no_run(tmp_path, monkeypatch,
     for index, code in enumerate([None, "now", "then"]):
         for module in (identity, grading):
             monkeypatch.setattr(module, "code_hash", lambda of, code=code: code if issubclass(of, kind) else None)
-        make(CONFIG, tmp_path, shard=Shard(index=index, count=3))
+        shard = Shard(index=index, count=3)
+        if code == "then":  # it is refused here, so it was made elsewhere
+            with pytest.raises(InputError, match="1-of-3 was made with other code"):
+                make(CONFIG, tmp_path, shard=shard)
+        make(CONFIG, tmp_path / "elsewhere", shard=shard)
+        shard.folder(tmp_path / "elsewhere").rename(shard.folder(tmp_path))
         if code == "now":  # the first one, as of an earlier version, does not say
             assert code in read_run(tmp_path).record.values()
     with pytest.raises(InputError, match=f"1-of-3 and .*2-of-3 were made with other code of their .*; {instead}"):

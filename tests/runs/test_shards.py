@@ -347,11 +347,17 @@ def test_shards_that_do_not_belong_together_are_refused(tmp_path):
         merge([one], out=tmp_path / "run")
 
 
-@pytest.mark.parametrize("other", [{"weights": "two"}, {"dtype": "torch.bfloat16"}])
-def test_a_shard_of_another_model_than_the_others_is_refused_before_it_is_there(tmp_path, other):
+@pytest.mark.parametrize(
+    "other", [{"weights": "two"}, {"dtype": "torch.bfloat16"}, {"vocabulary": "letters"}, "other questions"]
+)
+def test_a_shard_that_the_others_cannot_be_joined_with_is_refused_before_it_is_there(tmp_path, monkeypatch, other):
     divided(tmp_path / "run", HALVES[:1])
-    with pytest.raises(InputError, match=r"shard-0-of-2 was made (by another model|with dtype)"):
-        make(CONFIG, tmp_path / "run", shard=HALVES[1], predictor=FakePredictor(**other))
+    if isinstance(other, str):
+        problems = [dataclasses.replace(one, question=other) for one in FakeTask().problems()]
+        monkeypatch.setattr(runner, "problems_of", lambda _: problems)
+    with pytest.raises(InputError, match=r"shard-0-of-2 was made (by another model|with dtype|from other data)"):
+        predictor = FakePredictor(**other) if isinstance(other, dict) else FakePredictor()
+        make(CONFIG, tmp_path / "run", shard=HALVES[1], predictor=predictor)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["shard-0-of-2"]
 
 
