@@ -77,7 +77,7 @@ def interval(
         bootstrap: level, replicates and seed.
 
     Raises:
-        InputError: an empty table, or NaN in it.
+        InputError: an empty table, NaN in it, a problem given twice, or a row without a task.
     """
     resampled = resample(table, tasks=tasks, bootstrap=bootstrap)
     return {
@@ -249,11 +249,12 @@ def resample(
         bootstrap: replicates and seed; its level does not matter here.
 
     Raises:
-        InputError: an empty table, or NaN in it.
+        InputError: as `interval`.
     """
     values_PK = table.to_numpy(dtype=np.float64)
     if not len(values_PK):
         raise InputError("there is no problem to take an interval over; sample at least one")
+    _require_once(table.index)
     if np.isnan(values_PK).any():
         raise InputError(f"problem {table.index[np.isnan(values_PK).any(axis=1)][0]!r} has no value (NaN)")
     strata = _split(values_PK, tasks)
@@ -291,9 +292,6 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: other problems or columns in `second`, or a problem given twice.
     """
-    for table in (first, second):
-        if not table.index.is_unique:
-            raise InputError(f"problem {table.index[table.index.duplicated()][0]!r} is given twice; keep one row of it")
     require_same_problems(first.index, second.index)
     if list(first.columns) != list(second.columns):
         raise InputError(f"the columns differ: {list(first.columns)} and {list(second.columns)}; use the same")
@@ -301,7 +299,9 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_same_problems(first: pd.Index, second: pd.Index) -> None:
-    """Raise InputError unless both hold the same problem ids, in any order."""
+    """Raise InputError unless both hold the same problem ids, each once, in any order."""
+    for problems in (first, second):
+        _require_once(problems)
     unpaired = first.symmetric_difference(second)
     if len(unpaired):
         where = "first" if unpaired[0] in first else "second"
@@ -311,6 +311,12 @@ def require_same_problems(first: pd.Index, second: pd.Index) -> None:
         )
 
 
+def _require_once(problems: pd.Index) -> None:
+    """Two rows of one problem are not two problems: intervals would be too narrow."""
+    if not problems.is_unique:
+        raise InputError(f"problem {problems[problems.duplicated()][0]!r} is given twice; keep one row of it")
+
+
 def _split(values_PK: Floats, tasks: Sequence[Hashable] | None) -> list[Floats]:
     """The rows of each task."""
     if tasks is None:
@@ -318,6 +324,8 @@ def _split(values_PK: Floats, tasks: Sequence[Hashable] | None) -> list[Floats]:
     if len(tasks) != len(values_PK):
         raise InputError(f"{len(tasks)} task names for {len(values_PK)} problems; give one a problem")
     labels_P, names = pd.factorize(np.asarray(tasks))
+    if (labels_P < 0).any():
+        raise InputError(f"row {labels_P.argmin()} has no task; give one a problem")
     return [values_PK[labels_P == label] for label in range(len(names))]
 
 

@@ -67,7 +67,12 @@ def self_bleu(texts: Sequence[str]) -> float:
 
     Returns:
         A fraction: 1 when all texts are the same and not empty, 0 when none shares a word with another.
+
+    Raises:
+        InputError: fewer than two texts.
     """
+    if len(texts) < 2:
+        raise InputError("self-BLEU compares texts with each other; give at least two")
     tokenize = Tokenizer13a()
     words = [tokenize(text.strip()).split() for text in texts]
     ngrams = [[_count(of_text, length) for length in _ORDERS] for of_text in words]

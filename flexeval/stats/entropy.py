@@ -63,9 +63,9 @@ def entropy_table(
         sorted; those of a column of categories come as they first occur.
 
     Raises:
-        InputError: an unknown quantity or column, or no problem at all.
+        InputError: an unknown quantity or column, no quantity, or no problem at all.
     """
-    wanted = _wanted(None, first_part(rows)) if quantities is None else list(quantities)
+    wanted = _wanted(quantities, first_part(rows))
     if by is None:
         pooled = pooled_entropy(rows, problem_ids(first_part(rows)["problem_id"]), quantities=wanted)
         return _table(pd.Index([ALL_TOKENS]), wanted, pooled, bootstrap=bootstrap).drop(columns="group")
@@ -135,8 +135,11 @@ def entropy_difference(
         quantities: which of `QUANTITIES`; None for all that both hold.
         bootstrap: level, replicates and seed.
 
+    Returns:
+        NaN, bounds included, for a quantity without a value on one of the sides.
+
     Raises:
-        InputError: other problems, an unknown quantity, or one without a value on either side.
+        InputError: other problems, an unknown quantity, or no quantity.
     """
     one, other = first_part(first), first_part(second)
     problems = same_problems(one["problem_id"], other["problem_id"])
@@ -214,6 +217,8 @@ def _wanted(quantities: Sequence[str] | None, rows: pd.DataFrame) -> list[str]:
     for name in quantities or ():
         if name not in held:
             raise InputError(f"these rows have no {name!r}; they have {', '.join(held)}")
+    if quantities is not None and not len(quantities):
+        raise InputError(f"there is no quantity to take the mean of; these rows have {', '.join(held)}")
     return held if quantities is None else list(quantities)
 
 

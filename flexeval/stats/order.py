@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from flexeval.errors import InputError
 from flexeval.stats.parts import Rows
+from flexeval.stats.pass_at_k import whole
 from flexeval.stats.ranks import binned, count_cells
 from flexeval.stats.words import first_rows
 
@@ -55,11 +56,11 @@ def local_ar_ness(tokens: pd.DataFrame, *, ks: Sequence[int] = (1, 2, 4, 8)) -> 
         ks: lengths of the runs.
 
     Returns:
-        One row a problem, one column a k: the mean over its samples, a fraction, ready for `flexeval.stats.interval`.
+        One row a problem, one column a k: the mean over its samples, a fraction, ready for `flexeval.stats.bootstrap.interval`.
         Samples with at most k text tokens are left out; NaN where no sample is left.
 
     Raises:
-        InputError: a k below 1.
+        InputError: no k, or one that is not whole or below 1.
     """
     _check_ks(ks)
     text = _text(tokens)
@@ -93,7 +94,7 @@ def global_ar_ness(tokens: pd.DataFrame, *, ks: Sequence[int] = (1, 2, 4, 8)) ->
         One row a problem, one column a k: the mean over its samples of the share of commits, a fraction.
 
     Raises:
-        InputError: a k below 1.
+        InputError: no k, or one that is not whole or below 1.
     """
     _check_ks(ks)
     text = _text(tokens)
@@ -186,5 +187,5 @@ def _share(part_S: NDArray[np.int64], whole_S: NDArray[np.int64]) -> NDArray[np.
 
 
 def _check_ks(ks: Sequence[int]) -> None:
-    if not len(ks) or min(ks) < 1:
+    if not len(ks) or whole("k", list(ks)).min() < 1:
         raise InputError(f"AR-ness@k needs every k to be at least 1, not {list(ks)}")

@@ -44,7 +44,7 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> float | NDArray[np.fl
     Raises:
         InputError: numbers that are not whole, negative ones, c > n, k < 1, or n < k for any problem.
     """
-    n_, c_, k_ = np.broadcast_arrays(_whole("n", n), _whole("c", c), _whole("k", k))
+    n_, c_, k_ = np.broadcast_arrays(whole("n", n), whole("c", c), whole("k", k))
     _check(n_, c_, k_)
     factors = np.minimum(c_, k_)
     larger = np.maximum(c_, k_)
@@ -99,6 +99,7 @@ def default_ks(n: int) -> list[int]:
     """The powers of two up to n, and n itself."""
     if n < 1:
         raise InputError(f"Pass@k needs at least 1 sample of every problem, not {n}")
+    n = int(n)  # numpy's have no bit_length everywhere
     return sorted({2**i for i in range(n.bit_length())} | {n})
 
 
@@ -197,7 +198,8 @@ def _weights(ks: Sequence[int]) -> Floats:
     return weights
 
 
-def _whole(name: str, values: ArrayLike) -> NDArray[np.int64]:
+def whole(name: str, values: ArrayLike) -> NDArray[np.int64]:
+    """The values as numbers. Raises InputError where they are not whole."""
     array = np.asarray(values)
     if not np.issubdtype(array.dtype, np.integer):
         raise InputError(f"{name} must be whole numbers, not {array.dtype} values")

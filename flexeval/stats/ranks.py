@@ -61,7 +61,7 @@ def rank_by_step(tokens: Rows, *, bins: int | None = None, edges: Sequence[int] 
     Raises:
         InputError: edges that do not rise from 0, or bins below 1.
     """
-    if list(edges) != sorted(set(edges)) or edges[0] != 0:
+    if list(edges) != sorted(set(edges)) or list(edges[:1]) != [0]:
         raise InputError(f"the edges of ranks must rise from 0, as in 0,1,2,5,10; not {list(edges)}")
     ends = np.asarray(edges)
     cells = count_cells(

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flexeval.errors import InputError
-from flexeval.stats.pass_at_k import too_few
+from flexeval.stats.pass_at_k import too_few, whole
 from flexeval.stats.verdict import Floats
 
 MOST_SAMPLES = 1024
@@ -44,11 +44,12 @@ def majority_table(samples: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
         One row a problem, one column a k; `interval` and `comparison` take it.
 
     Raises:
-        InputError: no sample, no k, a k below 1, a problem with fewer than max(ks) samples, which is named, or with
+        InputError: no sample, no k, a k that is not whole or below 1, a problem with fewer than max(ks) samples, which is named, or with
             more than `MOST_SAMPLES`.
     """
     if samples.empty or not len(ks):
         raise InputError("maj@k needs at least 1 sample and 1 k")
+    ks = whole("k", list(ks)).tolist()
     if min(ks) < 1:
         raise InputError(f"k must be at least 1, not {min(ks)}")
     by_problem = samples.groupby("problem_id", sort=False, observed=True)

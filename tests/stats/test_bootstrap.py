@@ -189,6 +189,8 @@ def test_refuses_runs_on_other_problems():
         (frame([]), {}, "no problem"),
         (frame([0.0, np.nan]), {}, "'p1' has no value"),
         (frame([0.0]), {"tasks": ["a", "b"]}, "2 task names for 1 problems"),
+        (frame([0.0, 1.0]), {"tasks": ["a", None]}, "row 1 has no task"),
+        (frame([0.0, 1.0], ids=["a", "a"]), {}, "'a' is given twice"),
     ],
 )
 def test_refuses_what_has_no_interval(table, options, message):

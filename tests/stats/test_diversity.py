@@ -66,6 +66,8 @@ def test_compares_at_one_n_only():
         diversity_table(samples([("p", "1", "a")]))
     with pytest.raises(InputError, match="no sample"):
         diversity_table(samples([]))
+    with pytest.raises(InputError, match="at least two"):
+        self_bleu(["a"])
 
 
 def random_tokens(seed, problems=3, n=5, positions=6):

@@ -199,6 +199,8 @@ def test_pooled_intervals_cover():
 def test_bad_input_is_refused():
     with pytest.raises(InputError, match="no 'ar_gap'; they have entropy"):
         entropy_table(rows().drop(columns="ar_entropy"), quantities=["ar_gap"])
+    with pytest.raises(InputError, match="no quantity"):
+        entropy_table(rows(), quantities=[])
     with pytest.raises(InputError, match="no column 'wort'"):
         entropy_table(rows(), by="wort")
     with pytest.raises(InputError, match="level"):

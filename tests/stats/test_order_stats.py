@@ -163,5 +163,7 @@ def test_bad_input_is_refused():
     for measure in (local_ar_ness, global_ar_ness):
         with pytest.raises(InputError, match="at least 1"):
             measure(rows, ks=(0, 1))
+        with pytest.raises(InputError, match="k must be whole numbers"):
+            measure(rows, ks=(1, 1.5))
     with pytest.raises(InputError, match="bins"):
         commit_step_map(rows, bins=0)

@@ -111,7 +111,7 @@ def test_table_of_nothing_is_an_error(n, ks, message):
 def test_default_ks_end_at_n():
     assert default_ks(1) == [1]
     assert default_ks(16) == [1, 2, 4, 8, 16]
-    assert default_ks(12) == [1, 2, 4, 8, 12]
+    assert default_ks(12) == default_ks(np.int64(12)) == [1, 2, 4, 8, 12]
     with pytest.raises(InputError, match="at least 1 sample"):
         default_ks(0)
 

@@ -99,8 +99,9 @@ def test_a_certain_token_is_in_the_last_range(rows):
 
 
 def test_bad_input_is_refused(rows):
-    with pytest.raises(InputError, match="rise from 0"):
-        rank_by_step(rows, edges=(1, 2))
+    for edges in ((1, 2), ()):
+        with pytest.raises(InputError, match="rise from 0"):
+            rank_by_step(rows, edges=edges)
     for table in (rank_by_step, proposal_against_commit):
         with pytest.raises(InputError, match="bins"):
             table(rows, bins=0)

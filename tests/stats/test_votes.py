@@ -94,6 +94,7 @@ def test_without_rivals_a_single_right_vote_suffices():
         (samples([], []), [1], "at least 1 sample"),
         (samples(["1"], [True]), [], "1 k"),
         (samples(["1"], [True]), [0], "k must be at least 1"),
+        (samples(["1"], [True]), [1.0], "k must be whole numbers"),
         (samples(["1"], [True]), [2], "maj@2 needs 2 samples of every problem, but 'p' has 1"),
         (samples(["1"] * 1025, [True] * 1025), [1], "up to 1024 samples"),
     ],
