@@ -24,9 +24,10 @@ import pandas as pd
 import flexeval
 from flexeval.errors import InputError, one_line
 from flexeval.grading.equations import find_equations
+from flexeval.models import MaskPredictor
 from flexeval.records import Prompt, SamplingConfig
 from flexeval.runs.store import Run, RunSet, alike, read_runs
-from flexeval.runs.target import write_target
+from flexeval.runs.target import check_target, write_target
 from flexeval.stats.coverage import coverage
 from flexeval.stats.curves import comparison
 from flexeval.stats.pass_at_k import pass_at_k_table
@@ -121,7 +122,7 @@ def word_table(run: Run) -> pd.DataFrame:
 # ----- what the model says -----
 
 
-def arithmetic(model: flexeval.MaskPredictor, task: Forks) -> tuple[int, int]:
+def arithmetic(model: MaskPredictor, task: Forks) -> tuple[int, int]:
     """(right, all): whether the likeliest result is the right one, given the true text before it; held-out puzzles."""
     prompts, results, lengths = [], [], []
     for index in range(DRAWN):
@@ -270,7 +271,12 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders of the task forks, or folders of these")
     parser.add_argument("-o", "--out", type=Path, help="the file to write; standard output where it is left out")
     arguments = parser.parse_args()
-    text = "\n".join(report(read_runs(arguments.runs))) + "\n"
+    try:
+        if arguments.out is not None:
+            check_target(str(arguments.out))
+        text = "\n".join(report(read_runs(arguments.runs))) + "\n"
+    except InputError as error:
+        parser.error(str(error))
     print(text) if arguments.out is None else write_target(arguments.out, text.encode())
 
 

@@ -21,7 +21,7 @@ from flexeval.errors import InputError
 from flexeval.figures.selection import comparable
 from flexeval.orders import get_order
 from flexeval.runs.store import Run, RunSet, alike, read_runs
-from flexeval.runs.target import write_target
+from flexeval.runs.target import check_target, write_target
 from flexeval.stats.coverage import coverage
 from flexeval.stats.curves import comparison
 from flexeval.stats.diversity import diversity_table
@@ -218,6 +218,8 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, help="the file to write; standard output where it is left out")
     arguments = parser.parse_args()
     try:
+        if arguments.out is not None:
+            check_target(str(arguments.out))
         text = "\n".join(report(read_runs(arguments.runs).counting(arguments.verdict))) + "\n"
     except InputError as error:
         parser.error(str(error))

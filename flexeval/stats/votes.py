@@ -44,8 +44,8 @@ def majority_table(samples: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
         One row a problem, one column a k; `interval` and `comparison` take it.
 
     Raises:
-        InputError: no sample, no k, a k that is not whole or below 1, a problem with fewer than max(ks) samples, which is named, or with
-            more than `MOST_SAMPLES`.
+        InputError: no sample, no k, a k that is not whole or below 1, a problem with fewer than max(ks) samples, which
+            is named, or with more than `MOST_SAMPLES`.
     """
     if samples.empty or not len(ks):
         raise InputError("maj@k needs at least 1 sample and 1 k")

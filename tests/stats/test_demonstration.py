@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,18 @@ def test_equations_do_not_reach_over_two_samples():
 def test_nothing_is_made_of_no_runs():
     with pytest.raises(InputError, match="needs runs"):
         list(report(RunSet(())))
+
+
+@pytest.mark.parametrize("name", ["demonstration", "revision"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["nowhere"], "no run in 'nowhere'"), (["nowhere", "-o", "nowhere/table.md"], "no folder 'nowhere'")],
+)
+def test_bad_arguments_are_one_line(name, words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    main = runpy.run_path(str(Path(__file__).resolve().parents[2] / "analyses" / f"{name}.py"))["main"]
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
