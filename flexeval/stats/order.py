@@ -56,8 +56,8 @@ def local_ar_ness(tokens: pd.DataFrame, *, ks: Sequence[int] = (1, 2, 4, 8)) -> 
         ks: lengths of the runs.
 
     Returns:
-        One row a problem, one column a k: the mean over its samples, a fraction, ready for
-        `flexeval.stats.bootstrap.interval`. Samples with at most k text tokens are left out; NaN where no sample is left.
+        One row a problem, one column a k: the mean over its samples, a fraction; `flexeval.stats.bootstrap.interval`
+        takes it. Samples with at most k text tokens are left out; NaN where no sample is left.
 
     Raises:
         InputError: no k, or one that is not whole or below 1.
