@@ -35,8 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         f"{', '.join(shipped_configs())}.",
     )
     together = {
-        "model": "`forks` for the task `forks`, else `tiny`",
-        "task": "`forks` for the models `forks` and `tiny-block`, else `word-problems`",
+        "model": "`forks`, or `tiny` for another task than `forks`",
+        "task": "`forks`, or `word-problems` for a model other than `forks` and `tiny-block`",
     }
     options.add_fields(training, GRPOConfig, defaults=together)
     options.add_prompt(training)

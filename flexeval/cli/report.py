@@ -14,8 +14,8 @@ examples:
   flexeval report runs --bundle site         a page for each model and task, and an index
 
 The page needs no network and no other file. Runs may be unfinished and may differ in task and settings. The runs of a
-task are compared with its first run. Its headline is about one pair of runs of each task: AR order and another, at the
-same temperature. A folder of --bundle can be put on a web server or a Hugging Face Space as it is.
+task are compared with its first run. Its headline is about one pair of runs of each task, alike but for their order: AR
+order and another, where it is there. A folder of --bundle can be put on a web server or a Hugging Face Space as it is.
 """
 
 

@@ -48,7 +48,8 @@ class GRPOConfig:
     gen_length: int | None = None
     """Generated positions of a canvas; None takes what the task's answers need (the paper: 256)."""
     block_length: int | None = None
-    """Semi-autoregressive block of the rollouts; None stands for min(32, gen_length). Without effect on `ar`."""
+    """Semi-autoregressive block of the rollouts; None stands for min(32, gen_length), or for the model's own where that
+    is shorter. Without effect on `ar`."""
     tokens_per_step: int | None = None
     """Commits per step of the rollouts; None stands for 1. Refused for an order that decides itself."""
     temperature: float = 1.0

@@ -27,7 +27,8 @@ class SamplingConfig:
     gen_length: int = 256
     """Generated positions of a canvas."""
     block_length: int | None = None
-    """Semi-autoregressive block; None stands for min(32, gen_length), the paper's block."""
+    """Semi-autoregressive block; None stands for min(32, gen_length), the paper's block, or for the model's own where
+    that is shorter."""
     steps: int | None = None
     """Steps over the whole canvas, split evenly over the blocks; None stands for one token per step."""
     tokens_per_step: int | None = None
@@ -179,10 +180,10 @@ class RunConfig:
     """One run: everything that decides which samples come out. The Python API, the command line and config.json."""
 
     model: str = ""
-    """Bundled name, short name, folder or hub id. Without one: `forks` for the task `forks`, `tiny` for other tasks."""
+    """Bundled name, short name, folder or hub id. Without one: `forks`, or `tiny` for another task than `forks`."""
     task: str = ""
-    """`name` or `name:param=value,...`. Without one: `forks` for the models `forks` and `tiny-block`, `word-problems`
-    for others."""
+    """`name` or `name:param=value,...`. Without one: `forks`, or `word-problems` for a model other than `forks` and
+    `tiny-block`."""
     order: str = "ar"
     """`name` or `name:param=value,...`."""
     attention: str | None = None
