@@ -20,13 +20,15 @@ from flexeval.errors import InputError, PluginError, one_line
 from flexeval.fields import require_instance, require_path
 from flexeval.grading.processors import processors
 from flexeval.models.lineage import Lineage
+from flexeval.models.names import model_name
+from flexeval.models.places import canonical_name
 from flexeval.models.predictor import MaskPredictor, attention_of, encode_prompt, fingerprint_of, pieces_of
 from flexeval.orders import get_order
 from flexeval.records import Grade, Prompt, RunConfig, SamplingEffort, Trajectory
 from flexeval.runs.environment import environment
 from flexeval.runs.files import to_json
 from flexeval.runs.filling import fill
-from flexeval.runs.identity import canonical_config, codes, run_prompt
+from flexeval.runs.identity import canonical_config, codes, made_by, run_prompt
 from flexeval.runs.layout import GradedSample, SampleKey, StoredProblem, stored_problem
 from flexeval.runs.run import Run
 from flexeval.runs.shards import WHOLE, Shard
@@ -66,7 +68,7 @@ def run(
     Args:
         config: which run, and how much of it. Aliases are resolved.
         out: the run folder: new, empty, or of the same run with any `num_samples` and `limit`.
-        predictor: the model of `config.model`.
+        predictor: the model of `config.model`; another checkpoint is refused.
         task: the task of `config.task`, with its data.
         batch_size: samples in flight; None lets the sampler choose. Changes no sample in float32; see `Sampler`.
         progress: called once at the start, and after every sample by another thread, one call at a time. None shows a
@@ -150,6 +152,7 @@ class Here:
         self._sampler = self._make_sampler(predictor, get_order(config.order), config.sampling)
         if task_spec(check_task(task)) != config.task:
             raise InputError(f"the configuration names task {config.task!r}, but {task_spec(task)!r} was given")
+        _require_named(config, predictor)
         problems = list(problems_of(task)[: config.limit])
         self._prompts = {
             problem.id: encode_prompt(
@@ -235,6 +238,20 @@ def _decoded(trajectory: Trajectory, predictor: MaskPredictor) -> tuple[str, lis
     taken_back = zip(trajectory.revisions.position_N.tolist(), trajectory.revisions.old_token_N.tolist(), strict=True)
     old_pieces = [pieces_of(predictor, [*token_ids[max(at - 1, 0) : at], token])[-1] for at, token in taken_back]
     return text, pieces, old_pieces
+
+
+def _require_named(config: RunConfig, predictor: MaskPredictor) -> None:
+    """Raise InputError for a checkpoint that is not the model that the configuration names: tables would call it so.
+
+    Of a model that was not loaded from files, only its author knows whether it is.
+    """
+    named, given = model_name(config.model, config.adapter), fingerprint_of(predictor).as_dict()
+    if given["files"] is None or canonical_name(predictor.name) == named or made_by({"model": given}, config):
+        return
+    raise InputError(
+        f"the configuration names model {named!r}, but {predictor.name!r} was given; name that one, as in "
+        "flexeval.RunConfig(model=..., adapter=...)"
+    )
 
 
 def _record(predictor: MaskPredictor, sampler: Sampler, task: Task, first_prompt: Prompt) -> dict[str, Any]:

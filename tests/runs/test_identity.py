@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs_fakes import CONFIG, FakePredictor, FakeTask, extended, make
 
+import flexeval
 from flexeval.errors import InputError
 from flexeval.models.files import Source, read_source
 from flexeval.orders import Order
@@ -193,8 +195,22 @@ def test_an_unknown_name_is_refused():
 
 def predictor(**parts):
     made = FakePredictor()
+    made.name = CONFIG.model
     made.fingerprint = dataclasses.replace(made.fingerprint, **parts)
     return made
+
+
+def test_a_checkpoint_of_another_name_is_refused_unless_its_files_are_those_of_the_model(tmp_path):
+    """Its numbers would stand under the name of the model that the configuration names, often the default."""
+    for files in ("a", read_source(Path(flexeval.__file__).parent / "models" / CONFIG.model).files):
+        made = predictor(source=Source(files=files, revision=None))
+        made.name = "my-checkpoint"
+        if files == "a":
+            with pytest.raises(InputError, match=f"names model '{CONFIG.model}', but 'my-checkpoint' was given"):
+                make(CONFIG, tmp_path / "run", predictor=made)
+            assert not (tmp_path / "run").exists()
+        else:
+            assert make(CONFIG, tmp_path / "run", predictor=made).complete
 
 
 @pytest.mark.parametrize("part", ["weights", "network", "vocabulary"])
