@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flexeval.errors import InputError
 from flexeval.grading.answers import before_end_token
 from flexeval.grading.latex import clean
 from flexeval.grading.numerals import read_number
@@ -236,7 +237,10 @@ def main() -> int:
     arguments = parser.parse_args()
 
     both = {"gsm8k": GSM8K, "math500": MATH500}
-    comparisons = {name: compare(name, classes, arguments.data_dir) for name, classes in both.items()}
+    try:
+        comparisons = {name: compare(name, classes, arguments.data_dir) for name, classes in both.items()}
+    except InputError as error:
+        parser.error(str(error))
     text = "\n".join(
         [
             "# Our graders and a reference parser on real outputs",

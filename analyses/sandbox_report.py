@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from flexeval.errors import InputError
 from flexeval.grading.programs import program_check
 from flexeval.grading.sandbox import Limits, Sandbox, Verdict
 from flexeval.records import Problem
@@ -40,7 +41,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
 
-    problems = {name: get_task(name, data_dir=arguments.data_dir).problems() for name, _ in BENCHMARKS}
+    try:
+        problems = {name: get_task(name, data_dir=arguments.data_dir).problems() for name, _ in BENCHMARKS}
+    except InputError as error:
+        parser.error(str(error))
     with Sandbox(workers=arguments.workers) as sandbox:
         head = [
             "# The sandbox for generated programs",

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from flexeval.errors import InputError
 from flexeval.runs.store import read_run
 from flexeval.stats.bypass import bypass_table
 from flexeval.stats.entropy import connector_entropy
@@ -76,7 +77,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    tokens = made_up(args.rows) if args.run is None else repeated(args.run, args.rows)
+    try:
+        tokens = made_up(args.rows) if args.run is None else repeated(args.run, args.rows)
+    except InputError as error:
+        parser.error(str(error))
 
     words, of_words = timed(lambda: find_words(tokens))
     entropy, of_entropy = timed(lambda: connector_entropy(tokens, words))

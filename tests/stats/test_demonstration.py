@@ -92,10 +92,16 @@ def test_nothing_is_made_of_no_runs():
         list(report(RunSet(())))
 
 
-@pytest.mark.parametrize("name", ["demonstration", "revision"])
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [(["nowhere"], "no run in 'nowhere'"), (["nowhere", "-o", "nowhere/table.md"], "no folder 'nowhere'")],
+    ("name", "words", "message"),
+    [
+        ("demonstration", ["nowhere"], "no run in 'nowhere'"),
+        ("demonstration", ["nowhere", "-o", "nowhere/table.md"], "no folder 'nowhere'"),
+        ("revision", ["nowhere", "-o", "nowhere/table.md"], "no folder 'nowhere'"),
+        ("stats_speed_tokens", ["nowhere"], "no run in nowhere"),
+        ("grader_agreement", ["--data-dir", "nowhere"], "no data folder 'nowhere'"),
+        ("sandbox_report", ["--data-dir", "nowhere"], "no data folder 'nowhere'"),
+    ],
 )
 def test_bad_arguments_are_one_line(name, words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
