@@ -64,7 +64,8 @@ def dry_run(plan: Plan, machine: Machine, args: argparse.Namespace) -> None:
 
     placed = with_folders(plan.configs, plan.trainings, args.runs)
     models = [base_model(config.model, plan.trainings) for config in plan.configs]
-    trainings = f"{len(plan.trainings)} trainings, " if plan.trainings else ""
+    made = len(plan.trainings)
+    trainings = f"{made} training{'s' if made > 1 else ''}, " if made else ""
     before: list[str | Table] = [f"{plan.title}: {trainings}{len(plan.configs)} runs"]
     before += [plan.description] if plan.description else []
     before += [_trainings_table(plan, args.runs)] if plan.trainings else []

@@ -48,7 +48,7 @@ def test_checkpoints_are_made_once_and_sampled(
 ) -> None:
     assert reproduce(plan, "--dry-run") == 0
     shown = capsys.readouterr().out
-    assert "1 trainings, 4 runs" in shown and "short@2 countdown ar" in shown
+    assert "1 training, 4 runs" in shown and "short@2 countdown ar" in shown
     assert not Path("runs").exists()
 
     assert reproduce(plan) == 0
