@@ -149,6 +149,35 @@ def test_files_of_several_commands_can_be_joined(two_runs: list[str], capsys: py
     assert all("ar" in order.split(", ") for order in examined["order"])
 
 
+def numbers_in(value: object) -> list[float]:
+    """All numbers of a JSON value."""
+    if isinstance(value, dict | list):
+        return [
+            number for part in (value.values() if isinstance(value, dict) else value) for number in numbers_in(part)
+        ]
+    return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def test_every_number_that_is_printed_is_in_the_json(
+    two_runs: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    for argv in (
+        ["compare", *two_runs, "--votes", "--diversity"],
+        ["entropy", *two_runs, "--min-count", "1"],
+        ["bypass", *two_runs, "--min-count", "1"],
+    ):
+        assert main([*argv, "--json", "-"]) == 0
+        shown = capsys.readouterr()
+        known, seen = numbers_in(json.loads(shown.out)), 0
+        for line in shown.err.splitlines():
+            for told in re.findall(r"(?<![\w.])[-+]?\d+\.\d+", line) if line.startswith("│") else ():
+                rounding = 0.5000001 * 10.0 ** -len(told.partition(".")[2])
+                assert any(abs(float(told) - number) <= rounding for number in known), (argv[0], told, line)
+                seen += 1
+        assert seen > 5, argv
+
+
 def test_a_checkpoint_that_is_worse_fails_the_command(two_runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     verdicts = read_verdicts(two_runs)
     for wanted in ("below", "above", "unresolved", "below,above", "above, unresolved"):
