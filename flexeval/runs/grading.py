@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from flexeval.errors import InputError
 from flexeval.grading.processors import processors
-from flexeval.hashing import code_hash
 from flexeval.records import Grade, Problem
+from flexeval.runs.code import code_hash
 from flexeval.runs.identity import require_same_task
 from flexeval.runs.layout import data_hash
 from flexeval.runs.run import Run, run_of

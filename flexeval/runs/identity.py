@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from flexeval.errors import InputError, InputTypeError, did_you_mean
-from flexeval.hashing import code_hash, json_hash
+from flexeval.hashing import json_hash
 from flexeval.models.attention import parse_attention
 from flexeval.models.files import local_source, stated_attention
 from flexeval.models.names import model_name
 from flexeval.models.places import canonical_adapter
 from flexeval.orders import get_order
 from flexeval.records import Problem, Prompt, RunConfig, SamplingConfig
+from flexeval.runs.code import code_hash
 from flexeval.runs.files import RESTORE
 from flexeval.runs.layout import Names, StoredProblem, check
 from flexeval.tasks import Task, get_task, task_spec
