@@ -54,7 +54,8 @@ def run_folder(out: Path, config: RunConfig) -> Path:
     """
     config = canonical_config(config)
     folder = out / default_folder_name(config)
-    if not folder.exists():
+    moves = any(Path(place).is_absolute() for place in (config.model, config.adapter) if place is not None)
+    if moves and not folder.exists():
         task, settings = folder.parent.name, folder.name.rpartition("-")[0]
         for other in sorted(out.glob(f"*/{task}/{settings}-*")):
             if _was_elsewhere(other, config):
