@@ -14,7 +14,7 @@ from flexeval.claims.verdict import LEVEL, Verdict
 from flexeval.errors import PluginError
 from flexeval.records import CORRECT
 from flexeval.runs.one_pass import in_one_pass
-from flexeval.runs.store import RunSet
+from flexeval.runs.store import Run, RunSet, as_runs
 from flexeval.stats.verdict import holm
 
 _HEADINGS = ("Claim", "Source", "Task", "Measured", "Reported", "Built in?", "p", "Verdict")
@@ -67,8 +67,9 @@ class Finding:
         return dataclasses.replace(self, p_holm=p_holm, verdict=verdict)
 
 
-def examine(runs: RunSet) -> list[Finding]:
-    """Every claim on these runs, one finding for each model, task and temperature that it is about; a table.
+def examine(runs: RunSet | Run) -> list[Finding]:
+    """Every claim on these runs, or on one; a table of one finding for each model, task and temperature that a claim is
+    about.
 
     Verdicts are corrected for the number of findings that something was measured for. A claim of another distribution
     that cannot be used is not measured, and says why.
@@ -79,8 +80,9 @@ def examine(runs: RunSet) -> list[Finding]:
     return corrected(examine_each(runs))
 
 
-def examine_each(runs: RunSet) -> list[Finding]:
+def examine_each(runs: RunSet | Run) -> list[Finding]:
     """As `examine`, with each verdict by itself."""
+    runs = as_runs(runs)
     examined = in_one_pass([functools.partial(_findings_of, name, runs) for name in CLAIMS])
     return [finding for one in examined for finding in one.result()]
 

@@ -51,7 +51,8 @@ class RunSet(Sequence[Run]):
         return pd.DataFrame([setting_values(run) for run in self.runs]).astype(object)
 
     def where(self, **wanted: Any) -> RunSet:
-        """The runs whose settings have these values, as in `where(order="ar", temperature=0.6)`.
+        """The runs whose settings have these values, as in `where(order="ar", temperature=0.6)`; of several values in a
+        list, any one of them.
 
         An order goes by any of its names, and its parameters are written in any way. No run is of an unknown one.
 
@@ -59,11 +60,15 @@ class RunSet(Sequence[Run]):
             InputError: not the name of a setting.
         """
         self._require_settings(wanted)
-        order = wanted.get("order")
-        if isinstance(order, str) and all(run.config.order != order for run in self):
-            with contextlib.suppress(InputError):
-                wanted["order"] = get_order(order).spec
-        kept = [run for run in self.runs if all(setting_values(run)[name] == value for name, value in wanted.items())]
+        values = {
+            name: list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+            for name, value in wanted.items()
+        }
+        for place, order in enumerate(values.get("order", [])):
+            if isinstance(order, str) and all(run.config.order != order for run in self):
+                with contextlib.suppress(InputError):
+                    values["order"][place] = get_order(order).spec
+        kept = [run for run in self.runs if all(setting_values(run)[name] in few for name, few in values.items())]
         return RunSet(tuple(kept), self.left_out)
 
     def by(self, names: Collection[str]) -> list[RunSet]:

@@ -379,8 +379,9 @@ def test_an_incomplete_run_is_no_evidence():
     assert finding.verdict == "not measured"
 
 
-def test_every_claim_has_a_line_without_runs():
-    findings = examine(RunSet(()))
+@pytest.mark.parametrize("runs", [RunSet(()), run_of(solved([]), "ar")])
+def test_every_claim_has_a_line_whatever_the_runs(runs):
+    findings = examine(runs)
     assert [finding.claim for finding in findings] == list(CLAIMS)
     assert {finding.verdict for finding in findings} == {"not measured"}
     assert len(findings_frame(findings)) == len(findings)

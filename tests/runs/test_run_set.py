@@ -39,3 +39,5 @@ def test_orders_are_found_by_any_of_their_names(tmp_path):
         assert list(runs.where(order=spec)) == [runs[1]]
     # Runs may be of an order whose package is not here.
     assert not len(runs.where(order="ar")) and not len(runs.where(order="elsewhere"))
+    assert list(runs.where(order=["arbitrary", "wino:tau_back=0"], temperature=(0.6, 1))) == list(runs)
+    assert not len(runs.where(order=["arbitrary"], temperature=[1])) and not len(runs.where(order=[]))
